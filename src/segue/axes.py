@@ -1,0 +1,63 @@
+"""Words shared by every module: axis names, special tokens and index types.
+
+Axis words, as used in annotations and docstrings:
+
+``sequence``  one playlist, user or session         ``event``   one item in a sequence
+``batch``     sequences computed together           ``length``  positions in the context
+``table``     rows of the item table, specials too  ``dim``     width of an embedding
+``negative``  items drawn by a sampled loss         ``k``       places of a ranked list
+
+An *item id* is what the caller knows, a string. An *item index* is a row of the tables:
+the special tokens first, then the catalogue by falling training count, then the items
+outside the catalogue. So ``index < table_size`` says at once whether an item can be
+recommended or only be met.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+PAD = 0
+"""Fills the end of short sequences. Never counts, neither as input nor as target."""
+START = 1
+"""Stands before the first event; takes one of the context's places."""
+END = 2
+"""Label after a sequence's last event; counts once."""
+UNK = 3
+"""Stands for an item outside the catalogue; counts as a label, so that a model learns how
+often the unknown comes."""
+
+N_SPECIALS = 4
+"""Item indices below this are special tokens; the catalogue begins here."""
+
+INDEX_DTYPE = np.int32
+"""Item indices, in memory and on disk."""
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths, stored end to end.
+
+    Row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
+    """
+
+    offsets: Int64[np.ndarray, "rows+1"]
+    values: Int32[np.ndarray, " values"]
+
+    def row(self, i: int) -> Int32[np.ndarray, " row"]:
+        """The values of row ``i``."""
+        return self.values[self.offsets[i] : self.offsets[i + 1]]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of(cls, rows: list[np.ndarray] | list[list[int]]) -> Ragged:
+        """Join rows end to end."""
+        lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        parts = [np.asarray(row, dtype=INDEX_DTYPE) for row in rows]
+        return cls(offsets, np.concatenate(parts) if parts else np.zeros(0, INDEX_DTYPE))
