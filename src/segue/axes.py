@@ -43,15 +43,21 @@ class Ragged(NamedTuple):
     Row ``i`` is ``values[offsets[i]:offsets[i + 1]]``.
     """
 
-    offsets: Int64[np.ndarray, "rows+1"]
+    offsets: Int64[np.ndarray, " rows+1"]
     values: Int32[np.ndarray, " values"]
 
     def row(self, i: int) -> Int32[np.ndarray, " row"]:
         """The values of row ``i``."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def slice(self, begin: int, end: int) -> Ragged:
+        """The rows ``begin`` up to ``end``; their values are a view."""
+        offsets = self.offsets[begin : end + 1]
+        return Ragged(offsets - offsets[0], self.values[offsets[0] : offsets[-1]])
+
     @property
     def n_rows(self) -> int:
+        """Rows, empty ones too."""
         return len(self.offsets) - 1
 
     @classmethod
@@ -61,3 +67,11 @@ class Ragged(NamedTuple):
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         parts = [np.asarray(row, dtype=INDEX_DTYPE) for row in rows]
         return cls(offsets, np.concatenate(parts) if parts else np.zeros(0, INDEX_DTYPE))
+
+
+def spans(
+    starts: Int64[np.ndarray, " rows"], lengths: Int64[np.ndarray, " rows"]
+) -> Int64[np.ndarray, " values"]:
+    """The positions ``starts[i]``, ``starts[i] + 1``, ... of every span, end to end."""
+    before = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - before, lengths)

@@ -18,12 +18,17 @@ from segue.errors import ConfigError
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
+Task = Literal["next-item", "continuation"]
+Seen = Literal["exclude", "include", "exclude-context"]
 
 
 class Part(BaseModel):
     """A frozen part of the configuration that refuses unknown keys and loose types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 PartT = TypeVar("PartT", bound=Part)
@@ -33,9 +38,20 @@ class DemoConfig(Part):
     """The size and seed of the built-in world."""
 
     sequences: Positive = 8_000
-    items: Positive = 2_000
-    mean_length: Positive = 30
-    seed: int = 0
+    items: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
+    mean_length: Annotated[int, Field(ge=6)] = 30
+    """Events of a playlist; the shortest has 5."""
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _items_suffice(self) -> DemoConfig:
+        # Playlists hold no item twice, and the longest are some eight times the mean.
+        if self.items < 8 * self.mean_length:
+            raise ValueError(
+                f"items {self.items} are too few for playlists of mean_length "
+                f"{self.mean_length}: at least {8 * self.mean_length}"
+            )
+        return self
 
 
 class SourceConfig(Part):
@@ -73,7 +89,7 @@ class FilterConfig(Part):
 class SplitConfig(Part):
     """Which events may be trained on. See the evaluation page of the documentation."""
 
-    kind: Literal["holdout", "leave-one-out", "global-time", "windows"] | None = None
+    kind: SplitKind | None = None
     """When absent: ``leave-one-out`` where sequences are users, ``holdout`` elsewhere."""
     catalogue: Literal["train", "all"] = "train"
     """What can be recommended: items with a training event, or every item known."""
@@ -83,7 +99,7 @@ class SplitConfig(Part):
     (``windows``, which has no validation part)."""
     window: Positive = 5
     """Events that a target of the split ``windows`` is predicted from."""
-    seed: int = 0
+    seed: Seed = 0
 
 
 class PrepareConfig(Part):
@@ -161,20 +177,48 @@ class TrainingConfig(Part):
     """Stop after so many steps even if epochs remain."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
-    unknown_rate: Share = 0.0
-    """Share of the events that are replaced by UNK in training."""
+    unknown_rate: Share = 0.01
+    """Share of the events that are replaced by UNK in training, so that a model knows what to
+    make of an unknown item in its context."""
     validate_every: Positive | None = None
     """Steps between validations; an epoch when absent."""
     validation_metric: Literal["ndcg@10", "hr@10", "mrr@10", "mrr"] = "ndcg@10"
-    validation_instances: Positive = 10_000
-    """At most so many validation targets are ranked, a seeded draw."""
+    validation_sequences: Positive = 2_000
+    """At most so many sequences are validated on, a seeded draw."""
     patience: Positive | None = None
     """Stop after so many validations without a better one."""
     checkpoint_every: Positive | None = None
     """Steps between checkpoints; at every validation when absent."""
     log_every: Positive = 10
     """Steps between lines of metrics."""
-    seed: int = 0
+    seed: Seed = 0
+
+
+class EvaluationConfig(Part):
+    """What rankers are asked, and how their answers count."""
+
+    task: Task | None = None
+    """When absent: both under the split ``holdout``, next items elsewhere."""
+    seen: Seen | None = None
+    """Whether items of the history may be recommended; ``exclude-context`` forbids those of
+    the split's window only, and is the default of ``windows``. Elsewhere: ``exclude``."""
+    unknown_targets: Literal["miss", "drop"] = "miss"
+    """Targets outside the catalogue count as misses, or not at all."""
+    targets: Literal["last", "first", "random", "every"] = "last"
+    """Which events of a sequence are predicted (split ``global-time``)."""
+    ks: tuple[Positive, ...] | None = None
+    """Cut-offs of the metrics; when absent 1, 5, 10 and 20, as far as the catalogue goes."""
+    given: tuple[Positive, ...] = (1, 5, 10, 25, 100)
+    """First events given (continuation)."""
+    given_random: tuple[Positive, ...] = (25, 100)
+    """Events given at random places, in order (continuation)."""
+    list_length: Positive | None = None
+    """Items recommended (continuation); when absent 500, or a smaller catalogue."""
+    max_sequences: Positive | None = None
+    """Ask about so many sequences of the part at most, a seeded draw."""
+    resamples: Annotated[int, Field(ge=0)] = 1000
+    """Bootstrap samples behind an interval; 0 leaves the intervals out."""
+    seed: Seed = 0
 
 
 class Config(Part):
@@ -234,7 +278,8 @@ def validated(model: type[PartT], values: dict[str, Any]) -> PartT:
             hint = nearest(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
             raise ConfigError(f"unknown configuration key {key!r}", hint) from None
         message = first["msg"].removeprefix("Value error, ")
-        got = f", got {first['input']!r}" if key else ""
+        # A rule about several keys names them itself; its input is their whole table.
+        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
         raise ConfigError(f"configuration {key or 'value'}: {message}{got}") from None
 
 
@@ -255,9 +300,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}") from None
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"configuration {path} is not TOML: {error}") from None
+        raise ConfigError(f"{path} is not TOML: {error}", "mend that line") from None
 
 
 def _override_items(overrides: dict[str, Any] | list[str] | None) -> list[tuple[str, Any]]:

@@ -1,0 +1,51 @@
+# Everything begins here: each target sets up .venv by itself when it is missing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test test-slow lint format bench lock docs clean
+
+demo: $(READY)  ## the main job on the built-in world
+	$(BIN)/segue demo --overwrite
+
+test: $(READY)  ## the test suite, under four minutes on two cores
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(READY)  ## what takes longer: five kills of a real run, scale
+	$(BIN)/pytest -m slow
+
+lint: $(READY)  ## style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## every benchmark: a table, then one JSON line each
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+docs: $(READY)  ## the pages that are generated from the code
+	$(BIN)/python tools/generate_command_line.py
+	$(BIN)/python tools/generate_tree.py
+
+lock:  ## pin again (needs uv): no header, no index addresses
+	uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
+		--no-emit-index-url --quiet pyproject.toml -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null; then \
+		test -d .venv || uv venv --quiet --python $(PYTHON) .venv; \
+		VIRTUAL_ENV=.venv uv pip install --quiet -r requirements.lock && \
+		VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation -e .; \
+	else \
+		test -d .venv || $(PYTHON) -m venv .venv; \
+		$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $(READY)
+
+clean:
+	rm -rf .venv build dist demo-run
