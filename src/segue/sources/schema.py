@@ -59,7 +59,7 @@ class Source(ABC):
     format: ClassVar[str]
     """Its name on the command line: ``mpd``, ``movielens``, ``tabular`` or ``demo``."""
 
-    sequences_are_users: ClassVar[bool]
+    sequences_are_users: bool
     """Whether a sequence is a user's history (split by leave-one-out unless told otherwise)
     rather than a thing complete in itself, as a playlist is (split by whole sequences)."""
 

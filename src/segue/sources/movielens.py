@@ -1,0 +1,146 @@
+"""MovieLens: the 100K, 1M and 10M releases, and the ones in CSV (20M, 25M, 32M, latest).
+
+F. M. Harper, J. A. Konstan: "The MovieLens datasets: history and context", ACM Transactions
+on Interactive Intelligent Systems 5(4), 2015. A sequence is a user's ratings in the order of
+time; ratings at the same second keep the order of the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segue.config import SourceConfig
+from segue.errors import SourceError
+from segue.sources.events import connect, sequences_from_events, sorted_events
+from segue.sources.movielens_tables import (
+    LAYOUTS,
+    RATING_HEADER,
+    Layout,
+    check_header,
+    read_movies,
+    read_users,
+)
+from segue.sources.schema import Chunk, Source
+from segue.sources.tables import literal
+
+_COLUMNS = "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
+
+
+def recognises(path: Path) -> bool:
+    """Whether a path is the folder of a MovieLens release, by the names in it."""
+    layout = _layout_of(path)
+    return layout is not None and (path / layout.movies).is_file()
+
+
+class MovielensSource(Source):
+    """Users in the order of their number, each with a rating and a time (UTC) an event.
+
+    Movies have ``title``, ``year`` and ``genres``; users keep what the release says of them
+    (``gender``, ``age``, ``occupation``, ``zip_code``), in its own codes.
+    """
+
+    format = "movielens"
+    sequences_are_users = True
+
+    def __init__(self, path: Path, config: SourceConfig) -> None:
+        """Find the release.
+
+        Args:
+            path: the folder that the release unpacks to.
+            config: of which only ``memory_limit`` (bytes) is used.
+
+        Raises:
+            SourceError: the folder is missing, or holds no ratings.
+        """
+        layout = _layout_of(path)
+        if layout is None:
+            names = ", ".join(layout.ratings for layout in LAYOUTS)
+            problem = "has no ratings" if path.is_dir() else "is not a folder"
+            hint = f"give the unpacked folder of a release, with one of {names}"
+            raise SourceError(f"{path} {problem}", hint)
+        self._folder = path
+        self._layout = layout
+        self._memory_limit = config.memory_limit
+
+    def chunks(self) -> Iterator[Chunk]:
+        items = read_movies(self._folder, self._layout)
+        users = read_users(self._folder, self._layout)
+        ratings = self._folder / self._layout.ratings
+        _check_ratings(ratings, self._layout)
+        with connect(self._memory_limit) as connection, _naming(ratings):
+            events = sorted_events(connection, _select(ratings, self._layout))
+            for sequences in sequences_from_events(events):
+                yield Chunk(_with_attributes(sequences, users), items)
+                items = items.slice(0, 0)  # described once, with the first chunk
+
+    def fingerprint(self) -> dict[str, Any]:
+        names = (self._layout.ratings, self._layout.movies, self._layout.users)
+        paths = [self._folder / name for name in names if name]
+        files = [
+            {"name": file.name, "bytes": file.stat().st_size} for file in paths if file.exists()
+        ]
+        return {"format": self.format, "files": files}
+
+    def report(self) -> dict[str, Any]:
+        return {"warnings": [], "layout": self._layout.name}
+
+
+def _layout_of(path: Path) -> Layout | None:
+    return next((layout for layout in LAYOUTS if (path / layout.ratings).is_file()), None)
+
+
+def _check_ratings(path: Path, layout: Layout) -> None:
+    try:
+        with path.open("rb") as file:
+            lines = [file.readline(1000).decode("utf-8-sig", "replace").strip() for _ in range(2)]
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror}", "may you read it?") from None
+    if layout.has_header and lines[0]:
+        check_header(path, lines[0].split(","), RATING_HEADER)
+    if not lines[layout.has_header]:
+        raise SourceError(f"{path} has no ratings", "unpack the release again")
+
+
+def _select(path: Path, layout: Layout) -> str:
+    # With the word NULL for nothing, an empty field is an error with its line, not a null.
+    header = str(layout.has_header).lower()
+    return f"""
+        SELECT userId AS sequence_id, movieId AS item_id, rating, timestamp * 1000000 AS time
+        FROM read_csv({literal(str(path))}, columns = {_COLUMNS}, header = {header},
+            delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
+            auto_detect = false)
+    """
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what DuckDB says of a line into a SourceError that names file and line."""
+    try:
+        yield
+    except (duckdb.DataError, duckdb.ProgrammingError) as error:
+        text = str(error)
+        line = re.search(r"CSV Error on Line: (\d+)", text)
+        detail = re.search(r"Could not convert .*|Expected Number of Columns.*", text)
+        place = f"{path.name}, line {line[1]}" if line else path.name
+        said = detail[0] if detail else text.splitlines()[0]
+        hint = "expected a user, a movie, a rating and a time in seconds"
+        raise SourceError(f"{place}: {said}", hint) from None
+
+
+def _with_attributes(sequences: pa.RecordBatch, users: pa.RecordBatch | None) -> pa.RecordBatch:
+    """Append what is known of each user; null for one that the release does not describe."""
+    if users is None:
+        return sequences
+    options = pc.SetLookupOptions(users["user_id"])
+    rows = pc.call_function("index_in", [sequences["sequence_id"]], options)
+    for name in users.schema.names[1:]:
+        sequences = sequences.append_column(name, users[name].take(rows))
+    return sequences

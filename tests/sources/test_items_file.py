@@ -1,0 +1,114 @@
+"""Descriptions of items from a table of their own."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from segue.config import SourceConfig
+from segue.errors import SourceError
+from segue.sources.items_file import read_items_file
+from segue.sources.schema import ITEM_COLUMNS
+
+
+def rows(path: Path, **options: object) -> list[dict[str, Any]]:
+    return read_items_file(path, SourceConfig.model_validate(options)).to_pylist()
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_csv_with_every_attribute(tmp_path: Path) -> None:
+    text = (
+        "movieId,Title,genres,Year,Director\n"
+        "007,Dawn,Drama| Sea |,1999,Ames\n"
+        "8,,,,\n"
+        ",No id,Drama,2000,Bell\n"
+        "9,Dusk,Sea;Land,released 2001-05-06,\n"
+    )
+    path = write(tmp_path / "items.csv", text)
+    empty = {"title": None, "genres": None, "year": None, "Director": None}
+    dusk = {"title": "Dusk", "genres": ["Sea", "Land"], "year": 2001}
+    assert rows(path) == [
+        {"item_id": "007", "title": "Dawn", "genres": ["Drama", "Sea"], "year": 1999}
+        | {"Director": "Ames"},
+        {"item_id": "8"} | empty,
+        {"item_id": "9"} | dusk | {"Director": None},
+    ]
+
+
+def test_the_types_are_those_of_the_schema(tmp_path: Path) -> None:
+    text = "id\tname\tartist\talbum_name\tgenre\tyear\n1\tn\ta\tb\tg\t1\n"
+    batch = read_items_file(write(tmp_path / "items.tsv", text), SourceConfig())
+    assert batch.schema.names == list(ITEM_COLUMNS)
+    assert batch.schema.types == list(ITEM_COLUMNS.values())
+
+
+def test_jsonl_keeps_lists_and_drops_nested_columns(tmp_path: Path) -> None:
+    lines = [
+        {"track_id": 1, "track_name": "One", "genres": ["a", "b"], "vector": [0.5], "plays": 3},
+        {"track_id": "x", "track_name": "Two", "genres": [], "plays": 4},
+    ]
+    path = tmp_path / "items.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(json.dumps(line) for line in lines).encode()))
+    assert rows(path) == [
+        {"item_id": "1", "title": "One", "genres": ["a", "b"], "plays": 3},
+        {"item_id": "x", "title": "Two", "genres": [], "plays": 4},
+    ]
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    table = pa.table({"item_id": [1, 2], "year": [1990.0, None], "price": [1.5, 2.5]})
+    pq.write_table(table, tmp_path / "items.parquet")
+    assert rows(tmp_path / "items.parquet") == [
+        {"item_id": "1", "year": 1990, "price": 1.5},
+        {"item_id": "2", "year": None, "price": 2.5},
+    ]
+
+
+def test_a_title_comes_before_a_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "item_id,name,title\n1,short,long\n")
+    assert rows(path) == [{"item_id": "1", "title": "long", "name": "short"}]
+
+
+def test_the_item_column_of_the_log_counts_here_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "code,item_id\n1,2\n")
+    assert rows(path, item_column="code")[0]["item_id"] == "1"
+    assert rows(path, item_column="absent")[0]["item_id"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title,year\nDawn,1999\n", "no column that could be the item's id; it has title, year"),
+        ("item_id,track_id\n1,2\n", "more than one column that could be the item's id"),
+        ("item_id,title\n", "describes no item"),
+        ("item_id,title\n,Dawn\n", "describes no item"),
+        ("item_id,title\n1,Dawn,x\n", "line 2 has 3 columns, expected 2"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_files_get_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        rows(write(tmp_path / "items.csv", text))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        rows(tmp_path / "items.csv")
+
+
+@pytest.mark.real_data
+def test_ml_latest_small(segue_data: Path) -> None:
+    movies = rows(segue_data / "ml-latest-small" / "movies.csv")
+    assert len(movies) == 9_742
+    assert movies[0]["item_id"] == "1"
+    assert movies[0]["genres"][:2] == ["Adventure", "Animation"]
