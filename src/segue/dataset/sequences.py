@@ -1,0 +1,111 @@
+"""The sequences of a prepared dataset: events laid end to end in memory-mapped arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float32, Int8, Int32, Int64
+
+NO_TARGET = -1
+"""Under the split ``windows``: an event too early in its sequence to be a target."""
+TRAIN_TARGET = 0
+"""Under the split ``windows``: an event that is trained on."""
+TEST_TARGET = 1
+"""Under the split ``windows``: an event that is held out as a target."""
+
+BLOCK_EVENTS = 1 << 20
+"""Events that are worked on at a time where a dataset is larger than memory should hold."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """All sequences of a dataset, in its order; sequence ``i`` is *row* ``i``.
+
+    The arrays are read-only views over the mapped file: opening costs nothing, and pages
+    are read as they are touched.
+
+    Attributes:
+        ids: the caller's name of each sequence.
+        offsets: row ``i`` owns the events ``offsets[i]`` up to ``offsets[i + 1]``.
+        items: item indices of all events; never a special token, and at or above the
+            dataset's ``table_size`` where an item is outside the catalogue.
+        times: microseconds since 1970 in UTC, or None where the log has no times.
+        ratings: the ratings, NaN where an event has none, or None where the log has none.
+        train_end: events before this position in their sequence are training events.
+        valid_end: those from ``train_end`` up to here are validation, the rest test events.
+        target_parts: under the split ``windows`` alone, each event's ``TRAIN_TARGET``,
+            ``TEST_TARGET`` or ``NO_TARGET``; the cut positions then say nothing.
+        attributes: one row a sequence, such as a playlist's name; may have no column.
+    """
+
+    ids: pa.StringArray
+    offsets: Int64[np.ndarray, " bounds"]
+    items: Int32[np.ndarray, " events"]
+    times: Int64[np.ndarray, " events"] | None
+    ratings: Float32[np.ndarray, " events"] | None
+    train_end: Int32[np.ndarray, " sequences"]
+    valid_end: Int32[np.ndarray, " sequences"]
+    target_parts: Int8[np.ndarray, " events"] | None
+    attributes: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def n_events(self) -> int:
+        """Events in all sequences together."""
+        return len(self.items)
+
+    @cached_property
+    def lengths(self) -> Int64[np.ndarray, " sequences"]:
+        """Events in each sequence."""
+        return np.diff(self.offsets)
+
+    def row(self, i: int) -> Int32[np.ndarray, " events"]:
+        """Item indices of sequence ``i``, oldest first, as a view."""
+        return self.items[self.offsets[i] : self.offsets[i + 1]]
+
+    def find(self, sequence_id: str) -> int | None:
+        """The row of a sequence by the caller's id, None where there is no such sequence."""
+        row = self.ids.index(sequence_id).as_py()
+        return row if row >= 0 else None
+
+
+def row_blocks(
+    offsets: Int64[np.ndarray, " bounds"], n_events: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Cut rows into consecutive blocks ``(first, end)``.
+
+    A block holds whole rows and at most ``n_events`` events (``BLOCK_EVENTS`` unless told
+    otherwise), except that a single longer row is a block of its own.
+    """
+    n_events = n_events or BLOCK_EVENTS
+    first, n_rows = 0, len(offsets) - 1
+    while first < n_rows:
+        within = np.searchsorted(offsets, offsets[first] + n_events, side="right") - 1
+        end = max(int(within), first + 1)
+        yield first, end
+        first = end
+
+
+def offsets_of(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows+1"]:
+    """Offsets of rows laid end to end, from their lengths."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def positions_in_rows(offsets: Int64[np.ndarray, " bounds"]) -> Int64[np.ndarray, " values"]:
+    """0, 1, 2, ... within each row, for rows laid end to end."""
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+
+
+def count_per_row(
+    mask: Bool[np.ndarray, " values"], offsets: Int64[np.ndarray, " bounds"]
+) -> Int64[np.ndarray, " rows"]:
+    """How many values of each row are true."""
+    return np.diff(np.concatenate([[0], np.cumsum(mask)])[offsets])

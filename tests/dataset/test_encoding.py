@@ -1,0 +1,134 @@
+"""Codes, and which description of an item counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.dataset.encoding import ItemEncoder
+
+
+def column(*ids: str) -> pa.DictionaryArray:
+    return pa.array(ids, pa.string()).dictionary_encode()
+
+
+def described(*rows: dict) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows))
+
+
+def table_of(encoder: ItemEncoder) -> list[dict]:
+    return encoder.table(np.arange(len(encoder))).to_pylist()
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1), max_size=6))
+def test_codes_stand_for_ids_whatever_the_chunks(chunks):
+    encoder = ItemEncoder()
+    codes = [code for chunk in chunks for code in encoder.encode(column(*chunk)).tolist()]
+    flat = [item for chunk in chunks for item in chunk]
+    ids = [row["item_id"] for row in table_of(encoder)]
+    assert [ids[code] for code in codes] == flat
+    assert sorted(ids) == sorted(set(flat))
+    assert [ids[code] for code in encoder.by_id()] == sorted(ids)
+
+
+def test_leftovers_of_the_dictionary_do_not_matter():
+    items = pa.DictionaryArray.from_arrays(
+        pa.array([2, 0, 2], pa.int32()), pa.array(["a", "never met", "b"])
+    )
+    encoder = ItemEncoder()
+    assert encoder.encode(items).tolist() == [1, 0, 1]
+    assert [row["item_id"] for row in table_of(encoder)] == ["a", "b"]
+
+
+def test_the_first_description_counts():
+    encoder = ItemEncoder()
+    encoder.encode(column("a", "b"))
+    encoder.describe(
+        described({"item_id": "b", "title": "B"}, {"item_id": "b", "title": "B again"})
+    )
+    encoder.describe(described({"item_id": "b", "title": "late"}, {"item_id": "a", "title": "A"}))
+    assert table_of(encoder) == [{"item_id": "a", "title": "A"}, {"item_id": "b", "title": "B"}]
+
+
+def test_items_without_events_get_codes_after_those_met():
+    encoder = ItemEncoder()
+    encoder.encode(column("x"))
+    encoder.describe(described({"item_id": "y", "title": "Y"}))
+    assert encoder.described().tolist() == [False, True]
+    assert encoder.encode(column("z", "y")).tolist() == [2, 1]
+    assert encoder.described().tolist() == [False, True, False]
+
+
+def test_the_order_of_ids_knows_nothing_of_events():
+    encoder = ItemEncoder()
+    encoder.describe(described({"item_id": "late"}, {"item_id": "never"}, {"item_id": "early"}))
+    encoder.encode(column("late", "10", "9"))
+    ids = encoder.table(encoder.by_id()).column("item_id").to_pylist()
+    assert ids == ["10", "9", "early", "late", "never"]
+
+
+def test_columns_of_later_chunks_are_joined_and_empty_ones_left_out():
+    encoder = ItemEncoder()
+    encoder.describe(described({"item_id": "a", "year": None, "label": None}))
+    encoder.describe(described({"item_id": "b", "year": 1999}))
+    assert table_of(encoder) == [{"item_id": "a", "year": None}, {"item_id": "b", "year": 1999}]
+
+
+def test_the_table_is_in_the_order_asked_for():
+    encoder = ItemEncoder()
+    encoder.encode(column("a", "b", "c"))
+    encoder.describe(described({"item_id": "c", "title": "C"}))
+    assert encoder.table(np.array([2, 0])).to_pylist() == [
+        {"item_id": "c", "title": "C"},
+        {"item_id": "a", "title": None},
+    ]
+
+
+class TestOverride:
+    def make(self) -> ItemEncoder:
+        encoder = ItemEncoder()
+        encoder.describe(
+            described(
+                {"item_id": "a", "title": "A", "genres": ["old"]},
+                {"item_id": "b", "title": "B", "genres": ["old"]},
+            )
+        )
+        return encoder
+
+    def test_takes_precedence_value_by_value(self):
+        encoder = self.make()
+        encoder.override(
+            described(
+                {"item_id": "b", "title": "better", "genres": None},
+                {"item_id": "b", "title": "too late", "genres": None},
+                {"item_id": "a", "title": None, "genres": ["new"]},
+            )
+        )
+        assert table_of(encoder) == [
+            {"item_id": "a", "title": "A", "genres": ["new"]},
+            {"item_id": "b", "title": "better", "genres": ["old"]},
+        ]
+
+    def test_adds_columns_and_items(self):
+        encoder = self.make()
+        encoder.override(described({"item_id": "c", "mood": "calm"}))
+        assert len(encoder) == 3
+        assert table_of(encoder)[2] == {
+            "item_id": "c",
+            "title": None,
+            "genres": None,
+            "mood": "calm",
+        }
+
+    def test_a_column_of_another_type_replaces_the_former(self):
+        encoder = self.make()
+        encoder.override(described({"item_id": "a", "title": 7}))
+        assert [row["title"] for row in table_of(encoder)] == [7, None]
+
+
+def test_columns_of_the_item_table_itself_are_not_attributes():
+    encoder = ItemEncoder()
+    encoder.describe(described({"item_id": "a", "index": 9, "training_count": 3, "title": "A"}))
+    assert table_of(encoder) == [{"item_id": "a", "title": "A"}]

@@ -1,0 +1,145 @@
+"""A folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from segue.dataset.manifest import MANIFEST
+from segue.dataset.staging import staged
+from segue.errors import DatasetError, StorageError
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_and_raise(output, error: BaseException) -> None:
+    with staged(output) as folder:
+        (folder / MANIFEST).write_text("{}")
+        raise error
+
+
+def test_the_folder_appears_at_the_end(tmp_path):
+    output = tmp_path / "deep" / "data"
+    with staged(output) as folder:
+        (folder / "file").write_text("new")
+        assert not output.exists()
+    assert (output / "file").read_text() == "new"
+    assert names(output.parent) == ["data"]
+
+
+def test_an_error_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        write_and_raise(tmp_path / "data", ZeroDivisionError())
+    assert names(tmp_path) == []
+
+
+def test_an_interrupt_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_and_raise(tmp_path / "data", KeyboardInterrupt())
+    assert names(tmp_path) == []
+
+
+def test_a_dataset_is_replaced_when_the_new_one_is_complete(tmp_path):
+    output = tmp_path / "data"
+    output.mkdir()
+    (output / MANIFEST).write_text("old")
+    with staged(output) as folder:
+        (folder / MANIFEST).write_text("new")
+        assert (output / MANIFEST).read_text() == "old"
+    assert (output / MANIFEST).read_text() == "new"
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_dataset_survives_a_failure(tmp_path):
+    output = tmp_path / "data"
+    output.mkdir()
+    (output / MANIFEST).write_text("old")
+    with pytest.raises(StorageError), staged(output):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert (output / MANIFEST).read_text() == "old"
+    assert names(tmp_path) == ["data"]
+
+
+def test_an_empty_folder_may_be_filled(tmp_path):
+    output = tmp_path / "data"
+    output.mkdir()
+    with staged(output) as folder:
+        (folder / "file").touch()
+    assert names(output) == ["file"]
+
+
+def test_a_foreign_folder_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(DatasetError, match="is not empty, and holds no dataset"), staged(tmp_path):
+        pass
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "data").touch()
+    with pytest.raises(DatasetError, match="is a file"), staged(tmp_path / "data"):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS])
+def test_what_the_system_refuses_is_a_storage_error(tmp_path, number):
+    with pytest.raises(StorageError) as caught, staged(tmp_path / "data"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.message == f"cannot write {tmp_path / 'data'}: {os.strerror(number)}"
+    assert caught.value.hint
+    assert names(tmp_path) == []
+
+
+def test_a_parent_that_is_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "parent").touch()
+    with pytest.raises(StorageError, match="cannot write"), staged(tmp_path / "parent" / "data"):
+        pass
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from segue.dataset.staging import staged
+with staged(Path(sys.argv[1])) as folder:
+    (folder / "manifest.json").write_text("{}")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_leaves_is_cleared_by_the_next(tmp_path):
+    output = tmp_path / "data"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(output)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not output.exists()
+    assert len(names(tmp_path)) == 1
+    with staged(output) as folder:
+        (folder / "file").touch()
+    assert names(tmp_path) == ["data"]
+
+
+def test_a_dataset_that_a_killed_process_moved_away_comes_back(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    output = tmp_path / "data"
+    for name in (f".data.{gone.pid}.former", f".data.1.{gone.pid}.former"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).write_text(name)
+    with pytest.raises(KeyError):
+        write_and_raise(output, KeyError())
+    assert (output / MANIFEST).read_text() == f".data.{gone.pid}.former"
+    assert names(tmp_path) == [f".data.1.{gone.pid}.former", "data"]
+
+
+def test_the_partial_folder_of_a_living_process_stays(tmp_path):
+    other = tmp_path / f".data.{os.getppid()}.partial"
+    other.mkdir()
+    with staged(tmp_path / "data") as folder:
+        (folder / "file").touch()
+    assert other.is_dir()

@@ -1,0 +1,84 @@
+"""Items by index."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.axes import N_SPECIALS, UNK
+from segue.dataset.vocabulary import Items, item_order, item_table
+
+
+def make_items() -> Items:
+    attributes = pa.table(
+        {"item_id": ["x", "y", "z"], "title": ["The X", None, "The Z"], "year": [1999, None, 2001]}
+    )
+    return Items(item_table(attributes, np.array([7, 2, 0])))
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=30),
+    st.sampled_from(["train", "all"]),
+    st.data(),
+)
+def test_item_order(counts, catalogue, data):
+    codes = data.draw(st.lists(st.integers(0, len(counts) - 1), unique=True))
+    order, n_catalogue = item_order(np.array(codes, np.int64), np.array(counts), catalogue)
+    assert order.tolist() == sorted(codes, key=lambda code: -counts[code])
+    trained = sum(counts[code] > 0 for code in codes)
+    assert n_catalogue == (len(codes) if catalogue == "all" else trained)
+
+
+def test_indices_begin_after_the_special_tokens():
+    table = make_items().table
+    assert table.column_names == ["index", "item_id", "title", "year", "training_count"]
+    assert table.column("index").to_pylist() == [N_SPECIALS, N_SPECIALS + 1, N_SPECIALS + 2]
+
+
+def test_training_counts_are_by_index():
+    assert make_items().training_counts.tolist() == [0, 0, 0, 0, 7, 2, 0]
+
+
+def test_find_names_the_unknown():
+    found = make_items().find(["z", "nothing", "x", ""])
+    assert found.tolist() == [6, UNK, 4, UNK]
+    assert found.dtype == np.int32
+
+
+def test_titles_fall_back_to_ids():
+    items = make_items()
+    assert items.titles([4, 5, 6]) == ["The X", "y", "The Z"]
+    assert items.titles(np.array([UNK, 4], dtype=np.int32)) == ["<unk>", "The X"]
+    assert items.titles([]) == []
+
+
+def test_titles_of_items_without_titles():
+    items = Items(item_table(pa.table({"item_id": ["p", "q"]}), np.array([1, 1])))
+    assert items.titles([5, 4, 0]) == ["q", "p", "<pad>"]
+
+
+def test_describe_leaves_out_what_is_not_known():
+    items = make_items()
+    assert items.describe(4) == {
+        "index": 4,
+        "item_id": "x",
+        "title": "The X",
+        "year": 1999,
+        "training_count": 7,
+    }
+    assert "title" not in items.describe(5)
+    assert items.describe(UNK) == {"item_id": "<unk>"}
+
+
+def test_length_and_ids():
+    assert len(make_items()) == 3
+    assert make_items().ids == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("index", [7, 100])
+def test_an_index_that_no_item_has_is_an_error(index):
+    with pytest.raises(IndexError):
+        make_items().describe(index)
