@@ -1,0 +1,26 @@
+"""How good a ranker is, by a protocol that is named in every result.
+
+    evaluate    asks rankers the questions of a part, over the whole catalogue
+    compare     tells whether one of two models is better, by a paired test
+
+Reading order: ``protocol`` (what is asked), ``questions`` (by blocks), ``next_item`` and
+``continuation`` (the two tasks), ``results``, ``per_sequence`` (the Parquet file),
+``comparison``.
+"""
+
+from segue.evaluation.comparison import Comparison, Difference, compare
+from segue.evaluation.measurement import evaluate
+from segue.evaluation.per_sequence import read_per_sequence, write_per_sequence
+from segue.evaluation.results import Estimate, Evaluation, Result
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Estimate",
+    "Evaluation",
+    "Result",
+    "compare",
+    "evaluate",
+    "read_per_sequence",
+    "write_per_sequence",
+]

@@ -1,0 +1,59 @@
+"""Published and measured figures, on the real files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segue import baselines
+from segue.config import EvaluationConfig, PrepareConfig, SourceConfig, SplitConfig
+from segue.dataset import Dataset, prepare
+from segue.evaluation import evaluate
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module")
+def canonical(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The file behind the SASRec and BERT4Rec papers: 6,040 users, 3,416 movies."""
+    config = PrepareConfig(
+        source=SourceConfig(format="tabular"),
+        split=SplitConfig(kind="leave-one-out", catalogue="all"),
+    )
+    folder = tmp_path_factory.mktemp("canonical") / "dataset"
+    return prepare(segue_data / "ml-1m-canonical" / "ml-1m.txt", folder, config)
+
+
+@pytest.mark.parametrize(
+    ("name", "refit", "hr", "ndcg"),
+    [
+        ("popularity", False, 0.0369, 0.0180),
+        ("popularity", True, 0.0363, 0.0178),
+        ("last-item", False, 0.2142, 0.1258),
+        ("co-occurrence", False, 0.2742, 0.1616),
+    ],
+)
+def test_baselines_on_the_canonical_file(canonical, name, refit, hr, ndcg) -> None:
+    ranker = baselines.fit(name, canonical, refit)
+    (found,) = evaluate(ranker, canonical, config=EvaluationConfig(resamples=0)).results
+    assert found.n == 6040
+    assert found.tally == (0, 0, 1.0)
+    assert found.metrics["hr@10"].mean == pytest.approx(hr, abs=0.00005)
+    assert found.metrics["ndcg@10"].mean == pytest.approx(ndcg, abs=0.00005)
+
+
+def test_baselines_on_playlists(segue_data: Path, tmp_path: Path) -> None:
+    source, split = SourceConfig(format="mpd"), SplitConfig(kind="holdout")
+    folder = tmp_path / "playlists"
+    data = prepare(segue_data / "mpd-subset", folder, PrepareConfig(source=source, split=split))
+    options = EvaluationConfig(max_sequences=40, given=(5,), given_random=(), resamples=0)
+    rankers = [baselines.fit(name, data) for name in ("popularity", "co-occurrence")]
+    found = evaluate(rankers, data, config=options).results
+    assert [each.given for each in found] == [None, "first-5"] * 2
+    # About a quarter of the held-out entries are tracks that training never saw.
+    assert all(0.6 < each.tally.ceiling < 0.85 for each in found)
+    popularity, co_occurrence = found[1].metrics, found[3].metrics
+    for metric in ("r_precision", "r_precision_artist", "ndcg@500", "ndcg_challenge@500"):
+        assert popularity[metric].mean < co_occurrence[metric].mean
+    assert popularity["clicks"].mean > co_occurrence["clicks"].mean

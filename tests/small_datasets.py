@@ -1,0 +1,86 @@
+"""Small prepared datasets with known content, and a ranker without any sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from segue.config import PrepareConfig, SourceConfig, SplitConfig
+from segue.dataset import Dataset, prepare
+from segue.ranking import Queries, ScoringRanker
+
+Log = dict[str, list[str]]
+"""Item ids by sequence id, oldest first."""
+
+
+def dataset_of(
+    folder: Path,
+    log: Log,
+    split: SplitConfig,
+    *,
+    starts: dict[str, int] | None = None,
+    artists: dict[str, str] | None = None,
+) -> Dataset:
+    """Prepare a log.
+
+    Args:
+        starts: gives the log times: the second at which each sequence begins; its events
+            follow one a second.
+        artists: artist by item id.
+    """
+    lines = ["user_id,item_id" + (",timestamp" if starts is not None else "")]
+    for sequence_id, items in log.items():
+        for place, item in enumerate(items):
+            time = f",{1_600_000_000 + starts[sequence_id] + place}" if starts is not None else ""
+            lines.append(f"{sequence_id},{item}{time}")
+    (folder / "log.csv").write_text("\n".join(lines) + "\n")
+    items_file = None
+    if artists is not None:
+        rows = [f"{item},{artist}" for item, artist in artists.items()]
+        items_file = str(folder / "items.csv")
+        Path(items_file).write_text("\n".join(["item_id,artist", *rows]) + "\n")
+    source = SourceConfig(format="tabular", items_file=items_file)
+    name = f"dataset-{split.kind}-{split.catalogue}-{split.seed}"
+    return prepare(folder / "log.csv", folder / name, PrepareConfig(source=source, split=split))
+
+
+def random_log(n_sequences: int, n_items: int, seed: int, longest: int = 30) -> Log:
+    """Sequences of a popularity that falls with the item's number, with some repeats."""
+    rng = np.random.default_rng(seed)
+    weights = 1 / np.arange(1, n_items + 1)
+    lengths = rng.integers(3, longest + 1, n_sequences)
+    return {
+        f"s{i}": [f"i{item}" for item in rng.choice(n_items, length, p=weights / weights.sum())]
+        for i, length in enumerate(lengths)
+    }
+
+
+class ArbitraryRanker(ScoringRanker):
+    """Scores that depend on the sequence and on how much of it is seen; many of them tie."""
+
+    def __init__(self, dataset: Dataset, name: str = "arbitrary", levels: int = 9) -> None:
+        self.name = name
+        self.table_size = dataset.table_size
+        self._levels = levels
+
+    def scores(self, queries: Queries) -> np.ndarray:
+        lengths = np.diff(queries.histories.offsets)
+        return np.stack(
+            [
+                np.random.default_rng([int(row), int(length), len(self.name)])
+                .integers(0, self._levels, self.table_size)
+                .astype(np.float32)
+                for row, length in zip(queries.rows, lengths, strict=True)
+            ]
+        )
+
+
+class NeverAsked(ScoringRanker):
+    """Fails the test that asks it."""
+
+    name = "never-asked"
+    table_size = 1
+
+    def scores(self, queries: Queries) -> np.ndarray:
+        raise AssertionError("this ranker should not have been asked")
