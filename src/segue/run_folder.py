@@ -1,0 +1,155 @@
+"""The run folder: what a training run leaves behind, and all that serving needs.
+
+=====================  =============================================================
+``config.json``        the configuration, and the dataset that it was trained on
+``weights.safetensors``  the best weights by the validation metric
+``card.json``          what was trained where and how well, and the files' checksums
+``items.parquet``      the item table: ids, titles, training counts
+``metrics.jsonl``      one line a logged step or validation
+``events/``            the same for TensorBoard
+``checkpoints/``       for resuming
+=====================  =============================================================
+
+Every file is written under another name and renamed, so a reader never sees half of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from segue.config import Config, validated
+from segue.errors import ConfigError, RunError, StorageError
+
+FORMAT_VERSION = 1
+
+CHECKED_FILES = ("config.json", "weights.safetensors", "items.parquet")
+"""Files whose checksums are in the card: what a recommender is built from."""
+
+_MEND = "restore the file from a copy, or train again"
+
+
+class RunFolder:
+    """Paths, reading and writing of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.weights = self.path / "weights.safetensors"
+        self.card = self.path / "card.json"
+        self.items = self.path / "items.parquet"
+        self.metrics = self.path / "metrics.jsonl"
+        self.events = self.path / "events"
+        self.checkpoints = self.path / "checkpoints"
+
+    def create(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RunError: it is there already and holds something.
+            StorageError: it cannot be made.
+        """
+        try:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise RunError(
+                    f"{self.path} exists and is not empty",
+                    "continue it with --resume, or choose another folder",
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"cannot create {self.path}: {error.strerror}"
+            raise StorageError(message, "choose another folder") from None
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Replace a file whole.
+
+        Raises:
+            StorageError: no space, no permission; the old content is still there.
+        """
+        partial = file.with_name(file.name + ".partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
+            raise StorageError(
+                f"cannot write {file}: {error.strerror}", "free some space or choose another folder"
+            ) from None
+
+    def write_json(self, file: Path, content: dict[str, Any]) -> None:
+        """Replace a JSON file whole."""
+        self.write(file, (json.dumps(content, indent=2) + "\n").encode())
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """Read a JSON object.
+
+        Raises:
+            RunError: the file is missing or is not a JSON object.
+        """
+        try:
+            content = json.loads(file.read_text("utf-8"))
+        except OSError:
+            hint = "is this the folder that `segue train -o` wrote?"
+            raise RunError(f"{self.path} is not a complete run: no {file.name}", hint) from None
+        except ValueError as error:
+            raise RunError(f"{file} is damaged: {error}", _MEND) from None
+        if not isinstance(content, dict):
+            raise RunError(f"{file} is damaged: expected an object", _MEND)
+        return content
+
+    def read_config(self) -> tuple[Config, dict[str, Any]]:
+        """The configuration, and what ``config.json`` says of the dataset.
+
+        Raises:
+            RunError: not a run, damaged, or of another format version.
+        """
+        content = self.read_json(self.config)
+        if content.get("format_version") != FORMAT_VERSION:
+            raise RunError(
+                f"{self.path} has run format {content.get('format_version')!r}, "
+                f"this version of Segue reads {FORMAT_VERSION}",
+                "train again, or use the version of Segue that wrote it",
+            )
+        try:
+            return validated(Config, content["config"]), content["dataset"]
+        except KeyError as error:
+            raise RunError(f"{self.config} is damaged: no key {error}", _MEND) from None
+        except ConfigError as error:
+            raise RunError(f"{self.config} is damaged: {error.message}", error.hint) from None
+
+    def checksums(self) -> dict[str, str]:
+        """Content hashes of the files that a recommender is built from.
+
+        Raises:
+            RunError: a file is missing.
+        """
+        try:
+            return {name: _checksum(self.path / name) for name in CHECKED_FILES}
+        except OSError as error:
+            missing = Path(error.filename).name
+            raise RunError(f"{self.path} is not a complete run: no {missing}", _MEND) from None
+
+    def verify(self) -> dict[str, Any]:
+        """Read the card, and check that every file is the one it was written for.
+
+        Raises:
+            RunError: a file is missing or altered.
+        """
+        card = self.read_json(self.card)
+        expected = card.get("checksums")
+        if not isinstance(expected, dict):
+            raise RunError(f"{self.card} is damaged: no checksums", _MEND)
+        for name, checksum in self.checksums().items():
+            if checksum != expected.get(name):
+                message = f"{self.path / name} is not the file that this run wrote"
+                raise RunError(f"{message}: its checksum differs", _MEND)
+        return card
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]

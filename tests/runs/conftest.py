@@ -1,0 +1,45 @@
+"""A small dataset whose answer is known, and one trained run of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cycles import write_cycles
+from segue.config import (
+    Config,
+    ModelConfig,
+    OptimizerConfig,
+    PrepareConfig,
+    SplitConfig,
+    TrainingConfig,
+)
+from segue.dataset import Dataset, prepare
+from segue.trainer import train
+
+CONFIG = Config(
+    model=ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8, dropout=0.1),
+    optimizer=OptimizerConfig(learning_rate=1e-2),
+    training=TrainingConfig(
+        batch_size=16, epochs=40, max_steps=120, validate_every=30, checkpoint_every=20
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def cycles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("cycles")
+    log = write_cycles(folder / "log.csv")
+    split = SplitConfig(kind="leave-one-out")
+    return prepare(log, folder / "dataset", PrepareConfig(split=split))
+
+
+@pytest.fixture(scope="session")
+def cycle_run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(cycles, tmp_path_factory.mktemp("runs") / "cycles", config=CONFIG)
+
+
+@pytest.fixture
+def config() -> Config:
+    return CONFIG

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from cycles import write_cycles
+from segue.axes import N_SPECIALS, PAD
+from segue.batches import Batch
+from segue.config import (
+    Config,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PrepareConfig,
+    SplitConfig,
+)
+from segue.dataset import Dataset, prepare
+from segue.errors import ConfigError, RunError
+from segue.evaluation import evaluate
+from segue.model import Transformer
+from segue.optimizers import optimizer
+from segue.recommender import Recommender
+from segue.run_folder import RunFolder
+from segue.trainer import Progress, Trainer, train
+from segue.trainer.progress import Meter
+from segue.trainer.step import State, StepReport, compile_step
+
+
+def changed(config: Config, **parts: dict) -> Config:
+    """A configuration with some values of some parts replaced."""
+    return config.model_copy(
+        update={name: getattr(config, name).model_copy(update=new) for name, new in parts.items()}
+    )
+
+
+def metrics_of(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_learns_the_cycle(cycle_run: Path, cycles: Dataset) -> None:
+    ranker = Recommender.load(cycle_run).ranker(cycles)
+    (result,) = evaluate(ranker, cycles, on="test").results
+    assert result.metrics["hr@1"].mean > 0.95
+
+
+def test_a_run_folder_holds_everything_that_is_promised(cycle_run: Path, cycles: Dataset) -> None:
+    names = {path.name for path in cycle_run.iterdir()}
+    assert names == {
+        "config.json",
+        "weights.safetensors",
+        "checkpoints",
+        "events",
+        "metrics.jsonl",
+        "card.json",
+        "items.parquet",
+    }
+    card = json.loads((cycle_run / "card.json").read_text())
+    assert card["dataset"]["fingerprint"] == cycles.fingerprint
+    assert card["finished"] == "all steps taken"
+    assert card["steps"] == 120
+    assert card["results"]["protocol"]["split"] == "leave-one-out"
+    (result,) = card["results"]["results"]
+    assert result["metrics"]["ndcg@10"]["mean"] == card["validation"]["best"]
+    assert RunFolder(cycle_run).verify() == card
+
+
+def test_metrics_name_every_logged_step_once(cycle_run: Path) -> None:
+    rows = metrics_of(cycle_run)
+    trained = [row["step"] for row in rows if row["kind"] == "train"]
+    validated = [row["step"] for row in rows if row["kind"] == "validation"]
+    assert trained == list(range(10, 121, 10))
+    assert validated == [30, 60, 90, 120]
+    assert rows[0]["loss"] > rows[-2]["loss"]
+    assert list((cycle_run / "events").iterdir())
+
+
+def test_weights_are_those_of_the_best_validation(cycle_run: Path, cycles: Dataset) -> None:
+    validations = [row for row in metrics_of(cycle_run) if row["kind"] == "validation"]
+    best = max(row["ndcg@10"] for row in validations)
+    ranker = Recommender.load(cycle_run).ranker(cycles)
+    (result,) = evaluate(ranker, cycles, on="validation").results
+    assert result.metrics["ndcg@10"].mean == pytest.approx(best, abs=1e-6)
+
+
+def test_the_step_compiles_once(cycles: Dataset, config: Config, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "items.parquet").write_bytes((cycles.path / "items.parquet").read_bytes())
+    folder.write_json(folder.config, {})
+    trainer = Trainer(config, cycles, folder, lambda _: None)
+    compiled = count_compilations(trainer.run)
+    assert trainer.step._cache_size() == 1
+    assert compiled.count("step") == 1
+
+
+def count_compilations(run) -> list[str]:
+    """Names of the functions that JAX compiles while ``run`` runs."""
+    names: list[str] = []
+
+    def note(event: str, _seconds: float, **details) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(details.get("fun_name", "").removeprefix("jit(").removesuffix(")"))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        run()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    return names
+
+
+def test_watchers_hear_of_progress_and_validations(
+    cycles: Dataset, config: Config, tmp_path: Path
+) -> None:
+    heard: list[Progress] = []
+    train(cycles, tmp_path / "run", config=config, watch=heard.append)
+    assert heard[-1].step == heard[-1].total_steps == 120
+    assert heard[0].events_per_s > 0
+    assert any("ndcg@10" in progress.message for progress in heard)
+
+
+def test_patience_ends_a_run(cycles: Dataset, config: Config, tmp_path: Path) -> None:
+    config = changed(
+        config,
+        optimizer={"learning_rate": 1e-12},
+        training={"patience": 2, "validate_every": 5, "max_steps": None, "epochs": 40},
+    )
+    run = train(cycles, tmp_path / "run", config=config)
+    card = json.loads((run / "card.json").read_text())
+    assert card["steps"] == 15
+    assert "did not improve in 2 validations" in card["finished"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_stops_and_the_run_can_go_on(
+    cycles: Dataset, config: Config, cycle_run: Path, tmp_path: Path, number: int
+) -> None:
+    run = tmp_path / cycle_run.name
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 50:
+            os.kill(os.getpid(), number)
+
+    train(cycles, run, config=config, watch=interrupt)
+    assert json.loads((run / "card.json").read_text())["finished"] == "not yet"
+    assert metrics_of(run)[-1]["step"] == 51  # the step that saw the signal
+    train(cycles, run, resume=True)
+    for name in ("weights.safetensors", "config.json"):
+        assert (run / name).read_bytes() == (cycle_run / name).read_bytes()
+    steps = [(row["step"], row["kind"]) for row in metrics_of(run)]
+    assert len(steps) == len(set(steps))
+
+
+def test_resuming_a_finished_run_changes_nothing(cycle_run: Path, cycles: Dataset) -> None:
+    before = {path: path.read_bytes() for path in cycle_run.glob("*.*")}
+    train(cycles, cycle_run, resume=True)
+    assert before == {path: path.read_bytes() for path in cycle_run.glob("*.*")}
+
+
+def test_resuming_writes_the_card_that_a_kill_left_unfinished(
+    cycle_run: Path, cycles: Dataset
+) -> None:
+    card = cycle_run / "card.json"
+    finished = card.read_text()
+    card.write_text(finished.replace("all steps taken", "not yet"))
+    train(cycles, cycle_run, resume=True)
+    assert card.read_text() == finished
+
+
+def test_resuming_does_not_bless_weights_that_were_altered(
+    cycles: Dataset, config: Config, tmp_path: Path
+) -> None:
+    run = train(cycles, tmp_path / "run", config=changed(config, training={"patience": 1}))
+    weights, card = run / "weights.safetensors", json.loads((run / "card.json").read_text())
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + b"?")
+    if card["validation"]["step"] == card["steps"]:
+        train(cycles, run, resume=True)  # the last checkpoint still has them
+        assert weights.read_bytes() == whole
+    else:
+        with pytest.raises(RunError, match="checksum differs"):
+            train(cycles, run, resume=True)
+
+
+def test_a_folder_in_the_way_is_refused(cycles: Dataset, cycle_run: Path) -> None:
+    with pytest.raises(RunError, match=r"not empty.*--resume"):
+        train(cycles, cycle_run)
+
+
+def test_resume_refuses_another_configuration_or_dataset(
+    cycles: Dataset, cycle_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match="another configuration"):
+        train(cycles, cycle_run, overrides=["model.layers=3"], resume=True)
+    content = json.loads((cycle_run / "config.json").read_text())
+    content["dataset"]["fingerprint"] = "another"
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match="another dataset"):
+        train(cycles, tmp_path, resume=True)
+
+
+def test_resume_needs_a_run(cycles: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"not a complete run: no config\.json"):
+        train(cycles, tmp_path, resume=True)
+
+
+def test_a_metric_needs_its_places(cycles: Dataset, config: Config, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    rows = [f"u{user},i{(user + place) % 5}" for user in range(9) for place in range(4)]
+    few.write_text("\n".join(["user,item", *rows]) + "\n")
+    data = prepare(few, tmp_path / "few", PrepareConfig(split=SplitConfig(kind="leave-one-out")))
+    with pytest.raises(ConfigError, match=r"ndcg@10 needs more items than the 5.*=mrr"):
+        train(data, tmp_path / "run", config=config)
+    by_mrr = changed(config, training={"validation_metric": "mrr", "max_steps": 4})
+    assert train(data, tmp_path / "run", config=by_mrr).exists()
+
+
+def test_windows_are_trained_on_without_validation(config: Config, tmp_path: Path) -> None:
+    write_cycles(tmp_path / "log.csv")
+    split = SplitConfig(kind="windows")
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    run = train(data, tmp_path / "run", config=config)
+    card = json.loads((run / "card.json").read_text())
+    assert card["validation"]["best"] is None
+    (result,) = evaluate(Recommender.load(run).ranker(data), data, on="test").results
+    assert result.metrics["hr@1"].mean > 0.9
+
+
+def test_end_needs_whole_sequences(cycles: Dataset, config: Config, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.end"):
+        train(cycles, tmp_path / "run", config=changed(config, model={"end": True}))
+    assert not (tmp_path / "run").exists()
+
+
+# One step, by itself.
+
+MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4)
+TABLE_SIZE = N_SPECIALS + 10
+BATCH = Batch(
+    tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
+    labels=np.array([[4, 5, 6, 7], [7, 8, PAD, PAD]], np.int32),
+)
+
+
+def fresh_step(loss: LossConfig):
+    graph, params = nnx.split(Transformer(MODEL, TABLE_SIZE, rngs=nnx.Rngs(0)))
+    tx = optimizer(OptimizerConfig(learning_rate=1e-2), 100)
+    return compile_step(graph, tx, loss, jax.random.key(0)), State(params, tx.init(params))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        LossConfig(),
+        LossConfig(kind="sampled-softmax", negatives=8),
+        LossConfig(kind="sampled-softmax", negatives=8, shared_negatives=False),
+        LossConfig(kind="sampled-softmax", negatives=8, log_q=False),
+    ],
+    ids=["softmax", "shared", "per-position", "uncorrected"],
+)
+def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
+    step, state = fresh_step(loss)
+    losses = []
+    for number in range(1, 61):
+        state, report = step(state, BATCH, jnp.int32(number))
+        losses.append(float(report.loss))
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
+
+
+def test_padding_rows_change_nothing() -> None:
+    longer = Batch(*(np.pad(part, ((0, 3), (0, 0))) for part in BATCH))
+    config = MODEL.model_copy(update={"dropout": 0.0})
+    graph, params = nnx.split(Transformer(config, TABLE_SIZE, rngs=nnx.Rngs(0)))
+    tx = optimizer(OptimizerConfig(), 100)
+    reports = []
+    for batch in (BATCH, longer):
+        state = State(jax.tree.map(jnp.copy, params), tx.init(params))
+        step = compile_step(graph, tx, LossConfig(), jax.random.key(0))
+        reports.append(step(state, batch, jnp.int32(1))[1])
+    np.testing.assert_allclose(reports[0].loss, reports[1].loss, rtol=1e-6)
+    np.testing.assert_allclose(reports[0].gradient_norm, reports[1].gradient_norm, rtol=1e-5)
+
+
+def test_a_non_finite_update_leaves_the_state_as_it_was() -> None:
+    step, state = fresh_step(LossConfig())
+    state, _ = step(state, BATCH, jnp.int32(1))
+    table = state.params["item_table"]
+    state.params["item_table"] = table.replace(table[...].at[5].set(jnp.inf))
+    before = jax.tree.map(np.array, state)
+    after, report = step(state, BATCH, jnp.int32(2))
+    assert not bool(report.is_finite)
+    jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, after))
+
+
+def test_the_meter_names_skipped_steps_and_leaves_them_out_of_the_mean() -> None:
+    meter = Meter()
+    for step, loss in ((1, 2.0), (2, float("nan")), (3, 4.0)):
+        good = np.isfinite(loss)
+        meter.add(step, StepReport(jnp.float32(loss), jnp.float32(1), jnp.bool_(good)), events=7)
+    summary = meter.summary()
+    assert summary.skipped == [2]
+    assert summary.loss == 3.0
+    assert summary.steps == 3
+    assert not meter
+
+
+def test_a_run_that_diverges_says_so(cycles: Dataset, config: Config, tmp_path: Path) -> None:
+    config = changed(config, optimizer={"learning_rate": 1e30}, training={"validate_every": 100})
+    with pytest.raises(RunError, match=r"diverged.*learning_rate"):
+        train(cycles, tmp_path / "run", config=config)
+    skipped = [row for row in metrics_of(tmp_path / "run") if row.get("skipped_steps")]
+    assert skipped

@@ -1,0 +1,231 @@
+"""The run folder: written whole or not at all, and read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segue.config import Config, load_config
+from segue.errors import RunError, StorageError
+from segue.run_folder import CHECKED_FILES, FORMAT_VERSION, RunFolder
+
+DATASET = {"name": "small", "fingerprint": "abc", "path": "somewhere", "table_size": 20}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A complete run, as far as this module knows."""
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    config = load_config(preset="demo").model_dump(mode="json")
+    content = {"format_version": FORMAT_VERSION, "config": config, "dataset": DATASET}
+    folder.write_json(folder.config, content)
+    folder.write(folder.weights, b"weights")
+    folder.write(folder.items, b"items")
+    folder.write_json(folder.card, {"steps": 3, "checksums": folder.checksums()})
+    return folder
+
+
+def change_json(file: Path, **changes) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+# --- create ---
+
+
+def test_creates_parents_too(tmp_path):
+    folder = RunFolder(str(tmp_path / "a" / "b"))
+    folder.create()
+    assert folder.path.is_dir()
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    RunFolder(tmp_path).create()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_a_folder_that_holds_something(run):
+    with pytest.raises(RunError, match="exists and is not empty") as caught:
+        run.create()
+    assert "--resume" in caught.value.hint
+
+
+def test_refuses_a_file_in_its_place(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(RunError, match="exists"):
+        RunFolder(tmp_path / "run").create()
+
+
+def test_cannot_be_made_below_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot create"):
+        RunFolder(tmp_path / "file" / "run").create()
+
+
+def test_cannot_be_made_where_nothing_may_be_written(tmp_path, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", denied)
+    with pytest.raises(StorageError, match="Permission denied"):
+        RunFolder(tmp_path / "run").create()
+
+
+# --- write ---
+
+
+def test_replaces_whole(run):
+    run.write(run.weights, b"new")
+    assert run.weights.read_bytes() == b"new"
+    assert not list(run.path.glob("*.partial"))
+
+
+def test_no_space_left_keeps_the_old_content(run, monkeypatch):
+    def full(self, content):
+        with self.open("wb") as stream:
+            stream.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match=r"weights.safetensors: No space left"):
+        run.write(run.weights, b"new weights")
+    assert run.weights.read_bytes() == b"weights"
+    assert not list(run.path.glob("*.partial"))
+
+
+FILE_SIZE_LIMIT = """
+import resource, sys
+from segue.errors import StorageError
+from segue.run_folder import RunFolder
+
+folder = RunFolder(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    folder.write(folder.weights, b"x" * 2000)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_file_size_limit_keeps_the_old_content(run):
+    ended = subprocess.run(
+        [sys.executable, "-c", FILE_SIZE_LIMIT, str(run.path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "File too large" in ended.stdout
+    assert len(ended.stdout.splitlines()) == 1
+    assert run.weights.read_bytes() == b"weights"
+    assert {file.name for file in run.path.iterdir()} == {*CHECKED_FILES, "card.json"}
+
+
+def test_folder_that_is_gone(tmp_path):
+    folder = RunFolder(tmp_path / "gone")
+    with pytest.raises(StorageError, match="No such file"):
+        folder.write(folder.card, b"")
+
+
+def test_folder_that_is_a_file(tmp_path):
+    (tmp_path / "run").write_text("")
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(StorageError, match="Not a directory"):
+        folder.write(folder.card, b"")
+
+
+# --- read ---
+
+
+def test_reads_what_was_written(run):
+    config, dataset = run.read_config()
+    assert config == load_config(preset="demo")
+    assert dataset == DATASET
+    assert run.verify()["steps"] == 3
+
+
+def test_no_run_at_all(tmp_path):
+    folder = RunFolder(tmp_path / "nothing")
+    for read in (folder.verify, folder.read_config):
+        with pytest.raises(RunError, match="is not a complete run") as caught:
+            read()
+        assert "segue train" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", [None, 0, FORMAT_VERSION + 1, "1"])
+def test_another_format_version(run, version):
+    change_json(run.config, format_version=version)
+    with pytest.raises(RunError, match=f"format {version!r}, .* reads {FORMAT_VERSION}") as caught:
+        run.read_config()
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format_version": ', "[1]", "3", "\x00\x00"])
+def test_damaged_json(run, content):
+    run.config.write_text(content)
+    with pytest.raises(RunError, match=r"config.json is damaged"):
+        run.read_config()
+
+
+def test_wrong_encoding(run):
+    run.config.write_bytes(b"\xff\xfe{}")
+    with pytest.raises(RunError, match=r"config.json is damaged"):
+        run.read_config()
+
+
+@pytest.mark.parametrize("key", ["config", "dataset"])
+def test_missing_key(run, key):
+    content = json.loads(run.config.read_text())
+    del content[key]
+    run.config.write_text(json.dumps(content))
+    with pytest.raises(RunError, match=f"config.json is damaged: no key '{key}'"):
+        run.read_config()
+
+
+def test_configuration_that_is_none(run):
+    change_json(run.config, config={"model": {"layers": -1}})
+    with pytest.raises(RunError, match=r"config.json is damaged: .*model.layers"):
+        run.read_config()
+
+
+def test_a_key_that_a_later_version_added_is_named(run):
+    config = Config().model_dump(mode="json")
+    change_json(run.config, config={**config, "novelty": {}})
+    with pytest.raises(RunError, match="unknown configuration key 'novelty'"):
+        run.read_config()
+
+
+# --- verify ---
+
+
+@pytest.mark.parametrize("name", CHECKED_FILES)
+def test_missing_file(run, name):
+    (run.path / name).unlink()
+    with pytest.raises(RunError, match=f"not a complete run: no {name}"):
+        run.verify()
+
+
+@pytest.mark.parametrize("name", CHECKED_FILES)
+def test_altered_file(run, name):
+    content = (run.path / name).read_bytes()
+    (run.path / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RunError, match=f"{name} is not the file that this run wrote"):
+        run.verify()
+
+
+@pytest.mark.parametrize("checksums", [None, [], "abc", {}, {"config.json": 3}])
+def test_card_without_checksums(run, checksums):
+    change_json(run.card, checksums=checksums)
+    with pytest.raises(RunError, match=r"card.json is damaged|its checksum differs"):
+        run.verify()
+
+
+def test_every_message_is_one_line(run):
+    run.config.write_text("{\n\n")
+    with pytest.raises(RunError) as caught:
+        run.read_config()
+    assert "\n" not in str(caught.value)
