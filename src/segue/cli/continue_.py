@@ -1,0 +1,40 @@
+"""``segue continue``: lengthen a sequence, item by item."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from segue.cli.options import ItemIds, ItemList, Json, Run, User, item_ids
+
+
+def continue_(  # noqa: PLR0913 - a parameter an option
+    *,
+    run: Run,
+    items: ItemList = "",
+    item: ItemIds = None,
+    user: User = None,
+    length: Annotated[int, typer.Option(help="How many items to add.")] = 20,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the best item each time; more is more adventurous.")
+    ] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Sample among so many best items only.")] = 50,
+    greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same sequence.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Lengthen a sequence item by item; none comes twice."""
+    from segue.cli.answer_report import print_answer
+    from segue.recommender import Recommender
+
+    model = Recommender.load(run)
+    answer = model.continue_sequence(
+        item_ids(items, item),
+        length,
+        user=user,
+        temperature=0.0 if greedy else temperature,
+        top_k=top_k,
+        seed=seed,
+    )
+    print_answer(answer, model, as_json)

@@ -1,0 +1,61 @@
+"""``segue evaluate``: how good models are on held-out events, beside the baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segue.cli import evaluate_options as options
+from segue.cli.options import Json, Seed
+
+
+def evaluate(  # noqa: PLR0913 - a parameter an option
+    *,
+    models: options.Models,
+    data: options.Data,
+    on: options.Part = "test",
+    task: options.Task = None,
+    seen: options.Seen = None,
+    unknown_targets: options.UnknownTargets = "miss",
+    targets: options.Targets = "last",
+    at: options.Cutoffs = None,
+    given: options.Given = None,
+    given_random: options.GivenRandom = None,
+    refit: options.Refit = False,
+    no_baselines: options.NoBaselines = False,
+    per_sequence: options.PerSequence = None,
+    max_sequences: options.MaxSequences = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure models on held-out events, beside the baselines.
+
+    Every target is ranked among the whole catalogue, and every mean has its 95 % interval.
+    """
+    from segue import evaluation
+    from segue.cli.console import notes
+    from segue.cli.evaluation_report import print_evaluation
+    from segue.cli.rankers import open_rankers
+    from segue.config import EvaluationConfig
+    from segue.dataset import Dataset
+
+    # Naming one kind of given events asks for that kind alone.
+    named: dict[str, Any] = {}
+    if given or given_random:
+        named = {"given": given or (), "given_random": given_random or ()}
+    config = EvaluationConfig(
+        task=task,
+        seen=seen,
+        unknown_targets=unknown_targets,
+        targets=targets,
+        ks=at,
+        max_sequences=max_sequences,
+        seed=seed,
+        **named,
+    )
+    dataset = Dataset.open(data)
+    with notes().status("evaluating"):
+        rankers = open_rankers(models, dataset, refit=refit, with_baselines=not no_baselines)
+        found = evaluation.evaluate(rankers, dataset, on=on, config=config)
+    if per_sequence is not None:
+        evaluation.write_per_sequence(found, per_sequence)
+    print_evaluation(found, at, as_json)

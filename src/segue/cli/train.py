@@ -1,0 +1,63 @@
+"""``segue train``: from a prepared dataset to a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segue.cli.options import Json
+
+
+def train(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
+    ],
+    run: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")
+    ],
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A configuration in TOML.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one key; repeatable."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model on a prepared dataset.
+
+    Ctrl-C saves and stops, with exit code 130; --resume then continues to the same end.
+    """
+    from segue import trainer
+    from segue.cli.console import notes, print_json, results
+    from segue.cli.progress import watching
+    from segue.cli.run_report import finished_card, stopped, summary
+    from segue.cli.tables import facts
+
+    with watching(notes()) as watch:
+        trainer.train(
+            dataset,
+            run,
+            preset=preset,
+            config=config,
+            overrides=changes,
+            resume=resume,
+            watch=watch,
+        )
+    card = finished_card(run)
+    if as_json:
+        step = watch.step if card is None else card["steps"]
+        status = "stopped" if card is None else "finished"
+        print_json({"run": str(run), "status": status, "step": step, "card": card})
+    if card is None:
+        raise stopped(dataset, run, watch.step)
+    if not as_json:
+        results().print(facts(summary(run, card)))

@@ -1,0 +1,150 @@
+"""How the command as a whole behaves: help, usage errors, defects, pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import segue
+
+from segue import __version__
+from segue.cli.app import VERBS, app
+
+NAMES = [verb.__name__.rstrip("_") for verb in VERBS]
+HEAVY = ("jax", "flax", "duckdb", "pyarrow", "numpy", "scipy", "pydantic", "rich", "msgspec")
+COMMAND = "import sys; from segue.cli import main; sys.exit(main())"
+
+
+def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """A real process of the command."""
+    command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
+    return subprocess.run(command, text=True, timeout=60, check=False, **options)  # type: ignore[call-overload]
+
+
+def test_help_of_any_verb_imports_nothing_heavy() -> None:
+    code = f"""
+import sys
+from segue.cli import main
+for verb in {[*NAMES, ""]!r}:
+    assert main([verb, "--help"] if verb else ["--help"]) == 0
+print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stderr.strip() == "loaded: []"
+    for verb in NAMES:
+        assert f"Usage: segue {verb} " in done.stdout
+
+
+def test_the_command_alone_prints_its_help() -> None:
+    alone, asked = segue(), segue("--help")
+    assert alone.code == asked.code == 0
+    assert alone.out == asked.out
+    assert all(f"\n  {name} " in alone.out for name in NAMES)
+
+
+def test_version() -> None:
+    assert segue("--version").out == f"segue {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["prepar"], "'prepare'"),
+        (["nothing-like-it"], "nothing-like-it"),
+        (["--verson"], "--version"),
+        (["prepare", "log.csv", "-o", "x", "--splti", "holdout"], "--split"),
+        (["prepare", "log.csv"], "--output"),
+        (["prepare", "log.csv", "-o"], "-o"),
+        (["prepare", "log.csv", "-o", "x", "--split", "hold"], "'holdout'"),
+        (["prepare", "log.csv", "-o", "x", "--session-gap", "30"], "30m"),
+        (["prepare", "log.csv", "-o", "x", "--memory-limit", "2 apples"], "2GB"),
+        (["prepare", "log.csv", "-o", "x", "--min-item-events", "0"], "greater than or equal to 1"),
+        (["prepare", "log.csv", "-o", "x", "--min-rating", "good"], "valid number"),
+        (["evaluate", "popularity"], "--data"),
+        (["evaluate", "popularity", "--data", "x", "--at", "5,ten"], "5,10,20"),
+        (["evaluate", "--data", "x"], "RUN|BASELINE|LISTS"),
+        (["train", "x"], "--output"),
+        (["recommend", "x", "-k", "many"], "valid integer"),
+        (["continue", "x", "--lenght", "3"], "--length"),
+        (["inspect", "x", "y"], "y"),
+    ],
+)
+def test_usage_errors_are_one_line_that_helps(arguments: list[str], expected: str) -> None:
+    assert expected in segue(*arguments).error
+
+
+def test_a_defect_is_one_line_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of\nthe library")
+
+    monkeypatch.delenv("SEGUE_TRACEBACK", raising=False)
+    monkeypatch.setattr("segue.dataset.prepare", broken)
+    outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
+    assert outcome.code == 1
+    assert outcome.err.startswith("internal error: ZeroDivisionError: of the library")
+    assert "SEGUE_TRACEBACK=1" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_tracebacks_are_shown_on_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SEGUE_TRACEBACK", "1")
+    outcome = segue("inspect", tmp_path / "nothing")
+    assert outcome.code == 2
+    assert "Traceback" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: there is no folder")
+
+
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "some/file")
+
+    monkeypatch.setattr("segue.dataset.prepare", refused)
+    outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
+    assert outcome.error == "error: some/file: Permission denied"
+
+
+def test_interrupted_verbs_end_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("segue.dataset.prepare", interrupted)
+    outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
+    assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        done = process("--help", stdout=pipe, stderr=subprocess.PIPE)
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = process("--help", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == "error: No space left on device\n"
+
+
+def test_a_terminal_that_lacks_letters_is_no_error(world: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+    done = process("inspect", world, capture_output=True, env=environment)
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "##" in done.stdout
+
+
+def test_every_verb_is_registered_once() -> None:
+    names = [command.name for command in app.registered_commands]
+    assert names == NAMES
+    assert len(set(names)) == len(names)

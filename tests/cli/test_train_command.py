@@ -1,0 +1,114 @@
+"""``segue train``: the run that it leaves, resuming, and stopping when told to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import segue
+
+from segue.errors import RunError
+from segue.run_folder import RunFolder
+
+COMMAND = "import sys; from segue.cli import main; sys.exit(main())"
+
+
+def test_json_is_one_object_and_the_rest_is_stderr(
+    tmp_path: Path, world: Path, tiny_model: Path
+) -> None:
+    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_model, "--json")
+    found = outcome.json
+    assert found["status"] == "finished"
+    assert found["step"] == 6
+    assert found["card"]["validation"]["metric"] == "ndcg@10"
+    assert "step 6: ndcg@10" in outcome.err
+
+
+def test_a_summary_comes_at_the_end(tmp_path: Path, world: Path, tiny_model: Path) -> None:
+    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_model)
+    assert "on validation, at step" in outcome.out
+    assert str(tmp_path / "run") in "".join(outcome.out.split())  # wherever it was wrapped
+
+
+def test_every_option_reaches_the_trainer(
+    tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[tuple[object, ...], dict[str, object]]] = []
+
+    def record(*arguments: object, **options: object) -> None:
+        asked.append((arguments, options))
+        raise RunError("recorded")
+
+    monkeypatch.setattr("segue.trainer.train", record)
+    changes = ["--set", "max_steps=2", "--set", "model.width=8"]
+    segue("train", world, "-o", tmp_path, "--preset", "demo", *changes, "--resume")
+    segue("train", world, "-o", tmp_path, "--config", "my.toml")
+    (first, options), (_, others) = asked
+    assert first == (world, tmp_path)
+    assert options["preset"] == "demo"
+    assert options["overrides"] == ["max_steps=2", "model.width=8"]
+    assert options["resume"] is True
+    assert others["config"] == Path("my.toml")
+    assert others["resume"] is False
+
+
+def test_set_changes_a_key(tmp_path: Path, world: Path, tiny_model: Path) -> None:
+    arguments = ("-o", tmp_path / "run", "--config", tiny_model, "--set", "max_steps=2", "--json")
+    assert segue("train", world, *arguments).json["step"] == 2
+
+
+def test_resuming_a_finished_run_changes_nothing(run: Path, world: Path) -> None:
+    before = (run / "weights.safetensors").read_bytes()
+    outcome = segue("train", world, "-o", run, "--resume", "--json")
+    assert outcome.json["status"] == "finished"
+    assert (run / "weights.safetensors").read_bytes() == before
+
+
+def test_inspect_shows_the_card(run: Path) -> None:
+    found = segue("inspect", run, "--json").json
+    assert found["kind"] == "run"
+    assert found["card"]["steps"] == 6
+    assert found["config"]["model"]["width"] == 16
+    shown = segue("inspect", run).out
+    assert "width=16" in shown
+    assert "parameters" in shown
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, world: Path, tiny_model: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ["train", world, "-o", run, "--config", tiny_model]
+    endless = [
+        "--set",
+        "max_steps=100000",
+        "--set",
+        "epochs=100000",
+        "--set",
+        "log_every=1",
+        "--json",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *map(str, arguments), *endless],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    metrics = RunFolder(run).metrics
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    found = json.loads(out)
+    assert found["status"] == "stopped"
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("stopped at step ")
+    assert last.endswith(f"continue with: segue train {world} -o {run} --resume")
+    saved = [int(folder.name) for folder in RunFolder(run).checkpoints.iterdir()]
+    assert found["step"] == max(saved)
+    assert f"stopped at step {max(saved):,};" in last
