@@ -1,0 +1,38 @@
+"""The documents: what is generated is current, and what is linked is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_tree_in_the_readme_is_that_of_the_package() -> None:
+    path = ROOT / "tools" / "generate_tree.py"
+    spec = importlib.util.spec_from_file_location("generate_tree", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    page = tool.PAGE.read_text("utf-8")
+    assert tool.generated(page) == page, "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    named = re.findall(r"`((?:tests|tools|benchmarks|docs)/[\w/.]+\.\w+)`", text)
+    named += [f"src/{name}" for name in re.findall(r"`(segue/[\w/]+\.py)`", text)]
+    for name in named:
+        assert (ROOT / name).exists(), name
