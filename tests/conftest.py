@@ -16,6 +16,9 @@ hypothesis.settings.load_profile("segue")
 # Set before JAX is imported, and for processes that tests start: no silent change of the
 # number of axes anywhere. (Optax mixes types, so `strict_types` is for modules without it.)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+# Python does not notice when a limit on file sizes cuts the bytecode that it caches, and a
+# test of full disks would leave modules behind that cannot be imported.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _os_error(error)
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line
+        error = error.__cause__ or error  # Typer's Abort stands for an EOFError
         kind = type(error).__name__
         advice = f"a defect of Segue; {TRACEBACK_VARIABLE}=1 shows where"
         return _fail(f"internal error: {kind}: {error} ({advice})", FAILED)
@@ -126,10 +127,10 @@ def _usage_message(error: typer.TyperException) -> str:
 
 def _os_error(error: OSError) -> int:
     """Say what the operating system refused; a reader that went away needs no telling."""
+    # What is still buffered has nowhere to go, and must not fail again at exit.
+    with contextlib.suppress(OSError, io.UnsupportedOperation):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
-        # What is still buffered has nowhere to go, and must not fail again at exit.
-        with contextlib.suppress(OSError, io.UnsupportedOperation):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     where = f" {error.filename}:" if error.filename else ""
     return _fail(f"error:{where} {error.strerror or error}", USER_ERROR)
