@@ -36,3 +36,8 @@ def test_files_of_the_project_that_are_named_exist(page: Path) -> None:
     named += [f"src/{name}" for name in re.findall(r"`(segue/[\w/]+\.py)`", text)]
     for name in named:
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_nothing_is_left_to_be_filled_in(page: Path) -> None:
+    assert not re.findall(r"^[A-Z]+(?:_[A-Z]+)*$", page.read_text("utf-8"), re.MULTILINE)
