@@ -1,20 +1,10 @@
-"""Configuration: one frozen model a part, read from TOML, presets and ``key=value``.
-
-A key that does not exist is an error that names the nearest one that does. A preset is a
-TOML file in ``segue/presets``; anything it leaves out has the default given here.
-"""
+"""The parts of a configuration: one frozen model each, with every default."""
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from segue.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -93,10 +83,12 @@ class SplitConfig(Part):
     """When absent: ``leave-one-out`` where sequences are users, ``holdout`` elsewhere."""
     catalogue: Literal["train", "all"] = "train"
     """What can be recommended: items with a training event, or every item known."""
-    validation_share: Share = 0.1
+    validation_share: Share | None = None
+    """When absent: 0.1, and 0.02 under ``windows``, where it comes out of the nine tenths
+    that are not test."""
     test_share: Share = 0.1
     """Shares of the sequences (``holdout``), of the time (``global-time``) or of the targets
-    (``windows``, which has no validation part)."""
+    (``windows``)."""
     window: Positive = 5
     """Events that a target of the split ``windows`` is predicted from."""
     seed: Seed = 0
@@ -132,11 +124,39 @@ class ModelConfig(Part):
     """Whether sequences begin with START, so that the model can begin one from nothing."""
     end: bool = False
     """Whether the model learns where sequences end."""
+    head: Literal["inner-product", "flatten"] = "inner-product"
+    """What makes scores of hidden states: their inner product with the output table, or a
+    dense layer over the states of all positions laid side by side, then that product. The
+    second predicts what follows a whole window only, never what follows each position."""
+    head_width: Positive = 16
+    """Dimensions of the dense layer of the head ``flatten``."""
+    item_features: tuple[str, ...] = ()
+    """Columns of the items that the model reads: words (artist, genres), numbers (year), or
+    lists of numbers, which are projected."""
+    item_features_at: Literal["input", "output", "both"] = "both"
+    sequence_features: tuple[str, ...] = ()
+    """What the model is told of a sequence: columns of its attributes (a playlist's name, an
+    age group), or ``user`` for an embedding of the sequence's own id."""
+    sequence_width: Positive | None = None
+    """Dimensions of what the model is told of a sequence; ``width`` when absent. Another
+    width takes the head ``flatten``, which joins it to every position's state; elsewhere it
+    is added to every position's input."""
+    initialisation: Literal["normal", "uniform"] = "normal"
+    initial_scale: Annotated[float, Field(gt=0)] = 0.02
+    """Standard deviation of fresh embeddings, or their bound if they are uniform."""
+    scale_embeddings: bool = True
+    """Whether embeddings are multiplied by the root of the width where they enter."""
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> ModelConfig:
+    def _parts_fit(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.head == "flatten" and self.tied_output:
+            raise ValueError("the head 'flatten' needs tied_output = false")
+        if self.head != "flatten" and self.sequence_width not in (None, self.width):
+            raise ValueError(
+                f"sequence_width {self.sequence_width} is added to states of width {self.width}"
+            )
         return self
 
 
@@ -147,6 +167,13 @@ class LossConfig(Part):
     """``softmax`` is exact over the catalogue, computed by blocks of it."""
     negatives: Positive = 1024
     """Negatives of ``sampled-softmax``: a position's, or a batch's if they are shared."""
+    proposal: Literal["uniform", "log-uniform"] = "uniform"
+    """What negatives are drawn from: every item alike, or by rank of popularity, the chance
+    falling as one over the rank."""
+    estimator: Literal["with-target", "negatives-only", "bias-corrected"] = "with-target"
+    """How the sum over the catalogue is estimated: the target's own term exactly and the
+    rest from the sample; everything from the sample; or as the first, with the bias of the
+    logarithm taken off to second order."""
     shared_negatives: bool = True
     """Whether all positions of a batch share one draw of negatives."""
     log_q: bool = True
@@ -177,12 +204,26 @@ class TrainingConfig(Part):
     """Stop after so many steps even if epochs remain."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
-    unknown_rate: Share = 0.01
+    rows: Literal["sequences", "targets"] | None = None
+    """What a row of a batch is: a sequence with a label at every position, or one target and
+    the events before it. When absent: targets under the split ``windows`` and for the head
+    ``flatten``, else sequences."""
+    horizon: Positive = 1
+    """A position's label is drawn from so many of the next events; 1 is the next one."""
+    unknown_rate: Share | Literal["good-turing"] = 0.01
     """Share of the events that are replaced by UNK in training, so that a model knows what to
-    make of an unknown item in its context."""
+    make of an unknown item in its context. ``good-turing`` is the share of unseen items that
+    the training data predicts: that of the events whose item occurs once."""
+    feature_dropout: Share = 0.0
+    """Share of the rows that are trained on without what is told of the sequence, so that the
+    model can do without it; drawn for each feature by itself."""
+    rating_scale: tuple[float, float] | None = None
+    """The lowest and highest rating. When given, a label weighs by its rating, from 1 for
+    the highest down to 0.2 for the lowest; unrated ones weigh 1."""
     validate_every: Positive | None = None
     """Steps between validations; an epoch when absent."""
-    validation_metric: Literal["ndcg@10", "hr@10", "mrr@10", "mrr"] = "ndcg@10"
+    validation_metric: Literal["ndcg@10", "hr@10", "mrr@10", "mrr", "loss"] = "ndcg@10"
+    """What decides which weights are the best; the lowest ``loss``, else the highest value."""
     validation_sequences: Positive = 2_000
     """At most so many sequences are validated on, a seeded draw."""
     patience: Positive | None = None
@@ -208,8 +249,9 @@ class EvaluationConfig(Part):
     """Which events of a sequence are predicted (split ``global-time``)."""
     ks: tuple[Positive, ...] | None = None
     """Cut-offs of the metrics; when absent 1, 5, 10 and 20, as far as the catalogue goes."""
-    given: tuple[Positive, ...] = (1, 5, 10, 25, 100)
-    """First events given (continuation)."""
+    given: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """First events given (continuation). When absent 1, 5, 10, 25 and 100, and before them 0
+    where every ranker can begin from nothing."""
     given_random: tuple[Positive, ...] = (25, 100)
     """Events given at random places, in order (continuation)."""
     list_length: Positive | None = None
@@ -228,122 +270,3 @@ class Config(Part):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
-
-
-def presets() -> list[str]:
-    """Names of the shipped configurations."""
-    files = resources.files("segue").joinpath("presets").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
-def load_config(
-    preset: str | None = None,
-    file: str | Path | None = None,
-    overrides: dict[str, Any] | list[str] | None = None,
-) -> Config:
-    """Read a configuration: a preset or a TOML file, then overrides on top.
-
-    Args:
-        preset: a name of ``presets()``.
-        file: a TOML file with the tables ``model``, ``loss``, ``optimizer``, ``training``.
-        overrides: ``{"model.layers": 4}`` or ``["model.layers=4"]``.
-
-    Raises:
-        ConfigError: unknown preset, unreadable file, unknown key, or impossible value.
-    """
-    if preset is not None and file is not None:
-        raise ConfigError("both a preset and a configuration file were given", "give one of them")
-    tables: dict[str, Any] = {}
-    if preset is not None:
-        tables = _read_preset(preset)
-    elif file is not None:
-        tables = _read_toml(Path(file))
-    for key, value in _override_items(overrides):
-        _set_key(tables, key, value)
-    return validated(Config, tables)
-
-
-def validated(model: type[PartT], values: dict[str, Any]) -> PartT:
-    """Build a part from plain values.
-
-    Raises:
-        ConfigError: naming the first key that is wrong, and the nearest that exists.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = nearest(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
-            raise ConfigError(f"unknown configuration key {key!r}", hint) from None
-        message = first["msg"].removeprefix("Value error, ")
-        # A rule about several keys names them itself; its input is their whole table.
-        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
-        raise ConfigError(f"configuration {key or 'value'}: {message}{got}") from None
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """A hint that names the known word closest to a misspelt one, or all of them."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
-
-
-def _read_preset(name: str) -> dict[str, Any]:
-    if name not in presets():
-        raise ConfigError(f"unknown preset {name!r}", nearest(name, presets()))
-    text = resources.files("segue").joinpath("presets", f"{name}.toml").read_text("utf-8")
-    return tomllib.loads(text)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "give a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", "mend that line") from None
-
-
-def _override_items(overrides: dict[str, Any] | list[str] | None) -> list[tuple[str, Any]]:
-    if isinstance(overrides, dict):
-        return list(overrides.items())
-    return [_parse_override(text) for text in overrides or []]
-
-
-def _parse_override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"override {text!r} has no '='", "write key=value, as in model.layers=4")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _set_key(tables: dict[str, Any], key: str, value: Any) -> None:
-    """Set ``a.b`` in nested tables; a bare ``b`` is looked up in every table."""
-    *parents, last = key.split(".")
-    if not parents:
-        owners = [part for part in Config.model_fields if last in _keys_at(Config, (part,))]
-        if len(owners) != 1:
-            every = [f"{p}.{k}" for p in Config.model_fields for k in _keys_at(Config, (p,))]
-            hint = nearest(last, [name.split(".")[1] for name in every])
-            raise ConfigError(f"unknown configuration key {key!r}", hint)
-        parents = owners
-    table = tables
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise ConfigError(f"configuration key {key!r}: {parent!r} is not a table")
-    table[last] = value
-
-
-def _keys_at(model: type[Part], path: tuple[str | int, ...]) -> list[str]:
-    for step in path:
-        field = model.model_fields.get(str(step))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, Part)):
-            return []
-        model = inner
-    return list(model.model_fields)
