@@ -21,6 +21,7 @@ def dataset_of(
     *,
     starts: dict[str, int] | None = None,
     artists: dict[str, str] | None = None,
+    ratings: dict[str, list[float | None]] | None = None,
 ) -> Dataset:
     """Prepare a log.
 
@@ -28,12 +29,20 @@ def dataset_of(
         starts: gives the log times: the second at which each sequence begins; its events
             follow one a second.
         artists: artist by item id.
+        ratings: of each sequence's events.
     """
-    lines = ["user_id,item_id" + (",timestamp" if starts is not None else "")]
+    columns = ["user_id", "item_id"]
+    columns += ["timestamp"] * (starts is not None) + ["rating"] * (ratings is not None)
+    lines = [",".join(columns)]
     for sequence_id, items in log.items():
         for place, item in enumerate(items):
-            time = f",{1_600_000_000 + starts[sequence_id] + place}" if starts is not None else ""
-            lines.append(f"{sequence_id},{item}{time}")
+            values = [sequence_id, item]
+            if starts is not None:
+                values.append(str(1_600_000_000 + starts[sequence_id] + place))
+            if ratings is not None:
+                rating = ratings[sequence_id][place]
+                values.append("" if rating is None else str(rating))
+            lines.append(",".join(values))
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
     items_file = None
     if artists is not None:

@@ -64,9 +64,16 @@ class Ragged(NamedTuple):
     def of(cls, rows: list[np.ndarray] | list[list[int]]) -> Ragged:
         """Join rows end to end."""
         lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         parts = [np.asarray(row, dtype=INDEX_DTYPE) for row in rows]
-        return cls(offsets, np.concatenate(parts) if parts else np.zeros(0, INDEX_DTYPE))
+        values = np.concatenate(parts) if parts else np.zeros(0, INDEX_DTYPE)
+        return cls(offsets_of(lengths), values)
+
+
+def offsets_of(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows+1"]:
+    """Offsets of rows laid end to end, from their lengths."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def spans(

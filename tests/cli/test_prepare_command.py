@@ -74,6 +74,26 @@ def test_items_file_and_memory_limit(log: Path) -> None:
     assert data.items.titles(data.items.find(["i0"])) == ["Nought"]
 
 
+def test_the_columns_of_an_items_file_are_shown(log: Path) -> None:
+    sounds = log.parent / "sounds.jsonl"
+    sounds.write_text('{"movie_id": "i0", "name": "Nought", "label": "x", "sound": [1.5, 2]}\n')
+    outcome = segue("prepare", log, "-o", log.parent / "data", "--items-file", sounds)
+    assert outcome.code == 0
+    shown = " ".join(outcome.out.split())
+    assert "item=movie_id, title=name, label, sound (2 numbers)" in shown
+    assert "describes 1 of the log's" in shown
+
+
+def test_an_items_file_that_matches_nothing_is_warned_of(log: Path) -> None:
+    titles = log.parent / "titles.csv"
+    titles.write_text("item_id,title\nother,Nought\n")
+    outcome = segue("prepare", log, "-o", log.parent / "data", "--items-file", titles)
+    assert outcome.code == 0
+    shown = " ".join(outcome.out.split())
+    assert "describes none of the log's" in shown
+    assert "'other', the log has 'i" in shown
+
+
 def test_the_demo_world_takes_its_size(world: Path) -> None:
     found = segue("inspect", world, "--json").json
     assert found["source"]["format"] == "demo"

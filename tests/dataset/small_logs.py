@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from segue.axes import offsets_of
 from segue.config import FilterConfig, PrepareConfig, SourceConfig, SplitConfig, validated
 from segue.dataset.filters import Events
-from segue.dataset.sequences import Sequences, offsets_of
+from segue.dataset.sequences import Sequences
 from segue.dataset.splits import Cuts
 from segue.sources.schema import NO_ITEMS, TIMES, Chunk, Source, sequence_batch
 

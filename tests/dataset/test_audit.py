@@ -126,6 +126,16 @@ def test_windows_is_called_leaky():
     assert any("no validation targets" in sentence for sentence in found["warnings"])
 
 
+def test_windows_with_a_validation_part():
+    split, cuts = cut(rule("windows"), np.array([60]), None)
+    found = audit(sequences_of([[4, 5, 6] * 20], cuts), split, 3, 3)
+    parts = found["parts"]
+    assert parts["validation"]["targets"] > 0
+    held_out = parts["validation"]["targets"] + parts["test"]["targets"]
+    assert parts["train"]["events"] == 60 - held_out
+    assert not any("no validation targets" in sentence for sentence in found["warnings"])
+
+
 @pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time"])
 def test_the_splits_keep_their_promises(kind, any_blocks):
     sequences, split = cut_rows(kind)

@@ -111,6 +111,15 @@ class TestOverride:
             {"item_id": "b", "title": "better", "genres": ["old"]},
         ]
 
+    def test_counts_the_known_items_that_are_described_each_once(self):
+        encoder = self.make()
+        encoder.encode(column("z"))
+        rows = [{"item_id": item_id, "title": "T"} for item_id in ("z", "b", "new", "b")]
+        assert encoder.override(described(*rows)) == 2
+        assert encoder.first_id() == "a"
+        assert ItemEncoder().override(described(*rows)) == 0
+        assert ItemEncoder().first_id() is None
+
     def test_adds_columns_and_items(self):
         encoder = self.make()
         encoder.override(described({"item_id": "c", "mood": "calm"}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_logs import sequences_of
 
 from segue.dataset.parts import part_bounds, targets, training_mask
-from segue.dataset.sequences import TEST_TARGET, Sequences
+from segue.dataset.sequences import TEST_TARGET, VALID_TARGET, Sequences
 from segue.dataset.splits import Cuts, Split, cut
 
 
@@ -75,19 +75,21 @@ class TestGlobalTime:
         assert pairs(found) == [(0, 2)]
 
 
-def test_windows_predicts_the_held_out_targets():
+@pytest.mark.parametrize(("part", "label"), [("test", TEST_TARGET), ("validation", VALID_TARGET)])
+def test_windows_predicts_the_held_out_targets(part, label):
     sequences, split = split_world("windows", [12, 2, 30])
     assert sequences.target_parts is not None
-    found = targets(sequences, split, "test")
+    found = targets(sequences, split, part)
     flat = sequences.offsets[found.rows] + found.positions
-    assert flat.tolist() == np.flatnonzero(sequences.target_parts == TEST_TARGET).tolist()
+    assert flat.tolist() == np.flatnonzero(sequences.target_parts == label).tolist()
     assert (found.positions >= 3).all()
     assert len(found.rows) > 0
 
 
-def test_windows_has_no_validation_part():
-    sequences, split = split_world("windows", [12])
-    assert pairs(targets(sequences, split, "validation")) == []
+def test_windows_without_a_validation_share_have_no_validation_part():
+    split = Split(kind="windows", seed=0, validation_share=0.0, test_share=0.2, window=5)
+    split, cuts = cut(split, np.array([40]), None)
+    assert pairs(targets(sequences_of([[4] * 40], cuts), split, "validation")) == []
 
 
 @pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time", "windows"])

@@ -15,6 +15,7 @@ from segue.dataset import Dataset, targets
 from segue.dataset.manifest import ITEMS, MANIFEST, SEQUENCES
 from segue.dataset.prepare import prepare_source
 from segue.errors import DatasetError, SourceError, StorageError
+from segue.sources.schema import VECTOR
 
 WORLD = {
     "ann": [("a", 0, 5.0), ("b", 10, 4.0), ("c", 20, 1.0), ("b", 30, 3.0)],
@@ -93,12 +94,22 @@ class TestCatalogue:
         assert dataset.items.titles(dataset.items.find(["x", "e", "b"])) == ["X", "e", "B"]
         assert "blank" not in dataset.items.table.column_names
 
-    def test_windows_trains_on_all_that_is_no_test_target(self, tmp_path):
-        log = {"long": [f"i{j}" for j in range(200)]}
-        dataset = prepared(tmp_path, log, kind="windows")
-        n_test = len(targets(dataset.sequences, dataset.manifest.split, "test").rows)
-        assert 0 < n_test < 60
-        assert dataset.items.training_counts.sum() == 200 - n_test
+    @pytest.mark.parametrize("share", [None, 0.0, 0.3])
+    def test_windows_trains_on_all_that_is_no_held_out_target(self, tmp_path, share):
+        log = {"long": [f"i{j}" for j in range(400)]}
+        dataset = prepared(tmp_path, log, kind="windows", validation_share=share)
+        split, parts = dataset.manifest.split, dataset.manifest.audit["parts"]
+        assert split.validation_share == (0.02 if share is None else share)
+        held_out = {
+            part: targets(dataset.sequences, split, part) for part in ("test", "validation")
+        }
+        n_test, n_validation = (len(found.rows) for found in held_out.values())
+        assert 20 < n_test < 60
+        assert (n_validation > 0) == (share != 0)
+        assert parts["test"]["targets"] == parts["test"]["events"] == n_test
+        assert parts["validation"]["targets"] == parts["validation"]["events"] == n_validation
+        n_training = 400 - n_test - n_validation
+        assert dataset.items.training_counts.sum() == parts["train"]["events"] == n_training
 
 
 class TestFilters:
@@ -241,6 +252,54 @@ def test_an_items_file_precedes_the_log(tmp_path):
     assert items.titles(items.find(["a", "b", "q", "e"])) == ["A", "Better", "Quite new", "e"]
     assert items.describe(int(items.find(["b"])[0]))["mood"] == "calm"
     assert dataset.manifest.options["source"]["items_file"] == "titles.csv"
+
+
+def test_an_items_file_is_reported(tmp_path):
+    path = tmp_path / "titles.csv"
+    path.write_text("movie_id,title,mood\nb,Better,calm\nq,Quite new,wild\nb,Again,calm\n")
+    report = prepared(tmp_path, items_file=str(path)).manifest.source["report"]
+    assert report["items_file"] == {
+        "columns": {"item": "movie_id", "title": "title"},
+        "further": ["mood"],
+        "vectors": {},
+        "described": 1,
+        "of": 6,
+    }
+    assert report["warnings"] == ["the log is small"]
+
+
+def test_an_items_file_of_other_ids_is_pointed_out(tmp_path):
+    path = tmp_path / "titles.csv"
+    path.write_text("item_id,title\ntt01,Better\ntt02,Worse\n")
+    report = prepared(tmp_path, items_file=str(path)).manifest.source["report"]
+    assert report["items_file"]["described"] == 0
+    assert report["warnings"] == [
+        "the log is small",
+        "the items file describes none of the log's 6 items: it has ids such as 'tt01', "
+        "the log has 'a'",
+    ]
+
+
+def test_vectors_go_with_their_items(tmp_path):
+    path = tmp_path / "sounds.jsonl"
+    path.write_text('{"item_id": "b", "sound": [0.5, -1]}\n{"item_id": "a", "sound": [2, 3]}\n')
+    items = prepared(tmp_path, items_file=str(path)).items
+    assert items.table.schema.field("sound").type == VECTOR
+    vectors = dict(zip(items.ids, items.table.column("sound").to_pylist(), strict=True))
+    assert {name: vectors[name] for name in "abc"} == {"a": [2, 3], "b": [0.5, -1], "c": None}
+    assert items.describe(int(items.find(["b"])[0]))["sound"] == "2 numbers"
+
+
+def test_a_bad_items_file_is_refused_before_the_log_is_read(tmp_path):
+    class Unread(SmallLog):
+        def chunks(self):
+            raise AssertionError("read")
+
+    path = tmp_path / "sounds.jsonl"
+    path.write_text('{"item_id": "b", "sound": [0.5]}\n{"item_id": "a", "sound": [2, 3]}\n')
+    with pytest.raises(SourceError, match="vectors of 1 numbers, but one of 2"):
+        prepared(tmp_path, source=Unread, items_file=str(path))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_error_of_the_source_leaves_nothing(tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import sequences_of
 
-from segue.dataset.sequences import count_per_row, offsets_of, positions_in_rows, row_blocks
+from segue.axes import offsets_of
+from segue.dataset.sequences import count_per_row, positions_in_rows, row_blocks
 from segue.dataset.splits import leave_one_out
 
 lengths_lists = st.lists(st.integers(0, 9), max_size=30)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.dataset.sequences import NO_TARGET, TEST_TARGET, TRAIN_TARGET, offsets_of
+from segue.axes import offsets_of
+from segue.config import SplitConfig
+from segue.dataset.sequences import NO_TARGET, TEST_TARGET, TRAIN_TARGET, VALID_TARGET
 from segue.dataset.splits import Split, cut, holdout, leave_one_out, quantile, windows
 from segue.errors import DatasetError
 
@@ -110,11 +112,31 @@ class TestWindows:
         no_target = cuts.target_parts == NO_TARGET
         assert no_target.tolist() == [True] * 3 + [True] * 3 + [False] + [True] * 3 + [False] * 3
 
-    def test_a_tenth_is_held_out(self):
-        parts = windows(np.full(1_000, 23), rule("windows")).target_parts
+    def test_a_tenth_is_test_and_a_share_of_the_rest_validation(self):
+        rules = rule("windows", validation_share=0.2)
+        parts = windows(np.full(1_000, 23), rules).target_parts
         assert parts is not None
         assert np.count_nonzero(parts == TEST_TARGET) == pytest.approx(2_000, abs=150)
-        assert np.count_nonzero(parts == TRAIN_TARGET) == pytest.approx(18_000, abs=150)
+        assert np.count_nonzero(parts == VALID_TARGET) == pytest.approx(3_600, abs=150)
+        assert np.count_nonzero(parts == TRAIN_TARGET) == pytest.approx(14_400, abs=150)
+
+    @pytest.mark.parametrize("validation_share", [0.0, 0.1, 0.5])
+    def test_the_test_targets_do_not_depend_on_validation(self, validation_share, any_blocks):
+        lengths = np.array([3, 40, 7, 1, 90])
+        rules = rule("windows", seed=5, validation_share=validation_share)
+        parts = windows(lengths, rules).target_parts
+        # The obvious way: one draw an event, in order, and the first three are no targets.
+        places = np.concatenate([np.arange(length) for length in lengths])
+        drawn = np.random.default_rng(5).random(lengths.sum()) < 0.1
+        assert np.array_equal(parts == TEST_TARGET, drawn & (places >= 3))
+        assert (parts == VALID_TARGET).any() == (validation_share > 0)
+
+    def test_validation_targets_are_nested_in_those_of_a_larger_share(self):
+        small, large = (
+            windows(np.full(50, 20), rule("windows", validation_share=share)).target_parts
+            for share in (0.1, 0.4)
+        )
+        assert (large[small == VALID_TARGET] == VALID_TARGET).all()
 
     def test_cut_positions_leave_everything_to_training(self):
         cuts = windows(np.array([3, 8]), rule("windows"))
@@ -125,6 +147,20 @@ class TestWindows:
         whole = windows(lengths, rule("windows", seed=3)).target_parts
         monkeypatch.setattr("segue.dataset.sequences.BLOCK_EVENTS", 7)
         assert np.array_equal(whole, windows(lengths, rule("windows", seed=3)).target_parts)
+
+
+class TestRule:
+    @pytest.mark.parametrize(
+        ("kind", "share"), [("holdout", 0.1), ("global-time", 0.1), ("windows", 0.02)]
+    )
+    def test_the_share_of_validation_has_a_default(self, kind, share):
+        assert Split.of(SplitConfig(kind=kind), default="holdout").validation_share == share
+        asked = SplitConfig(kind=kind, validation_share=0.0)
+        assert Split.of(asked, default="holdout").validation_share == 0
+
+    def test_the_kind_has_one_too(self):
+        rules = Split.of(SplitConfig(seed=7, test_share=0.3, window=9), default="windows")
+        assert rules == rule("windows", seed=7, test_share=0.3, window=9, validation_share=0.02)
 
 
 @pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time", "windows"])

@@ -48,6 +48,19 @@ def test_find_names_the_unknown():
     assert found.dtype == np.int32
 
 
+def test_codes_number_the_values_of_a_column():
+    artists = pa.table({"item_id": list("vwxyz"), "artist": ["B", None, "A", "B", "A"]})
+    codes = Items(item_table(artists, np.ones(5, np.int64))).codes("artist")
+    assert codes is not None
+    assert codes.tolist() == [-1, -1, -1, -1, 0, -1, 1, 0, 1]
+
+
+def test_codes_of_a_column_without_values():
+    nobody = pa.table({"item_id": ["x", "y"], "artist": pa.array([None, None], pa.string())})
+    assert Items(item_table(nobody, np.ones(2, np.int64))).codes("artist") is None
+    assert make_items().codes("artist") is None
+
+
 def test_titles_fall_back_to_ids():
     items = make_items()
     assert items.titles([4, 5, 6]) == ["The X", "y", "The Z"]
@@ -71,6 +84,21 @@ def test_describe_leaves_out_what_is_not_known():
     }
     assert "title" not in items.describe(5)
     assert items.describe(UNK) == {"item_id": "<unk>"}
+
+
+def test_describe_tells_a_vector_by_its_width():
+    table = pa.table(
+        {
+            "item_id": ["p", "q"],
+            "sound": pa.array([[0.5] * 512, None], pa.list_(pa.float32())),
+            "genres": [["Drama"], []],
+        }
+    )
+    items = Items(item_table(table, np.array([2, 1])))
+    assert items.describe(4)["sound"] == "512 numbers"
+    assert items.describe(4)["genres"] == ["Drama"]
+    assert "sound" not in items.describe(5)
+    assert items.describe(5)["genres"] == []
 
 
 def test_length_and_ids():

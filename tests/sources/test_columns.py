@@ -106,6 +106,43 @@ def test_an_ambiguous_column_is_the_users_choice(header: str, role: str) -> None
     assert error.value.hint == f"choose one with --{role}-column"
 
 
+@pytest.mark.parametrize(
+    ("options", "roles"),
+    [
+        ({"user_column": "item_id"}, ("user", "item")),
+        ({"user_column": "id", "item_column": "ID"}, ("user", "item")),
+        ({"time_column": "user_id"}, ("user", "time")),
+        ({"rating_column": "timestamp"}, ("time", "rating")),
+        ({"event_column": "item_id"}, ("item", "event")),
+    ],
+)
+def test_a_column_has_one_role(options: dict[str, str], roles: tuple[str, str]) -> None:
+    with pytest.raises(SourceError, match="is taken for the {} and the {}".format(*roles)) as error:
+        guess("user_id,item_id,timestamp,id", **options)
+    assert error.value.hint == "name another with --{}-column or --{}-column".format(*roles)
+
+
+@pytest.mark.parametrize(
+    "first_line", ["u1,i1,978300760", "u1,i1,2001-01-01T00:00:00Z", "1,i1", "u,-1.5", "196 242 3"]
+)
+def test_a_file_that_begins_with_an_event_needs_a_header(first_line: str) -> None:
+    for options in ({}, {"user_column": "user_id", "item_column": "item_id"}):
+        with pytest.raises(SourceError) as error:
+            guess(first_line, **options)
+        assert error.value.hint.startswith("is its first line an event? Put a header above it")
+
+
+@pytest.mark.parametrize("header", ["who,what,2nd", "a,b", "x1,y2,"])
+def test_names_that_are_no_values_are_a_header(header: str) -> None:
+    with pytest.raises(SourceError) as error:
+        guess(header)
+    assert error.value.hint == "name it with --user-column"
+
+
+def test_numbers_can_name_columns() -> None:
+    assert guess("0,1", user_column="0", item_column="1") == Columns("0", "1", None, None, None)
+
+
 def test_the_event_column_matters_only_where_it_is_asked_for() -> None:
     assert guess("user_id,item_id,event").event is None
     assert guess("user_id,item_id,event", event_type=("view",)).event == "event"

@@ -18,7 +18,7 @@ from segue.sources.schema import ITEM_COLUMNS
 
 
 def rows(path: Path, **options: object) -> list[dict[str, Any]]:
-    return read_items_file(path, SourceConfig.model_validate(options)).to_pylist()
+    return read_items_file(path, SourceConfig.model_validate(options)).items.to_pylist()
 
 
 def write(path: Path, text: str) -> Path:
@@ -47,22 +47,31 @@ def test_csv_with_every_attribute(tmp_path: Path) -> None:
 
 def test_the_types_are_those_of_the_schema(tmp_path: Path) -> None:
     text = "id\tname\tartist\talbum_name\tgenre\tyear\n1\tn\ta\tb\tg\t1\n"
-    batch = read_items_file(write(tmp_path / "items.tsv", text), SourceConfig())
+    batch = read_items_file(write(tmp_path / "items.tsv", text), SourceConfig()).items
     assert batch.schema.names == list(ITEM_COLUMNS)
     assert batch.schema.types == list(ITEM_COLUMNS.values())
 
 
-def test_jsonl_keeps_lists_and_drops_nested_columns(tmp_path: Path) -> None:
+def test_jsonl_keeps_genres_and_vectors_and_no_other_lists_or_objects(tmp_path: Path) -> None:
     lines = [
-        {"track_id": 1, "track_name": "One", "genres": ["a", "b"], "vector": [0.5], "plays": 3},
+        {"track_id": 1, "track_name": "One", "genres": ["a", "b"], "vector": [0.5], "plays": 3}
+        | {"tags": ["x"], "label": {"name": "y"}},
         {"track_id": "x", "track_name": "Two", "genres": [], "plays": 4},
     ]
     path = tmp_path / "items.jsonl.gz"
     path.write_bytes(gzip.compress("\n".join(json.dumps(line) for line in lines).encode()))
     assert rows(path) == [
-        {"item_id": "1", "title": "One", "genres": ["a", "b"], "plays": 3},
-        {"item_id": "x", "title": "Two", "genres": [], "plays": 4},
+        {"item_id": "1", "title": "One", "genres": ["a", "b"], "plays": 3, "vector": [0.5]},
+        {"item_id": "x", "title": "Two", "genres": [], "plays": 4, "vector": None},
     ]
+    assert read_items_file(path, SourceConfig()).report == {
+        "columns": {"item": "track_id", "title": "track_name", "genres": "genres"},
+        "further": ["plays"],
+        "vectors": {"vector": 1},
+        "warnings": [
+            "items.jsonl.gz: lists and objects that are no vectors were left out: tags, label"
+        ],
+    }
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:

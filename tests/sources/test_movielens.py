@@ -228,14 +228,14 @@ def test_odd_folder_names_are_no_patterns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("1::2::good::4", r"ratings\.dat, line 2: .*good"),
-        ("1::2::3", r"ratings\.dat, line 2: Expected Number of Columns: 4 Found: 3"),
-        ("1::2::3::4::5", r"ratings\.dat, line 2: Expected Number of Columns: 4 Found: 5"),
-        ("1::::3::4", r"ratings\.dat, line 2: .*\"\""),
-        ("one::2::3::4", r"ratings\.dat, line 2: .*one"),
-        ("1::2::3::yesterday", r"ratings\.dat, line 2: .*yesterday"),
-        (f"1::2::3::{10**17}", r"ratings\.dat: .*Overflow"),
-        ("1,2,3,4", r"ratings\.dat, line 2"),
+        ("1::2::good::4", r"ratings\.dat: line 2 has 'good' for its rating"),
+        ("1::2::3", r"ratings\.dat: line 2 has 3 columns, expected 4"),
+        ("1::2::3::4::5", r"ratings\.dat: line 2 has 5 columns, expected 4"),
+        ("1::::3::4", r"ratings\.dat: line 2 has '' for its movieId"),
+        ("one::2::3::4", r"ratings\.dat: line 2 has 'one' for its userId"),
+        ("1::2::3::yesterday", r"ratings\.dat: line 2 has 'yesterday' for its timestamp"),
+        (f"1::2::3::{10**17}", r"ratings\.dat cannot be read: Overflow"),
+        ("1,2,3,4", r"ratings\.dat: line 2 has '1,2,3,4' for its userId"),
     ],
 )
 def test_a_bad_rating_is_named_with_its_line(tmp_path: Path, line: str, expected: str) -> None:
@@ -244,12 +244,13 @@ def test_a_bad_rating_is_named_with_its_line(tmp_path: Path, line: str, expected
     with pytest.raises(SourceError, match=expected) as caught:
         read(folder)
     assert "\n" not in str(caught.value)
+    assert caught.value.hint == "expected a user, a movie, a rating and a time in seconds"
 
 
 def test_a_bad_line_of_a_csv_counts_the_header(tmp_path: Path) -> None:
     folder = write_csv(tmp_path / "csv")
     (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,3.0,4\n1,2,x,4\n")
-    with pytest.raises(SourceError, match=r"ratings\.csv, line 3: .*x"):
+    with pytest.raises(SourceError, match=r"ratings\.csv: line 3 has 'x'"):
         read(folder)
 
 

@@ -225,8 +225,47 @@ def test_types_of_time_in_parquet(tmp_path: Path, times: pa.Array, expected: dat
 
 
 def test_dates_and_times_before_1970(tmp_path: Path) -> None:
-    path = log_of(tmp_path, "u,c,2020-01-02", "u,b,1969-12-31", "u,a,-100000")
+    path = log_of(tmp_path, "u,c,2020-01-02", "u,b,1969-12-31", "u,a,1960-01-01T12:00:00")
     assert read(path) == {"u": ["a", "b", "c"]}
+    assert read(log_of(tmp_path, "u,c,200000", "u,b,-1.5", "u,a,-100000")) == {"u": ["a", "b", "c"]}
+
+
+@pytest.mark.parametrize(
+    ("times", "row", "bad"),
+    [
+        (["978300760", "978300761", "2001-01-01"], 3, "2001-01-01"),
+        (["978300760", "2001-01-01T00:00:00Z", "978300761"], 2, "2001-01-01T00:00:00Z"),
+        (["2001-01-01", "2001-01-02", "978300760"], 3, "978300760"),
+        (["978300760", "2001-01-01", "2001-01-02"], 1, "978300760"),
+        (["978300760", "2001-01-01"], 2, "2001-01-01"),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_numbers_and_dates_in_one_column_name_the_first_row_that_differs(
+    tmp_path: Path, times: list[str], row: int, bad: str, form: str
+) -> None:
+    path = tmp_path / f"log.{form}"
+    if form == "csv":
+        log_of(tmp_path, *(f"u,i,{time}" for time in times))
+    elif form == "jsonl":
+        as_json = [json.loads(t) if t.isdigit() else t for t in times]
+        lines = [json.dumps({"user": "u", "item": "i", "time": time}) for time in as_json]
+        write(path, "\n".join(lines))
+    else:
+        ids = ["x"] * len(times)
+        pq.write_table(pa.table({"user": ids, "item": ids, "time": times}), path)
+    with pytest.raises(SourceError, match=f"data row {row}.*: time is '{bad}'") as error:
+        read(path)
+    assert "in all rows" in error.value.hint
+
+
+def test_the_form_of_times_beyond_the_first_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.sources.log_view.HEAD_ROWS", 3)
+    path = log_of(tmp_path, *["u,i,978300760"] * 3, *["u,i,2001-01-01"] * 9)
+    with pytest.raises(SourceError, match="data row 4 "):
+        read(path)
 
 
 def test_the_unit_is_told_for_the_whole_column(tmp_path: Path) -> None:
@@ -399,6 +438,7 @@ BAD_FILES = [
     ("log.parquet", b"user_id,item_id\n1,2\n" * 9, "cannot be read"),
     ("no_users.csv", b"user_id,item_id\n,2\n,3\n", "every row of .* lacks"),
     ("headless.csv", b"196,242,3,881250949\n", "looks like the user's id; it has 196, 242"),
+    ("headless.tsv", b"u1\ti1\t978300760\n", "first line an event.* user_id,item_id,timestamp"),
     ("quote.csv", b'"user_id' + b"x" * 200_000 + b"\n", "is no header"),
 ]
 

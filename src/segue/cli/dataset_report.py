@@ -51,7 +51,8 @@ def _overview(data: Dataset) -> dict[str, str]:
     rows = {
         "dataset": str(data.path),
         "source": manifest.source["format"],
-        "columns": ", ".join(f"{role}={name}" for role, name in _columns(report)),
+        "columns": _columns(report),
+        "items file": _items_file(report),
         "sequences": f"{counts.sequences:,}, {_range(audit['lengths'], 'events')}",
         "events": f"{counts.events:,}",
         "items": f"{counts.items:,}, {_range(audit['popularity'], 'events')}",
@@ -67,8 +68,19 @@ def _range(found: dict[str, Any], unit: str) -> str:
     return f"{found['min']:,} to {found['max']:,} {unit}, median {found['quartiles'][1]:,g}"
 
 
-def _columns(report: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(role, name) for role, name in report.get("columns", {}).items() if name]
+def _columns(report: dict[str, Any]) -> str:
+    """``user=userId, item=movieId``; empty where there are none to choose."""
+    return ", ".join(f"{role}={name}" for role, name in report.get("columns", {}).items() if name)
+
+
+def _items_file(report: dict[str, Any]) -> str:
+    """Which columns the file of items has, and how many of the log's items it describes."""
+    found = report.get("items_file")
+    if found is None:
+        return ""
+    vectors = [f"{name} ({width:,} numbers)" for name, width in found["vectors"].items()]
+    columns = ", ".join([_columns(found), *found["further"], *vectors])
+    return f"{columns}\ndescribes {found['described']:,} of the log's {found['of']:,} items"
 
 
 def _parts(data: Dataset) -> Table:

@@ -64,7 +64,9 @@ RatingColumn = Annotated[str | None, _column("ratings")]
 EventColumn = Annotated[str | None, _column("event types")]
 ItemsFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Attributes of items: titles, artists, genres, years."),
+    typer.Option(
+        metavar="FILE", help="Attributes of items: titles, artists, genres, years, vectors."
+    ),
 ]
 MemoryLimit = Annotated[
     int | None,

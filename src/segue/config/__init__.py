@@ -7,6 +7,7 @@ TOML file in ``segue/presets``; anything it leaves out has the default of its pa
 from segue.config.parts import (
     Config,
     DemoConfig,
+    Estimator,
     EvaluationConfig,
     FilterConfig,
     LossConfig,
@@ -26,6 +27,7 @@ from segue.config.reading import load_config, nearest, presets, validated
 __all__ = [
     "Config",
     "DemoConfig",
+    "Estimator",
     "EvaluationConfig",
     "FilterConfig",
     "LossConfig",

@@ -12,6 +12,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
 Task = Literal["next-item", "continuation"]
+Estimator = Literal["with-target", "negatives-only", "bias-corrected"]
 Seen = Literal["exclude", "include", "exclude-context"]
 
 
@@ -22,6 +23,9 @@ class Part(BaseModel):
 
 
 PartT = TypeVar("PartT", bound=Part)
+
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+"""Names in order; TOML and JSON give them as a list."""
 
 
 class DemoConfig(Part):
@@ -57,7 +61,7 @@ class SourceConfig(Part):
     event_type: tuple[str, ...] = ()
     """Keep only events of these types (tabular)."""
     items_file: str | None = None
-    """A file of item attributes: titles, artists, genres, years."""
+    """A file of item attributes: titles, artists, genres, years, vectors."""
     memory_limit: Positive = 2_000_000_000
     """Bytes that reading and sorting may hold at a time."""
     demo: DemoConfig = DemoConfig()
@@ -130,11 +134,11 @@ class ModelConfig(Part):
     second predicts what follows a whole window only, never what follows each position."""
     head_width: Positive = 16
     """Dimensions of the dense layer of the head ``flatten``."""
-    item_features: tuple[str, ...] = ()
+    item_features: Names = ()
     """Columns of the items that the model reads: words (artist, genres), numbers (year), or
     lists of numbers, which are projected."""
     item_features_at: Literal["input", "output", "both"] = "both"
-    sequence_features: tuple[str, ...] = ()
+    sequence_features: Names = ()
     """What the model is told of a sequence: columns of its attributes (a playlist's name, an
     age group), or ``user`` for an embedding of the sequence's own id."""
     sequence_width: Positive | None = None
@@ -153,6 +157,8 @@ class ModelConfig(Part):
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.head == "flatten" and self.tied_output:
             raise ValueError("the head 'flatten' needs tied_output = false")
+        if self.head == "flatten" and self.item_features and self.item_features_at != "input":
+            raise ValueError("the head 'flatten' takes item_features_at = 'input'")
         if self.head != "flatten" and self.sequence_width not in (None, self.width):
             raise ValueError(
                 f"sequence_width {self.sequence_width} is added to states of width {self.width}"
@@ -170,7 +176,7 @@ class LossConfig(Part):
     proposal: Literal["uniform", "log-uniform"] = "uniform"
     """What negatives are drawn from: every item alike, or by rank of popularity, the chance
     falling as one over the rank."""
-    estimator: Literal["with-target", "negatives-only", "bias-corrected"] = "with-target"
+    estimator: Estimator = "with-target"
     """How the sum over the catalogue is estimated: the target's own term exactly and the
     rest from the sample; everything from the sample; or as the first, with the bias of the
     logarithm taken off to second order."""
@@ -178,6 +184,13 @@ class LossConfig(Part):
     """Whether all positions of a batch share one draw of negatives."""
     log_q: bool = True
     """Whether the logits of negatives are corrected for how often they are drawn."""
+
+    @model_validator(mode="after")
+    def _estimates_a_sum(self) -> LossConfig:
+        # Without the correction there is no sum over the catalogue that could be estimated.
+        if not self.log_q and self.estimator != "with-target":
+            raise ValueError(f"the estimator {self.estimator!r} needs log_q = true")
+        return self
 
 
 class OptimizerConfig(Part):
@@ -217,7 +230,7 @@ class TrainingConfig(Part):
     feature_dropout: Share = 0.0
     """Share of the rows that are trained on without what is told of the sequence, so that the
     model can do without it; drawn for each feature by itself."""
-    rating_scale: tuple[float, float] | None = None
+    rating_scale: Annotated[tuple[float, float], Field(strict=False)] | None = None
     """The lowest and highest rating. When given, a label weighs by its rating, from 1 for
     the highest down to 0.2 for the lowest; unrated ones weigh 1."""
     validate_every: Positive | None = None
@@ -258,6 +271,9 @@ class EvaluationConfig(Part):
     """Items recommended (continuation); when absent 500, or a smaller catalogue."""
     max_sequences: Positive | None = None
     """Ask about so many sequences of the part at most, a seeded draw."""
+    behaviour: bool = False
+    """Whether to ask for lists, and how they behave: diversity, novelty, serendipity,
+    popularity, coverage and inequality, at the same cut-offs."""
     resamples: Annotated[int, Field(ge=0)] = 1000
     """Bootstrap samples behind an interval; 0 leaves the intervals out."""
     seed: Seed = 0

@@ -4,7 +4,13 @@ from segue.dataset.manifest import Manifest
 from segue.dataset.parts import Targets, targets
 from segue.dataset.prepare import prepare
 from segue.dataset.prepared import Dataset
-from segue.dataset.sequences import NO_TARGET, TEST_TARGET, TRAIN_TARGET, Sequences
+from segue.dataset.sequences import (
+    NO_TARGET,
+    TEST_TARGET,
+    TRAIN_TARGET,
+    VALID_TARGET,
+    Sequences,
+)
 from segue.dataset.splits import Split
 from segue.dataset.vocabulary import Items
 
@@ -12,6 +18,7 @@ __all__ = [
     "NO_TARGET",
     "TEST_TARGET",
     "TRAIN_TARGET",
+    "VALID_TARGET",
     "Dataset",
     "Items",
     "Manifest",

@@ -87,7 +87,7 @@ def warnings_of(findings: dict[str, Any], split: Split) -> list[str]:
     if not parts["validation"]["targets"]:
         said.append("There are no validation targets to choose a model by.")
     if split.kind == "windows":
-        said.append("The split 'windows' leaks test targets into training by design.")
+        said.append("The split 'windows' leaks held-out targets into training by design.")
     if findings["leakage"]["violations"]:
         said.append(f"The promise of the split is broken: {findings['leakage']}.")
     return said

@@ -58,10 +58,21 @@ class ItemEncoder:
             self._attributes.append(pa.Table.from_batches([items.take(pa.array(new))]))
             self._attribute_codes.append(codes[new])
 
-    def override(self, items: pa.RecordBatch) -> None:
-        """Take in descriptions that precede all others, item by item and column by column."""
-        self.describe(items)
+    def override(self, items: pa.RecordBatch) -> int:
+        """Take in descriptions that precede all others, item by item and column by column.
+
+        Returns:
+            How many of the items known before are among them.
+        """
+        n_known = len(self)
+        self.describe(items.select(["item_id"]))  # no second copy of columns that may be wide
         self._upper = pa.Table.from_batches([items])
+        codes = np.unique(self._codes_of(items.column("item_id")))
+        return int(np.count_nonzero(codes < n_known))
+
+    def first_id(self) -> str | None:
+        """The id that turned up first, None before any did."""
+        return next(iter(self._codes), None)
 
     def by_id(self) -> Int64[np.ndarray, " codes"]:
         """All codes in the order of their ids, which knows nothing of the log's events."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from segue.dataset.sequences import offsets_of
+from segue.axes import offsets_of
 
 
 class Events(NamedTuple):

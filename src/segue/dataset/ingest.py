@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from segue.dataset.filters import Events
 from segue.dataset.prepared import SEQUENCE_FIELDS
 from segue.dataset.spill import EventLog
 from segue.errors import DatasetError
-from segue.sources.schema import Source
+from segue.sources.schema import ItemsFile, Source
 
 _US_PER_SECOND = 1_000_000
 
@@ -33,12 +33,14 @@ class Ingested(NamedTuple):
         rows: ``sequence_id`` and the attributes of each sequence.
         encoder: the items met or described.
         admitted: whether each code may be in the dataset, by ``min_item_events``.
+        report: what reading found: the source's own report, and the items file's.
     """
 
     log: EventLog
     rows: pa.Table
     encoder: ItemEncoder
     admitted: Bool[np.ndarray, " codes"]
+    report: dict[str, Any]
 
 
 def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
@@ -49,7 +51,7 @@ def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
         DatasetError: a filter needs ratings or times that the log does not have, or no
             event is left.
     """
-    described = _described_items(config)  # first, so that a bad file is found before the log
+    items_file = _items_file(config)  # first, so that a bad file is found before the log
     log, encoder, rows = EventLog(folder / "read"), ItemEncoder(), []
     for chunk in source.chunks():
         events = _events_of(chunk.sequences, encoder)
@@ -57,23 +59,43 @@ def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
         events, kept, ordinals = _filter_rows(events, config.filters)
         log.append(events)
         rows.append(_rows_of(chunk.sequences, kept, ordinals))
-    if described is not None:
-        encoder.override(described)
+    report = source.report()
+    if items_file is not None:
+        report = _with_items_file(report, items_file, encoder)
     log, kept, admitted = _drop_rare(log, len(encoder), config.filters, folder)
     if not len(log.lengths):
         message = "the log has no events, or the filters leave none of them"
         raise DatasetError(message, "check the log, or filter less")
     table = pa.concat_tables(rows, promote_options="permissive")
-    return Ingested(log, table if kept is None else table.filter(kept), encoder, admitted)
+    rest = table if kept is None else table.filter(kept)
+    return Ingested(log, rest, encoder, admitted, report)
 
 
-def _described_items(config: PrepareConfig) -> pa.RecordBatch | None:
+def _items_file(config: PrepareConfig) -> ItemsFile | None:
     """The file of item attributes, where there is one."""
     if config.source.items_file is None:
         return None
     from segue.sources.items_file import read_items_file  # needs DuckDB
 
     return read_items_file(Path(config.source.items_file), config.source)
+
+
+def _with_items_file(
+    report: dict[str, Any], items_file: ItemsFile, encoder: ItemEncoder
+) -> dict[str, Any]:
+    """Let the file's descriptions precede the log's, and report how well the two match."""
+    found = dict(items_file.report)
+    warnings = [*report["warnings"], *found.pop("warnings")]
+    id_of_log, n_items = encoder.first_id(), len(encoder)
+    n_described = encoder.override(items_file.items)
+    if id_of_log is not None and not n_described:
+        id_of_file = items_file.items.column("item_id")[0].as_py()
+        warnings.append(
+            f"the items file describes none of the log's {n_items:,} items: it has ids such as "
+            f"{id_of_file!r}, the log has {id_of_log!r}"
+        )
+    counts = {"described": n_described, "of": n_items}
+    return report | {"items_file": found | counts, "warnings": warnings}
 
 
 def _events_of(sequences: pa.RecordBatch, encoder: ItemEncoder) -> Events:

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from segue.dataset.sequences import TEST_TARGET, Sequences, offsets_of, positions_in_rows
+from segue.axes import offsets_of
+from segue.dataset.sequences import TEST_TARGET, VALID_TARGET, Sequences, positions_in_rows
 from segue.dataset.splits import Cuts, Split
 
 Part = Literal["validation", "test"]
@@ -34,7 +35,7 @@ def targets(sequences: Sequences, split: Split, part: Part, which: Which = "last
     - ``global-time``: of a sequence's events in the part, as ``which`` says, the ``last``,
       the ``first``, one at ``random`` (seeded), or ``every`` one. Targets of a sequence that
       has no event before the part are among them; evaluation keeps them apart.
-    - ``windows``: the held-out targets. There is no validation part: it is empty.
+    - ``windows``: the part's targets, wherever they lie in a sequence.
 
     Args:
         which: read for ``global-time`` only; the other splits leave no choice.
@@ -66,10 +67,11 @@ def training_mask(
 ) -> Bool[np.ndarray, " events"]:
     """Which events of the rows ``first`` up to ``end`` may be trained on.
 
-    Under ``windows`` these are all that are not test targets.
+    Under ``windows`` these are all that are not held out as targets.
     """
     if cuts.target_parts is not None:
-        return cuts.target_parts[offsets[first] : offsets[end]] != TEST_TARGET
+        parts = cuts.target_parts[offsets[first] : offsets[end]]
+        return (parts != TEST_TARGET) & (parts != VALID_TARGET)
     local = offsets[first : end + 1] - offsets[first]
     return positions_in_rows(local) < np.repeat(cuts.train_end[first:end], np.diff(local))
 
@@ -87,8 +89,8 @@ def _one_of_each(
 
 
 def _window_targets(sequences: Sequences, part: Part) -> Targets:
-    if part == "validation" or sequences.target_parts is None:
-        return Targets(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    events = np.flatnonzero(sequences.target_parts == TEST_TARGET)
+    assert sequences.target_parts is not None
+    wanted = VALID_TARGET if part == "validation" else TEST_TARGET
+    events = np.flatnonzero(sequences.target_parts == wanted)
     rows = np.searchsorted(sequences.offsets, events, side="right") - 1
     return Targets(rows, events - sequences.offsets[rows])

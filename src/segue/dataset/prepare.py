@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 import segue
-from segue.axes import INDEX_DTYPE, N_SPECIALS, UNK
+from segue.axes import INDEX_DTYPE, N_SPECIALS, UNK, offsets_of
 from segue.config import PrepareConfig
 from segue.dataset import splits
 from segue.dataset.audit import audit
@@ -33,7 +33,7 @@ from segue.dataset.manifest import (
 )
 from segue.dataset.parts import training_mask
 from segue.dataset.prepared import Dataset, read_sequences, write_items, write_sequences
-from segue.dataset.sequences import Sequences, offsets_of, row_blocks
+from segue.dataset.sequences import Sequences, row_blocks
 from segue.dataset.spill import EventLog
 from segue.dataset.splits import Cuts, Split
 from segue.dataset.staging import staged
@@ -94,7 +94,7 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
         source={
             "format": source.format,
             "fingerprint": source.fingerprint(),
-            "report": source.report(),
+            "report": ingested.report,
         },
         options=_options(config),
         counts=Counts(len(sequences), sequences.n_events, n_items, n_catalogue),
@@ -107,15 +107,8 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
 
 def _draw_split(ingested: Ingested, config: PrepareConfig, source: Source) -> tuple[Split, Cuts]:
     """Draw the split that the options name, or the default one of such a log."""
-    rule = config.split
     are_users = source.sequences_are_users and config.filters.session_gap_s is None
-    split = Split(
-        kind=rule.kind or ("leave-one-out" if are_users else "holdout"),
-        seed=rule.seed,
-        validation_share=rule.validation_share,
-        test_share=rule.test_share,
-        window=rule.window,
-    )
+    split = Split.of(config.split, default="leave-one-out" if are_users else "holdout")
     return splits.cut(split, ingested.log.lengths, ingested.log.column("times"))
 
 

@@ -15,7 +15,9 @@ NO_TARGET = -1
 TRAIN_TARGET = 0
 """Under the split ``windows``: an event that is trained on."""
 TEST_TARGET = 1
-"""Under the split ``windows``: an event that is held out as a target."""
+"""Under the split ``windows``: an event that is held out as a target of the test."""
+VALID_TARGET = 2
+"""Under the split ``windows``: an event that is held out as a target of validation."""
 
 BLOCK_EVENTS = 1 << 20
 """Events that are worked on at a time where a dataset is larger than memory should hold."""
@@ -38,7 +40,8 @@ class Sequences:
         train_end: events before this position in their sequence are training events.
         valid_end: those from ``train_end`` up to here are validation, the rest test events.
         target_parts: under the split ``windows`` alone, each event's ``TRAIN_TARGET``,
-            ``TEST_TARGET`` or ``NO_TARGET``; the cut positions then say nothing.
+            ``VALID_TARGET``, ``TEST_TARGET`` or ``NO_TARGET``; the cut positions then say
+            nothing.
         attributes: one row a sequence, such as a playlist's name; may have no column.
     """
 
@@ -90,13 +93,6 @@ def row_blocks(
         end = max(int(within), first + 1)
         yield first, end
         first = end
-
-
-def offsets_of(lengths: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows+1"]:
-    """Offsets of rows laid end to end, from their lengths."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
 
 
 def positions_in_rows(offsets: Int64[np.ndarray, " bounds"]) -> Int64[np.ndarray, " values"]:

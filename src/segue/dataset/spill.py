@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32, Int64
 
+from segue.axes import offsets_of
 from segue.dataset.filters import Events
-from segue.dataset.sequences import offsets_of, row_blocks
+from segue.dataset.sequences import row_blocks
 
 _DTYPES = {"items": np.int32, "times": np.int64, "ratings": np.float32}
 

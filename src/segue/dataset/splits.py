@@ -14,14 +14,15 @@ import msgspec
 import numpy as np
 from jaxtyping import Int8, Int32, Int64
 
-from segue.config import SplitKind
+from segue.axes import offsets_of
+from segue.config import SplitConfig, SplitKind
 from segue.dataset.sequences import (
     BLOCK_EVENTS,
     NO_TARGET,
     TEST_TARGET,
     TRAIN_TARGET,
+    VALID_TARGET,
     count_per_row,
-    offsets_of,
     positions_in_rows,
     row_blocks,
 )
@@ -35,6 +36,11 @@ MIN_LENGTHS: dict[SplitKind, int] = {
 }
 """Events that a sequence needs before any of them can be a target."""
 
+VALIDATION_SHARE = 0.1
+WINDOWS_VALIDATION_SHARE = 0.02
+"""Shares where none is asked for. The published protocol behind ``windows`` has no validation
+part: a small one leaves its training targets all but whole, and its test targets untouched."""
+
 _QUANTILE_BINS = 1 << 16
 
 
@@ -44,7 +50,8 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: ``holdout``, ``leave-one-out``, ``global-time`` or ``windows``.
         seed: of everything drawn, the targets ``random`` included.
-        validation_share: of the sequences (``holdout``) or of the time (``global-time``).
+        validation_share: of the sequences (``holdout``), of the time before the test
+            (``global-time``) or of the targets that are not test (``windows``).
         test_share: of the sequences, of the event times or of the targets (``windows``).
         window: events that a target of ``windows`` is predicted from.
         train_until: microseconds since 1970 of the last moment of training
@@ -59,6 +66,24 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     window: int
     train_until: int | None = None
     valid_until: int | None = None
+
+    @classmethod
+    def of(cls, config: SplitConfig, default: SplitKind) -> Split:
+        """The rule that options ask for, with nothing left to default.
+
+        Args:
+            default: the kind where the options name none.
+        """
+        kind, share = config.kind or default, config.validation_share
+        if share is None:
+            share = WINDOWS_VALIDATION_SHARE if kind == "windows" else VALIDATION_SHARE
+        return cls(
+            kind=kind,
+            seed=config.seed,
+            validation_share=share,
+            test_share=config.test_share,
+            window=config.window,
+        )
 
 
 class Cuts(NamedTuple):
@@ -155,17 +180,21 @@ def global_time(
 def windows(lengths: Int64[np.ndarray, " sequences"], split: Split) -> Cuts:
     """Each event from a sequence's 4th on is a target, of test with chance ``test_share``.
 
-    Leaky by design, to reproduce a published protocol: a test target is an ordinary event
-    in the windows of its neighbours.
+    Of the others, each is of validation with chance ``validation_share``; they are drawn
+    apart, so that the test targets are the same whatever that share is. Leaky by design,
+    to reproduce a published protocol: a held-out target is an ordinary event in the
+    windows of its neighbours.
     """
     offsets = offsets_of(lengths)
     parts = np.empty(offsets[-1], np.int8)
-    rng = np.random.default_rng(split.seed)
+    test_draw = np.random.default_rng(split.seed)
+    validation_draw = np.random.default_rng([split.seed, VALID_TARGET])
     for first, end in row_blocks(offsets):
         block = parts[offsets[first] : offsets[end]]
         local = offsets[first : end + 1] - offsets[first]
-        held_out = rng.random(len(block)) < split.test_share
-        block[:] = np.where(held_out, TEST_TARGET, TRAIN_TARGET)
+        block[:] = TRAIN_TARGET
+        block[validation_draw.random(len(block)) < split.validation_share] = VALID_TARGET
+        block[test_draw.random(len(block)) < split.test_share] = TEST_TARGET
         block[positions_in_rows(local) < MIN_LENGTHS["windows"] - 1] = NO_TARGET
     ends = lengths.astype(np.int32)
     return Cuts(ends, ends, parts)

@@ -74,6 +74,18 @@ class Items:
         counts = self.table.column("training_count").to_numpy()
         return np.concatenate([np.zeros(N_SPECIALS, np.int64), counts])
 
+    def codes(self, column: str) -> Int32[np.ndarray, " indices"] | None:
+        """A number for each item's value in a column of words, by item index.
+
+        -1 where an item has none, as special tokens; None where no item has one.
+        """
+        if column not in self.table.column_names:
+            return None
+        encoded = self.table.column(column).combine_chunks().dictionary_encode()
+        codes = np.full(N_SPECIALS + len(self), -1, np.int32)
+        codes[N_SPECIALS:] = encoded.indices.fill_null(-1).to_numpy()
+        return codes if codes.max(initial=-1) >= 0 else None
+
     def find(self, ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
         """Item indices of the caller's ids, ``UNK`` where there is no such item."""
         found = [self._index_of.get(item_id, UNK) for item_id in ids]
@@ -91,11 +103,14 @@ class Items:
         ]
 
     def describe(self, index: int) -> dict[str, Any]:
-        """What is known of one item: its id, attributes that it has, and training count."""
+        """What is known of one item: its id, attributes that it has, and training count.
+
+        For a person to read: of a vector, only how many numbers it has.
+        """
         if index < N_SPECIALS:
             return {"item_id": SPECIAL_TITLES[index]}
         row = self.table.slice(index - N_SPECIALS, 1).to_pylist()[0]
-        return {name: value for name, value in row.items() if value is not None}
+        return {name: _readable(value) for name, value in row.items() if value is not None}
 
     def search(self, text: str, limit: int) -> Int32[np.ndarray, " found"]:
         """Item indices whose title, artist or id contains ``text`` in any case.
@@ -119,3 +134,8 @@ class Items:
         if "title" not in self.table.column_names:
             return ids
         return pc.call_function("coalesce", [self.table.column("title"), ids])
+
+
+def _readable(value: Any) -> Any:
+    is_vector = isinstance(value, list) and bool(value) and isinstance(value[0], float)
+    return f"{len(value)} numbers" if is_vector else value

@@ -40,6 +40,9 @@ SPELLINGS = {
 SINGLE_THINGS = "sessionid playlistid basketid orderid session playlist basket"
 """Spellings of the role ``user`` that name a thing complete in itself, not a person."""
 
+_A_VALUE = re.compile(r"[-+]?\d[-+\d.:TZ ]*")
+"""A number, or a date: no name of a column."""
+
 
 class Columns(NamedTuple):
     """The name of the column in each role; None where the log has no such column."""
@@ -70,27 +73,29 @@ def guess_columns(names: Sequence[str], config: SourceConfig, where: str) -> Col
 
     Raises:
         SourceError: no column, or more than one, could be what is needed; or an option
-            names a column that is not there.
+            names a column that is not there, or one that has another role.
     """
     user = _choose("user", names, config.user_column, where)
     item = _choose("item", names, config.item_column, where)
     if user is None or item is None:
         role = "user" if user is None else "item"
         message = f"{where} has no column that looks like the {role}'s id; it has {_list(names)}"
-        raise SourceError(message, f"name it with --{role}-column")
+        raise SourceError(message, _if_headless(names) or f"name it with --{role}-column")
     event = None
     if config.event_type or config.event_column:
         event = _choose("event", names, config.event_column, where)
         if event is None:
             message = f"{where} has no column that looks like the event's type"
             raise SourceError(f"{message}; it has {_list(names)}", "name it with --event-column")
-    return Columns(
+    columns = Columns(
         user=user,
         item=item,
         time=_choose("time", names, config.time_column, where),
         rating=_choose("rating", names, config.rating_column, where),
         event=event,
     )
+    _refuse_two_roles(columns, where)
+    return columns
 
 
 def find_column(name: str, names: Sequence[str], where: str, option: str) -> str:
@@ -105,7 +110,7 @@ def find_column(name: str, names: Sequence[str], where: str, option: str) -> str
     if len(alike) == 1:
         return alike[0]
     message = f"{where} has no column {name!r}, which {option} names"
-    raise SourceError(message, nearest(name, list(names)))
+    raise SourceError(message, _if_headless(names) or nearest(name, list(names)))
 
 
 def candidates(role: str, names: Sequence[str]) -> list[str]:
@@ -137,6 +142,22 @@ def _choose(role: str, names: Sequence[str], override: str | None, where: str) -
         message = f"{where} has more than one column that could be the {role}: {_list(found)}"
         raise SourceError(message, f"choose one with {option}")
     return found[0] if found else None
+
+
+def _refuse_two_roles(columns: Columns, where: str) -> None:
+    roles: dict[str, str] = {}
+    for role, name in columns._asdict().items():
+        other = roles.setdefault(name, role) if name is not None else role
+        if other != role:
+            message = f"{where}: the column {name!r} is taken for the {other} and the {role}"
+            raise SourceError(message, f"name another with --{other}-column or --{role}-column")
+
+
+def _if_headless(names: Sequence[str]) -> str | None:
+    """What to do about a file whose columns are called like the values of an event."""
+    if any(_A_VALUE.fullmatch(name) for name in names):
+        return "is its first line an event? Put a header above it: user_id,item_id,timestamp"
+    return None
 
 
 def _spelling(name: str) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import pyarrow as pa
+from typing import NamedTuple
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.columns import candidates, find_column, matching
 from segue.sources.events import connect
 from segue.sources.layouts import join_tables, open_tables
-from segue.sources.schema import ITEM_COLUMNS
+from segue.sources.schema import ITEM_COLUMNS, ItemsFile
 from segue.sources.tables import Table, identifier, is_nested, reading, text_sql
+from segue.sources.vectors import as_vectors, is_vector, vector_sql, vector_widths
 
 SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -25,34 +27,66 @@ SPELLINGS = {
 """For each attribute its usual spellings; the earliest that the file has is taken."""
 
 
-def read_items_file(path: Path, config: SourceConfig) -> pa.RecordBatch:
+def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     """Read a table of item attributes (CSV, TSV, JSONL or Parquet, compressed or not).
 
     The id column is the one that ``config.item_column`` names where the table has it, else
     it is guessed as in a log, a bare ``id`` included. Title, artist, album, genres (a list,
     or text separated by ``|`` or ``;``) and year (the first four digits) are taken by their
-    usual names. Further columns are kept as they are, nested ones are not. Rows without
-    an id are left out.
-
-    Returns:
-        One row a row of the table, in its order, with ``item_id`` and whichever columns of
-        ``ITEM_COLUMNS`` it has, then the further ones.
+    usual names. Of the further columns, plain ones are kept as they are, and lists of
+    numbers are vectors (see ``VECTOR``; an empty list is none). Rows without an id are left
+    out.
 
     Raises:
-        SourceError: the table cannot be read, is empty, or has no column of ids.
+        SourceError: the table cannot be read, is empty, has no column of ids, or has vectors
+            of different widths or with numbers that are not finite.
     """
     tables = open_tables(path, pairs=False)
     table = join_tables(tables, tables[0].columns)
-    item_id = _id_column(list(table.columns), config, path)
+    chosen = _choose(table, config, path)
+    # The first rows of JSONL, which tell its types, may hold whole numbers only.
+    table = replace(table, columns=table.columns | dict.fromkeys(chosen.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
         query = f"""
-            SELECT {", ".join(_terms(table, item_id))} FROM {table.sql(as_text=[item_id])}
-            WHERE {text_sql(item_id)} IS NOT NULL
+            SELECT {", ".join(_terms(chosen, table))} FROM {table.sql(as_text=[chosen.item])}
+            WHERE {text_sql(chosen.item)} IS NOT NULL
         """
-        items = connection.sql(query).to_arrow_table().combine_chunks()
-    if items.num_rows == 0:
+        found = connection.sql(query).to_arrow_table().combine_chunks()
+    if found.num_rows == 0:
         raise SourceError(f"{path} describes no item", "expected one item a row")
-    return items.to_batches()[0]
+    items = as_vectors(found.to_batches()[0], chosen.vectors)
+    report = {
+        "columns": {"item": chosen.item, **chosen.known},
+        "further": chosen.plain,
+        "vectors": vector_widths(items, chosen.vectors, path),
+        "warnings": _notes(chosen, path),
+    }
+    return ItemsFile(items, report)
+
+
+class _Columns(NamedTuple):
+    """The columns of a table: the id, attributes with a fixed meaning, and the rest by kind."""
+
+    item: str
+    known: dict[str, str]
+    plain: list[str]
+    vectors: list[str]
+    nested: list[str]
+
+
+def _choose(table: Table, config: SourceConfig, path: Path) -> _Columns:
+    item = _id_column(list(table.columns), config, path)
+    others = [name for name in table.columns if name != item]
+    found = {key: matching(spellings, others) for key, spellings in SPELLINGS.items()}
+    known = {key: name for key, name in found.items() if name is not None}
+    plain, vectors, nested = [], [], []
+    for name in others:
+        if name in known.values() or name in ITEM_COLUMNS:
+            continue
+        sql_type = table.columns[name]
+        kind = vectors if is_vector(sql_type) else nested if is_nested(sql_type) else plain
+        kind.append(name)
+    return _Columns(item, known, plain, vectors, nested)
 
 
 def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
@@ -66,15 +100,13 @@ def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
     raise SourceError(message, "call it item_id, or as in the log")
 
 
-def _terms(table: Table, item_id: str) -> list[str]:
-    """The SELECT list: the id, the attributes with a fixed meaning, and the rest."""
-    others = [name for name in table.columns if name != item_id]
-    chosen = {key: matching(spellings, others) for key, spellings in SPELLINGS.items()}
-    terms = [f"{text_sql(item_id)} AS item_id"]
-    terms += [_attribute_sql(key, name, table) for key, name in chosen.items() if name]
-    taken = {item_id, *chosen.values()}
-    rest = [name for name in others if name not in taken and name not in ITEM_COLUMNS]
-    return terms + [identifier(name) for name in rest if not is_nested(table.columns[name])]
+def _terms(chosen: _Columns, table: Table) -> Iterator[str]:
+    """The SELECT list."""
+    yield f"{text_sql(chosen.item)} AS item_id"
+    for key, name in chosen.known.items():
+        yield _attribute_sql(key, name, table)
+    yield from map(identifier, chosen.plain)
+    yield from map(vector_sql, chosen.vectors)
 
 
 def _attribute_sql(key: str, name: str, table: Table) -> str:
@@ -87,3 +119,10 @@ def _attribute_sql(key: str, name: str, table: Table) -> str:
     if key == "year":
         return rf"TRY_CAST(regexp_extract({text}, '\d{{4}}') AS INTEGER) AS year"
     return f"{text} AS {key}"
+
+
+def _notes(chosen: _Columns, path: Path) -> list[str]:
+    if not chosen.nested:
+        return []
+    names = ", ".join(chosen.nested)
+    return [f"{path.name}: lists and objects that are no vectors were left out: {names}"]

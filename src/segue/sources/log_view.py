@@ -9,7 +9,14 @@ import duckdb
 from segue.errors import SourceError
 from segue.sources.columns import Columns
 from segue.sources.tables import Table, identifier, line_of_row, literal, text_sql
-from segue.sources.times import Unit, magnitude_sql, microseconds_sql, unit_of
+from segue.sources.times import (
+    Unit,
+    is_date_sql,
+    is_temporal,
+    magnitude_sql,
+    microseconds_sql,
+    unit_of,
+)
 
 KEPT = "wanted AND sequence_id IS NOT NULL AND item_id IS NOT NULL"
 """Rows of the log that become events."""
@@ -18,7 +25,7 @@ BAD_TIME = f"{KEPT} AND time IS NULL"
 BAD_RATING = f"{KEPT} AND rating IS NULL"
 
 HEAD_ROWS = 10_000
-"""Rows whose middle time tells the unit of numeric times."""
+"""Rows that tell whether times are numbers or dates, and by their middle the numbers' unit."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,13 @@ class LogView:
 
     Attributes:
         event_types: the types of events that are wanted; empty for all.
-        unit: of numeric times.
+        unit: of numeric times; None where times are dates, or there are none.
     """
 
     table: Table
     columns: Columns
     event_types: tuple[str, ...]
-    unit: Unit
+    unit: Unit | None
 
     @classmethod
     def of(
@@ -43,14 +50,19 @@ class LogView:
         columns: Columns,
         event_types: tuple[str, ...],
     ) -> LogView:
-        """Look at the first rows to learn the unit of numeric times."""
-        log = cls(table, columns, event_types, unit_of(0.0))
-        if columns.time is None:
+        """Look at the first rows to learn what most times are: dates, or numbers of a unit."""
+        log = cls(table, columns, event_types, None)
+        if columns.time is None or is_temporal(log._type_of(columns.time)):
             return log
-        size = magnitude_sql(log._time_value(columns.time), log._type_of(columns.time))
-        head = f"SELECT {size} AS size FROM {log.source} LIMIT {HEAD_ROWS}"
-        (middle,) = connection.sql(f"SELECT median(size) FROM ({head})").fetchall()[0]
-        return replace(log, unit=unit_of(middle or 0.0))
+        value = log._time_value(columns.time)
+        is_date = is_date_sql(value) if log._type_of(columns.time) == "VARCHAR" else "false"
+        head = f"""
+            SELECT {magnitude_sql(value)} AS size, {is_date} AS is_date
+            FROM {log.source} LIMIT {HEAD_ROWS}
+        """
+        query = f"SELECT count(size), count(*) FILTER (is_date), median(size) FROM ({head})"
+        numbers, dates, middle = connection.sql(query).fetchall()[0]
+        return replace(log, unit=None if dates > numbers else unit_of(middle or 0.0))
 
     @property
     def source(self) -> str:

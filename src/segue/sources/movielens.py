@@ -7,13 +7,10 @@ time; ratings at the same second keep the order of the file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,9 +26,10 @@ from segue.sources.movielens_tables import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables import literal
+from segue.sources.tables import literal, reading
 
 _COLUMNS = "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
+_A_RATING = "expected a user, a movie, a rating and a time in seconds"
 
 
 def recognises(path: Path) -> bool:
@@ -75,7 +73,7 @@ class MovielensSource(Source):
         users = read_users(self._folder, self._layout)
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
-        with connect(self._memory_limit) as connection, _naming(ratings):
+        with reading(ratings, _A_RATING), connect(self._memory_limit) as connection:
             events = sorted_events(connection, _select(ratings, self._layout))
             for sequences in sequences_from_events(events):
                 yield Chunk(_with_attributes(sequences, users), items)
@@ -118,21 +116,6 @@ def _select(path: Path, layout: Layout) -> str:
             delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
             auto_detect = false)
     """
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn what DuckDB says of a line into a SourceError that names file and line."""
-    try:
-        yield
-    except (duckdb.DataError, duckdb.ProgrammingError) as error:
-        text = str(error)
-        line = re.search(r"CSV Error on Line: (\d+)", text)
-        detail = re.search(r"Could not convert .*|Expected Number of Columns.*", text)
-        place = f"{path.name}, line {line[1]}" if line else path.name
-        said = detail[0] if detail else text.splitlines()[0]
-        hint = "expected a user, a movie, a rating and a time in seconds"
-        raise SourceError(f"{place}: {said}", hint) from None
 
 
 def _with_attributes(sequences: pa.RecordBatch, users: pa.RecordBatch | None) -> pa.RecordBatch:

@@ -35,6 +35,10 @@ ITEM_COLUMNS = {
 }
 """Columns with a fixed meaning; only ``item_id`` is required, further ones are kept."""
 
+VECTOR = pa.list_(pa.float32())
+"""Type of a further column of items that holds vectors computed elsewhere, of a text or a
+sound: finite numbers, as many for every item, null for an item that has none."""
+
 NO_ITEMS = pa.RecordBatch.from_pylist([], schema=pa.schema([("item_id", pa.string())]))
 
 
@@ -51,6 +55,21 @@ class Chunk(NamedTuple):
 
     sequences: pa.RecordBatch
     items: pa.RecordBatch
+
+
+class ItemsFile(NamedTuple):
+    """A table of items beside the log, read; see ``segue.sources.items_file``.
+
+    Attributes:
+        items: one row a row of the table, in its order, with ``item_id`` and whichever
+            columns of ``ITEM_COLUMNS`` it has, then the further ones.
+        report: what was found, as JSON: ``columns``, the column of the ``item`` and of each
+            attribute with a fixed meaning; ``further``, the names of other columns;
+            ``vectors``, those of vectors with the numbers in each; and ``warnings``.
+    """
+
+    items: pa.RecordBatch
+    report: dict[str, Any]
 
 
 class Source(ABC):

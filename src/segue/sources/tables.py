@@ -80,8 +80,11 @@ def line_of_row(table: Table, row: int) -> int | None:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: Path, hint: str | None = None) -> Iterator[None]:
     """Turn DuckDB's complaints about a file into one clear line.
+
+    Args:
+        hint: what a line should be, where more is expected of it than columns of text.
 
     Raises:
         SourceError: the file is not what it was taken for.
@@ -89,7 +92,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _source_error(str(error), path) from None
+        raise _source_error(str(error), path, hint) from None
 
 
 def not_utf8(file: Path) -> SourceError:
@@ -128,7 +131,7 @@ def _text_of(file: Path) -> io.TextIOWrapper:
     return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
 
 
-def _source_error(text: str, path: Path) -> SourceError:
+def _source_error(text: str, path: Path, hint: str | None) -> SourceError:
     file = _quoted(r"^\s*file = (.+)$", text) or _quoted(r'in file "(.+?)"', text) or str(path)
     if "not utf-8" in text or "invalid UTF-8" in text:
         return not_utf8(Path(file))
@@ -138,13 +141,21 @@ def _source_error(text: str, path: Path) -> SourceError:
         return SourceError(message, "expected one object a line")
     if line is None:
         reason = text.splitlines()[0].partition(": ")[2] or text
-        return SourceError(f"{file} cannot be read: {reason.strip()}", "is it complete?")
+        message = f"{file} cannot be read: {reason.strip()}"
+        return SourceError(message, hint or "is it complete?")
+    message = f"{file}: line {line} {_fault(text)}"
+    return SourceError(message, hint or "mend the line, or quote its texts")
+
+
+def _fault(text: str) -> str:
+    """What DuckDB says of a line of a text file."""
     counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     if counts:
-        reason = f"has {counts[2]} columns, expected {counts[1]}"
-    else:
-        reason = "has a quoted text that does not end" if "unterminated" in text else "is malformed"
-    return SourceError(f"{file}: line {line} {reason}", "mend the line, or quote its texts")
+        return f"has {counts[2]} columns, expected {counts[1]}"
+    value = re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to', text)
+    if value:
+        return f"has {value[2]!r} for its {value[1]}"
+    return "has a quoted text that does not end" if "unterminated" in text else "is malformed"
 
 
 def _malformed_line(file: Path) -> int:

@@ -114,7 +114,7 @@ class TabularSource(Source):
             message = f"every row of {self._path} lacks a user's or an item's id"
             raise SourceError(message, "are those the right columns, and the right --event-type?")
         if survey.bad_times:
-            hint = "expected ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970"
+            hint = "expected ISO 8601 in all rows, or in all seconds to nanoseconds since 1970"
             raise log.first_bad_row(connection, BAD_TIME, "time", hint)
         if survey.bad_ratings:
             raise log.first_bad_row(connection, BAD_RATING, "rating", "expected a number")

@@ -1,7 +1,7 @@
-"""Times as logs write them, in SQL: ISO 8601 text, and numbers since 1970 in some unit.
+"""Times as logs write them, in SQL: ISO 8601 text, or numbers since 1970 in some unit.
 
-The unit of a column of numbers is told by their size, for the whole column at once, so that
-a guess can never change the order of two events.
+Which of the two a column holds, and the unit of its numbers, is told for the whole column at
+once, so that a guess can never change the order of two events.
 """
 
 from __future__ import annotations
@@ -41,27 +41,29 @@ def is_temporal(sql_type: str) -> bool:
     return sql_type.startswith(("TIMESTAMP", "DATE"))
 
 
-def magnitude_sql(column: str, sql_type: str) -> str:
+def magnitude_sql(column: str) -> str:
     """The size of a numeric time as a DOUBLE; NULL where the time is no finite number."""
-    if is_temporal(sql_type):
-        return "NULL::DOUBLE"
     number = f"TRY_CAST({column} AS DOUBLE)"
     return f"CASE WHEN isfinite({number}) THEN abs({number}) END"
 
 
-def microseconds_sql(column: str, sql_type: str, unit: Unit) -> str:
+def is_date_sql(column: str) -> str:
+    """Whether a text is a time in ISO 8601; no number is one."""
+    return f"TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
+
+
+def microseconds_sql(column: str, sql_type: str, unit: Unit | None) -> str:
     """The time in microseconds since 1970 UTC as a BIGINT; NULL where it is none.
 
     Text without a zone is taken for UTC, which the connection must be set to.
+
+    Args:
+        unit: of the column's numbers; None for a column of dates.
     """
-    instant = f"epoch_us(TRY_CAST({column} AS TIMESTAMPTZ))"
-    if is_temporal(sql_type):
-        return instant
+    if unit is None or is_temporal(sql_type):
+        return f"epoch_us(TRY_CAST({column} AS TIMESTAMPTZ))"
     # Nanoseconds of today need more digits than a DOUBLE has; finer parts do not occur.
     if unit.name == "nanoseconds":
-        number = f"TRY_CAST({column} AS BIGINT) // 1000"
-    else:
-        scaled = f"TRY_CAST({column} AS DOUBLE) * {unit.microseconds}"
-        number = f"TRY_CAST(round({scaled}) AS BIGINT)"
-    # Only text can be a date: DuckDB casts no number to a time.
-    return f"coalesce({number}, {instant})" if sql_type == "VARCHAR" else number
+        return f"TRY_CAST({column} AS BIGINT) // 1000"
+    scaled = f"TRY_CAST({column} AS DOUBLE) * {unit.microseconds}"
+    return f"TRY_CAST(round({scaled}) AS BIGINT)"
