@@ -68,6 +68,12 @@ class Ranker(ABC):
     data_fingerprint: str | None = None
     """The prepared dataset that it was fitted on, where it is known."""
 
+    begins: bool = True
+    """Whether it can rank with no history at all."""
+
+    notes: tuple[str, ...] = ()
+    """What a reader of its results has to know, such as candidates that it never met."""
+
     @abstractmethod
     def ranks(
         self, queries: Queries, targets: Int32[np.ndarray, " batch"]

@@ -13,7 +13,7 @@ from segue.baselines import popularity
 from segue.baselines.cooccurrence import BACKOFF, HISTORY, SHRINKAGE, WINDOW, count_pairs
 from segue.baselines.events import count_items, fitting_events
 from segue.config import SplitConfig
-from segue.dataset import TEST_TARGET, Dataset
+from segue.dataset import TEST_TARGET, TRAIN_TARGET, VALID_TARGET, Dataset
 from segue.errors import DatasetError
 from segue.ranking import Queries, ScoringRanker
 from small_datasets import dataset_of, random_log
@@ -158,16 +158,19 @@ def test_too_many_pairs_are_cut_to_the_heaviest(larger: Dataset) -> None:
 
 
 def test_held_out_windows_are_context_but_never_learnt(tmp_path: Path) -> None:
-    dataset = dataset_of(tmp_path, random_log(30, 20, seed=4), SplitConfig(kind="windows"))
+    split = SplitConfig(kind="windows", validation_share=0.2)
+    dataset = dataset_of(tmp_path, random_log(30, 20, seed=4), split)
     parts = dataset.sequences.target_parts
     assert parts is not None
-    counted = count_items(dataset)
-    assert counted.sum() == np.count_nonzero(parts != TEST_TARGET)
+    learnable = parts <= TRAIN_TARGET
+    assert 0 < np.count_nonzero(parts == VALID_TARGET) < np.count_nonzero(learnable)
+    assert count_items(dataset).sum() == np.count_nonzero(learnable)
+    assert count_items(dataset, refit=True).sum() == np.count_nonzero(parts != TEST_TARGET)
     pairs = count_pairs(dataset, 1)
     followers = 0
     for row in range(len(dataset.sequences)):
         begin, end = dataset.sequences.offsets[row : row + 2]
-        followers += np.count_nonzero(parts[begin + 1 : end] != TEST_TARGET)
+        followers += np.count_nonzero(learnable[begin + 1 : end])
     assert pairs.sum() == followers
 
 

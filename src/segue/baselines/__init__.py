@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from segue.baselines.cooccurrence import CoOccurrence
+from segue.baselines.ease import Ease
+from segue.baselines.item_knn import ItemKNN
 from segue.baselines.lists import ListRanker
 from segue.baselines.popularity import Popularity
+from segue.baselines.same_artist import SameArtist
+from segue.baselines.top_rated import TopRated
 from segue.config import nearest
 from segue.dataset import Dataset
 from segue.errors import RequestError
@@ -20,7 +24,14 @@ __all__ = ["DEFAULTS", "NAMES", "ListRanker", "defaults_for", "fit"]
 DEFAULTS: tuple[str, ...] = ("popularity", "recent-popularity", "last-item", "co-occurrence")
 """What stands beside a model unless told otherwise."""
 
-NAMES: tuple[str, ...] = (*DEFAULTS, "oracle")
+NAMES: tuple[str, ...] = (
+    *DEFAULTS,
+    "item-knn",
+    "ease",
+    "same-artist",
+    "top-rated",
+    "oracle",
+)
 """Everything that ``fit`` knows; the oracle knows the laws of the built-in world only."""
 
 
@@ -66,5 +77,9 @@ _FITTERS: dict[str, Callable[[Dataset, bool], Ranker]] = {
     "recent-popularity": Popularity.fit_recent,
     "last-item": CoOccurrence.fit_last_item,
     "co-occurrence": CoOccurrence.fit,
+    "item-knn": ItemKNN.fit,
+    "ease": Ease.fit,
+    "same-artist": SameArtist.fit,
+    "top-rated": TopRated.fit,
     "oracle": _oracle,
 }

@@ -9,6 +9,7 @@ from scipy import sparse
 from segue.axes import N_SPECIALS
 from segue.baselines.events import FittingEvents, count_items, fitting_events
 from segue.baselines.popularity import below_one
+from segue.baselines.sets import over_backoff
 from segue.dataset import Dataset
 from segue.ranking import Queries, ScoringRanker
 
@@ -78,11 +79,7 @@ class CoOccurrence(ScoringRanker):
         return cls("last-item", followers, backoff, history=1, refit=refit)
 
     def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
-        found = sparse.csr_matrix(self._asked(queries) @ self._followers)
-        scores = np.tile(self._backoff, (len(queries), 1))
-        rows = np.repeat(np.arange(len(queries)), np.diff(found.indptr))
-        scores[rows, found.indices] += found.data
-        return scores
+        return over_backoff(self._asked(queries) @ self._followers, self._backoff)
 
     def _asked(self, queries: Queries) -> sparse.csr_matrix:
         """(batch, table): the weight of each history's last items, 1 over their age from 1."""

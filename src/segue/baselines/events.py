@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from segue.axes import N_SPECIALS, spans
 from segue.dataset import Dataset
-from segue.dataset.sequences import TEST_TARGET, row_blocks
+from segue.dataset.sequences import TEST_TARGET, VALID_TARGET, Sequences, row_blocks
 
 
 class FittingEvents(NamedTuple):
@@ -20,13 +20,16 @@ class FittingEvents(NamedTuple):
         rows: the sequence of each event.
         items: item indices, all in the catalogue.
         times: microseconds since 1970, where the log has them.
+        ratings: where the log has them, NaN for an event without one.
         learnable: whether an event may be learnt as what comes next. All may, save for
-            the held-out targets of the split ``windows``, which are context there.
+            the held-out targets of the split ``windows``, which are context there; those
+            of validation may for a refit.
     """
 
     rows: Int64[np.ndarray, " events"]
     items: Int32[np.ndarray, " events"]
     times: Int64[np.ndarray, " events"] | None
+    ratings: Float32[np.ndarray, " events"] | None
     learnable: Bool[np.ndarray, " events"]
 
 
@@ -47,13 +50,23 @@ def fitting_events(
         items = sequences.items[where]
         known = (items >= N_SPECIALS) & (items < dataset.table_size)
         where, rows, items = where[known], rows[known], items[known]
-        parts = sequences.target_parts
         yield FittingEvents(
             rows=rows,
             items=items,
             times=None if sequences.times is None else sequences.times[where],
-            learnable=np.ones(len(rows), bool) if parts is None else parts[where] != TEST_TARGET,
+            ratings=None if sequences.ratings is None else sequences.ratings[where],
+            learnable=_learnable(sequences, where, refit),
         )
+
+
+def _learnable(
+    sequences: Sequences, where: Int64[np.ndarray, " events"], refit: bool
+) -> Bool[np.ndarray, " events"]:
+    if sequences.target_parts is None:
+        return np.ones(len(where), bool)
+    parts = sequences.target_parts[where]
+    learnable = parts != TEST_TARGET
+    return learnable if refit else learnable & (parts != VALID_TARGET)
 
 
 def count_items(dataset: Dataset, refit: bool = False) -> Int64[np.ndarray, " table"]:

@@ -11,9 +11,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int32, Int64
 
-from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, UNK, Ragged
+from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, UNK, Ragged, offsets_of
 from segue.dataset import Dataset
-from segue.dataset.sequences import offsets_of
 from segue.errors import SourceError
 from segue.ranking import Queries, Ranked, Ranker
 
