@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.cli import evaluate_options, prepare_options
-from segue.cli.options import cutoffs, duration_s, item_ids, size_bytes, words
+from segue.cli.options import counts, cutoffs, duration_s, item_ids, size_bytes, words
 from segue.config import EvaluationConfig, Part, SourceConfig, SplitConfig
 
 
@@ -49,6 +49,17 @@ def test_cutoffs_are_read_as_written(numbers: list[int]) -> None:
 def test_what_are_no_cutoffs(text: str) -> None:
     with pytest.raises(ValueError, match="as in 5,10,20"):
         cutoffs(text)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1))
+def test_counts_may_be_nothing(numbers: list[int]) -> None:
+    assert counts(",".join(map(str, numbers))) == tuple(numbers)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0,", "-1", "0.5"])
+def test_what_are_no_counts(text: str) -> None:
+    with pytest.raises(ValueError, match="from 0 on, as in 0,1,5"):
+        counts(text)
 
 
 def test_words_and_ids() -> None:

@@ -49,6 +49,8 @@ def test_naming_given_events_asks_for_those_alone(world: Path) -> None:
     assert [result["given"] for result in found["results"]] == ["first-2", "first-5"]
     found = segue("evaluate", "popularity", *options, "--given-random", "3").json
     assert [result["given"] for result in found["results"]] == ["random-3"]
+    found = segue("evaluate", "popularity", *options, "--given", "0").json
+    assert [result["given"] for result in found["results"]] == ["first-0"]
 
 
 def test_the_command_does_what_the_function_does(world: Path) -> None:
@@ -147,6 +149,9 @@ def test_compare_two_files_and_named_models(by_sequence: Path) -> None:
         (["popularity", "popularity", "--data", "{world}"], "two rankers are called"),
         (["popularity", "--data", "{run}"], "not a prepared dataset"),
         (["popularity", "--data", "{world}", "--at", "500"], "500 exceeds the catalogue"),
+        (["popularity", "--data", "{world}", "--given", "2,2"], "hold a number twice"),
+        (["popularity", "--data", "{world}", "--given-random", "0"], "from 1 on"),
+        (["top-rated", "--data", "{world}"], "needs ratings"),
         (["popularity", "--data", "{world}", "--seen", "exclude-context"], "windows"),
         (["recent-popularity", "--data", "{world}"], "time"),
         (["{run}", "--data", "{world}", "--refit"], "--refit fits baselines again"),

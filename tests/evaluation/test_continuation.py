@@ -9,6 +9,7 @@ import pytest
 
 from segue import baselines
 from segue.axes import N_SPECIALS, Ragged
+from segue.baselines import ListRanker
 from segue.config import EvaluationConfig, SplitConfig
 from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError
@@ -54,11 +55,12 @@ def slow_hits(data: Dataset, items: list[int], wanted: set[int]) -> tuple[list[b
     return tracks, by_artist
 
 
-@pytest.mark.parametrize("way", [Given(1, False), Given(5, False), Given(3, True)])
+@pytest.mark.parametrize("way", [Given(0, False), Given(1, False), Given(5, False), Given(3, True)])
 def test_metrics_agree_with_the_slow_reference(dataset: Dataset, way: Given) -> None:
     ranker = ArbitraryRanker(dataset, levels=1000)
     length = 25
-    found = evaluate(ranker, dataset, config=options(list_length=length)).results
+    config = options(given=(0, 1, 5), list_length=length)
+    found = evaluate(ranker, dataset, config=config).results
     result = next(each for each in found if each.given == way.label)
     values, rows = [], []
     for row in held_out(dataset):
@@ -172,6 +174,87 @@ def test_a_sequence_counts_for_each_m_that_it_is_longer_than(dataset: Dataset) -
     for each, m in zip(results, (1, 10, 20), strict=True):
         assert each.n <= np.count_nonzero(lengths > m)
         assert each.n >= np.count_nonzero(lengths > m) - 1
+
+
+def test_with_nothing_given_there_is_no_history(dataset: Dataset) -> None:
+    ranker = Clairvoyant(dataset)
+    config = options(given=(0,), given_random=())
+    (found,) = evaluate(ranker, dataset, config=config).results
+    assert found.given == "first-0"
+    assert found.n == len(held_out(dataset))
+    for queries in ranker.queries:
+        assert not len(queries.histories.values)
+        assert not len(queries.excluded.values)
+    assert found.metrics["r_precision"].mean == pytest.approx(found.tally.ceiling)
+
+
+def test_a_sequence_of_one_event_can_begin_from_nothing(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, {f"u{i}": ["a"] for i in range(4)} | {"v": ["a", "b"]}, HOLDOUT)
+    single = np.count_nonzero((dataset.sequences.valid_end == 0) & (dataset.sequences.lengths == 1))
+    assert single
+    config = options(given=(0, 1), given_random=())
+    results = evaluate(ArbitraryRanker(dataset), dataset, config=config).results
+    asked = {found.given: found.n for found in results}
+    assert asked["first-0"] == single + asked.get("first-1", 0)
+
+
+class Stuck(ArbitraryRanker):
+    """Cannot begin."""
+
+    begins = False
+
+
+def test_nothing_is_given_too_where_every_ranker_can_begin(dataset: Dataset) -> None:
+    config = EvaluationConfig(task="continuation", given_random=(), resamples=0)
+    free, stuck = ArbitraryRanker(dataset), Stuck(dataset, "stuck")
+    ways = [
+        list(
+            dict.fromkeys(each.given for each in evaluate(rankers, dataset, config=config).results)
+        )
+        for rankers in ([free], [free, stuck])
+    ]
+    assert ways[0] == ["first-0", "first-1", "first-5", "first-10", "first-25"]
+    assert ways[1] == ways[0][1:]
+
+
+def test_a_ranker_that_cannot_begin_is_not_asked_to(dataset: Dataset) -> None:
+    rankers = [ArbitraryRanker(dataset), Stuck(dataset, "stuck")]
+    with pytest.raises(RequestError, match="stuck cannot begin from nothing") as caught:
+        evaluate(rankers, dataset, config=options(given=(0, 5)))
+    assert "model.start" in caught.value.hint
+    # Next items are asked from the second event on, so 0 is nobody's question there.
+    evaluate(rankers, dataset, config=options(task="next-item", given=(0, 5)))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"given": (1, 5, 1)}, "1, 5, 1 hold a number twice"),
+        ({"given_random": (3, 3)}, "3, 3 hold a number twice"),
+        ({"given": (), "given_random": ()}, "asks nothing"),
+    ],
+)
+def test_ways_of_giving_that_make_no_sense(dataset: Dataset, values, expected: str) -> None:
+    with pytest.raises(RequestError, match=expected):
+        evaluate(ArbitraryRanker(dataset), dataset, config=options(**values))
+    with pytest.raises(RequestError, match=expected):
+        evaluate(ArbitraryRanker(dataset), dataset, config=options(task=None, **values))
+
+
+def test_the_same_number_may_be_first_and_at_random(dataset: Dataset) -> None:
+    config = options(given=(3,), given_random=(3,))
+    results = evaluate(ArbitraryRanker(dataset), dataset, config=config).results
+    assert [each.given for each in results] == ["first-3", "random-3"]
+
+
+def test_lists_answer_one_way_of_giving(dataset: Dataset) -> None:
+    n_lists = len(dataset.sequences)
+    lists = ListRanker("theirs", Ragged.of([[N_SPECIALS, N_SPECIALS + 1]] * n_lists))
+    (found,) = evaluate(lists, dataset, config=options(given=(0,), given_random=())).results
+    assert found.model == "theirs"
+    config = EvaluationConfig(task="continuation")
+    with pytest.raises(RequestError, match="one list a sequence, but 8 questions are asked"):
+        evaluate(lists, dataset, config=config)
 
 
 def test_nothing_long_enough_is_an_error(by_hand: Dataset) -> None:

@@ -11,7 +11,7 @@ import pytest
 from segue import baselines
 from segue.axes import N_SPECIALS, Ragged
 from segue.config import EvaluationConfig, SplitConfig
-from segue.dataset import Dataset, targets
+from segue.dataset import VALID_TARGET, Dataset, targets
 from segue.errors import DatasetError, RequestError
 from segue.evaluation import evaluate
 from segue.ranking import Queries, ScoringRanker
@@ -172,8 +172,19 @@ def test_windows_are_given_five_events_and_said_to_leak(tmp_path: Path) -> None:
     assert found.protocol["warning"].startswith("leaky: ")
 
 
-def test_windows_have_no_validation_part(tmp_path: Path) -> None:
-    dataset = dataset_of(tmp_path, random_log(20, 30, seed=3), SplitConfig(kind="windows"))
+def test_windows_are_validated_on_targets_of_their_own(tmp_path: Path) -> None:
+    split = SplitConfig(kind="windows", validation_share=0.2)
+    dataset = dataset_of(tmp_path, random_log(20, 30, seed=3), split)
+    found = evaluate(ArbitraryRanker(dataset), dataset, on="validation")
+    parts = dataset.sequences.target_parts
+    assert parts is not None
+    assert found.results[0].n == np.count_nonzero(parts == VALID_TARGET)
+    assert found.protocol["warning"].startswith("leaky: ")
+
+
+def test_a_split_without_a_validation_part_says_so(tmp_path: Path) -> None:
+    split = SplitConfig(kind="windows", validation_share=0.0)
+    dataset = dataset_of(tmp_path, random_log(20, 30, seed=3), split)
     with pytest.raises(DatasetError, match=r"validation part .* no target to predict"):
         evaluate(ArbitraryRanker(dataset), dataset, on="validation")
 

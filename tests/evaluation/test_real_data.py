@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from segue import baselines
+from segue.axes import N_SPECIALS, Ragged
 from segue.config import EvaluationConfig, PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import Dataset, prepare
 from segue.evaluation import evaluate
+from segue.ranking import Queries
 
 pytestmark = pytest.mark.real_data
 
@@ -32,6 +35,8 @@ def canonical(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
         ("popularity", True, 0.0363, 0.0178),
         ("last-item", False, 0.2142, 0.1258),
         ("co-occurrence", False, 0.2742, 0.1616),
+        ("item-knn", False, 0.0806, 0.0406),
+        ("ease", False, 0.1084, 0.0535),
     ],
 )
 def test_baselines_on_the_canonical_file(canonical, name, refit, hr, ndcg) -> None:
@@ -41,6 +46,24 @@ def test_baselines_on_the_canonical_file(canonical, name, refit, hr, ndcg) -> No
     assert found.tally == (0, 0, 1.0)
     assert found.metrics["hr@10"].mean == pytest.approx(hr, abs=0.00005)
     assert found.metrics["ndcg@10"].mean == pytest.approx(ndcg, abs=0.00005)
+
+
+@pytest.mark.parametrize(
+    ("kind", "best"),
+    [
+        # All events but those of one sequence: the list as it was published for this file.
+        ("holdout", ["318", "858", "50", "527", "1198"]),
+        # An eighth of the ratings belongs to held-out targets.
+        ("windows", ["318", "858", "50", "527"]),
+    ],
+)
+def test_the_top_rated_movies(segue_data: Path, tmp_path: Path, kind, best) -> None:
+    shares = {"validation_share": 0.0, "test_share": 1e-4} if kind == "holdout" else {}
+    split = SplitConfig(kind=kind, catalogue="all", **shares)
+    data = prepare(segue_data / "ml-1m", tmp_path / "movies", PrepareConfig(split=split))
+    nothing = Ragged.of([[]])
+    found = baselines.fit("top-rated", data).top(Queries(nothing, nothing, np.zeros(1, int)), 10)
+    assert [data.items.ids[item - N_SPECIALS] for item in found.items[0]][: len(best)] == best
 
 
 def test_baselines_on_playlists(segue_data: Path, tmp_path: Path) -> None:

@@ -147,6 +147,14 @@ def test_a_model_makes_its_own_ranker_and_another_dataset_is_said(users: Dataset
     assert "abc" in other.to_json()["notes"][0]
 
 
+def test_what_a_ranker_says_of_itself_stands_in_its_results(users: Dataset) -> None:
+    ranker = ArbitraryRanker(users)
+    ranker.notes = ("it knows 3 of the 40 candidates",)
+    (found,) = evaluate(ranker, users, config=FEW).results
+    assert found.notes == ranker.notes
+    assert found.to_json()["notes"] == ["it knows 3 of the 40 candidates"]
+
+
 def write_lists(folder: Path, data: Dataset, rows: range) -> Path:
     ids = data.sequences.ids.to_pylist()
     lines = ["sequence_id,item_id,rank"]

@@ -24,8 +24,10 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     no_baselines: options.NoBaselines = False,
     per_sequence: options.PerSequence = None,
     max_sequences: options.MaxSequences = None,
+    behaviour: options.Behaviour = False,
     seed: Seed = 0,
     as_json: Json = False,
+    as_markdown: options.Markdown = False,
 ) -> None:
     """Measure models on held-out events, beside the baselines.
 
@@ -33,14 +35,17 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     """
     from segue import evaluation
     from segue.cli.console import notes
-    from segue.cli.evaluation_report import print_evaluation
+    from segue.cli.evaluation_report import print_evaluation, print_markdown
     from segue.cli.rankers import open_rankers
     from segue.config import EvaluationConfig
     from segue.dataset import Dataset
+    from segue.errors import RequestError
 
+    if as_json and as_markdown:
+        raise RequestError("--json and --markdown exclude each other", "choose one of them")
     # Naming one kind of given events asks for that kind alone.
     named: dict[str, Any] = {}
-    if given or given_random:
+    if given is not None or given_random is not None:
         named = {"given": given or (), "given_random": given_random or ()}
     config = EvaluationConfig(
         task=task,
@@ -49,6 +54,7 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
         targets=targets,
         ks=at,
         max_sequences=max_sequences,
+        behaviour=behaviour,
         seed=seed,
         **named,
     )
@@ -58,4 +64,7 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
         found = evaluation.evaluate(rankers, dataset, on=on, config=config)
     if per_sequence is not None:
         evaluation.write_per_sequence(found, per_sequence)
-    print_evaluation(found, at, as_json)
+    if as_markdown:
+        print_markdown(found)
+    else:
+        print_evaluation(found, at, as_json)

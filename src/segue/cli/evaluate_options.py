@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from segue.cli.options import cutoffs
+from segue.cli.options import counts, cutoffs
 
 Models = Annotated[
     list[str],
@@ -41,7 +41,7 @@ Cutoffs = Annotated[
 Given = Annotated[
     Any,
     typer.Option(
-        parser=cutoffs, metavar="M,M", help="First events given (continuation): 1,5,10,25,100."
+        parser=counts, metavar="M,M", help="First events given (continuation): 0,1,5,10,25,100."
     ),
 ]
 GivenRandom = Annotated[
@@ -63,4 +63,13 @@ PerSequence = Annotated[
 MaxSequences = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Ask about so many sequences at most, a seeded draw."),
+]
+Behaviour = Annotated[
+    bool,
+    typer.Option(
+        "--behaviour", help="Measure how lists behave too: diversity, novelty, coverage, ..."
+    ),
+]
+Markdown = Annotated[
+    bool, typer.Option("--markdown", help="Print every metric at every cut-off as Markdown.")
 ]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from segue.cli.console import print_json, results
-from segue.cli.tables import percent, table
+from segue.cli.tables import fitting, markdown, percent
 from segue.evaluation import Comparison, Estimate, Evaluation, Result
 
 USUAL_K = 10
-"""The cut-off in the table unless told otherwise; the JSON has them all."""
+"""The cut-off in the table unless told otherwise; JSON and Markdown have them all."""
+
+TWO_LINES, ONE_LINE = "{:.4f}\n{:.4f}-{:.4f}", "{:.4f} ({:.4f}-{:.4f})"
+"""Forms of a mean with its interval."""
+
+BEHAVIOUR = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
 
 
 def print_evaluation(found: Evaluation, ks: Sequence[int] | None, as_json: bool) -> None:
@@ -24,15 +27,31 @@ def print_evaluation(found: Evaluation, ks: Sequence[int] | None, as_json: bool)
         print_json(found.to_json())
         return
     console = results()
-    for task in dict.fromkeys(result.task for result in found.results):
-        of_task = [result for result in found.results if result.task == task]
-        console.print(f"{task}, {found.part} part of {found.dataset['name']}", style="bold")
-        console.print(_table(of_task, _shown(of_task[0], ks)))
-        console.print()
-    for result in found.results:
-        for note in result.notes:
-            console.print(f"{result.model}: {note}", soft_wrap=True)
-    console.print(_protocol(found), style="dim", soft_wrap=True)
+    for of_task in _by_task(found):
+        console.print(_title(found, of_task), style="bold", soft_wrap=True)
+        columns, rows, labels = _cells(of_task, _shown(of_task[0], ks), TWO_LINES)
+        for part in fitting(columns, rows, labels=labels, width=console.width):
+            console.print(part, crop=False)
+            console.print()
+    for note in _notes(found):
+        console.print(note, soft_wrap=True)
+    console.print("\n".join(_protocol(found)), style="dim", soft_wrap=True)
+
+
+def print_markdown(found: Evaluation) -> None:
+    """Print every metric as GitHub's Markdown: the protocol, then a table a cut-off.
+
+    A row is a model; the metrics without a cut-off stand in a task's first table.
+    """
+    console = results()
+    blocks = list(_protocol(found))
+    for of_task in _by_task(found):
+        blocks.append(f"**{_title(found, of_task)}**")
+        for names in _by_cutoff(of_task[0]):
+            columns, rows, labels = _cells(of_task, names, ONE_LINE)
+            blocks.append(markdown(columns, rows, labels=labels))
+    blocks += [f"- {note}" for note in _notes(found)]
+    console.print("\n\n".join(blocks), soft_wrap=True)
 
 
 def print_comparison(found: Comparison, as_json: bool) -> None:
@@ -53,55 +72,112 @@ def print_comparison(found: Comparison, as_json: bool) -> None:
         for each in found.differences
     ]
     columns = (found.metric, first, second, "difference", "95 % interval", "p", "sequences")
-    results().print(table(columns, rows, left=(found.metric,)))
+    console = results()
+    for part in fitting(columns, rows, labels=1, width=console.width):
+        console.print(part, crop=False)
 
 
-def _table(of_task: list[Result], metrics: Sequence[str]) -> Table:
+def _by_task(found: Evaluation) -> list[list[Result]]:
+    tasks = dict.fromkeys(result.task for result in found.results)
+    return [[result for result in found.results if result.task == task] for task in tasks]
+
+
+def _title(found: Evaluation, of_task: list[Result]) -> str:
+    return f"{of_task[0].task}, {found.part} part of {found.dataset['name']}"
+
+
+def _notes(found: Evaluation) -> list[str]:
+    """What is said of a model, once, however many results say it."""
+    said = (f"{result.model}: {note}" for result in found.results for note in result.notes)
+    return list(dict.fromkeys(said))
+
+
+def _cells(
+    of_task: list[Result], metrics: Sequence[str], form: str
+) -> tuple[list[str], list[list[str]], int]:
+    """Columns, rows by way of giving and then model, and how many columns are labels.
+
+    Args:
+        form: of a mean with its interval.
+    """
     ways = list(dict.fromkeys(result.given for result in of_task))
-    rows = []
-    for way in ways:
-        for result in (each for each in of_task if each.given == way):
-            cells = [_cell(result.metrics.get(name)) for name in metrics]
-            rows.append([result.model, *([way] if way else []), *cells, f"{result.n:,}"])
-    columns = ("model", *(["given"] if ways != [None] else []), *metrics, "n")
-    return table(columns, rows, left=("model", "given"))
+    labels = ["model", *(["given"] if ways != [None] else [])]
+    rows = [
+        [
+            result.model,
+            *([way] if way else []),
+            *(_cell(result.metrics.get(name), form) for name in metrics),
+            f"{result.n:,}",
+        ]
+        for way in ways
+        for result in of_task
+        if result.given == way
+    ]
+    return [*labels, *metrics, "n"], rows, len(labels)
 
 
 def _shown(result: Result, ks: Sequence[int] | None) -> list[str]:
-    """The metrics of a task that its table has room for."""
+    """The metrics of a task that a person looks at first, and behaviour if it was asked for."""
     if result.task == "continuation":
-        return [
+        shown = [
             name for name in result.metrics if name.startswith(("r_precision", "ndcg@", "clicks"))
         ]
-    if not ks:
-        measured = [int(name[3:]) for name in result.metrics if name.startswith("hr@")]
-        ks = [USUAL_K if USUAL_K in measured else max(measured)]
-    return [f"{name}@{k}" for k in ks for name in ("hr", "ndcg")] + ["mrr"]
+    else:
+        cuts = _shown_cutoffs(result, "hr", ks)
+        shown = [f"{name}@{k}" for k in cuts for name in ("hr", "ndcg")] + ["mrr"]
+    behaviour = (f"{name}@{k}" for k in _shown_cutoffs(result, "gini", ks) for name in BEHAVIOUR)
+    return shown + [name for name in behaviour if name in result.metrics]
 
 
-def _cell(estimate: Estimate | None) -> str:
-    """A mean, with its interval on a line below."""
+def _shown_cutoffs(result: Result, metric: str, ks: Sequence[int] | None) -> list[int]:
+    """The cut-offs of a metric that were asked for, else the usual one or the largest."""
+    names = [name for name in result.metrics if name.startswith(f"{metric}@")]
+    measured = sorted(_cutoff(name) for name in names)
+    if ks:
+        return [k for k in ks if k in measured]
+    return [USUAL_K] if USUAL_K in measured else measured[-1:]
+
+
+def _by_cutoff(result: Result) -> list[list[str]]:
+    """All metrics in groups of one cut-off; those without one are in the first."""
+    cutoffs = [_cutoff(name) for name in result.metrics]
+    first = next(filter(None, cutoffs))
+    groups: dict[int, list[str]] = {}
+    for name, k in zip(result.metrics, cutoffs, strict=True):
+        groups.setdefault(k or first, []).append(name)
+    return list(groups.values())
+
+
+def _cutoff(metric: str) -> int:
+    """K of ``name@K``, 0 of a metric without one."""
+    return int(metric.partition("@")[2] or 0)
+
+
+def _cell(estimate: Estimate | None, form: str) -> str:
+    """A mean with its interval, where it has one."""
     if estimate is None:
         return ""
     if estimate.ci95 is None:
         return f"{estimate.mean:.4f}"
-    low, high = estimate.ci95
-    return f"{estimate.mean:.4f}\n{low:.4f}-{high:.4f}"
+    return form.format(estimate.mean, *estimate.ci95)
 
 
-def _protocol(found: Evaluation) -> str:
-    """The protocol in a line, and what the targets allow."""
+def _protocol(found: Evaluation) -> list[str]:
+    """The protocol and what the targets allow as one paragraph; a warning as another."""
     protocol = found.protocol
     first = found.results[0]
-    drawn = ", a seeded draw" if protocol["max_sequences"] else ""
     parts = [
         f"split {protocol['split']}",
         f"catalogue {protocol['catalogue']} ({protocol['candidates']:,} candidates)",
         f"seen {protocol['seen']}",
         f"unknown targets {protocol['unknown_targets']} ({first.tally.unknown_targets:,})",
         f"fit {protocol['fit'] or 'unknown'}",
-        f"n {first.n:,} of {first.n_sequences:,} sequences{drawn}",
+        f"n {first.n:,} of {first.n_sequences:,} sequences",
         f"ceiling {percent(first.tally.ceiling)}",
     ]
-    warning = f"\n{protocol['warning']}" if "warning" in protocol else ""
-    return "; ".join(parts) + warning
+    if protocol["max_sequences"]:
+        drawn = f"at most {protocol['max_sequences']:,} sequences, drawn with seed"
+        parts.insert(-1, f"{drawn} {protocol['seed']}")
+    if "similarity" in protocol:
+        parts.append(f"diversity by {protocol['similarity']}")
+    return ["; ".join(parts), *([protocol["warning"]] if "warning" in protocol else [])]

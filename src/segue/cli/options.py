@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from segue.errors import RequestError
+
 _DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -24,13 +26,12 @@ def size_bytes(text: str) -> int:
 
 def cutoffs(text: str) -> tuple[int, ...]:
     """Whole numbers of ``5,10,20``."""
-    try:
-        numbers = tuple(int(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise ValueError(f"{text!r} is not a list of numbers from 1 on, as in 5,10,20")
-    return numbers
+    return _numbers(text, 1, "5,10,20")
+
+
+def counts(text: str) -> tuple[int, ...]:
+    """Whole numbers of ``0,1,5``, 0 among them."""
+    return _numbers(text, 0, "0,1,5")
 
 
 def words(text: str) -> list[str]:
@@ -41,6 +42,27 @@ def words(text: str) -> list[str]:
 def item_ids(items: str, item: list[str] | None) -> list[str]:
     """The ids of a prompt: those of ``--items`` first, then each ``--item`` as it is."""
     return words(items) + (item or [])
+
+
+def _numbers(text: str, least: int, example: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(word) for word in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < least:
+        raise ValueError(f"{text!r} is not a list of numbers from {least} on, as in {example}")
+    return numbers
+
+
+def about(title: str | None, others: list[str] | None) -> dict[str, str]:
+    """What is known of a sequence: its title is what datasets call its ``name``."""
+    known = {} if title is None else {"name": title}
+    for text in others or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(f"--about {text!r} has no '='", "write NAME=VALUE, as in gender=F")
+        known[name.strip()] = value.strip()
+    return known
 
 
 def _scaled(text: str, units: dict[str, float] | dict[str, int], expected: str) -> float:
@@ -64,5 +86,15 @@ User = Annotated[
     str | None,
     typer.Option(
         "--user", metavar="ID", help="A sequence of the training dataset, before the items."
+    ),
+]
+Title = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="The sequence's name, for a model that reads names."),
+]
+About = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="What else the model reads of the sequence; repeatable."
     ),
 ]

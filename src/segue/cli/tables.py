@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 NUMERIC = "right"
+
+LABEL_SHARE = 4
+"""A label takes at most one of so many parts of a terminal's width."""
+_GAP = 3
 
 BAR_WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -29,16 +34,61 @@ def facts(rows: Mapping[str, str]) -> Table:
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = ()
 ) -> Table:
-    """A table with a heading; columns hold numbers, but for those of ``left``."""
+    """A table with a heading; columns hold numbers, but for those of ``left``.
+
+    A row may end early. Where there is no room, the text of ``left`` is cut before a number.
+    """
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in columns:
         if name in left:
-            drawn.add_column(name, overflow="ellipsis", no_wrap=True, min_width=6)
+            drawn.add_column(name, min_width=6)
         else:
             drawn.add_column(name, justify=NUMERIC, no_wrap=True)
     for row in rows:
-        drawn.add_row(*row)
+        cells = zip(columns, row, strict=False)
+        # Only a column that may wrap gives way, so that its cells have to refuse to.
+        drawn.add_row(
+            *(
+                Text(cell, no_wrap=True, overflow="ellipsis") if name in left else cell
+                for name, cell in cells
+            )
+        )
     return drawn
+
+
+def fitting(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, labels: int, width: int
+) -> list[Table]:
+    """One table, or as many as it takes for every figure to be seen whole.
+
+    Columns that have no room follow in a further table, with the labels again. Where not
+    even one has room it is as wide as it must be, so print without cropping.
+
+    Args:
+        labels: how many of the first columns are labels, which fold where they are long.
+        width: of the terminal.
+    """
+    rows = list(rows)
+    lines = [[line for row in rows for line in row[i].split("\n")] for i in range(len(columns))]
+    widths = [max(map(cell_len, (name, *lines[i]))) for i, name in enumerate(columns)]
+    widths[:labels] = [min(wide, max(width // LABEL_SHARE, 6)) for wide in widths[:labels]]
+    room = width - sum(wide + _GAP for wide in widths[:labels])
+    drawn, groups = -_GAP, [list(range(labels))]
+    for i in range(labels, len(columns)):
+        drawn += widths[i] + _GAP
+        if drawn > room and len(groups[-1]) > labels:
+            drawn = widths[i]
+            groups.append(list(range(labels)))
+        groups[-1].append(i)
+    return [_drawn(columns, rows, widths, group, labels) for group in groups]
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], *, labels: int) -> str:
+    """A table in GitHub's Markdown; the first ``labels`` columns are left-aligned."""
+    rules = [":--" if i < labels else "--:" for i in range(len(columns))]
+    lines = [columns, rules, *rows]
+    escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
 
 
 def histogram(bins: Sequence[dict[str, Any]], console: Console) -> Table:
@@ -57,6 +107,29 @@ def histogram(bins: Sequence[dict[str, Any]], console: Console) -> Table:
         label = f"{low:,}" if low == high else f"{low:,}-{high:,}"
         blocks = Text(bar(n / most, ascii_only=console.options.ascii_only), style="cyan")
         drawn.add_row(label, blocks, f"{n:,}", percent(n / total))
+    return drawn
+
+
+def _drawn(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    shown: Sequence[int],
+    labels: int,
+) -> Table:
+    """Some of the columns as a table, each of its given width."""
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i in shown:
+        drawn.add_column(
+            columns[i],
+            justify="left" if i < labels else NUMERIC,
+            overflow="fold",
+            # A plain width would give way where the terminal is narrower than the table.
+            min_width=widths[i],
+            max_width=widths[i],
+        )
+    for row in rows:
+        drawn.add_row(*(row[i] for i in shown))
     return drawn
 
 

@@ -2,7 +2,8 @@
 
 The first m events are given, or m at random places in their order. What the sequence
 holds beside them, each item once, is the set of targets; what was given is never
-recommended. A sequence takes part in every m that it is longer than.
+recommended. A sequence takes part in every m that it is longer than. With m = 0 there is no
+history, only what a ranker reads of the sequence itself, such as its title.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
 from segue.axes import N_SPECIALS, Ragged
-from segue.dataset import Dataset, Items
+from segue.dataset import Dataset
 from segue.errors import DatasetError
+from segue.evaluation.behaviour import Behaviour
 from segue.evaluation.protocol import Protocol
-from segue.evaluation.questions import QUESTIONS_PER_BLOCK, instances
+from segue.evaluation.questions import QUESTIONS_PER_BLOCK, held_out_rows
 from segue.evaluation.results import PerSequence, Result, Tally, summarise
-from segue.metrics import HitPlaces, continuation_metrics
+from segue.metrics import Background, HitPlaces, continuation_metrics
 from segue.ranking import Queries, Ranker
 
 
@@ -70,32 +72,41 @@ class _Questions:
 
 
 def measure_continuation(
-    rankers: Sequence[Ranker], data: Dataset, protocol: Protocol, block_size: int | None
+    rankers: Sequence[Ranker],
+    data: Dataset,
+    protocol: Protocol,
+    block_size: int | None,
+    background: Background | None = None,
 ) -> list[list[Result]]:
     """Continue every sequence of the part: for each way of giving, one result a ranker.
 
     A way of giving that no sequence is long enough for has no results.
 
+    Args:
+        background: asks for the behaviour of the lists too.
+
     Raises:
         DatasetError: no sequence is long enough for any of them.
     """
-    rows = np.unique(instances(data, protocol).rows)
-    options = protocol.options
-    ways = [Given(m, False) for m in options.given]
-    ways += [Given(m, True) for m in options.given_random]
-    artists = _artists(data.items)
+    rows = held_out_rows(data, protocol)
+    ways = [Given(m, False) for m in protocol.given]
+    ways += [Given(m, True) for m in protocol.options.given_random]
+    artists = data.items.codes("artist")
     size = block_size or QUESTIONS_PER_BLOCK
     measured = []
     for way in ways:
         questions = _questions(data, protocol, way, rows)
         if len(questions.rows):
             measured.append(
-                [_measure(ranker, questions, way, protocol, artists, size) for ranker in rankers]
+                [
+                    _measure(ranker, questions, way, protocol, artists, size, background)
+                    for ranker in rankers
+                ]
             )
     if not measured:
         raise DatasetError(
             f"no sequence of the {protocol.part} part of {data.name} can be continued",
-            f"the longest has {data.sequences.lengths[rows].max()} events: give fewer",
+            f"the longest has {data.sequences.lengths[rows].max(initial=0)} events: give fewer",
         )
     return measured
 
@@ -134,16 +145,23 @@ def _measure(
     protocol: Protocol,
     artists: Int32[np.ndarray, " indices"] | None,
     block_size: int,
+    background: Background | None,
 ) -> Result:
     """One ranker's figures for one way of giving."""
     found = []
+    ks = [k for k in protocol.ks if k <= protocol.list_length]
+    behaviour = None if background is None else Behaviour(background, ks)
     for queries, wanted in questions.blocks(block_size):
         items = ranker.top(queries, protocol.list_length).items
-        found.append(continuation_metrics(_hits(items, wanted, artists)))
+        hits = _hits(items, wanted, artists)
+        found.append(continuation_metrics(hits))
+        if behaviour is not None:
+            behaviour.add(queries, items, hits.tracks)
     metrics = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
     scores = PerSequence.of(questions.rows, metrics)
     tally = Tally(questions.unknown_targets, questions.repeats, _ceiling(questions, protocol))
-    return summarise(ranker.name, "continuation", way.label, scores, tally, protocol)
+    result = summarise(ranker.name, "continuation", way.label, scores, tally, protocol)
+    return result if behaviour is None else behaviour.join(result, questions.rows, protocol)
 
 
 def _hits(
@@ -180,13 +198,3 @@ def _ceiling(questions: _Questions, protocol: Protocol) -> float:
     known = np.bincount(rows[questions.wanted.values < table_size], minlength=len(n_targets))
     size = np.minimum(n_targets, protocol.list_length)
     return float((np.minimum(known, size) / size).mean())
-
-
-def _artists(items: Items) -> Int32[np.ndarray, " indices"] | None:
-    """A number for the artist of each item index, -1 without one; None where none has."""
-    if "artist" not in items.table.column_names:
-        return None
-    encoded = items.table.column("artist").combine_chunks().dictionary_encode()
-    codes = np.full(N_SPECIALS + len(items), -1, np.int32)
-    codes[N_SPECIALS:] = encoded.indices.fill_null(-1).to_numpy()
-    return codes

@@ -12,6 +12,7 @@ from segue.config import EvaluationConfig
 from segue.dataset import Dataset
 from segue.dataset.parts import Part
 from segue.errors import RequestError
+from segue.evaluation.background import background
 from segue.evaluation.continuation import measure_continuation
 from segue.evaluation.next_item import measure_next_item
 from segue.evaluation.protocol import resolve
@@ -59,11 +60,13 @@ def evaluate(
     ready = [_ready(each, data) for each in rankers]
     _check_names(ready)
     protocol = resolve(ready, data, on, config or EvaluationConfig())
+    known = background(data) if protocol.options.behaviour else None
+    similarity = {} if known is None else {"similarity": known.similarity}
     columns: list[list[Result]] = []
     if "next-item" in protocol.tasks:
-        columns.append(measure_next_item(ready, data, protocol, block_size))
+        columns.append(measure_next_item(ready, data, protocol, block_size, known))
     if "continuation" in protocol.tasks:
-        columns += measure_continuation(ready, data, protocol, block_size)
+        columns += measure_continuation(ready, data, protocol, block_size, known)
     results = [
         replace(column[i], notes=_notes(ranker, data, column[i]))
         for i, ranker in enumerate(ready)
@@ -72,7 +75,7 @@ def evaluate(
     return Evaluation(
         dataset={"name": data.name, "fingerprint": data.fingerprint},
         part=on,
-        protocol=protocol.to_json(),
+        protocol=protocol.to_json() | similarity,
         results=results,
         sequence_ids=data.sequences.ids,
     )
@@ -96,7 +99,7 @@ def _check_names(rankers: Sequence[Ranker]) -> None:
 
 
 def _notes(ranker: Ranker, data: Dataset, result: Result) -> tuple[str, ...]:
-    notes = []
+    notes = list(ranker.notes)
     for name, left_out in result.slices.items():
         notes.append(f"{left_out.n:,} {name} targets are a slice of their own, not in this mean")
     if ranker.data_fingerprint not in (None, data.fingerprint):
@@ -107,4 +110,5 @@ def _notes(ranker: Ranker, data: Dataset, result: Result) -> tuple[str, ...]:
             notes.append(f"{missing} of the sequences have no list, and count as misses")
         if ranker.not_candidates:
             notes.append(f"{ranker.not_candidates} entries outside the catalogue were left out")
+        notes.append("lists from elsewhere, called by the name of their file")
     return tuple(notes)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from segue.dataset import Dataset
-from segue.dataset.parts import part_bounds
 from segue.errors import DatasetError
+from segue.evaluation.behaviour import next_item_behaviour
 from segue.evaluation.protocol import Protocol, refuse_lists
 from segue.evaluation.questions import Instances, instances, only_rows
 from segue.evaluation.results import PerSequence, Result, Tally, summarise
-from segue.metrics import next_item_metrics
+from segue.metrics import Background, next_item_metrics
 from segue.ranking import Ranker
 
 COLD_START = "cold-start"
@@ -32,9 +32,16 @@ class _Answers:
 
 
 def measure_next_item(
-    rankers: Sequence[Ranker], data: Dataset, protocol: Protocol, block_size: int | None
+    rankers: Sequence[Ranker],
+    data: Dataset,
+    protocol: Protocol,
+    block_size: int | None,
+    background: Background | None = None,
 ) -> list[Result]:
     """Rank every target of the part: one result a ranker.
+
+    Args:
+        background: asks for the lists too, and for their behaviour; slices have none.
 
     Raises:
         DatasetError: the part has no target that counts.
@@ -44,8 +51,8 @@ def measure_next_item(
     if len(np.unique(asked.rows)) < len(asked):
         refuse_lists(rankers, f"{len(asked)} targets are asked of fewer sequences")
     answers = _ask(rankers, asked, block_size)
-    cold = _is_cold(asked)
-    if not _counted(answers, protocol, ~cold).any():
+    cold = asked.cold
+    if not (asked.counted & ~cold).any():
         raise DatasetError(
             f"no target of the {protocol.part} part of {data.name} counts",
             "each is outside the catalogue, or of a sequence that begins in the part",
@@ -53,9 +60,14 @@ def measure_next_item(
     results = []
     for i, ranker in enumerate(rankers):
         slices = {}
-        if _counted(answers, protocol, cold).any():
+        if (asked.counted & cold).any():
             slices[COLD_START] = _result(ranker, answers, i, asked, cold, {})
-        results.append(_result(ranker, answers, i, asked, ~cold, slices))
+        result = _result(ranker, answers, i, asked, ~cold, slices)
+        if background is not None:
+            counted = asked.only(asked.counted & ~cold)
+            behaviour = next_item_behaviour(ranker, counted, background, block_size)
+            result = behaviour.join(result, counted.rows, protocol)
+        results.append(result)
     return results
 
 
@@ -79,20 +91,6 @@ def _ask(rankers: Sequence[Ranker], asked: Instances, block_size: int | None) ->
     return answers
 
 
-def _is_cold(asked: Instances) -> Bool[np.ndarray, " instances"]:
-    if asked.protocol.split.kind != "global-time":
-        return np.zeros(len(asked), bool)
-    begins, _ = part_bounds(asked.data.sequences, asked.protocol.part)
-    return begins[asked.rows] == 0
-
-
-def _counted(
-    answers: _Answers, protocol: Protocol, within: Bool[np.ndarray, " instances"]
-) -> Bool[np.ndarray, " instances"]:
-    dropped = protocol.options.unknown_targets == "drop"
-    return within & answers.known if dropped else within
-
-
 def _result(
     ranker: Ranker,
     answers: _Answers,
@@ -103,7 +101,7 @@ def _result(
 ) -> Result:
     """One ranker's figures over the instances of a slice."""
     protocol = asked.protocol
-    counted = _counted(answers, protocol, within)
+    counted = asked.counted & within
     metrics = next_item_metrics(answers.ranks[i, counted], protocol.ks)
     tally = Tally(
         unknown_targets=int(np.count_nonzero(within & ~answers.known)),

@@ -34,9 +34,10 @@ METADATA_KEY = b"segue.evaluation"
 
 def per_sequence_table(evaluation: Evaluation) -> pa.Table:
     """The rows of all results, slices left out."""
-    names = list(dict.fromkeys(name for found in evaluation.results for name in found.metrics))
+    results = evaluation.results
+    names = list(dict.fromkeys(name for found in results for name in found.scores.sums))
     schema = pa.schema([*KEYS, *((name, pa.float64()) for name in names)])
-    parts = [_rows(found, evaluation.sequence_ids, names) for found in evaluation.results]
+    parts = [_rows(found, evaluation.sequence_ids, names) for found in results]
     header = {key: value for key, value in evaluation.to_json().items() if key != "results"}
     metadata = {METADATA_KEY: json.dumps(header).encode()}
     return pa.concat_tables([part.cast(schema) for part in parts]).replace_schema_metadata(metadata)

@@ -14,8 +14,9 @@ from segue.errors import RequestError
 from segue.ranking import Ranker
 
 DEFAULT_KS = (1, 5, 10, 20)
+DEFAULT_GIVEN = (1, 5, 10, 25, 100)
 DEFAULT_LIST_LENGTH = 500
-"""What the Million Playlist Dataset challenge asked for."""
+"""Both are what the Million Playlist Dataset challenge asked for."""
 
 LEAKY = "leaky: training windows overlap the held-out ones"
 
@@ -33,6 +34,7 @@ class Protocol:
         seen: what of the history is no candidate.
         fit: ``train`` or ``train+validation``; None where no ranker says.
         ks: cut-offs of next-item metrics.
+        given: first events given in continuations.
         list_length: items recommended in a continuation.
         options: what was asked for; the fields above have precedence.
     """
@@ -45,6 +47,7 @@ class Protocol:
     seen: Seen
     fit: str | None
     ks: tuple[int, ...]
+    given: tuple[int, ...]
     list_length: int
     options: EvaluationConfig
 
@@ -92,6 +95,7 @@ def resolve(
         seen=_seen(data.manifest.split, options),
         fit=_fit(rankers, part),
         ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_catalogue),
+        given=_given(rankers, options),
         list_length=options.list_length or min(DEFAULT_LIST_LENGTH, data.n_catalogue),
         options=options,
     )
@@ -101,7 +105,8 @@ def resolve(
                 f"K {k} exceeds the catalogue of {data.n_catalogue} items",
                 "choose a smaller cut-off",
             )
-    _check_lists(rankers, protocol)
+    if "continuation" in protocol.tasks:
+        _check_given(rankers, protocol)
     return protocol
 
 
@@ -152,10 +157,32 @@ def _fit(rankers: Sequence[Ranker], part: Part) -> str | None:
     return "train+validation" if True in refits else "train"
 
 
-def _check_lists(rankers: Sequence[Ranker], protocol: Protocol) -> None:
-    if "continuation" not in protocol.tasks:
-        return
-    options = protocol.options
-    n_questions = len(options.given) + len(options.given_random) + len(protocol.tasks) - 1
+def _given(rankers: Sequence[Ranker], options: EvaluationConfig) -> tuple[int, ...]:
+    if options.given is not None:
+        return options.given
+    begin = all(ranker.begins for ranker in rankers)
+    return (0, *DEFAULT_GIVEN) if begin else DEFAULT_GIVEN
+
+
+def _check_given(rankers: Sequence[Ranker], protocol: Protocol) -> None:
+    """Refuse ways of giving that are none, come twice, or that a ranker has no answer to."""
+    first, at_random = protocol.given, protocol.options.given_random
+    if not first + at_random:
+        raise RequestError(
+            "a continuation with no number of given events asks nothing",
+            "give some, such as 1,5,10, or ask for the task 'next-item'",
+        )
+    for numbers in (first, at_random):
+        if len(set(numbers)) < len(numbers):
+            raise RequestError(
+                f"the given events {', '.join(map(str, numbers))} hold a number twice",
+                "give each number once",
+            )
+    if 0 in first and (stuck := [ranker.name for ranker in rankers if not ranker.begins]):
+        raise RequestError(
+            f"{stuck[0]} cannot begin from nothing, but 0 given events are asked for",
+            "leave out 0, or train the model with model.start = true",
+        )
+    n_questions = len(first) + len(at_random) + len(protocol.tasks) - 1
     if n_questions > 1:
         refuse_lists(rankers, f"{n_questions} questions are asked of each")

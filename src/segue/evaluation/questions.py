@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from segue.axes import INDEX_DTYPE, Ragged, spans
+from segue.axes import INDEX_DTYPE, Ragged, offsets_of, spans
+from segue.config import EvaluationConfig
 from segue.dataset import Dataset, Targets, targets
-from segue.dataset.sequences import offsets_of
+from segue.dataset.parts import Part, part_bounds
 from segue.errors import DatasetError
-from segue.evaluation.protocol import Protocol
+from segue.evaluation.protocol import Protocol, resolve
 from segue.ranking import Queries
 
 QUESTIONS_PER_BLOCK = 1024
@@ -59,6 +60,21 @@ class Instances:
         sequences = self.data.sequences
         return sequences.items[sequences.offsets[self.rows] + self.positions]
 
+    @property
+    def cold(self) -> Bool[np.ndarray, " instances"]:
+        """Whether a target's sequence has no event before the part (``global-time``)."""
+        if self.protocol.split.kind != "global-time":
+            return np.zeros(len(self), bool)
+        begins, _ = part_bounds(self.data.sequences, self.protocol.part)
+        return begins[self.rows] == 0
+
+    @property
+    def counted(self) -> Bool[np.ndarray, " instances"]:
+        """Whether a target counts at all: one outside the catalogue may be dropped."""
+        if self.protocol.options.unknown_targets == "miss":
+            return np.ones(len(self), bool)
+        return self.wanted < self.data.table_size
+
     def only(self, mask: Bool[np.ndarray, " instances"]) -> Instances:
         """Those where the mask is true."""
         return Instances(self.data, self.protocol, self.rows[mask], self.positions[mask])
@@ -103,17 +119,45 @@ def instances(data: Dataset, protocol: Protocol) -> Instances:
     found: Targets = targets(
         data.sequences, protocol.split, protocol.part, protocol.options.targets
     )
-    if not len(found.rows):
+    asked = Instances(data, protocol, found.rows, found.positions)
+    return asked.only(np.isin(found.rows, _draw(np.unique(found.rows), data, protocol)))
+
+
+def held_out_rows(data: Dataset, protocol: Protocol) -> Int64[np.ndarray, " rows"]:
+    """The sequences of a part of ``holdout``, at most ``max_sequences`` drawn ones.
+
+    Raises:
+        DatasetError: the part has none.
+    """
+    begins, ends = part_bounds(data.sequences, protocol.part)
+    return _draw(np.flatnonzero(begins < ends), data, protocol)
+
+
+def has_targets(data: Dataset, part: Part, options: EvaluationConfig) -> bool:
+    """Whether a part has a next item that counts: whether ``evaluate`` would find one.
+
+    A part may hold events and yet none that counts: under ``global-time`` all may belong to
+    sequences that begin in the part.
+    """
+    try:
+        asked = instances(data, resolve([], data, part, options))
+    except DatasetError:
+        return False
+    return bool((asked.counted & ~asked.cold).any())
+
+
+def _draw(
+    rows: Int64[np.ndarray, " rows"], data: Dataset, protocol: Protocol
+) -> Int64[np.ndarray, " drawn"]:
+    if not len(rows):
         raise DatasetError(
             f"the {protocol.part} part of {data.name} has no target to predict",
             "its sequences are too short, or the split has no such part: see segue inspect",
         )
-    asked = Instances(data, protocol, found.rows, found.positions)
-    rows, limit = np.unique(found.rows), protocol.options.max_sequences
+    limit = protocol.options.max_sequences
     if limit is None or limit >= len(rows):
-        return asked
-    drawn = np.random.default_rng(protocol.options.seed).choice(rows, limit, replace=False)
-    return asked.only(np.isin(found.rows, drawn))
+        return rows
+    return np.sort(np.random.default_rng(protocol.options.seed).choice(rows, limit, replace=False))
 
 
 def only_rows(queries: Queries, mask: Bool[np.ndarray, " batch"]) -> Queries:

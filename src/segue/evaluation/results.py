@@ -16,7 +16,11 @@ from segue.resampling import bootstrap_means, interval95
 
 
 class Estimate(NamedTuple):
-    """A mean over instances and its 95 % interval, None where none was asked for."""
+    """A mean over instances and its 95 % interval.
+
+    The interval is None where none was asked for, and for what is no mean but a property
+    of all lists together.
+    """
 
     mean: float
     ci95: tuple[float, float] | None
@@ -148,6 +152,11 @@ def summarise(
     protocol: Protocol,
     slices: dict[str, Result] | None = None,
 ) -> Result:
+    """A result whose metrics are means over instances."""
+    return Result(model, task, given, tally, estimates(scores, protocol), scores, slices or {})
+
+
+def estimates(scores: PerSequence, protocol: Protocol) -> dict[str, Estimate]:
     """Turn sums by sequence into means over instances with bootstrap intervals."""
     options = protocol.options
     sums = np.stack(list(scores.sums.values()), axis=1)
@@ -156,9 +165,7 @@ def summarise(
     if options.resamples:
         drawn = bootstrap_means(sums, scores.counts, options.resamples, options.seed)
         intervals = list(zip(*interval95(drawn).tolist(), strict=True))
-    estimates = map(Estimate, means, intervals)
-    metrics = dict(zip(scores.sums, estimates, strict=True))
-    return Result(model, task, given, tally, metrics, scores, slices or {})
+    return dict(zip(scores.sums, map(Estimate, means, intervals), strict=True))
 
 
 def _plain(estimate: Estimate) -> dict[str, Any]:
