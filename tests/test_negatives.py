@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.axes import END, PAD, START
-from segue.negatives import uniform
+from segue.negatives import PROPOSALS, Negatives, log_uniform, uniform
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
 KEY = jax.random.key(0)
 
+each_proposal = pytest.mark.parametrize("draw", PROPOSALS.values(), ids=PROPOSALS)
 
+
+@each_proposal
 @given(
     shape=st.sampled_from([(50,), (3, 7)]),
     table_size=st.integers(END + 1, 100),
     seed=st.integers(0, 9),
 )
-def test_draws_rows_that_can_be_labels(shape, table_size, seed):
-    drawn = uniform(jax.random.key(seed), shape, table_size)
+def test_draws_rows_that_can_be_labels(draw, shape, table_size, seed):
+    drawn = draw(jax.random.key(seed), shape, table_size)
     assert drawn.items.shape == drawn.log_expected.shape == shape
     assert drawn.items.dtype == np.int32
     assert (drawn.items >= END).all()
@@ -36,19 +40,77 @@ def test_every_candidate_equally_often_and_pad_and_start_never():
     np.testing.assert_allclose(counts[END:], n / (table_size - END), rtol=0.06)
 
 
-def test_log_expected_is_how_often_each_row_comes_in_one_draw():
-    draws = uniform(KEY, (4_000, 30), 12)
-    seen = (np.asarray(draws.items) == 7).sum(axis=1).mean()
-    assert seen == pytest.approx(float(np.exp(draws.log_expected[0, 0])), rel=0.02)
+def chances(n_ranks: int) -> np.ndarray:
+    """Of each rank under the log-uniform proposal, in double precision."""
+    ranks = np.arange(n_ranks)
+    return np.log((ranks + 2) / (ranks + 1)) / np.log(n_ranks + 1)
 
 
-def test_the_key_decides_alone():
-    first, again = uniform(KEY, (20,), 1000), uniform(KEY, (20,), 1000)
+@pytest.mark.parametrize("table_size", [END + 1, 12, 300])
+def test_log_uniform_draws_each_rank_as_often_as_it_says(table_size):
+    n, n_ranks = 200_000, table_size - END
+    drawn = log_uniform(KEY, (n,), table_size)
+    counts = np.bincount(drawn.items, minlength=table_size)
+    assert counts[PAD] == counts[START] == 0
+    expected = n * chances(n_ranks)
+    assert expected.sum() == pytest.approx(n)
+    deviations = (counts[END:] - expected) / np.sqrt(expected)
+    assert np.abs(deviations).max() < 4.5
+    assert (deviations**2).mean() < 1.5
+    said = np.exp(np.asarray(drawn.log_expected, np.float64))
+    np.testing.assert_allclose(said, expected[np.asarray(drawn.items) - END], rtol=1e-5)
+
+
+def test_log_uniform_comes_by_every_rank_of_a_large_table():
+    """As many pairs of equal draws as the chances make, not those of a coarser grid."""
+    n, n_ranks = 1_000_000, 4_000_000
+    ranks = np.asarray(log_uniform(KEY, (n,), END + n_ranks).items) - END
+    tail = ranks[ranks >= n_ranks // 2]
+    _, counts = np.unique(tail, return_counts=True)
+    pairs = (counts * (counts - 1) / 2).sum()
+    expected = n**2 / 2 * (chances(n_ranks)[n_ranks // 2 :] ** 2).sum()
+    assert pairs == pytest.approx(expected, rel=0.2)
+
+
+@each_proposal
+def test_log_expected_is_how_often_each_row_comes_in_one_draw(draw):
+    draws = draw(KEY, (4_000, 30), 12)
+    seen = np.asarray(draws.items) == 7
+    expected = float(np.exp(draws.log_expected[seen][0]))
+    assert seen.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
+
+
+@each_proposal
+def test_corrected_sums_over_draws_are_the_sum_over_everything(draw):
+    values = np.random.default_rng(0).exponential(size=40)
+    values[:END] = 0
+    draws = draw(KEY, (20_000, 8), 40)
+    sums = (values[draws.items] / np.exp(draws.log_expected)).sum(axis=1)
+    error = sums.std() / np.sqrt(len(sums))
+    assert sums.mean() == pytest.approx(values.sum(), abs=3 * error)
+    assert error < 0.01 * values.sum()
+
+
+@each_proposal
+def test_the_key_decides_alone(draw):
+    first, again = draw(KEY, (20,), 1000), draw(KEY, (20,), 1000)
     np.testing.assert_array_equal(first.items, again.items)
-    other = uniform(jax.random.key(1), (20,), 1000)
+    other = draw(jax.random.key(1), (20,), 1000)
     assert (np.asarray(first.items) != np.asarray(other.items)).any()
 
 
-def test_under_jit():
-    drawn = jax.jit(uniform, static_argnums=(1, 2))(KEY, (20,), 1000)
-    np.testing.assert_array_equal(drawn.items, uniform(KEY, (20,), 1000).items)
+@each_proposal
+def test_under_jit(draw):
+    drawn = jax.jit(draw, static_argnums=(1, 2))(KEY, (20,), 1000)
+    np.testing.assert_array_equal(drawn.items, draw(KEY, (20,), 1000).items)
+
+
+def test_hits_of_a_shared_draw_and_of_one_a_position():
+    labels = jnp.array([4, 5], jnp.int32)
+    shared = Negatives(jnp.array([5, 4, 7], jnp.int32), jnp.zeros(3))
+    assert shared.hits(labels).tolist() == [[False, True, False], [True, False, False]]
+    items = jnp.array([[4, 4], [4, 5]], jnp.int32)
+    assert Negatives(items, jnp.zeros((2, 2))).hits(labels).tolist() == [
+        [True, True],
+        [False, True],
+    ]

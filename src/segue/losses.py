@@ -1,4 +1,4 @@
-"""Losses: pure, unreduced functions of hidden states, an output table and labels.
+"""Losses: pure, unreduced functions of hidden states and the output vectors of items.
 
 Each returns one value a position, in nats, and knows nothing of padding: whoever sums them
 up multiplies with the weights first. Rows ``PAD`` and ``START`` of the table are never
@@ -11,9 +11,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Bool, Float, Int32
 
 from segue.axes import END
+from segue.config import Estimator
 
 FIRST_CANDIDATE = END
 """The first row of the table that can be a label: END and UNK, then the catalogue."""
@@ -131,30 +132,71 @@ _blockwise_cross_entropy.defvjp(_forward, _backward)
 
 def sampled_softmax(
     hidden: Float[Array, "position dim"],
-    table: Float[Array, "table dim"],
-    labels: Int32[Array, " position"],
-    negatives: Int32[Array, "*position negative"],
+    own: Float[Array, "position dim"],
+    negatives: Float[Array, "*position negative dim"],
+    hits: Bool[Array, "position negative"],
     log_expected: Float[Array, "*position negative"] | None = None,
+    estimator: Estimator = "with-target",
 ) -> Float[Array, " position"]:
-    """Cross-entropy of the label against itself and a sample of negatives.
+    """Cross-entropy of the label, with the sum over the catalogue estimated from a sample.
 
+    ``with-target`` takes the label's own term exactly and the others' from the negatives.
     With the log-q correction (Bengio and Senecal, 2008, "Adaptive Importance Sampling to
-    Accelerate Training of a Neural Probabilistic Language Model") the sum over negatives
-    estimates the full softmax's denominator without bias; the label's own logit is exact
-    and never corrected. A negative that is the label is masked out.
+    Accelerate Training of a Neural Probabilistic Language Model") it estimates the sum
+    without bias; its logarithm is then too small in the mean, by about half the sum's
+    relative variance. ``bias-corrected`` adds that back, estimated from the same sample.
+    ``negatives-only`` leaves the label out and scales the others up to the whole catalogue,
+    as the public playlist transformer (trecs) does. A position all of whose negatives are
+    its label has no loss.
 
     Args:
-        negatives: a draw for each position, or one that all positions share.
+        hidden: a state a position.
+        own: output vectors of the labels.
+        negatives: output vectors of a draw for each position, or of one that all share.
+        hits: where a negative is the label of the position; those are left out.
         log_expected: log of how often each negative is expected in its draw (the number of
-            negatives times its probability); no correction without it.
+            negatives times its probability). Without it the negatives count as they are,
+            and the loss is one over the label and its sample.
     """
-    own = jnp.sum(hidden * table[labels], axis=1)
-    if negatives.ndim == 1:
-        logits = hidden @ table[negatives].T
+    own_logit = jnp.sum(hidden * own, axis=1)
+    if negatives.ndim == 2:
+        logits = hidden @ negatives.T
     else:
-        logits = jnp.einsum("pd,pnd->pn", hidden, table[negatives])
+        logits = jnp.einsum("pd,pnd->pn", hidden, negatives)
     if log_expected is not None:
         logits = logits - jnp.atleast_2d(log_expected)
-    is_label = jnp.atleast_2d(negatives) == labels[:, None]
-    logits = jnp.where(is_label, -jnp.inf, logits)
-    return jnp.logaddexp(own, jax.nn.logsumexp(logits, axis=1)) - own
+    logits = jnp.where(hits, -jnp.inf, logits)
+    if estimator == "negatives-only":
+        return _negatives_only(own_logit, logits, hits)
+    normaliser = jnp.logaddexp(own_logit, jax.nn.logsumexp(logits, axis=1))
+    losses = normaliser - own_logit
+    if estimator == "bias-corrected":
+        losses = losses + _variance_of_sum(jnp.exp(logits - normaliser[:, None])) / 2
+    return losses
+
+
+def _negatives_only(
+    own: Float[Array, " position"],
+    logits: Float[Array, "position negative"],
+    hits: Bool[Array, "position negative"],
+) -> Float[Array, " position"]:
+    """The label against the sum over those negatives that are not hits, scaled up."""
+    n_left = jnp.sum(~hits, axis=1)
+    some = n_left > 0
+    # Of no terms at all, neither the logarithm nor its gradient is a number.
+    sums = jax.nn.logsumexp(jnp.where(some[:, None], logits, 0), axis=1)
+    scale = jnp.log(hits.shape[1] / jnp.maximum(n_left, 1))
+    return jnp.where(some, sums + scale - own, 0)
+
+
+def _variance_of_sum(
+    terms: Float[Array, "position negative"],
+) -> Float[Array, " position"]:
+    """Variance of a sum of independent draws, from how these differ; zero for a single one.
+
+    The terms are shares of the estimated whole, at most one altogether, so that neither
+    they nor the variance can overflow.
+    """
+    n_terms = terms.shape[1]
+    squares = jnp.square(terms - terms.mean(axis=1, keepdims=True)).sum(axis=1)
+    return squares * n_terms / max(n_terms - 1, 1)
