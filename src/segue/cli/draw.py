@@ -1,0 +1,69 @@
+"""``segue draw``: pictures of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
+from segue.cli.options import about as known_of
+from segue.errors import RequestError
+
+
+def draw(  # noqa: PLR0913 - a parameter an option
+    *,
+    run: Run,
+    what: Annotated[
+        Literal["list", "curves", "model"],
+        typer.Argument(
+            metavar="list|curves|model",
+            help="What is recommended after a history; the curves of the training; the graph "
+            "of the model.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .pdf file.")
+    ],
+    items: ItemList = "",
+    item: ItemIds = None,
+    user: User = None,
+    title: Title = None,
+    about: About = None,
+    k: Annotated[int, typer.Option("-k", help="How many to recommend (list).")] = 10,
+    posters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Images ITEM_ID.jpg, .png or .webp, shown as cards (list)."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw what a run recommends, how it was trained, or how its model is built.
+
+    Needs the extra `pictures`: pip install "segue[pictures]".
+    """
+    from segue import pictures
+    from segue.cli.console import notes, print_json, results
+    from segue.recommender import Recommender
+
+    given = {"--items": items, "--item": item, "--user": user, "--title": title}
+    given |= {"--about": about, "--posters": posters}
+    if what != "list" and (wrong := [name for name, value in given.items() if value]):
+        raise RequestError(f"{wrong[0]} is of no use for {what}", "it belongs to `segue draw list`")
+    pictures.check_format(output)
+    if what == "curves":
+        drawn = pictures.draw_curves(run, output)
+    elif what == "model":
+        drawn = pictures.draw_model(Recommender.load(run), output)
+    else:
+        ids, known = item_ids(items, item), known_of(title, about)
+        model = Recommender.load(run)
+        drawn = pictures.draw_list(model, output, ids, k, user=user, about=known, posters=posters)
+    for note in drawn.notes:
+        notes().print(note, soft_wrap=True)
+    if as_json:
+        print_json({"what": what, "file": drawn.file, "notes": drawn.notes})
+    else:
+        results().print(drawn.file, soft_wrap=True)
