@@ -159,6 +159,12 @@ def test_rule_over_two_keys_names_both_and_nothing_else():
     assert caught.value.message == "configuration model: width 64 is not a multiple of heads 5"
 
 
+def test_an_estimate_of_the_sum_needs_the_correction():
+    with pytest.raises(ConfigError, match="estimator 'bias-corrected' needs log_q = true"):
+        load_config(overrides=["estimator=bias-corrected", "log_q=false"])
+    assert not load_config(overrides=["log_q=false"]).loss.log_q
+
+
 # --- overrides ---
 
 

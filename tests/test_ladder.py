@@ -19,13 +19,14 @@ RUNGS = [
     ["axes", "config", "runtime"],
     ["sources"],
     ["dataset"],
+    ["features"],
     ["batches", "negatives", "model", "losses", "metrics", "ranking", "resampling"],
     [
         "optimizers", "checkpoints", "run_folder", "tracking", "retrieval", "generation",
-        "baselines",
+        "baselines", "anatomy",
     ],
     ["recommender", "evaluation"],
-    ["trainer"],
+    ["trainer", "pictures"],
     ["cli"],
 ]  # fmt: skip
 RUNG_OF = {part: rung for rung, parts in enumerate(RUNGS) for part in parts}

@@ -14,6 +14,7 @@ from segue.errors import RunError, StorageError
 from segue.run_folder import CHECKED_FILES, FORMAT_VERSION, RunFolder
 
 DATASET = {"name": "small", "fingerprint": "abc", "path": "somewhere", "table_size": 20}
+SEQUENCE_VALUES = {"name": ["rain", "road trip"], "user": ["7"]}
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def run(tmp_path: Path) -> RunFolder:
     folder.write(folder.items, b"items")
     folder.write_json(folder.card, {"steps": 3, "checksums": folder.checksums()})
     return folder
+
+
+@pytest.fixture
+def told(run: RunFolder) -> RunFolder:
+    """The run of a model that is told something of sequences."""
+    run.write_json(run.sequence_values, SEQUENCE_VALUES)
+    run.write_json(run.card, {"steps": 3, "checksums": run.checksums()})
+    return run
 
 
 def change_json(file: Path, **changes) -> None:
@@ -215,6 +224,42 @@ def test_altered_file(run, name):
     (run.path / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(RunError, match=f"{name} is not the file that this run wrote"):
         run.verify()
+
+
+def test_what_is_known_of_sequences_comes_back(told):
+    assert told.verify()["steps"] == 3
+    assert told.read_sequence_values() == SEQUENCE_VALUES
+
+
+def test_a_model_that_is_told_nothing_has_no_such_file(run):
+    assert not run.sequence_values.exists()
+    assert run.read_sequence_values() == {}
+
+
+def test_what_is_known_of_sequences_is_missed(told):
+    told.sequence_values.unlink()
+    with pytest.raises(RunError, match=r"not a complete run: no sequence_values\.json"):
+        told.verify()
+
+
+def test_what_is_known_of_sequences_is_not_to_be_altered(told):
+    altered = {**SEQUENCE_VALUES, "user": ["8"]}
+    told.sequence_values.write_text(json.dumps(altered))
+    with pytest.raises(RunError, match=r"sequence_values\.json is not the file that this run wrote"):
+        told.verify()
+
+
+def test_what_another_run_knows_of_sequences_does_not_belong_here(run):
+    run.sequence_values.write_text(json.dumps(SEQUENCE_VALUES))
+    with pytest.raises(RunError, match=r"sequence_values\.json is not the file that this run wrote"):
+        run.verify()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"name": '])
+def test_damaged_values_of_sequences(told, content):
+    told.sequence_values.write_text(content)
+    with pytest.raises(RunError, match=r"sequence_values\.json is damaged"):
+        told.read_sequence_values()
 
 
 @pytest.mark.parametrize("checksums", [None, [], "abc", {}, {"config.json": 3}])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from segue.axes import INDEX_DTYPE, N_SPECIALS, Ragged
+from segue.axes import END, INDEX_DTYPE, N_SPECIALS, Ragged
+from segue.errors import RequestError
 from segue.ranking import Ranked
 
-NextItems = Callable[[Ragged, Ragged, int], Ranked]
-"""``(histories, excluded, k)`` to the k best next items of each row."""
+NextItems = Callable[[Ragged, int], tuple[Ranked, Float32[np.ndarray, " batch"]]]
+"""``(histories, k)`` to the k best next items of each row that it does not hold yet, and the
+score of its end."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,37 @@ class Sampling:
         temperature: 0 takes the best item; 1 samples from the model's own distribution;
             above 1 more evenly.
         top_k: sample among so many best items only.
+        end_weight: what the probability of the end is multiplied with; 0 never ends.
         seed: the same seed gives the same continuation.
     """
 
     temperature: float = 1.0
     top_k: int = 50
+    end_weight: float = 0.0
     seed: int = 0
+
+    def check(self, *, has_end: bool) -> None:
+        """Refuse what cannot be sampled.
+
+        Args:
+            has_end: whether the model knows where sequences end.
+
+        Raises:
+            RequestError: a number is out of range.
+        """
+        if self.top_k < 1:
+            raise RequestError(f"top_k is {self.top_k}, expected 1 or more", "50 is usual")
+        for name, value in (("temperature", self.temperature), ("end_weight", self.end_weight)):
+            if not 0 <= value < math.inf:
+                message = f"{name} is {value}, expected a number from 0 up"
+                raise RequestError(message, "0 and 1 are usual")
+        if self.end_weight and not has_end:
+            raise RequestError(
+                f"end_weight is {self.end_weight}, but the model has no END to weigh",
+                "leave it out, or train with model.end=true",
+            )
+        if self.seed < 0:
+            raise RequestError(f"seed is {self.seed}, expected 0 or more", "give another one")
 
 
 def continue_sequences(
@@ -38,24 +66,37 @@ def continue_sequences(
 
     Returns:
         The generated items in order, and the score that each had when it was chosen.
-        Where the catalogue runs out, the places that remain hold ``PAD`` and -inf.
+        After the end of a sequence, and where the catalogue runs out, the places that
+        remain hold special tokens.
     """
     random = np.random.default_rng(sampling.seed)
     greedy = sampling.temperature == 0
     known = [histories.row(i).tolist() for i in range(histories.n_rows)]
     items = np.zeros((len(known), length), INDEX_DTYPE)
     scores = np.full((len(known), length), -np.inf, np.float32)
+    going = np.arange(len(known))
     for place in range(length):
-        now = Ragged.of(known)
-        best = next_items(now, now, 1 if greedy else sampling.top_k)
-        chosen = 0 if greedy else _sample(best.scores, sampling.temperature, random)
-        rows = np.arange(len(known))
-        items[:, place] = best.items[rows, chosen]
-        scores[:, place] = best.scores[rows, chosen]
-        for history, item in zip(known, items[:, place].tolist(), strict=True):
-            if item >= N_SPECIALS:
-                history.append(item)
+        best, end = next_items(Ragged.of(known), 1 if greedy else sampling.top_k)
+        candidates = _with_end(best, end, sampling.end_weight)
+        chosen = _sample(candidates.scores, sampling.temperature, random)[going]
+        items[going, place] = candidates.items[going, chosen]
+        scores[going, place] = candidates.scores[going, chosen]
+        going = going[items[going, place] >= N_SPECIALS]
+        for row in going.tolist():
+            known[row].append(int(items[row, place]))
+        if not len(going):
+            break
     return Ranked(items, scores)
+
+
+def _with_end(best: Ranked, end: Float32[np.ndarray, " batch"], weight: float) -> Ranked:
+    """The best items and the end, where it is among the best so many."""
+    if weight == 0:
+        return best
+    score = (end + np.float32(np.log(weight)))[:, None]
+    score = np.where(score >= best.scores[:, -1:], score, -np.inf).astype(np.float32)
+    items = np.pad(best.items, ((0, 0), (0, 1)), constant_values=END)
+    return Ranked(items, np.concatenate([best.scores, score], axis=1))
 
 
 def _sample(

@@ -5,6 +5,8 @@
 ``weights.safetensors``  the best weights by the validation metric
 ``card.json``          what was trained where and how well, and the files' checksums
 ``items.parquet``      the item table: ids, titles, training counts
+``sequence_values.json``  what the model knows of sequences: words of names, users; where it
+                       is told of them
 ``metrics.jsonl``      one line a logged step or validation
 ``events/``            the same for TensorBoard
 ``checkpoints/``       for resuming
@@ -27,7 +29,8 @@ from segue.errors import ConfigError, RunError, StorageError
 FORMAT_VERSION = 1
 
 CHECKED_FILES = ("config.json", "weights.safetensors", "items.parquet")
-"""Files whose checksums are in the card: what a recommender is built from."""
+"""Files whose checksums are in the card: what a recommender is built from, together with
+``sequence_values.json`` where there is one."""
 
 _MEND = "restore the file from a copy, or train again"
 
@@ -41,6 +44,7 @@ class RunFolder:
         self.weights = self.path / "weights.safetensors"
         self.card = self.path / "card.json"
         self.items = self.path / "items.parquet"
+        self.sequence_values = self.path / "sequence_values.json"
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"
@@ -121,6 +125,14 @@ class RunFolder:
         except ConfigError as error:
             raise RunError(f"{self.config} is damaged: {error.message}", error.hint) from None
 
+    def read_sequence_values(self) -> dict[str, list[str]]:
+        """What the model knows of each sequence feature; nothing where it reads none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return self.read_json(self.sequence_values) if self.sequence_values.exists() else {}
+
     def checksums(self) -> dict[str, str]:
         """Content hashes of the files that a recommender is built from.
 
@@ -128,7 +140,10 @@ class RunFolder:
             RunError: a file is missing.
         """
         try:
-            return {name: _checksum(self.path / name) for name in CHECKED_FILES}
+            files = [self.path / name for name in CHECKED_FILES]
+            if self.sequence_values.exists():
+                files.append(self.sequence_values)
+            return {file.name: _checksum(file) for file in files}
         except OSError as error:
             missing = Path(error.filename).name
             raise RunError(f"{self.path} is not a complete run: no {missing}", _MEND) from None
@@ -143,8 +158,11 @@ class RunFolder:
         expected = card.get("checksums")
         if not isinstance(expected, dict):
             raise RunError(f"{self.card} is damaged: no checksums", _MEND)
-        for name, checksum in self.checksums().items():
-            if checksum != expected.get(name):
+        found = self.checksums()
+        for name in expected.keys() | found.keys():
+            if name not in found:
+                raise RunError(f"{self.path} is not a complete run: no {name}", _MEND)
+            if found[name] != expected.get(name):
                 message = f"{self.path / name} is not the file that this run wrote"
                 raise RunError(f"{message}: its checksum differs", _MEND)
         return card

@@ -68,12 +68,13 @@ def test_the_examples_have_the_keys_of_what_is_printed(
     world: Path, run: Path, by_sequence: Path, tmp_path: Path
 ) -> None:
     commands: dict[str, list[list[object]]] = {
-        "inspect": [[world], [run]],
+        "inspect": [[world], [run], [run, "--model"]],
         "train": [[world, "-o", run, "--resume"]],
         "evaluate": [["popularity", "--data", world, "--max-sequences", 5]],
         "compare": [[by_sequence]],
         "recommend": [[run]],
         "search": [[world, "a"]],
+        "draw": [[run, "curves", "-o", tmp_path / "curves.svg"]],
         "doctor": [[]],
     }
     for verb, calls in commands.items():

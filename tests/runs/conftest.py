@@ -1,4 +1,4 @@
-"""A small dataset whose answer is known, and one trained run of it."""
+"""Two small datasets whose answers are known, and one trained run of each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cycles import write_cycles
+from genre_world import prepare_genres
 from segue.config import (
     Config,
     ModelConfig,
@@ -27,6 +28,29 @@ CONFIG = Config(
 )
 
 
+READER = Config(
+    model=ModelConfig(
+        layers=1,
+        heads=2,
+        width=16,
+        feed_forward=32,
+        context=12,
+        item_features=("genres", "sound"),
+        sequence_features=("gender", "user"),
+    ),
+    optimizer=OptimizerConfig(learning_rate=1e-2),
+    training=TrainingConfig(
+        batch_size=32,
+        epochs=50,
+        max_steps=160,
+        validate_every=20,
+        feature_dropout=0.3,
+        validation_metric="loss",
+    ),
+)
+"""A model that reads all there is to know of the world of genres."""
+
+
 @pytest.fixture(scope="session")
 def cycles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("cycles")
@@ -43,3 +67,18 @@ def cycle_run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def config() -> Config:
     return CONFIG
+
+
+@pytest.fixture(scope="session")
+def genres(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return prepare_genres(tmp_path_factory.mktemp("genres"))
+
+
+@pytest.fixture(scope="session")
+def genre_run(genres: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(genres, tmp_path_factory.mktemp("runs") / "genres", config=READER)
+
+
+@pytest.fixture
+def reader() -> Config:
+    return READER

@@ -1,4 +1,8 @@
-"""A real process is killed with SIGKILL, resumed, and must end as if nothing had happened."""
+"""A real process is killed with SIGKILL, resumed, and must end as if nothing had happened.
+
+With everything that draws at random: dropout, unknown items, labels within a horizon, and
+what is told now and then.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,8 @@ heads = 2
 width = 32
 feed_forward = 64
 context = 8
+item_features = ["genres", "sound"]
+sequence_features = ["gender", "user"]
 
 [optimizer]
 learning_rate = 1e-3
@@ -33,6 +39,10 @@ schedule = "cosine"
 [training]
 batch_size = 16
 epochs = 100
+horizon = 2
+feature_dropout = 0.3
+unknown_rate = 0.1
+rating_scale = [1.0, 5.0]
 max_steps = {STEPS}
 validate_every = 25
 checkpoint_every = 5
@@ -110,10 +120,10 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(
-    cycles: Dataset, config_file: Path, tmp_path_factory: pytest.TempPathFactory
+    genres: Dataset, config_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     run = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(start(cycles.path, run, "--config", str(config_file)))
+    finish(start(genres.path, run, "--config", str(config_file)))
     return run
 
 
@@ -127,26 +137,26 @@ def assert_same_end(run: Path, undisturbed: Path) -> None:
 
 
 def test_a_run_killed_while_it_saves_ends_the_same(
-    cycles: Dataset, config_file: Path, undisturbed: Path, tmp_path: Path
+    genres: Dataset, config_file: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = start(cycles.path, run, "--config", str(config_file))
+    process = start(genres.path, run, "--config", str(config_file))
     kill_when(process, saving_after(run, 40))
-    finish(start(cycles.path, run, "--resume"))
+    finish(start(genres.path, run, "--resume"))
     assert_same_end(run, undisturbed)
 
 
 @pytest.mark.slow
 def test_a_run_killed_five_times_ends_the_same(
-    cycles: Dataset, config_file: Path, undisturbed: Path, tmp_path: Path
+    genres: Dataset, config_file: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     random = np.random.default_rng(11)
     steps = np.sort(random.choice(np.arange(10, STEPS - 15), 5, replace=False))
     options = ["--config", str(config_file)]
     for kill, step in enumerate(steps):
-        process = start(cycles.path, run, *options)
+        process = start(genres.path, run, *options)
         kill_when(process, saving_after(run, step) if kill == 2 else logged(run, step))
         options = ["--resume"]
-    finish(start(cycles.path, run, "--resume"))
+    finish(start(genres.path, run, "--resume"))
     assert_same_end(run, undisturbed)

@@ -117,9 +117,10 @@ def test_a_continuation_ends_where_the_catalogue_does(model: Recommender) -> Non
 def test_blocks_of_any_size_give_the_same_hidden_states(
     model: Recommender, cycles: Dataset
 ) -> None:
-    rows = [cycles.sequences.row(i) for i in range(20)]
-    together = np.asarray(model.hidden(Ragged.of(rows)))
-    alone = np.concatenate([model.hidden(Ragged.of([row])) for row in rows])
+    rows, network = [cycles.sequences.row(i) for i in range(20)], model.network
+    told = network.vocabulary.encode([{}])
+    together = network.hidden(Ragged.of(rows), told.take(np.zeros(20, np.int64)))
+    alone = np.concatenate([network.hidden(Ragged.of([row]), told) for row in rows])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
 
 
@@ -177,22 +178,30 @@ def test_candidates_are_those_of_the_dataset_that_asks(
     assert ranker.ranks(queries.slice(0, 1), stranger).tolist() == [0]
 
 
-def test_a_missing_or_altered_file_is_refused(cycle_run: Path, tmp_path: Path) -> None:
-    for name in ("weights.safetensors", "items.parquet", "config.json", "card.json"):
-        copy = tmp_path / name.replace(".", "-")
-        copy.mkdir()
-        for path in cycle_run.glob("*.*"):
-            (copy / path.name).write_bytes(path.read_bytes())
-        (copy / name).unlink()
-        with pytest.raises(RunError, match=f"not a complete run: no {name}"):
-            Recommender.load(copy)
-    copy = tmp_path / "altered"
-    copy.mkdir()
-    for path in cycle_run.glob("*.*"):
-        (copy / path.name).write_bytes(path.read_bytes())
-    weights = bytearray((copy / "weights.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (copy / "weights.safetensors").write_bytes(weights)
+RUN_FILES = ("weights.safetensors", "items.parquet", "config.json", "sequence_values.json")
+
+
+def copied(run: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in run.glob("*.*"):
+        (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+@pytest.mark.parametrize("name", [*RUN_FILES, "card.json"])
+def test_a_missing_file_is_refused(genre_run: Path, tmp_path: Path, name: str) -> None:
+    copy = copied(genre_run, tmp_path / "run")
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=f"not a complete run: no {name}"):
+        Recommender.load(copy)
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+def test_an_altered_file_is_refused(genre_run: Path, tmp_path: Path, name: str) -> None:
+    copy = copied(genre_run, tmp_path / "run")
+    content = bytearray((copy / name).read_bytes())
+    content[-1] ^= 1
+    (copy / name).write_bytes(content)
     with pytest.raises(RunError, match="checksum differs"):
         Recommender.load(copy)
 

@@ -25,11 +25,13 @@ from segue.config import (
 from segue.dataset import Dataset, prepare
 from segue.errors import ConfigError, RunError
 from segue.evaluation import evaluate
+from segue.features import Features, SequenceVocabulary
 from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.recommender import Recommender
 from segue.run_folder import RunFolder
 from segue.trainer import Progress, Trainer, train
+from segue.trainer.examples import training_batches
 from segue.trainer.progress import Meter
 from segue.trainer.step import State, StepReport, compile_step
 
@@ -94,10 +96,13 @@ def test_the_step_compiles_once(cycles: Dataset, config: Config, tmp_path: Path)
     folder = RunFolder(tmp_path)
     (tmp_path / "items.parquet").write_bytes((cycles.path / "items.parquet").read_bytes())
     folder.write_json(folder.config, {})
-    trainer = Trainer(config, cycles, folder, lambda _: None)
+    vocabulary = SequenceVocabulary({})
+    features = Features.of(cycles.items, cycles.table_size, config.model, vocabulary)
+    batches = training_batches(cycles, config, vocabulary)
+    trainer = Trainer(config, cycles, folder, features, batches, lambda _: None)
     compiled = count_compilations(trainer.run)
-    assert trainer.step._cache_size() == 1
     assert compiled.count("step") == 1
+    assert compiled.count("loss") == 1
 
 
 def count_compilations(run) -> list[str]:
@@ -222,15 +227,27 @@ def test_a_metric_needs_its_places(cycles: Dataset, config: Config, tmp_path: Pa
     assert train(data, tmp_path / "run", config=by_mrr).exists()
 
 
-def test_windows_are_trained_on_without_validation(config: Config, tmp_path: Path) -> None:
+def test_without_a_validation_part_the_last_weights_are_the_best(
+    config: Config, tmp_path: Path
+) -> None:
     write_cycles(tmp_path / "log.csv")
-    split = SplitConfig(kind="windows")
+    split = SplitConfig(kind="windows", validation_share=0.0)
     data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
     run = train(data, tmp_path / "run", config=config)
     card = json.loads((run / "card.json").read_text())
     assert card["validation"]["best"] is None
     (result,) = evaluate(Recommender.load(run).ranker(data), data, on="test").results
     assert result.metrics["hr@1"].mean > 0.9
+
+
+def test_a_log_without_anything_to_train_on_is_refused(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item\na,x\nb,y\nc,x\n")
+    split = SplitConfig(kind="holdout", test_share=0.0)
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    changes = {"model": {"start": False}, "training": {"validation_metric": "mrr"}}
+    with pytest.raises(ConfigError, match="nothing|anything to train on"):
+        train(data, tmp_path / "run", config=changed(config, **changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_end_needs_whole_sequences(cycles: Dataset, config: Config, tmp_path: Path) -> None:
@@ -262,8 +279,19 @@ def fresh_step(loss: LossConfig):
         LossConfig(kind="sampled-softmax", negatives=8),
         LossConfig(kind="sampled-softmax", negatives=8, shared_negatives=False),
         LossConfig(kind="sampled-softmax", negatives=8, log_q=False),
+        LossConfig(kind="sampled-softmax", negatives=8, proposal="log-uniform"),
+        LossConfig(kind="sampled-softmax", negatives=8, estimator="negatives-only"),
+        LossConfig(kind="sampled-softmax", negatives=8, estimator="bias-corrected"),
     ],
-    ids=["softmax", "shared", "per-position", "uncorrected"],
+    ids=[
+        "softmax",
+        "shared",
+        "per-position",
+        "uncorrected",
+        "log-uniform",
+        "negatives-only",
+        "bias-corrected",
+    ],
 )
 def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
     step, state = fresh_step(loss)
@@ -275,7 +303,7 @@ def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
 
 
 def test_padding_rows_change_nothing() -> None:
-    longer = Batch(*(np.pad(part, ((0, 3), (0, 0))) for part in BATCH))
+    longer = Batch(*(np.pad(part, ((0, 3), (0, 0))) for part in BATCH[:2]))
     config = MODEL.model_copy(update={"dropout": 0.0})
     graph, params = nnx.split(Transformer(config, TABLE_SIZE, rngs=nnx.Rngs(0)))
     tx = optimizer(OptimizerConfig(), 100)

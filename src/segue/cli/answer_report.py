@@ -17,6 +17,8 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
         notes().print(f"unknown items stand as <unk>: {unknown}")
     if answer.truncated:
         notes().print(f"the {answer.truncated:,} oldest events are beyond the model's context")
+    for note in answer.notes:
+        notes().print(note)
     if as_json:
         print_json(answer.to_json())
         return

@@ -22,6 +22,7 @@ from segue.cli.compare import compare
 from segue.cli.continue_ import continue_
 from segue.cli.demo import demo
 from segue.cli.doctor import doctor
+from segue.cli.draw import draw
 from segue.cli.evaluate import evaluate
 from segue.cli.inspect import inspect
 from segue.cli.prepare import prepare
@@ -59,6 +60,7 @@ VERBS = (
     recommend,
     continue_,
     search,
+    draw,
     demo,
     doctor,
 )

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from segue.cli.options import ItemIds, ItemList, Json, Run, User, item_ids
+from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
+from segue.cli.options import about as known_of
 
 
 def continue_(  # noqa: PLR0913 - a parameter an option
@@ -15,11 +16,16 @@ def continue_(  # noqa: PLR0913 - a parameter an option
     items: ItemList = "",
     item: ItemIds = None,
     user: User = None,
+    title: Title = None,
+    about: About = None,
     length: Annotated[int, typer.Option(help="How many items to add.")] = 20,
     temperature: Annotated[
         float, typer.Option(help="0 takes the best item each time; more is more adventurous.")
     ] = 1.0,
     top_k: Annotated[int, typer.Option(help="Sample among so many best items only.")] = 50,
+    end_weight: Annotated[
+        float, typer.Option(help="What the chance of the end is multiplied with; 0 never ends.")
+    ] = 0.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same sequence.")] = 0,
     as_json: Json = False,
@@ -28,13 +34,16 @@ def continue_(  # noqa: PLR0913 - a parameter an option
     from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
+    known = known_of(title, about)
     model = Recommender.load(run)
     answer = model.continue_sequence(
         item_ids(items, item),
         length,
         user=user,
+        about=known,
         temperature=0.0 if greedy else temperature,
         top_k=top_k,
+        end_weight=end_weight,
         seed=seed,
     )
     print_answer(answer, model, as_json)

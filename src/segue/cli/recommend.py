@@ -6,14 +6,18 @@ from typing import Annotated
 
 import typer
 
-from segue.cli.options import ItemIds, ItemList, Json, Run, User, item_ids
+from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
+from segue.cli.options import about as known_of
 
 
-def recommend(
+def recommend(  # noqa: PLR0913 - a parameter an option
+    *,
     run: Run,
     items: ItemList = "",
     item: ItemIds = None,
     user: User = None,
+    title: Title = None,
+    about: About = None,
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     include_seen: Annotated[
         bool, typer.Option("--include-seen", help="Items of the history may come again.")
@@ -24,6 +28,9 @@ def recommend(
     from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
+    known = known_of(title, about)
     model = Recommender.load(run)
-    answer = model.recommend(item_ids(items, item), k, user=user, include_seen=include_seen)
+    answer = model.recommend(
+        item_ids(items, item), k, user=user, about=known, include_seen=include_seen
+    )
     print_answer(answer, model, as_json)

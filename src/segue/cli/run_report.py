@@ -61,5 +61,5 @@ def summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
 def best_validation(best: dict[str, Any]) -> str:
     """``ndcg@10 0.1234 on validation, at step 800``."""
     if best["best"] is None:
-        return "no validation yet"
+        return "never validated: the dataset holds nothing to validate on, or it ended before"
     return f"{best['metric']} {best['best']:.4f} on validation, at step {best['step']:,}"

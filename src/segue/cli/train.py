@@ -15,10 +15,11 @@ def train(
         Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
     ],
     run: Annotated[
-        Path, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")
-    ],
+        Path | None, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")
+    ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec.")
+        str | None,
+        typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A configuration in TOML.")
@@ -30,6 +31,12 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
+    overfit: Annotated[
+        bool,
+        typer.Option(
+            "--overfit-one-batch", help="Only check that the model can learn one batch by heart."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model on a prepared dataset.
@@ -38,10 +45,20 @@ def train(
     """
     from segue import trainer
     from segue.cli.console import notes, print_json, results
+    from segue.cli.overfit_report import print_overfitted
     from segue.cli.progress import watching
     from segue.cli.run_report import finished_card, stopped, summary
     from segue.cli.tables import facts
+    from segue.config import load_config
+    from segue.dataset import Dataset
+    from segue.errors import RequestError
 
+    if overfit:
+        chosen = load_config(preset, config, changes)
+        print_overfitted(trainer.overfit_one_batch(Dataset.open(dataset), chosen), as_json)
+        return
+    if run is None:
+        raise RequestError("no folder to write was given", "add -o RUN")
     with watching(notes()) as watch:
         trainer.train(
             dataset,

@@ -145,7 +145,9 @@ class ModelConfig(Part):
     """Dimensions of what the model is told of a sequence; ``width`` when absent. Another
     width takes the head ``flatten``, which joins it to every position's state; elsewhere it
     is added to every position's input."""
-    initialisation: Literal["normal", "uniform"] = "normal"
+    initialisation: Literal["normal", "uniform", "singular-vectors"] = "normal"
+    """How tables begin: drawn at random, or the items' with the leading singular vectors of
+    the training sequences, so that items found together begin together."""
     initial_scale: Annotated[float, Field(gt=0)] = 0.02
     """Standard deviation of fresh embeddings, or their bound if they are uniform."""
     scale_embeddings: bool = True

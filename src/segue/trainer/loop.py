@@ -17,19 +17,21 @@ from flax import nnx
 
 import segue
 from segue.axes import PAD
-from segue.batches import Batch, Layout, training_batches
+from segue.batches import Batch, Layout, TrainingBatches
 from segue.checkpoints import Checkpoints, weights_bytes
-from segue.config import Config, EvaluationConfig
+from segue.config import Config
 from segue.dataset import Dataset
-from segue.errors import ConfigError, RunError
-from segue.evaluation import Evaluation, evaluate
+from segue.errors import RunError
+from segue.features import Features
 from segue.model import Transformer
 from segue.optimizers import optimizer, schedule
-from segue.recommender import Recommender
+from segue.recommender import Network, Recommender
 from segue.run_folder import RunFolder
 from segue.tracking import Tracker
 from segue.trainer.progress import Memory, Meter, Progress
 from segue.trainer.step import State, compile_step
+from segue.trainer.validation import Validation, is_better
+from segue.trainer.warm_start import begin_with_singular_vectors
 
 MOST_SKIPPED = 50
 """Non-finite updates in a row after which a run has diverged and stops."""
@@ -43,37 +45,35 @@ class Trainer:
         config: Config,
         data: Dataset,
         folder: RunFolder,
+        features: Features,
+        batches: TrainingBatches,
         watch: Callable[[Progress], None],
     ) -> None:
         self.config = config
         self.data = data
         self.folder = folder
         self._watch = watch
-        layout = Layout.of(config.model, data.table_size)
-        batches = training_batches(
-            data.sequences, layout, config.training, data.manifest.split.window
-        )
+        self._layout = Layout.of(config.model, data.table_size)
+        self._features = features
         self._per_epoch = batches.batches_per_epoch
         self.total_steps = min(len(batches), config.training.max_steps or len(batches))
-        if self.total_steps == 0:
-            raise ConfigError(
-                "no sequence of the dataset has anything to train on",
-                "it takes two training events, or one where model.start is set",
-            )
         # One thread ahead is enough: a batch takes microseconds, a step milliseconds.
         reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
         self._batches = iter(grain.MapDataset.source(batches).to_iter_dataset(reading))
         self._graph, params = nnx.split(
-            Transformer(config.model, data.table_size, rngs=nnx.Rngs(config.training.seed))
+            Transformer(
+                config.model, data.table_size, features.sizes, rngs=nnx.Rngs(config.training.seed)
+            )
         )
+        if config.model.initialisation == "singular-vectors":
+            begin_with_singular_vectors(params, config, data)
         tx = optimizer(config.optimizer, self.total_steps)
         self._rate = schedule(config.optimizer, self.total_steps)
         self.state = State(params, tx.init(params))
         self.memory = Memory()
         key = jax.random.key(config.training.seed)
-        self.step = compile_step(self._graph, tx, config.loss, key)
-        # The split `windows` has no validation part: its last weights are its best.
-        self._can_validate = data.manifest.audit["parts"]["validation"]["targets"] > 0
+        self.step = compile_step(self._graph, tx, config.loss, key, features.items)
+        self._validation = Validation(config, data, features, self._graph)
         self._checkpoints = Checkpoints(folder.checkpoints)
         self._restore()
 
@@ -100,16 +100,12 @@ class Trainer:
 
     def recommender(self) -> Recommender:
         """The model as it is now, as it would be served."""
+        network = Network(self._graph, self.state.params, self._layout, self._features)
         return Recommender(
-            (self._graph, self.state.params),
-            self.config.model,
+            network,
             self.data.items,
             name=self.folder.path.name,
-            dataset={
-                "fingerprint": self.data.fingerprint,
-                "path": str(self.data.path),
-                "table_size": self.data.table_size,
-            },
+            dataset={"fingerprint": self.data.fingerprint, "path": str(self.data.path)},
         )
 
     def _conclude(self) -> None:
@@ -148,7 +144,7 @@ class Trainer:
             self._log()
         if is_last:
             self.memory.finished = "all steps taken"
-        if validates and self._can_validate:
+        if validates and self._validation.possible:
             self._validate()
         elif validates:
             self._write_weights()
@@ -192,14 +188,12 @@ class Trainer:
 
     def _validate(self) -> None:
         memory, metric = self.memory, self.config.training.validation_metric
-        found = self._evaluated()
-        metrics = {name: estimate.mean for name, estimate in found.results[0].metrics.items()}
-        self._tracker.record(memory.step, "validation", metrics)
-        value = metrics[metric]
-        is_best = memory.best_value is None or value > memory.best_value
-        if is_best:
+        found = self._validation.measure(self.recommender(), self.state.params)
+        self._tracker.record(memory.step, "validation", found.metrics)
+        value = found.metrics[metric]
+        if is_better(metric, value, memory.best_value):
             memory.best_value, memory.best_step = value, memory.step
-            memory.best_results = found.to_json()
+            memory.best_results = found.results
             memory.validations_since_best = 0
             self._write_weights()
         else:
@@ -207,17 +201,9 @@ class Trainer:
         patience = self.config.training.patience
         if patience is not None and memory.validations_since_best >= patience:
             memory.finished = f"{metric} did not improve in {patience} validations"
-        message = f"step {memory.step}: {metric} {value:.4f}" + (" (best)" if is_best else "")
+        best = " (best)" if memory.best_step == memory.step else ""
+        message = f"step {memory.step}: {metric} {value:.4f}{best}"
         self._watch(self._progress._replace(message=message))
-
-    def _evaluated(self) -> Evaluation:
-        """The model as it is now, on a fixed draw of validation sequences."""
-        training = self.config.training
-        options = EvaluationConfig(
-            task="next-item", max_sequences=training.validation_sequences, resamples=0
-        )
-        ranker = self.recommender().ranker(self.data)
-        return evaluate(ranker, self.data, on="validation", config=options)
 
     def _save(self) -> None:
         now = time.perf_counter()

@@ -10,8 +10,10 @@ from segue.config import Config, load_config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
 from segue.errors import ConfigError, RunError
+from segue.features import Features, SequenceVocabulary
 from segue.run_folder import FORMAT_VERSION, RunFolder
 from segue.runtime import use_compilation_cache
+from segue.trainer.examples import training_batches
 from segue.trainer.loop import Trainer
 from segue.trainer.progress import Progress
 from segue.trainer.signals import stop_signals
@@ -58,11 +60,15 @@ def train(
     else:
         chosen = _chosen_config(preset, config, overrides)
         _check_fits(chosen, data)
+    vocabulary = SequenceVocabulary.of(data.sequences, chosen.model.sequence_features)
+    features = Features.of(data.items, data.table_size, chosen.model, vocabulary)
+    batches = training_batches(data, chosen, vocabulary)
+    if not resume:
         folder.create()
-        _write_config(folder, chosen, data)
+        _write_config(folder, chosen, data, vocabulary)
     use_compilation_cache()
     with stop_signals() as stopped:
-        Trainer(chosen, data, folder, watch).run(stopped)
+        Trainer(chosen, data, folder, features, batches, watch).run(stopped)
     return folder.path
 
 
@@ -114,9 +120,13 @@ def _check_fits(config: Config, data: Dataset) -> None:
         )
 
 
-def _write_config(folder: RunFolder, config: Config, data: Dataset) -> None:
+def _write_config(
+    folder: RunFolder, config: Config, data: Dataset, vocabulary: SequenceVocabulary
+) -> None:
     # The configuration comes last: where it is, the run can be resumed.
     folder.write(folder.items, (data.path / ITEMS).read_bytes())
+    if vocabulary.values:
+        folder.write_json(folder.sequence_values, dict(vocabulary.values))
     folder.write_json(
         folder.config,
         {

@@ -11,33 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.axes import PAD
-from segue.config import ModelConfig
-from segue.model import EMBEDDING_STD, Keys, Transformer, dropout
+from segue.features import FeatureSizes
+from segue.model import Transformer
+from small_models import (
+    CONTEXT,
+    FEATURES_OF_ITEMS,
+    FEATURES_OF_SEQUENCES,
+    FLATTEN,
+    KEY,
+    SIZES,
+    TABLE,
+    bag_of,
+    config_of,
+    features_of,
+    hidden_states,
+    model_of,
+    tokens_of,
+)
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
-TABLE = 30
-CONTEXT = 8
-KEY = jax.random.key(0)
-
-
-def config_of(**changes) -> ModelConfig:
-    small = {"heads": 2, "width": 8, "feed_forward": 16, "context": CONTEXT, "dropout": 0.0}
-    return ModelConfig(**{**small, **changes})
-
-
-def model_of(seed: int = 0, **changes) -> Transformer:
-    return Transformer(config_of(**changes), TABLE, rngs=nnx.Rngs(seed))
-
-
-def tokens_of(batch: int = 2, length: int = CONTEXT, seed: int = 0) -> jax.Array:
-    random = np.random.default_rng(seed)
-    return jnp.asarray(random.integers(4, TABLE, (batch, length)), jnp.int32)
-
-
-@nnx.jit
-def hidden_states(model, tokens, key=None):
-    return model(tokens, key)
+EVERYTHING = {**FEATURES_OF_ITEMS, **FEATURES_OF_SEQUENCES}
 
 
 @pytest.fixture(scope="module", params=["pre", "post"])
@@ -90,18 +84,6 @@ def test_learned_positions_tell_orders_apart():
     assert np.abs(states[:, -1] - other[:, -1]).max() > 1e-4
 
 
-def test_attention_alone_mixes_positions_and_is_a_mean_of_values():
-    """With queries of zero every visible position weighs the same."""
-    attention = model_of(layers=1).blocks[0].attention
-    kernel = attention.project_in.kernel
-    kernel[...] = kernel[...].at[:, :8].set(0)
-    x = jax.random.normal(KEY, (1, 5, 8))
-    values = x @ kernel[...][:, 16:]
-    means = jnp.cumsum(values, axis=1) / jnp.arange(1.0, 6.0).reshape(1, 5, 1)
-    expected = attention.project_out(means)
-    np.testing.assert_allclose(attention(x, Keys(None)), expected, rtol=1e-4, atol=1e-5)
-
-
 # --- dropout ---
 
 
@@ -124,42 +106,58 @@ def test_at_rate_zero_a_key_changes_nothing():
     np.testing.assert_array_equal(hidden_states(model, tokens, KEY), hidden_states(model, tokens))
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_zeroes_its_share_and_keeps_the_mean(rate):
-    dropped = np.asarray(dropout(jnp.ones((200, 200)), rate, KEY))
-    assert (dropped == 0).mean() == pytest.approx(rate, abs=0.01)
-    assert dropped.mean() == pytest.approx(1, abs=0.03)
-    assert len(np.unique(dropped)) == 2
-
-
-def test_dropout_of_almost_everything_is_still_finite():
-    assert np.isfinite(dropout(jnp.ones((50, 50)), 0.9999999, KEY)).all()
-
-
-def test_keys_are_never_handed_out_twice():
-    keys = Keys(KEY)
-    drawn = [int(jax.random.bits(keys())) for _ in range(20)]
-    assert len(set(drawn)) == 20
-    assert Keys(None)() is None
-
-
 # --- parameters ---
 
 
 def test_tied_output_is_the_item_table():
     model = model_of(tied_output=True)
-    assert model.output_table is model.item_table[...]
+    assert model.output_table() is model.item_table[...]
     assert sum(leaf.shape == (TABLE, 8) for leaf in jax.tree.leaves(nnx.state(model))) == 1
 
 
 def test_free_output_is_a_table_of_its_own():
     model = model_of(tied_output=False)
-    assert model.output_table.shape == (TABLE, 8)
-    assert (model.output_table != model.item_table[...]).any()
+    assert model.output_table().shape == (TABLE, 8)
+    assert (model.output_table() != model.item_table[...]).any()
 
 
-def test_fresh_embeddings_are_small():
-    assert float(model_of().item_table[...].std()) == pytest.approx(EMBEDDING_STD, rel=0.2)
+@pytest.fixture(scope="module", params=["normal", "uniform"])
+def fresh_tables(request) -> dict[str, np.ndarray]:
+    """All embeddings of a model with room for many, in units of the scale asked for."""
+    sizes, scale = FeatureSizes(item_codes=150, item_numbers=3, sequence_codes=150), 0.1
+    changes = {"initialisation": request.param, "initial_scale": scale, "context": 150}
+    config = config_of(**EVERYTHING, **FLATTEN, **changes)
+    model = Transformer(config, 150, sizes, rngs=nnx.Rngs(0))
+    named = {".".join(map(str, path)): leaf for path, leaf in nnx.to_flat_state(nnx.state(model))}
+    tables = {name: np.asarray(leaf[...]) / scale for name, leaf in named.items()}
+    others = {"free_output"} | ({"head.dense.kernel"} if request.param == "uniform" else set())
+    return {name: table for name, table in tables.items() if "table" in name or name in others}
+
+
+def test_fresh_embeddings_are_of_the_scale_that_is_asked_for(fresh_tables):
+    assert set(fresh_tables) - {"head.dense.kernel"} == {
+        *("item_table", "position_table", "free_output"),
+        *("item_codes.code_table", "sequence_codes.code_table"),
+    }
+    is_uniform = "head.dense.kernel" in fresh_tables
+    for name, table in fresh_tables.items():
+        assert abs(table.mean()) < 0.1, name
+        assert table.std() == pytest.approx(3**-0.5 if is_uniform else 1, rel=0.1), name
+        assert (np.abs(table).max() > 1) != is_uniform, name
+        if is_uniform:  # spread evenly from bound to bound
+            counts, _ = np.histogram(table, bins=4, range=(-1, 1))
+            np.testing.assert_allclose(counts / table.size, 0.25, atol=0.06, err_msg=name)
+
+
+def test_embeddings_are_scaled_where_they_enter():
+    """Root of the width times what a model without the scaling would take in."""
+    scaled = model_of(layers=1, scale_embeddings=True)
+    plain = model_of(layers=1, scale_embeddings=False)
+    for table in (plain.item_table, plain.position_table):
+        table[...] = table[...] * np.float32(8**0.5)
+    np.testing.assert_allclose(
+        hidden_states(scaled, tokens_of()), hidden_states(plain, tokens_of()), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_seed_decides_the_parameters():
@@ -170,10 +168,13 @@ def test_the_seed_decides_the_parameters():
 
 # Every value of every option, each norm with and without positions.
 OPTIONS = [
-    {"norm": "pre", "positions": "learned", "activation": "relu", "dropout": 0.3},
-    {"norm": "post", "positions": "none", "tied_output": False, "activation": "gelu", "heads": 4},
-    {"norm": "pre", "positions": "none", "tied_output": False, "activation": "leaky_relu"},
+    {**EVERYTHING, "norm": "pre", "positions": "learned", "activation": "relu", "dropout": 0.3},
+    {"norm": "post", "positions": "none", "tied_output": False, "activation": "gelu", "heads": 4}
+    | {**FEATURES_OF_ITEMS, "item_features_at": "output", "initialisation": "uniform"},
+    {"norm": "pre", "positions": "none", "tied_output": False, "activation": "leaky_relu"}
+    | {**FEATURES_OF_ITEMS, "item_features_at": "input", "scale_embeddings": False},
     {"norm": "post", "positions": "learned", "tied_output": True, "activation": "silu", "heads": 1},
+    {**FLATTEN, **EVERYTHING, "sequence_width": 5},
 ]
 
 
@@ -185,8 +186,9 @@ def test_every_option_builds_and_every_parameter_learns(options):
     @jax.grad
     def gradient_of(params):
         model = nnx.merge(graph, params)
-        hidden = model(tokens_of(batch=4), KEY)
-        logits = hidden @ model.output_table.T
+        told = bag_of(4, SIZES.sequence_codes)
+        hidden = model(tokens_of(batch=4), features_of(), told, KEY)
+        logits = hidden @ model.output_table(features_of()).T
         return -jax.nn.log_softmax(logits)[:, :, 5:9].sum()
 
     gradient = gradient_of(params)

@@ -1,0 +1,71 @@
+"""Training batches whose rows are sequences, with a label at every position."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+from segue.axes import PAD
+from segue.batches.layout import Layout, rows_at
+from segue.batches.training import Batch, Told, TrainingBatches
+from segue.config import TrainingConfig
+from segue.dataset import Sequences
+
+
+class SequenceBatches(TrainingBatches):
+    """An example is a sequence's training events; every position of it has a label."""
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        layout: Layout,
+        config: TrainingConfig,
+        told: Told | None = None,
+    ) -> None:
+        lengths = sequences.train_end.astype(np.int64)
+        # A sequence teaches something if it has a label: a token after its first.
+        n_tokens = lengths + int(layout.start) + int(layout.end)
+        self._row = np.flatnonzero((lengths > 0) & (n_tokens > 1))
+        super().__init__(len(self._row), sequences, layout, config, told)
+        self._begins = sequences.offsets[self._row]
+        self._lengths = lengths[self._row]
+        self._spare = np.maximum(n_tokens[self._row] - (layout.context + 1), 0)
+
+    def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
+        return self._row[examples]
+
+    def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
+        spare, lengths = self._spare[examples], self._lengths[examples]
+        begins, context = self._begins[examples], self._layout.context
+        first = random.integers(0, spare + 1) if self._config.window == "random" else spare
+        # One more token than the context, so that every input position has a label.
+        width = context + self._config.horizon
+        flat = self._sequences.items
+        tokens = self._layout.tokens(flat, begins, lengths, first, width)
+        tokens = self._inject_unknown(tokens, random)
+        ahead = self._ahead(tokens, random)
+        batch = Batch(
+            np.ascontiguousarray(tokens[:, :context]),
+            np.take_along_axis(tokens, ahead, axis=1),
+        )
+        if self._config.rating_scale is None:
+            return batch
+        assert self._sequences.ratings is not None
+        place = self._layout.places(first, width)
+        ratings = rows_at(self._sequences.ratings, begins, lengths, place, np.nan)
+        return batch._replace(weights=self._weights(np.take_along_axis(ratings, ahead, axis=1)))
+
+    def _ahead(
+        self, tokens: Int32[np.ndarray, "batch width"], random: np.random.Generator
+    ) -> Int64[np.ndarray, "batch length"]:
+        """The place of each position's label: the next token, or one of the next few.
+
+        Source: predicting what a user does within a window rather than next, of Pancha,
+        Zhai, Leskovec and Rosenberg, PinnerFormer, KDD 2022.
+        """
+        after = np.arange(1, self._layout.context + 1)[None, :]
+        if self._config.horizon == 1:
+            return np.broadcast_to(after, (len(tokens), self._layout.context))
+        n_tokens = (tokens != PAD).sum(axis=1)[:, None]
+        choices = np.clip(n_tokens - after, 1, self._config.horizon)
+        return after + (random.random(choices.shape) * choices).astype(np.int64)
