@@ -59,7 +59,10 @@ def test_rows_are_sequences_unless_the_split_or_the_head_says_otherwise(cycles, 
 
 
 def test_rows_cannot_be_sequences_where_each_has_one_label(cycles, windows, tmp_path):
-    for data, model, why in ((windows, {}, "the split windows"), (cycles, FLATTEN, "the head flat")):
+    for data, model, why in (
+        (windows, {}, "the split windows"),
+        (cycles, FLATTEN, "the head flat"),
+    ):
         config = asked(model, rows="sequences", validation_metric="loss")
         with pytest.raises(ConfigError, match=f"rows is 'sequences', but {why}") as caught:
             train(data, tmp_path / "run", config=config)
@@ -74,7 +77,9 @@ def test_windows_are_as_long_as_the_split_has_them_elsewhere_as_the_context(cycl
         assert (tokens != PAD).sum(axis=1).max() == window
 
 
-@pytest.mark.parametrize(("name", "what"), [("item_features", "item"), ("sequence_features", "seq")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("item_features", "item"), ("sequence_features", "seq")]
+)
 def test_a_feature_that_there_is_not_is_refused_before_anything_is_written(
     cycles, tmp_path, name, what
 ):
