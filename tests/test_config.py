@@ -63,12 +63,12 @@ def test_the_presets_that_are_promised_exist():
 
 @pytest.mark.parametrize("name", presets())
 def test_preset_loads_and_says_what_it_is(name: str):
-    config = load_config(preset=name)
+    config = load_config(preset=name).model_dump(mode="json")
     text = resources.files("segue").joinpath("presets", f"{name}.toml").read_text("utf-8")
     assert text.startswith("# "), "a preset's header says what it is and its command"
     for table, values in tomllib.loads(text).items():
         for key, value in values.items():
-            assert getattr(getattr(config, table), key) == value
+            assert config[table][key] == value
 
 
 def test_unknown_preset_names_the_nearest():
@@ -163,6 +163,13 @@ def test_an_estimate_of_the_sum_needs_the_correction():
     with pytest.raises(ConfigError, match="estimator 'bias-corrected' needs log_q = true"):
         load_config(overrides=["estimator=bias-corrected", "log_q=false"])
     assert not load_config(overrides=["log_q=false"]).loss.log_q
+
+
+@pytest.mark.parametrize("scale", ["[5, 1]", "[3, 3]"])
+def test_a_scale_of_ratings_rises(scale):
+    with pytest.raises(ConfigError, match=r"configuration training: rating_scale . to . does not"):
+        load_config(overrides=[f"rating_scale={scale}"])
+    assert load_config(overrides=["rating_scale=[0.5, 5]"]).training.rating_scale == (0.5, 5)
 
 
 # --- overrides ---

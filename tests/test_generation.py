@@ -196,7 +196,9 @@ def test_rows_end_each_in_its_own_time():
 
 def test_a_row_that_ended_leaves_the_others_as_they_were():
     alone = continued([[4]], 6, seed=3, end_weight=1.0, temperature=0.0)
-    together = continued([[4], *([row] for row in range(5, TABLE))], 6, end_weight=1.0, temperature=0.0)
+    together = continued(
+        [[4], *([row] for row in range(5, TABLE))], 6, end_weight=1.0, temperature=0.0
+    )
     np.testing.assert_array_equal(together.items[0], alone.items[0])
 
 
@@ -254,7 +256,9 @@ def test_numbers_out_of_range_are_refused(options, message):
 
 
 def test_a_model_without_an_end_cannot_weigh_it():
-    with pytest.raises(RequestError, match=r"end_weight is 0\.5, but the model has no END") as caught:
+    with pytest.raises(
+        RequestError, match=r"end_weight is 0\.5, but the model has no END"
+    ) as caught:
         Sampling(end_weight=0.5).check(has_end=False)
     assert "model.end=true" in caught.value.hint
     Sampling(end_weight=0.0).check(has_end=False)

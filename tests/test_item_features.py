@@ -221,6 +221,8 @@ def test_sizes_are_those_of_the_tables_and_the_vectors():
 
 @pytest.mark.parametrize("name", ["genres", "index", "item_id", "Artist"])
 def test_a_column_that_the_items_do_not_have_is_one_clear_line(name):
-    with pytest.raises(ConfigError, match=f"item_features names '{name}', which .* do not") as caught:
+    with pytest.raises(
+        ConfigError, match=f"item_features names '{name}', which .* do not"
+    ) as caught:
         read(items_of(artist=["a"], year=[1999]), name)
     assert caught.value.hint == "they have: artist, year, training_count"

@@ -242,16 +242,19 @@ def test_what_is_known_of_sequences_is_missed(told):
         told.verify()
 
 
+NOT_ITS_OWN = r"sequence_values\.json is not the file that this run wrote"
+
+
 def test_what_is_known_of_sequences_is_not_to_be_altered(told):
     altered = {**SEQUENCE_VALUES, "user": ["8"]}
     told.sequence_values.write_text(json.dumps(altered))
-    with pytest.raises(RunError, match=r"sequence_values\.json is not the file that this run wrote"):
+    with pytest.raises(RunError, match=NOT_ITS_OWN):
         told.verify()
 
 
 def test_what_another_run_knows_of_sequences_does_not_belong_here(run):
     run.sequence_values.write_text(json.dumps(SEQUENCE_VALUES))
-    with pytest.raises(RunError, match=r"sequence_values\.json is not the file that this run wrote"):
+    with pytest.raises(RunError, match=NOT_ITS_OWN):
         run.verify()
 
 

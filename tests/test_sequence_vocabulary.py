@@ -142,7 +142,9 @@ def test_one_at_a_time_and_all_at_once_agree():
     rows = [
         {"name": name, "mood": mood, USER: f"s{row}"}
         for row, (name, mood) in enumerate(
-            zip(*(WORLD.attributes.column(key).to_pylist() for key in ("name", "mood")), strict=True)
+            zip(
+                *(WORLD.attributes.column(key).to_pylist() for key in ("name", "mood")), strict=True
+            )
         )
     ]
     for row, described in enumerate(rows):

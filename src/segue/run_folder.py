@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from segue.config import Config, validated
 from segue.errors import ConfigError, RunError, StorageError
+from segue.files import replace_file
 
 FORMAT_VERSION = 1
 
@@ -73,16 +73,7 @@ class RunFolder:
         Raises:
             StorageError: no space, no permission; the old content is still there.
         """
-        partial = file.with_name(file.name + ".partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(file)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            raise StorageError(
-                f"cannot write {file}: {error.strerror}", "free some space or choose another folder"
-            ) from None
+        replace_file(file, lambda partial: partial.write_bytes(content))
 
     def write_json(self, file: Path, content: dict[str, Any]) -> None:
         """Replace a JSON file whole."""

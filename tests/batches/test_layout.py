@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from batch_worlds import TABLE, padded, worlds
 from hypothesis import given
 
-from batch_worlds import TABLE, padded, worlds
 from segue.axes import END, PAD, START, UNK, Ragged
 from segue.batches import Layout
 from segue.config import ModelConfig
+
 
 @given(world=worlds())
 def test_a_prompt_is_what_training_shows_for_the_same_history(world):

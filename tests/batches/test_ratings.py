@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batch_worlds import TABLE, rated, sequences_of, training_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_worlds import TABLE, rated, sequences_of, training_of
 from segue.axes import END, N_SPECIALS, PAD
 from segue.batches import Layout, SequenceBatches, TargetBatches, check_ratings
 from segue.errors import DatasetError
@@ -87,7 +87,10 @@ def test_a_log_without_ratings_cannot_weigh_them():
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
-        ([[1, 5], [3, 6]], "1 ratings lie outside the scale 1 to 5: the first is 6, of sequence '1'"),
+        (
+            [[1, 5], [3, 6]],
+            "1 ratings lie outside the scale 1 to 5: the first is 6, of sequence '1'",
+        ),
         ([[0.5, 5], [3, 0]], "2 ratings lie outside .* the first is 0.5, of sequence '0'"),
         ([[NAN, 5], [NAN, -1]], "1 ratings lie outside .* the first is -1, of sequence '1'"),
     ],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batch_worlds import TABLE, World, epoch_of, rows_of, sequences_of, training_of, worlds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_worlds import TABLE, World, epoch_of, padded, rows_of, sequences_of, training_of, worlds
 from segue.axes import END, N_SPECIALS, PAD, START, UNK
 from segue.batches import Layout, SequenceBatches
 

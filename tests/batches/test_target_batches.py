@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from batch_worlds import (
     TABLE,
     epoch_of,
@@ -19,6 +16,9 @@ from batch_worlds import (
     windowed,
     worlds,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
 from segue.axes import N_SPECIALS, PAD, START, UNK
 from segue.batches import Batch, Layout, TargetBatches, TrainingBatches
 from segue.batches.targets import FIRST_TARGET
@@ -118,7 +118,13 @@ class Log:
 
 
 def log_of(
-    lengths: list[int], kind: SplitKind, seed: int, start: bool, fills: bool, context: int, window: int
+    lengths: list[int],
+    kind: SplitKind,
+    seed: int,
+    start: bool,
+    fills: bool,
+    context: int,
+    window: int,
 ) -> Log:
     random, n_events = np.random.default_rng(seed), sum(lengths)
     rows = np.split(np.arange(N_SPECIALS, N_SPECIALS + n_events), np.cumsum(lengths)[:-1])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from batch_worlds import sequences_of, training_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch_worlds import sequences_of, training_of
 from segue.axes import N_SPECIALS
 from segue.batches import Layout, SequenceBatches, TargetBatches, Told, TrainingBatches
 from segue.features import Bag

@@ -8,6 +8,7 @@ import pytest
 from commands import segue
 
 from segue.dataset import Dataset
+from segue.errors import RequestError
 from segue.recommender import Recommender
 
 
@@ -36,7 +37,7 @@ def test_recommend_says_what_the_library_says(run: Path, ids: list[str]) -> None
     for answer in (found, expected):
         assert answer.pop("took_ms") > 0
     assert found == expected
-    assert set(found) == {"items", "unknown_items", "truncated", "model"}
+    assert set(found) == {"items", "unknown_items", "truncated", "model", "notes"}
     assert [item["rank"] for item in found["items"]] == [1, 2, 3, 4]
     assert not {ids[0], ids[3]} & set(listed(found))
 
@@ -133,8 +134,32 @@ def test_titles_survive_narrow_terminals(
 
 
 @pytest.mark.parametrize(
+    ("verb", "method"), [("recommend",) * 2, ("continue", "continue_sequence")]
+)
+def test_what_is_told_reaches_the_model(
+    run: Path, verb: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict] = []
+
+    def record(*_: object, **options: object) -> None:
+        asked.append(options)
+        raise RequestError("recorded")
+
+    monkeypatch.setattr(Recommender, method, record)
+    segue(verb, run, "--title", "rainy day", "--about", "mood = calm", "--about", "a=b=c")
+    segue(verb, run)
+    assert asked[0]["about"] == {"name": "rainy day", "mood": "calm", "a": "b=c"}
+    assert not asked[1]["about"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (["recommend", "--title", "rain"], "the model tiny-run reads no 'name' of a sequence"),
+        (["continue", "--about", "mood=calm"], "reads no 'mood' of a sequence (it reads: nothing)"),
+        (["recommend", "--about", "calm"], "--about 'calm' has no '='"),
+        (["continue", "--end-weight", "0.5"], "end_weight is 0.5, but the model has no END"),
+        (["continue", "--end-weight", "-1"], "end_weight is -1.0, expected a number from 0 up"),
         (["recommend", "-k", "0"], "expected 1 or more"),
         (["recommend", "-k", "161"], "k is 161, beyond the catalogue of "),
         (["recommend", "--user", "nobody"], "'nobody' is not in the dataset"),

@@ -68,7 +68,7 @@ def test_version() -> None:
         (["evaluate", "popularity"], "--data"),
         (["evaluate", "popularity", "--data", "x", "--at", "5,ten"], "5,10,20"),
         (["evaluate", "--data", "x"], "RUN|BASELINE|LISTS"),
-        (["train", "x"], "--output"),
+        (["train", "x"], "-o RUN"),
         (["recommend", "x", "-k", "many"], "valid integer"),
         (["continue", "x", "--lenght", "3"], "--length"),
         (["inspect", "x", "y"], "y"),

@@ -184,6 +184,20 @@ def test_validation_asks_for_each_held_out_target_once(genres, windows):
     assert shown(validation_batches(windows, config, NOTHING)) == held_out(windows, 3)
 
 
+@pytest.mark.parametrize("model", [{"start": True}, {"start": False}, {"start": False, **FLATTEN}])
+def test_first_events_are_asked_for_where_a_model_can_begin_from_nothing(tmp_path, model):
+    """The validation part holds a whole sequence, and the end of another."""
+    log = {"old": ["a", "b"] * 10, "new": ["a", "b", "a"], "late": ["b"] * 4}
+    starts = {"old": 0, "new": 16, "late": 30}
+    split = SplitConfig(kind="global-time", test_share=0.1, validation_share=0.4)
+    data = dataset_of(tmp_path, log, split, starts=starts)
+    found = targets(data.sequences, data.manifest.split, "validation", "every")
+    assert (found.positions == 0).sum() == 1
+    n_asked = len(shown(validation_batches(data, asked(model), NOTHING)))
+    begins = model["start"] or "head" in model
+    assert n_asked == len(found.positions) - (not begins)
+
+
 def test_held_out_sequences_are_asked_for_whole(holdout):
     config = asked({"context": 16, "end": True}, **NOISE)
     sequences = holdout.sequences

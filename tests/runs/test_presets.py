@@ -21,7 +21,11 @@ from segue.dataset import Dataset, prepare
 from segue.recommender import Recommender
 from segue.trainer import train
 
-SPLITS: dict[str, SplitKind] = {"next-movie": "windows", "sasrec": "leave-one-out"}
+SPLITS: dict[str, SplitKind] = {
+    "next-movie": "windows",
+    "next-movie-wide": "windows",
+    "sasrec": "leave-one-out",
+}
 """What a preset is made for, where that is not ``holdout``."""
 FEW_STEPS = {"training.max_steps": 2, "training.batch_size": 4, "training.log_every": 1}
 

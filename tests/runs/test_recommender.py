@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +64,15 @@ def test_an_empty_prompt_begins_from_start(model: Recommender) -> None:
     assert len(model.recommend([], k=5).items) == 5
 
 
+def test_an_empty_prompt_needs_something_to_begin_from(cycle_run: Path) -> None:
+    model = Recommender.load(cycle_run)
+    model.network.layout = replace(model.network.layout, start=False)
+    for ask in (model.recommend, partial(model.continue_sequence, length=5)):
+        with pytest.raises(RequestError, match="this model has no START to begin from") as caught:
+            ask()
+        assert caught.value.hint == "give at least one item"
+
+
 def test_a_known_user_is_continued_from_their_history(model: Recommender, cycles: Dataset) -> None:
     row = cycles.sequences.find("u7")
     assert row is not None
@@ -86,6 +97,8 @@ def test_an_unknown_user_is_an_error_that_says_what_to_do(model: Recommender) ->
         (lambda m: m.continue_sequence(["i1"], length=5, temperature=-1.0), "temperature is -1"),
         (lambda m: m.continue_sequence(["i1"], length=5, top_k=0), "top_k is 0"),
         (lambda m: m.continue_sequence(["i1"], length=5, seed=-1), "seed is -1"),
+        (lambda m: m.continue_sequence(["i1"], length=5, end_weight=1.0), "the model has no END"),
+        (lambda m: m.continue_sequence(["i1"], length=5, end_weight=-1.0), "end_weight is -1.0"),
     ],
 )
 def test_impossible_requests_get_one_clear_line(model: Recommender, call, message: str) -> None:

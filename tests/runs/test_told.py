@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genre_world import COLD, GENRES, SEEN, first_genre, gender_of, genre_of, is_cold, movie
+from segue.axes import Ragged
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.features import SequenceVocabulary
+from segue.ranking import Queries
 from segue.recommender import Answer, Recommender
 
 every_genre = pytest.mark.parametrize("genre", range(len(GENRES)), ids=GENRES)
@@ -91,6 +94,23 @@ def test_what_is_said_goes_before_what_is_known_of_a_user(model, genres):
     told = {"user": "7", "gender": "F"}
     assert answer.items == model.recommend(history_of(genres, "7"), k=5, about=told).items
     assert answer.items != model.recommend(user="7", k=5).items
+
+
+def test_an_evaluation_is_told_what_a_user_is(model, genres):
+    """Each question of what is known of its sequence; one from outside of nothing."""
+    users = ["7", "8", "30"]
+    rows = np.array([genres.sequences.find(user) for user in users])
+    histories = Ragged.of([genres.sequences.row(row) for row in rows.tolist()])
+    ranker = model.ranker(genres)
+    for told, answers in (
+        (rows, [model.recommend(user=user, k=5) for user in users]),
+        (np.full(3, -1), [model.recommend(history_of(genres, user), k=5) for user in users]),
+    ):
+        found = ranker.top(Queries(histories, histories, told), 5)
+        expected = [[item.score for item in answer.items] for answer in answers]
+        np.testing.assert_allclose(found.scores, expected, rtol=1e-4, atol=1e-4)
+        listed = [[genres.items.ids[index - 4] for index in items] for items in found.items]
+        assert listed == [ids(answer) for answer in answers]
 
 
 # --- what was never met ---

@@ -30,8 +30,8 @@ def slow_loss(model: Recommender, data: Dataset, questions: list[Question]) -> f
     for row, history, label in questions:
         state = network.hidden(Ragged.of([history]), told.take(np.array([row])))[0]
         logits = table[END:] @ state.astype(np.float64)
-        label = label if label < data.table_size else UNK
-        losses.append(np.log(np.exp(logits).sum()) - logits[label - END])
+        known = label if label < data.table_size else UNK
+        losses.append(np.log(np.exp(logits).sum()) - logits[known - END])
     return float(np.mean(losses))
 
 
@@ -100,6 +100,9 @@ def test_whole_sequences_are_measured_at_every_event_and_at_their_end(
         questions += [(row, labels[:place], label) for place, label in enumerate(labels)]
     assert len(questions) > 100
     assert loss == pytest.approx(slow_loss(model, data, questions), rel=1e-5)
+    # And as the model knows the end: it comes when its weight says so.
+    whole, ended = (model.continue_sequence(length=5, end_weight=weight) for weight in (0.0, 1e9))
+    assert (len(whole.items), ended.items) == (5, [])
 
 
 def test_windows_are_measured_on_targets_of_their_own(reader: Config, tmp_path: Path) -> None:
@@ -117,6 +120,7 @@ def test_windows_are_measured_on_targets_of_their_own(reader: Config, tmp_path: 
     questions = single_targets(data, window=5)
     assert len(questions) > 50
     assert loss == pytest.approx(slow_loss(model, data, questions), rel=1e-5)
+    assert len(model.recommend().items) == 10, "it begins from a window of START alone"
 
 
 def test_ranks_are_measured_beside_the_loss(cycle_run: Path) -> None:

@@ -249,6 +249,13 @@ class TrainingConfig(Part):
     """Steps between lines of metrics."""
     seed: Seed = 0
 
+    @model_validator(mode="after")
+    def _scale_rises(self) -> TrainingConfig:
+        if self.rating_scale is not None and self.rating_scale[0] >= self.rating_scale[1]:
+            lowest, highest = self.rating_scale
+            raise ValueError(f"rating_scale {lowest:g} to {highest:g} does not rise")
+        return self
+
 
 class EvaluationConfig(Part):
     """What rankers are asked, and how their answers count."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from segue.errors import SourceError, StorageError
+from segue.errors import SourceError
 from segue.evaluation.results import Evaluation, Result
+from segue.files import replace_file
 
 KEYS = pa.schema(
     [
@@ -49,17 +49,8 @@ def write_per_sequence(evaluation: Evaluation, path: str | Path) -> None:
     Raises:
         StorageError: no space, no permission, or no such folder.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        pq.write_table(per_sequence_table(evaluation), partial, compression="zstd")
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageError(
-            f"cannot write {path}: {error.strerror or error}", "choose another place"
-        ) from None
+    table = per_sequence_table(evaluation)
+    replace_file(Path(path), lambda partial: pq.write_table(table, partial, compression="zstd"))
 
 
 def read_per_sequence(path: str | Path) -> pa.Table:

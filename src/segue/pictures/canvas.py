@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from segue.errors import RequestError, StorageError
+from segue.errors import RequestError
+from segue.files import replace_file
 from segue.pictures.fonts import FIRST_FAMILY
 
 FORMATS = ("png", "svg", "pdf")
@@ -94,7 +95,7 @@ def figure_for(file: Path, families: Sequence[str] = ()) -> Iterator[Figure]:
         yield figure
         content = BytesIO()
         figure.savefig(content, format=_format(file), metadata=_NO_DATE[_format(file)])
-    _write(file, content.getvalue())
+    replace_file(file, lambda partial: partial.write_bytes(content.getvalue()))
 
 
 def page(figure: Figure, width: float, height: float) -> Axes:
@@ -108,16 +109,3 @@ def page(figure: Figure, width: float, height: float) -> Axes:
 
 def _format(file: Path) -> str:
     return file.suffix.lower().removeprefix(".")
-
-
-def _write(file: Path, content: bytes) -> None:
-    partial = file.with_name(file.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise StorageError(
-            f"cannot write {file}: {error.strerror}", "free some space or choose another place"
-        ) from None

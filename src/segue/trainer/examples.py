@@ -15,7 +15,7 @@ from segue.batches import (
     check_ratings,
 )
 from segue.config import Config, TrainingConfig
-from segue.dataset import Dataset, targets
+from segue.dataset import Dataset, Targets, targets
 from segue.errors import ConfigError
 from segue.features import SequenceVocabulary
 
@@ -62,6 +62,9 @@ def validation_batches(
     sequences, split = data.sequences, data.manifest.split
     layout, told = Layout.of(config.model, data.table_size), _told(data, vocabulary)
     found = targets(sequences, split, "validation", "every")
+    if not layout.begins:
+        # Nothing can be predicted from nothing: the first events of all are not asked for.
+        found = Targets(*(part[found.positions > 0] for part in found))
     rows = np.unique(found.rows)
     limit = min(training.validation_sequences, len(rows))
     drawn = np.random.default_rng(training.seed).choice(rows, limit, replace=False)
