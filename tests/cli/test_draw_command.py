@@ -97,7 +97,10 @@ sys.exit(main(["draw", {str(run)!r}, "curves", "-o", {str(tmp_path / "p.png")!r}
     )
 
 
-def test_the_model_of_a_run_as_a_table_and_as_json(run: Path) -> None:
+def test_the_model_of_a_run_as_a_table_and_as_json(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     expected = summarise(Recommender.load(run).network.traced())
     found = segue("inspect", run, "--model", "--json").json
     assert found == {"kind": "model", "path": str(run), **expected.to_json()}

@@ -241,8 +241,10 @@ def test_without_a_validation_part_the_last_weights_are_the_best(
 
 
 def test_a_log_without_anything_to_train_on_is_refused(config: Config, tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("user,item\na,x\nb,y\nc,x\n")
-    split = SplitConfig(kind="holdout", test_share=0.0)
+    """Of three events two are held out, and one alone teaches nothing without a START."""
+    rows = [f"{user},{item}" for user in "abc" for item in "xyz"]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item", *rows]) + "\n")
+    split = SplitConfig(kind="leave-one-out")
     data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
     changes = {"model": {"start": False}, "training": {"validation_metric": "mrr"}}
     with pytest.raises(ConfigError, match="no sequence of the dataset has anything"):
