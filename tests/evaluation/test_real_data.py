@@ -35,8 +35,8 @@ def canonical(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
         ("popularity", True, 0.0363, 0.0178),
         ("last-item", False, 0.2142, 0.1258),
         ("co-occurrence", False, 0.2742, 0.1616),
-        ("item-knn", False, 0.0806, 0.0406),
-        ("ease", False, 0.1084, 0.0535),
+        pytest.param("item-knn", False, 0.0806, 0.0406, marks=pytest.mark.slow),
+        pytest.param("ease", False, 0.1084, 0.0535, marks=pytest.mark.slow),
     ],
 )
 def test_baselines_on_the_canonical_file(canonical, name, refit, hr, ndcg) -> None:
@@ -66,6 +66,7 @@ def test_the_top_rated_movies(segue_data: Path, tmp_path: Path, kind, best) -> N
     assert [data.items.ids[item - N_SPECIALS] for item in found.items[0]][: len(best)] == best
 
 
+@pytest.mark.slow
 def test_baselines_on_playlists(segue_data: Path, tmp_path: Path) -> None:
     source, split = SourceConfig(format="mpd"), SplitConfig(kind="holdout")
     folder = tmp_path / "playlists"
