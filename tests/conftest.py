@@ -16,6 +16,8 @@ hypothesis.settings.load_profile("segue")
 # Set before JAX is imported, and for processes that tests start: no silent change of the
 # number of axes anywhere. (Optax mixes types, so `strict_types` is for modules without it.)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+# Most of a test's time would go into compiling what then runs for a moment.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 # Python does not notice when a limit on file sizes cuts the bytecode that it caches, and a
 # test of full disks would leave modules behind that cannot be imported.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
