@@ -17,6 +17,8 @@ from segue.dataset import Dataset
 from segue.recommender import Recommender
 from small_datasets import dataset_of, random_log
 
+pytestmark = pytest.mark.slow  # trains a model of the built-in world
+
 
 @pytest.fixture(scope="module")
 def model(playlists: Dataset, playlist_run: Path) -> Generator:
