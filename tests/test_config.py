@@ -133,7 +133,7 @@ def test_wrong_encoding(tmp_path: Path):
     [
         ("[model]\nlayer = 3\n", "unknown configuration key 'model.layer'", "'layers'"),
         ("[modle]\nlayers = 3\n", "unknown configuration key 'modle'", "'model'"),
-        ("layers = 3\n", "unknown configuration key 'layers'", "known: loss, model"),
+        ("layers = 3\n", "unknown configuration key 'layers'", "known: blend, loss, model"),
         ("[model]\nlayers = '3'\n", "model.layers: .*integer, got '3'", ""),
         ("[model]\nlayers = true\n", "model.layers: .*integer, got True", ""),
         ("[model]\nlayers = 2.5\n", "model.layers: .*integer, got 2.5", ""),

@@ -114,3 +114,37 @@ def test_hits_of_a_shared_draw_and_of_one_a_position():
         [True, True],
         [False, True],
     ]
+
+
+# --- labels of the batch as negatives ---
+
+
+@each_proposal
+def test_labels_join_the_draw_and_padding_counts_for_nothing(draw):
+    drawn = draw(KEY, (6,), 12)
+    labels = jnp.array([5, PAD, 7, 5], jnp.int32)
+    shares = np.log(np.arange(1, 13) / 78).astype(np.float32)
+    both = draw.with_labels(drawn, labels, jnp.array(shares), 12)
+    np.testing.assert_array_equal(both.items, [*drawn.items, *labels])
+    expected = np.exp(draw.log_probability(both.items, 12)) * 6 + 3 * np.exp(shares[both.items])
+    is_label = np.array([True] * 7 + [False] + [True] * 2)
+    np.testing.assert_allclose(both.log_expected[is_label], np.log(expected)[is_label], rtol=1e-5)
+    assert both.log_expected[7] == np.inf
+
+
+def test_a_mixture_estimates_the_sum_over_the_catalogue_without_bias():
+    """Drawn by both ways many times, what comes counts once in the mean."""
+    table_size, positions = 12, 5
+    scores = np.random.default_rng(0).normal(size=table_size)
+    shares = np.r_[0, 0, np.arange(1, table_size - 1)] / 55
+    sums = []
+    for seed in range(3_000):
+        labels = np.random.default_rng(seed).choice(table_size, positions, p=shares)
+        drawn = log_uniform(jax.random.key(seed), (4,), table_size)
+        both = log_uniform.with_labels(
+            drawn, jnp.array(labels, jnp.int32), jnp.log(jnp.array(shares, jnp.float32)), table_size
+        )
+        sums.append(np.exp(scores[both.items] - both.log_expected).sum())
+    exact = float(np.exp(scores[END:]).sum())
+    assert np.mean(sums) == pytest.approx(exact, abs=4 * float(np.std(sums)) / len(sums) ** 0.5)
+    assert np.std(sums) / len(sums) ** 0.5 < 0.02 * exact

@@ -7,6 +7,7 @@
 ``items.parquet``      the item table: ids, titles, training counts
 ``sequence_values.json``  what the model knows of sequences: words of names, users; where it
                        is told of them
+``item_vectors.safetensors``  fixed vectors that scores are blended with; where they are
 ``metrics.jsonl``      one line a logged step or validation
 ``events/``            the same for TensorBoard
 ``checkpoints/``       for resuming
@@ -30,7 +31,7 @@ FORMAT_VERSION = 1
 
 CHECKED_FILES = ("config.json", "weights.safetensors", "items.parquet")
 """Files whose checksums are in the card: what a recommender is built from, together with
-``sequence_values.json`` where there is one."""
+``sequence_values.json`` and ``item_vectors.safetensors`` where there are such."""
 
 _MEND = "restore the file from a copy, or train again"
 
@@ -45,6 +46,7 @@ class RunFolder:
         self.card = self.path / "card.json"
         self.items = self.path / "items.parquet"
         self.sequence_values = self.path / "sequence_values.json"
+        self.item_vectors = self.path / "item_vectors.safetensors"
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"
@@ -132,8 +134,7 @@ class RunFolder:
         """
         try:
             files = [self.path / name for name in CHECKED_FILES]
-            if self.sequence_values.exists():
-                files.append(self.sequence_values)
+            files += [file for file in (self.sequence_values, self.item_vectors) if file.exists()]
             return {file.name: _checksum(file) for file in files}
         except OSError as error:
             missing = Path(error.filename).name

@@ -59,6 +59,17 @@ def test_padding_at_the_end_does_not_matter(model, real):
     np.testing.assert_allclose(padded[:, :real], short, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_one_position_alone_is_what_it_is_among_all(norm, layers):
+    model = model_of(norm=norm, layers=layers)
+    tokens = tokens_of()
+    places = np.arange(len(tokens), dtype=np.int32) % CONTEXT
+    alone = jax.jit(model.last)(tokens, places)
+    states = hidden_states(model, tokens)
+    np.testing.assert_allclose(alone, states[np.arange(len(tokens)), places], rtol=1e-4, atol=1e-5)
+
+
 def test_rows_of_a_batch_do_not_see_each_other(model):
     tokens = tokens_of()
     together = hidden_states(model, tokens)

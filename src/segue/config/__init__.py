@@ -4,27 +4,29 @@ A key that does not exist is an error that names the nearest one that does. A pr
 TOML file in ``segue/presets``; anything it leaves out has the default of its part.
 """
 
-from segue.config.parts import (
-    Config,
+from segue.config.evaluation import EvaluationConfig, Seen, Task
+from segue.config.part import Part
+from segue.config.preparation import (
     DemoConfig,
-    Estimator,
-    EvaluationConfig,
     FilterConfig,
-    LossConfig,
-    ModelConfig,
-    OptimizerConfig,
-    Part,
     PrepareConfig,
-    Seen,
     SourceConfig,
     SplitConfig,
     SplitKind,
-    Task,
-    TrainingConfig,
 )
 from segue.config.reading import load_config, nearest, presets, validated
+from segue.config.training import (
+    BlendConfig,
+    Config,
+    Estimator,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 __all__ = [
+    "BlendConfig",
     "Config",
     "DemoConfig",
     "Estimator",

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from segue.config.parts import Config, Part, PartT
+from segue.config.part import Part, PartT
+from segue.config.training import Config
 from segue.errors import ConfigError
 
 
@@ -29,7 +30,8 @@ def load_config(
 
     Args:
         preset: a name of ``presets()``.
-        file: a TOML file with the tables ``model``, ``loss``, ``optimizer``, ``training``.
+        file: a TOML file with the tables ``model``, ``blend``, ``loss``, ``optimizer``,
+            ``training``.
         overrides: ``{"model.layers": 4}`` or ``["model.layers=4"]``.
 
     Raises:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Key, UInt32
 
 from segue.config import ModelConfig
 
@@ -66,17 +68,44 @@ class Attention(nnx.Module):
     def __call__(
         self, x: Float[Array, "batch length dim"], keys: Keys
     ) -> Float[Array, "batch length dim"]:
-        batch, length, width = x.shape
-        heads = (batch, length, 3, self.heads, width // self.heads)
-        query, key, value = jnp.unstack(self.project_in(x).reshape(heads), axis=2)
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / (width // self.heads) ** 0.5
+        query, key, value = jnp.unstack(self._heads(self.project_in(x), 3), axis=2)
         # Padding stands at the end, so the causal mask alone keeps it out of every real
         # position's sight.
+        length = x.shape[1]
         causal = jnp.tril(jnp.ones((length, length), bool))
-        weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
+        return self._mix(query, key, value, causal[None], keys)
+
+    def at(
+        self, x: Float[Array, "batch length dim"], positions: Int32[Array, " batch"], keys: Keys
+    ) -> Float[Array, "batch 1 dim"]:
+        """What one position of each row attends to: it alone is asked, all are looked at."""
+        assert self.project_in.bias is not None
+        kernel, bias = self.project_in.kernel[...], self.project_in.bias[...][None, None]
+        width = x.shape[2]
+        own = at_positions(x, positions) @ kernel[:, :width] + bias[..., :width]
+        seen = x @ kernel[:, width:] + bias[..., width:]
+        key, value = jnp.unstack(self._heads(seen, 2), axis=2)
+        sight = jnp.arange(x.shape[1])[None, None, :] <= positions[:, None, None]
+        return self._mix(self._heads(own, 1)[:, :, 0], key, value, sight, keys)
+
+    def _heads(
+        self, x: Float[Array, "batch length features"], n_parts: int
+    ) -> Float[Array, "batch length parts heads head_dim"]:
+        return x.reshape(*x.shape[:2], n_parts, self.heads, -1)
+
+    def _mix(
+        self,
+        query: Float[Array, "batch asked heads head_dim"],
+        key: Float[Array, "batch length heads head_dim"],
+        value: Float[Array, "batch length heads head_dim"],
+        sight: Bool[Array, "rows asked length"],
+        keys: Keys,
+    ) -> Float[Array, "batch asked dim"]:
+        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+        weights = jax.nn.softmax(jnp.where(sight[:, None], scores, -jnp.inf), axis=-1)
         weights = dropout(weights, self.rate, keys())
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value)
-        return self.project_out(mixed.reshape(batch, length, width))
+        return self.project_out(mixed.reshape(*mixed.shape[:2], -1))
 
 
 class FeedForward(nnx.Module):
@@ -108,12 +137,34 @@ class Block(nnx.Module):
     def __call__(
         self, x: Float[Array, "batch length dim"], keys: Keys
     ) -> Float[Array, "batch length dim"]:
-        for layer, norm in (
-            (self.attention, self.attention_norm),
-            (self.feed_forward, self.feed_forward_norm),
-        ):
-            if self.pre_norm:
-                x = x + dropout(layer(norm(x), keys), self.rate, keys())
-            else:
-                x = norm(x + dropout(layer(x, keys), self.rate, keys()))
-        return x
+        x = self._add(x, lambda y: self.attention(y, keys), self.attention_norm, keys)
+        return self._add(x, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
+
+    def at(
+        self, x: Float[Array, "batch length dim"], positions: Int32[Array, " batch"], keys: Keys
+    ) -> Float[Array, "batch 1 dim"]:
+        """The block's output at one position of each row, for little more than its share of
+        the work."""
+        seen = self.attention_norm(x) if self.pre_norm else x
+        mixed = dropout(self.attention.at(seen, positions, keys), self.rate, keys())
+        own = at_positions(x, positions) + mixed
+        own = own if self.pre_norm else self.attention_norm(own)
+        return self._add(own, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
+
+    def _add(
+        self,
+        x: Float[Array, "batch length dim"],
+        layer: Callable[[Float[Array, "batch length dim"]], Float[Array, "batch length dim"]],
+        norm: nnx.LayerNorm,
+        keys: Keys,
+    ) -> Float[Array, "batch length dim"]:
+        if self.pre_norm:
+            return x + dropout(layer(norm(x)), self.rate, keys())
+        return norm(x + dropout(layer(x), self.rate, keys()))
+
+
+def at_positions(
+    x: Float[Array, "batch length dim"], positions: Int32[Array, " batch"]
+) -> Float[Array, "batch 1 dim"]:
+    """One position of each row."""
+    return jnp.take_along_axis(x, positions[:, None, None], axis=1)

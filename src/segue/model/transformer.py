@@ -113,15 +113,7 @@ class Transformer(nnx.Module):
             key: the source of dropout's randomness; no dropout without it.
         """
         keys = Keys(key)
-        x = self._vectors(self.item_table, tokens, features, "input") * self.scale
-        if self.position_table is not None:
-            x = x + self.position_table[...][None, : tokens.shape[1]] * self.scale
-        known = None
-        if self.sequence_codes is not None and told is not None:
-            known = self.sequence_codes(told)
-            if self.head is None:
-                x = x + known[:, None] * self.scale
-        x = dropout(x, self.rate, keys())
+        x, known = self._inputs(tokens, features, told, keys)
         for block in self.blocks:
             x = block(x, keys)
         x = x if self.final_norm is None else self.final_norm(x)
@@ -135,11 +127,19 @@ class Transformer(nnx.Module):
         told: Bag | None = None,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, "batch dim"]:
-        """The state that predicts what follows the token at one position of each row."""
-        hidden = self(tokens, features, told, key)
+        """The state that predicts what follows the token at one position of each row.
+
+        The same as at that position of all states, but of the last block, where no position
+        is looked at by another, only this one is computed.
+        """
         if self.head is not None:
-            return hidden[:, 0]
-        return jnp.take_along_axis(hidden, positions[:, None, None], axis=1)[:, 0]
+            return self(tokens, features, told, key)[:, 0]
+        keys = Keys(key)
+        x, _ = self._inputs(tokens, features, told, keys)
+        for block in self.blocks[:-1]:
+            x = block(x, keys)
+        x = self.blocks[-1].at(x, positions, keys)[:, 0]
+        return x if self.final_norm is None else self.final_norm(x)
 
     def output_rows(
         self, rows: Int32[Array, "*rows"], features: ItemFeatures | None = None
@@ -160,6 +160,24 @@ class Transformer(nnx.Module):
     def n_rows(self) -> int:
         """Rows of the item table, special tokens included."""
         return self.item_table.shape[0]
+
+    def _inputs(
+        self,
+        tokens: Int32[Array, "batch length"],
+        features: ItemFeatures | None,
+        told: Bag | None,
+        keys: Keys,
+    ) -> tuple[Float[Array, "batch length dim"], Float[Array, "batch told"] | None]:
+        """What enters the first block, and the vector of what is told of each sequence."""
+        x = self._vectors(self.item_table, tokens, features, "input") * self.scale
+        if self.position_table is not None:
+            x = x + self.position_table[...][None, : tokens.shape[1]] * self.scale
+        known = None
+        if self.sequence_codes is not None and told is not None:
+            known = self.sequence_codes(told)
+            if self.head is None:
+                x = x + known[:, None] * self.scale
+        return dropout(x, self.rate, keys()), known
 
     @property
     def _output(self) -> nnx.Param:

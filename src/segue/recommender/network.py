@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int32
@@ -16,6 +17,7 @@ from segue.batches import Layout
 from segue.features import Bag, Features, ItemFeatures, SequenceVocabulary
 from segue.model import Transformer
 from segue.ranking import Ranked
+from segue.recommender.blend import Blend
 
 HISTORIES_PER_BLOCK = 256
 """Histories encoded together at most."""
@@ -35,10 +37,12 @@ class Network:
         params: nnx.State,
         layout: Layout,
         features: Features,
+        blend: Blend | None = None,
     ) -> None:
         self._graph = graph
         self._params = params
         self._item_features = jax.device_put(features.items)
+        self._blend = blend
         self.layout = layout
         self.vocabulary: SequenceVocabulary = features.vocabulary
 
@@ -52,7 +56,10 @@ class Network:
             self._hidden_block(histories.slice(begin, end), Bag(*(p[begin:end] for p in told)))
             for begin, end in _blocks(histories.n_rows)
         ]
-        return np.concatenate(states)
+        hidden = np.concatenate(states)
+        if self._blend is None:
+            return hidden
+        return np.concatenate([hidden, self._blend.states(histories)], axis=1)
 
     def next_items(
         self, histories: Ragged, told: Bag, excluded: Ragged, k: int
@@ -65,7 +72,8 @@ class Network:
     @cached_property
     def output_table(self) -> Float[Array, "table dim"]:
         """What hidden states are multiplied with to score the items."""
-        return _output_table(self._graph, self._params, self._item_features)
+        table = _output_table(self._graph, self._params, self._item_features)
+        return table if self._blend is None else jnp.concatenate([table, self._blend.vectors], 1)
 
     def traced(self) -> Forward:
         """One forward pass, traced for tables and pictures of the model."""

@@ -23,6 +23,7 @@ from segue.generation import Sampling, continue_sequences
 from segue.model import Transformer
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Recommendation
+from segue.recommender.blend import Blend
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.network import Network
 from segue.run_folder import RunFolder
@@ -67,7 +68,10 @@ class Recommender:
         )
         graph, shapes = nnx.split(abstract)
         params = load_weights(folder.weights, shapes)
-        network = Network(graph, params, Layout.of(config.model, table_size), features)
+        blend = None
+        if config.blend.vectors:
+            blend = Blend.load(folder.item_vectors, table_size, config.blend.weight)
+        network = Network(graph, params, Layout.of(config.model, table_size), features, blend)
         return cls(network, items, name=folder.path.name, dataset=dataset)
 
     @cached_property

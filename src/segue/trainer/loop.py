@@ -28,10 +28,11 @@ from segue.optimizers import optimizer, schedule
 from segue.recommender import Network, Recommender
 from segue.run_folder import RunFolder
 from segue.tracking import Tracker
+from segue.trainer.loss import known_of
 from segue.trainer.progress import Memory, Meter, Progress
-from segue.trainer.step import State, compile_step
+from segue.trainer.step import State, compile_step, is_by_rows
 from segue.trainer.validation import Validation, is_better
-from segue.trainer.warm_start import begin_with_singular_vectors
+from segue.trainer.warm_start import begin_with_singular_vectors, blend_of
 
 MOST_SKIPPED = 50
 """Non-finite updates in a row after which a run has diverged and stops."""
@@ -72,8 +73,11 @@ class Trainer:
         self.state = State(params, tx.init(params))
         self.memory = Memory()
         key = jax.random.key(config.training.seed)
-        self.step = compile_step(self._graph, tx, config.loss, key, features.items)
-        self._validation = Validation(config, data, features, self._graph)
+        known = known_of(data, config, features)
+        by_rows = is_by_rows(config)
+        self.step = compile_step(self._graph, tx, config.loss, key, known, by_rows=by_rows)
+        self._blend = blend_of(config, data, folder)
+        self._validation = Validation(config, data, features, known, self._graph)
         self._checkpoints = Checkpoints(folder.checkpoints)
         self._restore()
 
@@ -100,7 +104,7 @@ class Trainer:
 
     def recommender(self) -> Recommender:
         """The model as it is now, as it would be served."""
-        network = Network(self._graph, self.state.params, self._layout, self._features)
+        network = Network(self._graph, self.state.params, self._layout, self._features, self._blend)
         return Recommender(
             network,
             self.data.items,

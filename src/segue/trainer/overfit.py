@@ -24,7 +24,8 @@ from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.runtime import use_compilation_cache
 from segue.trainer.examples import training_batches
-from segue.trainer.step import State, compile_step, hidden_at_labels
+from segue.trainer.loss import hidden_at_labels, known_of
+from segue.trainer.step import State, compile_step, is_by_rows
 
 ROWS = 4
 """Rows of the batch."""
@@ -69,9 +70,9 @@ def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
         )
     )
     tx = optimizer(config.optimizer, MAX_STEPS)
-    step = compile_step(
-        graph, tx, config.loss, jax.random.key(config.training.seed), features.items
-    )
+    key = jax.random.key(config.training.seed)
+    known = known_of(data, config, features)
+    step = compile_step(graph, tx, config.loss, key, known, by_rows=is_by_rows(config))
     state, loss, wrong = State(params, tx.init(params)), float("nan"), int(wanted.sum())
     for number in range(1, MAX_STEPS + 1):
         state, report = step(state, batch, jnp.int32(number))

@@ -11,13 +11,13 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from segue.axes import PAD
 from segue.batches import Batch
-from segue.config import LossConfig
+from segue.config import Config, LossConfig
 from segue.features import ItemFeatures
-from segue.losses import mean_over, sampled_softmax, softmax_cross_entropy
 from segue.model import Transformer
-from segue.negatives import PROPOSALS
+from segue.negatives import Negatives
+from segue.trainer.loss import NOTHING_KNOWN, Known, batch_loss, draw_negatives
+from segue.trainer.touched import TouchedRows
 
 
 class State(NamedTuple):
@@ -43,88 +43,72 @@ def compile_step(
     tx: optax.GradientTransformation,
     config: LossConfig,
     key: Key[Array, ""],
-    features: ItemFeatures | None = None,
+    known: Known = NOTHING_KNOWN,
+    *,
+    by_rows: bool = False,
 ) -> StepFunction:
     """The step of a run: ``(state, batch, number) -> (state, report)``; the state is donated.
 
     All randomness of step ``number`` is folded in from ``key``. An update that is not
     finite is not made: the state stays as it was, and the report says so.
+
+    Args:
+        by_rows: whether a step reads and writes only those rows of the item tables that its
+            batch touches, which takes an optimizer whose state for them is kept by rows.
     """
 
     def step(
-        state: State, features: ItemFeatures | None, batch: Batch, number: Int32[Array, ""]
+        state: State, known: Known, batch: Batch, number: Int32[Array, ""]
     ) -> tuple[State, StepReport]:
-        own_key = jax.random.fold_in(key, number)
+        keys = jax.random.split(jax.random.fold_in(key, number))
+        negatives = draw_negatives(config, batch, known, table_size(state.params), keys[1])
+        if not by_rows:
+            updated, report = _update(state, known.features, batch, negatives, keys[0])
+            kept = jax.tree.map(
+                lambda new, old: jnp.where(report.is_finite, new, old), updated, state
+            )
+            return kept, report
+        assert negatives is not None, "an exact softmax touches every row"
+        tokens = [jnp.asarray(batch.tokens), jnp.asarray(batch.labels), negatives.items]
+        touched = TouchedRows(tokens, table_size(state.params))
+        inputs, labels, items = touched.inside
+        updated, report = _update(
+            touched.take(state),
+            touched.take_features(known.features),
+            batch._replace(tokens=inputs, labels=labels),
+            negatives._replace(items=items),
+            keys[0],
+        )
+        return touched.put(state, updated, report.is_finite), report
 
+    def _update(
+        state: State,
+        features: ItemFeatures | None,
+        batch: Batch,
+        negatives: Negatives | None,
+        dropout_key: Key[Array, ""],
+    ) -> tuple[State, StepReport]:
         def loss_of(params: nnx.State) -> Float[Array, ""]:
-            return batch_loss(nnx.merge(graph, params), features, batch, config, own_key)
+            model = nnx.merge(graph, params)
+            return batch_loss(model, features, batch, negatives, config, dropout_key)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm = optax.tree.norm(gradient)
-        is_finite = jnp.isfinite(loss) & jnp.isfinite(norm)
         updates, moments = tx.update(gradient, state.moments, state.params)
-        updated = (optax.apply_updates(state.params, updates), moments)
-        kept = jax.tree.map(lambda new, old: jnp.where(is_finite, new, old), updated, tuple(state))
-        return State(*kept), StepReport(loss, norm, is_finite)
+        params = optax.apply_updates(state.params, updates)
+        report = StepReport(loss, norm, jnp.isfinite(loss) & jnp.isfinite(norm))
+        return State._make((params, moments)), report
 
-    # An argument and no constant, which the compiler would take its time to look through.
-    compiled, on_device = jax.jit(step, donate_argnums=0), jax.device_put(features)
+    # Arguments and no constants, which the compiler would take its time to look through.
+    compiled, on_device = jax.jit(step, donate_argnums=0), jax.device_put(known)
     return lambda state, batch, number: compiled(state, on_device, batch, number)
 
 
-def batch_loss(
-    model: Transformer,
-    features: ItemFeatures | None,
-    batch: Batch,
-    config: LossConfig,
-    key: Key[Array, ""],
-    *,
-    train: bool = True,
-) -> Float[Array, ""]:
-    """Weighted mean loss over the labels of a batch, in nats; PAD never counts.
-
-    Args:
-        train: whether there is dropout.
-    """
-    dropout_key, negatives_key = jax.random.split(key)
-    labels = jnp.asarray(batch.labels).reshape(-1)
-    hidden = hidden_at_labels(model, features, batch, dropout_key if train else None)
-    losses = _losses(model, features, hidden, labels, config, negatives_key)
-    weights = (labels != PAD).astype(losses.dtype)
-    if batch.weights is not None:
-        weights = weights * jnp.asarray(batch.weights).reshape(-1)
-    return mean_over(losses, weights)
+def is_by_rows(config: Config) -> bool:
+    """Whether the steps of a run read and write only the rows that they touch."""
+    return config.optimizer.item_table != "dense"
 
 
-def hidden_at_labels(
-    model: Transformer,
-    features: ItemFeatures | None,
-    batch: Batch,
-    key: Key[Array, ""] | None,
-) -> Float[Array, "label dim"]:
-    """The state that predicts each label of a batch, row by row."""
-    tokens = jnp.asarray(batch.tokens)
-    if batch.last is not None:
-        return model.last(tokens, jnp.asarray(batch.last), features, batch.told, key)
-    hidden = model(tokens, features, batch.told, key)
-    return hidden.reshape(-1, hidden.shape[-1])
-
-
-def _losses(
-    model: Transformer,
-    features: ItemFeatures | None,
-    hidden: Float[Array, "label dim"],
-    labels: Int32[Array, " label"],
-    config: LossConfig,
-    key: Key[Array, ""],
-) -> Float[Array, " label"]:
-    if config.kind == "softmax":
-        return softmax_cross_entropy(hidden, model.output_table(features), labels)
-    draws = () if config.shared_negatives else (len(labels),)
-    draw = PROPOSALS[config.proposal]
-    drawn = draw(key, (*draws, config.negatives), model.n_rows)
-    log_expected = drawn.log_expected if config.log_q else None
-    own = model.output_rows(labels, features)
-    negatives = model.output_rows(drawn.items, features)
-    hits = drawn.hits(labels)
-    return sampled_softmax(hidden, own, negatives, hits, log_expected, config.estimator)
+def table_size(params: nnx.State) -> int:
+    """Rows of the item table, special tokens included."""
+    return len(params["item_table"][...])

@@ -17,7 +17,7 @@ from segue.features import Features
 from segue.model import Transformer
 from segue.recommender import Recommender
 from segue.trainer.examples import validation_batches
-from segue.trainer.step import batch_loss
+from segue.trainer.loss import Known, batch_loss, draw_negatives
 
 
 class Validated(NamedTuple):
@@ -41,6 +41,7 @@ class Validation:
         config: Config,
         data: Dataset,
         features: Features,
+        known: Known,
         graph: nnx.GraphDef[Transformer],
     ) -> None:
         self._config = config
@@ -54,12 +55,13 @@ class Validation:
         if not self.possible:
             return
         self._batches = validation_batches(data, config, features.vocabulary)
-        on_device, key = jax.device_put(features.items), jax.random.key(config.training.seed)
+        on_device, key = jax.device_put(known), jax.random.key(config.training.seed)
 
         @jax.jit
-        def loss(params: nnx.State, items: Any, batch: Any) -> jax.Array:
+        def loss(params: nnx.State, known: Known, batch: Any) -> jax.Array:
             model = nnx.merge(graph, params)
-            return batch_loss(model, items, batch, config.loss, key, train=False)
+            negatives = draw_negatives(config.loss, batch, known, model.n_rows, key)
+            return batch_loss(model, known.features, batch, negatives, config.loss, None)
 
         self._loss = lambda params, batch: loss(params, on_device, batch)
 

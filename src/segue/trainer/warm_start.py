@@ -15,6 +15,8 @@ from scipy import sparse
 from segue.baselines.sets import item_sets
 from segue.config import Config
 from segue.dataset import Dataset
+from segue.recommender import Blend
+from segue.run_folder import RunFolder
 
 POPULARITY_POWER = 0.2
 """What items are divided by is their count to this power: 0 leaves the popular ones all the
@@ -77,3 +79,23 @@ def begin_with_singular_vectors(params: nnx.State, config: Config, data: Dataset
     known = np.abs(vectors).sum(axis=1, keepdims=True) > 0
     vectors *= np.float32(WARM_SCALE * config.model.initial_scale)
     params["item_table"] = nnx.Param(jnp.asarray(np.where(known, vectors, fresh)))
+
+
+def blend_of(config: Config, data: Dataset, folder: RunFolder) -> Blend | None:
+    """What a run's answers are blended with, written to its folder at the first start.
+
+    Vectors have the length 1, as a root mean square over the training events.
+
+    Raises:
+        StorageError: they cannot be written.
+        RunError: those of an earlier start were damaged since.
+    """
+    count, weight = config.blend.vectors, config.blend.weight
+    if not count:
+        return None
+    if folder.item_vectors.exists():
+        return Blend.load(folder.item_vectors, data.table_size, weight)
+    vectors = singular_item_vectors(data, count, config.training.seed) / np.float32(count**0.5)
+    blend = Blend(vectors, weight)
+    folder.write(folder.item_vectors, blend.to_bytes())
+    return blend

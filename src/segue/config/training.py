@@ -1,109 +1,14 @@
-"""The parts of a configuration: one frozen model each, with every default."""
+"""A training run: the model, its loss, its optimizer, and how it is trained."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+from segue.config.part import Names, Part, Positive, Seed, Share
 
-SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
-Task = Literal["next-item", "continuation"]
 Estimator = Literal["with-target", "negatives-only", "bias-corrected"]
-Seen = Literal["exclude", "include", "exclude-context"]
-
-
-class Part(BaseModel):
-    """A frozen part of the configuration that refuses unknown keys and loose types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-PartT = TypeVar("PartT", bound=Part)
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-"""Names in order; TOML and JSON give them as a list."""
-
-
-class DemoConfig(Part):
-    """The size and seed of the built-in world."""
-
-    sequences: Positive = 8_000
-    items: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
-    mean_length: Annotated[int, Field(ge=6)] = 30
-    """Events of a playlist; the shortest has 5."""
-    seed: Seed = 0
-
-    @model_validator(mode="after")
-    def _items_suffice(self) -> DemoConfig:
-        # Playlists hold no item twice, and the longest are some eight times the mean.
-        if self.items < 8 * self.mean_length:
-            raise ValueError(
-                f"items {self.items} are too few for playlists of mean_length "
-                f"{self.mean_length}: at least {8 * self.mean_length}"
-            )
-        return self
-
-
-class SourceConfig(Part):
-    """How a foreign log is read."""
-
-    format: Literal["mpd", "movielens", "tabular", "demo"] | None = None
-    """Which reader; guessed from the files when absent."""
-    user_column: str | None = None
-    item_column: str | None = None
-    time_column: str | None = None
-    rating_column: str | None = None
-    event_column: str | None = None
-    event_type: tuple[str, ...] = ()
-    """Keep only events of these types (tabular)."""
-    items_file: str | None = None
-    """A file of item attributes: titles, artists, genres, years, vectors."""
-    memory_limit: Positive = 2_000_000_000
-    """Bytes that reading and sorting may hold at a time."""
-    demo: DemoConfig = DemoConfig()
-
-
-class FilterConfig(Part):
-    """Which events and sequences of the log are kept, applied in this order, each once."""
-
-    min_rating: float | None = None
-    session_gap_s: Annotated[float, Field(gt=0)] | None = None
-    """Cut a user's history into sessions where two events lie further apart (seconds)."""
-    drop_consecutive_repeats: bool = False
-    min_item_events: Positive = 1
-    """Drop items with fewer events in the whole log, counted once."""
-    min_sequence_events: Positive = 1
-    """Drop sequences with fewer events after the filters above."""
-
-
-class SplitConfig(Part):
-    """Which events may be trained on. See the evaluation page of the documentation."""
-
-    kind: SplitKind | None = None
-    """When absent: ``leave-one-out`` where sequences are users, ``holdout`` elsewhere."""
-    catalogue: Literal["train", "all"] = "train"
-    """What can be recommended: items with a training event, or every item known."""
-    validation_share: Share | None = None
-    """When absent: 0.1, and 0.02 under ``windows``, where it comes out of the nine tenths
-    that are not test."""
-    test_share: Share = 0.1
-    """Shares of the sequences (``holdout``), of the time (``global-time``) or of the targets
-    (``windows``)."""
-    window: Positive = 5
-    """Events that a target of the split ``windows`` is predicted from."""
-    seed: Seed = 0
-
-
-class PrepareConfig(Part):
-    """Everything that decides what a prepared dataset holds."""
-
-    source: SourceConfig = SourceConfig()
-    filters: FilterConfig = FilterConfig()
-    split: SplitConfig = SplitConfig()
 
 
 class ModelConfig(Part):
@@ -184,6 +89,9 @@ class LossConfig(Part):
     logarithm taken off to second order."""
     shared_negatives: bool = True
     """Whether all positions of a batch share one draw of negatives."""
+    in_batch: bool = False
+    """Whether the labels of a batch are negatives of its other positions too, beside those
+    that are drawn; their log-q correction is by their share of the training events."""
     log_q: bool = True
     """Whether the logits of negatives are corrected for how often they are drawn."""
 
@@ -192,12 +100,31 @@ class LossConfig(Part):
         # Without the correction there is no sum over the catalogue that could be estimated.
         if not self.log_q and self.estimator != "with-target":
             raise ValueError(f"the estimator {self.estimator!r} needs log_q = true")
+        fits = self.estimator == "with-target" and self.shared_negatives and self.log_q
+        if self.in_batch and not fits:
+            raise ValueError(
+                "in_batch = true takes shared_negatives = true, log_q = true and the estimator "
+                "'with-target'"
+            )
         return self
+
+
+class BlendConfig(Part):
+    """What the model's scores are blended with when it answers; training knows nothing of it."""
+
+    vectors: Annotated[int, Field(ge=0)] = 0
+    """Singular vectors of the training sequences whose scores are added; 0 adds nothing."""
+    weight: Annotated[float, Field(gt=0)] = 16.0
+    """What these scores weigh: nats for an item that is all of the history."""
 
 
 class OptimizerConfig(Part):
     """AdamW with a schedule and gradient clipping."""
 
+    item_table: Literal["dense", "sparse", "sparse-lean"] = "dense"
+    """How the item tables are updated: every row at every step; only the rows that a batch
+    touches, each with moments of its own; or these with one second moment a row and no first.
+    Sampled losses touch few rows: with many items, updating all of them is most of a step."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """After the warm-up: constant, or falling to zero over the rest of the run."""
@@ -257,41 +184,29 @@ class TrainingConfig(Part):
         return self
 
 
-class EvaluationConfig(Part):
-    """What rankers are asked, and how their answers count."""
-
-    task: Task | None = None
-    """When absent: both under the split ``holdout``, next items elsewhere."""
-    seen: Seen | None = None
-    """Whether items of the history may be recommended; ``exclude-context`` forbids those of
-    the split's window only, and is the default of ``windows``. Elsewhere: ``exclude``."""
-    unknown_targets: Literal["miss", "drop"] = "miss"
-    """Targets outside the catalogue count as misses, or not at all."""
-    targets: Literal["last", "first", "random", "every"] = "last"
-    """Which events of a sequence are predicted (split ``global-time``)."""
-    ks: tuple[Positive, ...] | None = None
-    """Cut-offs of the metrics; when absent 1, 5, 10 and 20, as far as the catalogue goes."""
-    given: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """First events given (continuation). When absent 1, 5, 10, 25 and 100, and before them 0
-    where every ranker can begin from nothing."""
-    given_random: tuple[Positive, ...] = (25, 100)
-    """Events given at random places, in order (continuation)."""
-    list_length: Positive | None = None
-    """Items recommended (continuation); when absent 500, or a smaller catalogue."""
-    max_sequences: Positive | None = None
-    """Ask about so many sequences of the part at most, a seeded draw."""
-    behaviour: bool = False
-    """Whether to ask for lists, and how they behave: diversity, novelty, serendipity,
-    popularity, coverage and inequality, at the same cut-offs."""
-    resamples: Annotated[int, Field(ge=0)] = 1000
-    """Bootstrap samples behind an interval; 0 leaves the intervals out."""
-    seed: Seed = 0
-
-
 class Config(Part):
     """A training run."""
 
     model: ModelConfig = ModelConfig()
+    blend: BlendConfig = BlendConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _end_is_comparable(self) -> Config:
+        if self.blend.vectors and self.model.end:
+            raise ValueError(
+                "blend.vectors raises the scores of items, with which that of the end could no "
+                "longer be compared: set model.end = false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rows_are_few(self) -> Config:
+        if self.optimizer.item_table != "dense" and self.loss.kind == "softmax":
+            raise ValueError(
+                f"optimizer.item_table {self.optimizer.item_table!r} updates the rows that a "
+                "batch touches, but loss.kind 'softmax' touches all: set it to 'sampled-softmax'"
+            )
+        return self

@@ -1,0 +1,74 @@
+"""What a trained model's scores are blended with when it answers: those of PureSVD.
+
+A transformer trained on few sequences orders what follows one or five items better than
+any neighbourhood, but does not add up the evidence of fifty; a sum of singular vectors does
+nothing else. Its scores are inner products too, so the two are one model of more dimensions:
+the states side by side, and the output vectors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+from scipy import sparse
+
+from segue.axes import UNK, Ragged
+from segue.errors import RunError
+
+NAME = "item_vectors"
+
+
+class Blend(NamedTuple):
+    """Fixed item vectors, and what their scores weigh beside the model's.
+
+    Attributes:
+        vectors: a row for each row of the item table; zeros where nothing is known.
+        weight: in nats, for a score between a history and itself.
+    """
+
+    vectors: Float32[np.ndarray, "table dim"]
+    weight: float
+
+    def states(self, histories: Ragged) -> Float32[np.ndarray, "batch dim"]:
+        """The direction of the sum of each history's vectors; zeros for an empty one.
+
+        Source: PureSVD of Cremonesi, Koren and Turrin, RecSys 2010, whose order of the items
+        does not depend on the length of the sum.
+        """
+        items = np.where(histories.values < len(self.vectors), histories.values, UNK)
+        ones = np.ones(len(items), np.float32)
+        shape = (histories.n_rows, len(self.vectors))
+        sums = sparse.csr_matrix((ones, items, histories.offsets), shape=shape) @ self.vectors
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return np.float32(self.weight) * sums / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+    def to_bytes(self) -> bytes:
+        """The vectors as the bytes of a safetensors file."""
+        return save({NAME: self.vectors})
+
+    @classmethod
+    def load(cls, path: Path, rows: int, weight: float) -> Blend:
+        """Vectors read from a safetensors file.
+
+        Args:
+            rows: of the model's item table.
+
+        Raises:
+            RunError: the file is missing or damaged, or of another model.
+        """
+        try:
+            vectors = load_file(path)[NAME]
+        except (OSError, SafetensorError, KeyError) as error:
+            message = f"cannot read {path}: {error}"
+            raise RunError(message, "restore the file, or train again") from None
+        if len(vectors) != rows:
+            raise RunError(
+                f"{path} has {len(vectors):,} rows, expected {rows:,}",
+                "config.json and item_vectors.safetensors must come from the same run",
+            )
+        return cls(vectors, weight)

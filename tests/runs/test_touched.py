@@ -1,0 +1,172 @@
+"""Steps that touch a few rows: the same as dense ones there, and nothing anywhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.axes import N_SPECIALS, PAD
+from segue.batches import Batch
+from segue.config import Config, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from segue.dataset import Dataset
+from segue.errors import ConfigError
+from segue.features import Bag, FeatureSizes, ItemFeatures
+from segue.model import Transformer
+from segue.optimizers import optimizer
+from segue.recommender import Recommender
+from segue.trainer import train
+from segue.trainer.loss import Known
+from segue.trainer.step import State, compile_step
+from segue.trainer.touched import TouchedRows
+
+TABLE_SIZE = N_SPECIALS + 40
+MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4, dropout=0.2)
+LOSS = LossConfig(kind="sampled-softmax", negatives=6)
+BATCH = Batch(
+    tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
+    labels=np.array([[4, 5, 6, 9], [7, 8, PAD, PAD]], np.int32),
+)
+UNTOUCHED_AT_LEAST = TABLE_SIZE - 8 - 2 * 6
+
+
+def fresh(model: ModelConfig, loss: LossConfig, known: Known, item_table: str):
+    sizes = FeatureSizes(item_codes=5) if model.item_features else FeatureSizes()
+    graph, params = nnx.split(Transformer(model, TABLE_SIZE, sizes, rngs=nnx.Rngs(0)))
+    config = OptimizerConfig(
+        learning_rate=1e-2, item_table=item_table, weight_decay=0.1, clip_norm=0.7
+    )
+    tx = optimizer(config, 100)
+    by_rows = item_table != "dense"
+    step = compile_step(graph, tx, loss, jax.random.key(3), known, by_rows=by_rows)
+    return step, State(params, tx.init(params))
+
+
+def features() -> ItemFeatures:
+    random = np.random.default_rng(1)
+    codes = random.integers(0, 5, (TABLE_SIZE, 2)).astype(np.int32)
+    weights = random.random((TABLE_SIZE, 2)).astype(np.float32)
+    return ItemFeatures(
+        Bag(codes, weights),
+        np.zeros((TABLE_SIZE, 0), np.float32),
+        np.ones(TABLE_SIZE, np.float32),
+    )
+
+
+SHARES = np.full(TABLE_SIZE, -np.log(TABLE_SIZE), np.float32)
+VARIANTS = {
+    "shared": (MODEL, LOSS, Known()),
+    "in-batch": (MODEL, LOSS.model_copy(update={"in_batch": True}), Known(log_shares=SHARES)),
+    "untied, a draw a position": (
+        MODEL.model_copy(update={"tied_output": False}),
+        LOSS.model_copy(update={"shared_negatives": False}),
+        Known(),
+    ),
+    "features": (MODEL.model_copy(update={"item_features": ("genres",)}), LOSS, Known(features())),
+}
+
+
+def table(state: State) -> np.ndarray:
+    return np.asarray(state.params["item_table"][...])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_first_step_is_that_of_dense_adamw_and_leaves_the_rest_alone(name: str) -> None:
+    model, loss, known = VARIANTS[name]
+    dense, dense_state = fresh(model, loss, known, "dense")
+    sparse, sparse_state = fresh(model, loss, known, "sparse")
+    before = table(sparse_state).copy()
+    dense_state, dense_report = dense(dense_state, BATCH, jnp.int32(1))
+    sparse_state, sparse_report = sparse(sparse_state, BATCH, jnp.int32(1))
+    np.testing.assert_allclose(sparse_report.loss, dense_report.loss, rtol=1e-5)
+    np.testing.assert_allclose(sparse_report.gradient_norm, dense_report.gradient_norm, rtol=1e-4)
+    moved = (table(sparse_state) != before).any(axis=1)
+    assert moved[[4, 5, 6, 7]].all()
+    assert (~moved).sum() > 0
+    # Adam's first step is a sign, which a gradient of nearly nothing may take either way.
+    far = np.abs(table(sparse_state) - table(dense_state))[moved] > 1e-4
+    assert far.mean() < 0.05
+    for ours, theirs in zip(
+        jax.tree.leaves(sparse_state.params["blocks"]),
+        jax.tree.leaves(dense_state.params["blocks"]),
+        strict=True,
+    ):
+        assert (np.abs(ours - theirs) > 1e-4).mean() < 0.05
+
+
+@pytest.mark.parametrize("item_table", ["sparse", "sparse-lean"])
+def test_rows_that_no_step_touched_are_the_same_bits(item_table: str) -> None:
+    step, state = fresh(MODEL, LOSS, Known(), item_table)
+    before = table(state).copy()
+    for number in (1, 2):
+        state, _ = step(state, BATCH, jnp.int32(number))
+    touches = next(
+        np.asarray(leaf)
+        for leaf in jax.tree.leaves(state.moments)
+        if leaf.shape == (TABLE_SIZE,) and leaf.dtype == np.int32
+    )
+    is_same = (table(state) == before).all(axis=1)
+    np.testing.assert_array_equal(is_same[touches == 0], True)
+    assert (touches == 0).sum() >= UNTOUCHED_AT_LEAST
+    assert (touches[[4, 5, 6, 7, 8, 9]] == 2).all()
+
+
+def test_a_step_that_is_not_finite_writes_no_row() -> None:
+    step, state = fresh(MODEL, LOSS, Known(), "sparse")
+    held = state.params["item_table"]
+    state.params["item_table"] = held.replace(held[...].at[5].set(jnp.inf))
+    before = jax.tree.map(np.array, state)
+    after, report = step(state, BATCH, jnp.int32(1))
+    assert not bool(report.is_finite)
+    jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, after))
+
+
+@given(st.lists(st.lists(st.integers(0, 11), min_size=1, max_size=9), min_size=1, max_size=3))
+def test_taken_apart_and_put_back_nothing_has_changed(parts: list[list[int]]) -> None:
+    tokens = [jnp.array(part, jnp.int32) for part in parts]
+    touched = TouchedRows(tokens, 12)
+    whole = {"item_table": jnp.arange(24.0).reshape(12, 2), "other": jnp.ones(3)}
+    small = touched.take(whole)
+    assert touched.rows[0] == PAD
+    for inside, each in zip(touched.inside, tokens, strict=True):
+        np.testing.assert_array_equal(small["item_table"][inside], whole["item_table"][each])
+        np.testing.assert_array_equal(inside == PAD, each == PAD)
+    changed = {"item_table": small["item_table"] + 100, "other": whole["other"] + 1}
+    for is_good in (True, False):
+        back = touched.put(whole, changed, jnp.array(is_good))
+        expected = np.array(whole["item_table"])
+        expected[sorted({PAD, *(i for part in parts for i in part)})] += 100 * is_good
+        np.testing.assert_array_equal(back["item_table"], expected)
+        np.testing.assert_array_equal(back["other"], whole["other"] + is_good)
+
+
+def test_an_exact_softmax_touches_every_row() -> None:
+    with pytest.raises(ValueError, match="touches all"):
+        Config(optimizer=OptimizerConfig(item_table="sparse"))
+
+
+@pytest.mark.parametrize("item_table", ["sparse", "sparse-lean"])
+def test_a_run_learns_its_world_by_rows(cycles: Dataset, tmp_path: Path, item_table: str) -> None:
+    config = Config(
+        model=ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8),
+        loss=LossConfig(kind="sampled-softmax", negatives=8, in_batch=True),
+        optimizer=OptimizerConfig(learning_rate=1e-2, item_table=item_table),
+        training=TrainingConfig(batch_size=16, epochs=40, max_steps=90, validate_every=90),
+    )
+    run = train(cycles, tmp_path / "run", config=config)
+    answer = Recommender.load(run).recommend(["i3", "i4", "i5"], k=1)
+    assert answer.items[0].item_id == "i6"
+    assert json.loads((run / "card.json").read_text())["validation"]["best"] > 0.9
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(cycles: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="item_table 'sparse' updates the rows"):
+        train(cycles, tmp_path / "run", overrides={"optimizer.item_table": "sparse"})
+    assert not (tmp_path / "run").exists()
