@@ -3,10 +3,13 @@
 The other way is that of the public playlist transformer (trecs): pydantic validates every
 record of a slice; playlists, artists, albums, tracks and entries are rows of SQLite tables
 with foreign keys, each artist, album and track inserted when it is first met; an index is
-made at the end. Both ways end on disk. Counted is processor time, user and system.
+made at the end. Both ways end on disk. Counted is processor time, user and system; the two
+take turns, so that other work on the machine falls on both alike.
 
 Measures a generated slice of the dataset's shape (33 MB, 1,000 playlists, every field) and,
-where SEGUE_DATA names a folder of real data, the real slices in it.
+where SEGUE_DATA names a folder of real data, the real slices in it. Then Segue alone reads a
+folder of generated slices with its worker processes, in a fresh process: the memory of all of
+them, and how long the dataset's 1,000 slices would take on two idle cores.
 
     python benchmarks/ingestion.py
 """
@@ -14,8 +17,11 @@ where SEGUE_DATA names a folder of real data, the real slices in it.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import resource
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +40,12 @@ from segue.sources.mpd import MpdSource
 
 REPEATS = 3
 """The best of so many: other work on the machine only ever adds time."""
+
+FEW, MANY = 4, 12
+"""Slices of the folders that are read with two workers; the difference is without their start."""
+
+ALL_SLICES, CORES = 1_000, 2
+"""What is projected: the whole dataset on a small machine."""
 
 PLAYLISTS = 1_000
 MEAN_LENGTH = 66
@@ -98,16 +110,21 @@ class Result(NamedTuple):
     core_s: float
 
 
-def make_slice(seed: int = 0) -> bytes:
+def make_slice(number: int = 0) -> bytes:
     """A slice of the shape of the real ones, with every field, as it is indented there."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(number)
+    first = number * PLAYLISTS
     playlists = []
-    for pid in range(PLAYLISTS):
+    for pid in range(first, first + PLAYLISTS):
         length = 5 + int(rng.exponential(MEAN_LENGTH - 5))
         numbers = (CATALOGUE * rng.random(length) ** 3).astype(int).tolist()
         tracks = [make_track(pos, number) for pos, number in enumerate(numbers)]
         playlists.append(make_playlist(pid, tracks))
-    info = {"generated_on": "generated", "slice": f"0-{PLAYLISTS - 1}", "version": "v1"}
+    info = {
+        "generated_on": "generated",
+        "slice": f"{first}-{first + PLAYLISTS - 1}",
+        "version": "v1",
+    }
     return json.dumps({"info": info, "playlists": playlists}, indent=4).encode()
 
 
@@ -144,13 +161,18 @@ def make_playlist(pid: int, tracks: list[dict[str, Any]]) -> dict[str, Any]:
 
 def with_segue(paths: list[Path], output: Path) -> int:
     """Read slices into Arrow and write them; returns the number of entries."""
+    return sum(read_and_write(path, output / path.stem) for path in paths)
+
+
+def read_and_write(path: Path, output: Path) -> int:
+    """The same for one slice or a folder of them."""
     entries = 0
-    for number, path in enumerate(paths):
-        for chunk in MpdSource(path, SourceConfig()).chunks():
-            entries += len(chunk.sequences["items"].values)
-            for name, batch in chunk._asdict().items():
-                with pa.ipc.new_file(output / f"{name}-{number}.arrow", batch.schema) as writer:
-                    writer.write_batch(batch)
+    for number, chunk in enumerate(MpdSource(path, SourceConfig()).chunks()):
+        entries += len(chunk.sequences["items"].values)
+        for name, batch in chunk._asdict().items():
+            place = output.with_name(f"{output.name}-{name}-{number}.arrow")
+            with pa.ipc.new_file(place, batch.schema) as writer:
+                writer.write_batch(batch)
     return entries
 
 
@@ -208,21 +230,20 @@ class Database:
 
 
 def measure(way: Callable[[list[Path], Path], int], paths: list[Path]) -> Result:
-    """The best of some repetitions, each into an empty folder."""
-    times = []
-    entries = 0
-    for _ in range(REPEATS):
-        with tempfile.TemporaryDirectory() as output:
-            started = time.process_time()
-            entries = way(paths, Path(output))
-            times.append(time.process_time() - started)
+    """One run, into an empty folder."""
+    with tempfile.TemporaryDirectory() as output:
+        started = time.process_time()
+        entries = way(paths, Path(output))
+        taken = time.process_time() - started
     size = sum(path.stat().st_size for path in paths)
-    return Result(len(paths), size / 1e6, entries, min(times))
+    return Result(len(paths), size / 1e6, entries, taken)
 
 
 def compare(name: str, paths: list[Path]) -> dict[str, Any]:
-    """Both ways over the same slices; they must find the same."""
-    ours, other = measure(with_segue, paths), measure(with_pydantic_and_sqlite, paths)
+    """Both ways in turns over the same slices; they must find the same."""
+    ways = (with_segue, with_pydantic_and_sqlite)
+    turns = [[measure(way, paths) for way in ways] for _ in range(REPEATS)]
+    ours, other = (min(runs, key=lambda run: run.core_s) for runs in zip(*turns, strict=True))
     if ours.entries != other.entries:
         raise RuntimeError(f"{name}: {ours.entries} entries against {other.entries}")
     return {
@@ -238,6 +259,43 @@ def compare(name: str, paths: list[Path]) -> dict[str, Any]:
     }
 
 
+def project(few: Path, many: Path) -> dict[str, Any]:
+    """Read folders with worker processes; to be called in a process that has done nothing."""
+    fewer, core_s_few = core_seconds_of(few)
+    more, core_s_many = core_seconds_of(many)
+    core_s_a_slice = (core_s_many - core_s_few) / (more - fewer)
+    projected = core_s_few + (ALL_SLICES - fewer) * core_s_a_slice
+    # Of the workers the system remembers the largest; none is counted for less.
+    peak = peak_bytes(resource.RUSAGE_SELF) + CORES * peak_bytes(resource.RUSAGE_CHILDREN)
+    return {
+        "core_s_a_slice": round(core_s_a_slice, 3),
+        f"core_s_of_{fewer}": round(core_s_few, 2),
+        f"core_s_of_{more}": round(core_s_many, 2),
+        "peak_mb": round(peak / 1e6),
+        "projected_s": round(projected / CORES, 1),
+    }
+
+
+def core_seconds_of(folder: Path) -> tuple[int, float]:
+    """The slices in a folder, and the time of reading them in all processes."""
+    started = core_seconds()
+    with tempfile.TemporaryDirectory() as output:
+        read_and_write(folder, Path(output) / "all")
+    return len(list(folder.iterdir())), core_seconds() - started
+
+
+def core_seconds() -> float:
+    """Of this process and the workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def peak_bytes(who: int) -> int:
+    """Peak resident memory of this process, or of the largest of its workers."""
+    peak = resource.getrusage(who).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def real_slices() -> dict[str, list[Path]]:
     """The folders of real slices under SEGUE_DATA, if it is set."""
     root = os.environ.get("SEGUE_DATA")
@@ -246,21 +304,44 @@ def real_slices() -> dict[str, list[Path]]:
     return {folder.name: [file for file in files if file.parent == folder] for folder in folders}
 
 
+def generate(place: Path) -> tuple[Path, Path]:
+    """Write a folder of few slices, and one of many."""
+    few, many = place / "few", place / "many"
+    few.mkdir()
+    many.mkdir()
+    for number in range(MANY):
+        first = number * PLAYLISTS
+        path = many / f"mpd.slice.{first}-{first + PLAYLISTS - 1}.json"
+        path.write_bytes(make_slice(number))
+        if number < FEW:
+            (few / path.name).hardlink_to(path)
+    return few, many
+
+
 def main() -> None:
-    """Measure, draw the table, and end with one line of JSON."""
-    with tempfile.TemporaryDirectory() as folder:
-        generated = Path(folder) / "mpd.slice.0-999.json"
-        generated.write_bytes(make_slice())
-        results = [compare("generated", [generated])]
+    """Measure, draw the tables, and end with one line of JSON."""
+    with tempfile.TemporaryDirectory() as place:
+        few, many = generate(Path(place))
+        with multiprocessing.get_context("spawn").Pool(1) as fresh:
+            projection = fresh.apply(project, (few, many))
+        results = [compare("generated", sorted(few.iterdir())[:1])]
     results += [compare(name, paths) for name, paths in real_slices().items()]
-    table = Table(title="Playlist slices: Segue, and the other way (pydantic and SQLite)")
-    for column in results[0]:
+    console = Console(width=120)
+    show(console, "Playlist slices: Segue, and the other way (pydantic and SQLite)", results)
+    title = f"Segue with worker processes; {ALL_SLICES:,} slices on {CORES} cores projected"
+    show(console, title, [projection])
+    record = {"benchmark": "ingestion", "results": results, "projection": projection}
+    console.out(json.dumps(record), highlight=False)
+
+
+def show(console: Console, title: str, rows: list[dict[str, Any]]) -> None:
+    """Print a table."""
+    table = Table(title=title)
+    for column in rows[0]:
         table.add_column(column.replace("_", " "), justify="left" if column == "data" else "right")
-    for result in results:
-        table.add_row(*map(str, result.values()))
-    console = Console()
+    for row in rows:
+        table.add_row(*map(str, row.values()))
     console.print(table)
-    console.out(json.dumps({"benchmark": "ingestion", "results": results}), highlight=False)
 
 
 if __name__ == "__main__":

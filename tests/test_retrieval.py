@@ -143,20 +143,106 @@ def test_a_score_that_is_no_number_never_helps():
     np.testing.assert_array_equal(top.items, [[4, 6, PAD]])
 
 
-# --- blocks ---
+# --- blocks of queries, parts of the table ---
+
+PART = retrieval.QUERIES_PER_BLOCK
+"""Rows of the smallest part there is."""
 
 
-@pytest.mark.parametrize("block", [1, 2, 8])
-def test_block_size_changes_nothing(block, monkeypatch):
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(retrieval, "CACHED", 1)
+    assert retrieval._rows_per_part(8, 10 * PART, DIM) == PART
+
+
+@pytest.mark.parametrize(
+    "rows", [PART - 1, PART, PART + 1, PART + retrieval.GROUP, 2 * PART, 3 * PART + 1]
+)
+@pytest.mark.parametrize("values", [1, 50])
+def test_parts_of_the_table_change_nothing(rows, values, small_parts):
+    """Ties and excluded items in every part; not one number of the answers differs."""
+    hidden, table, _ = problem(5, rows, rows, values)
+    random = np.random.default_rng(rows)
+    targets = random.integers(N_SPECIALS, rows, 5).astype(np.int32)
+    targets[:2] = N_SPECIALS, rows - 1  # at either end
+    drawn = random.integers(0, rows + 5, (5, rows // 8))
+    excluded = Ragged.of([np.setdiff1d(row, own) for row, own in zip(drawn, targets, strict=True)])
+    found = search(hidden, table, excluded, 7)
+    assert_same(found, brute_force_top(hidden, table, excluded, 7))
+    places = retrieval.ranks(jnp.asarray(hidden), jnp.asarray(table), excluded, targets)
+    scores = brute_force_scores(hidden, table, excluded)
+    np.testing.assert_array_equal(places, ranks_from_scores(scores, targets))
+
+
+def test_more_places_than_items_in_many_parts(small_parts):
+    hidden, table, excluded = problem(2, 2 * PART + 9, seed=1)
+    k = len(table) + 3
+    assert_same(search(hidden, table, excluded, k), brute_force_top(hidden, table, excluded, k))
+
+
+def test_no_number_in_any_part_helps(small_parts):
+    hidden, table, excluded = problem(3, 3 * PART - 5, seed=2, values=50)
+    table[5::7] = np.nan
+    targets = np.array([6, 12, 2 * PART], np.int32)  # of these 12 is no number
+    excluded = Ragged.of([np.setdiff1d(excluded.row(i), targets[i]) for i in range(3)])
+    found = search(hidden, table, excluded, 9)
+    assert_same(found, brute_force_top(hidden, table, excluded, 9))
+    places = retrieval.ranks(jnp.asarray(hidden), jnp.asarray(table), excluded, targets)
+    scores = brute_force_scores(hidden, table, excluded)
+    np.testing.assert_array_equal(places, ranks_from_scores(scores, targets))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 8])
+def test_equal_rows_tie_wherever_they_are(batch, small_parts):
+    """Their products are no whole numbers, and must be rounded alike in every part."""
+    random = np.random.default_rng(batch)
+    hidden = random.normal(size=(batch, 16)).astype(np.float32)
+    table = np.tile(random.normal(size=(1, 16)).astype(np.float32), (3 * PART - 5, 1))
+    targets = random.integers(N_SPECIALS, len(table), batch).astype(np.int32)
+    nothing = Ragged.of([[]] * batch)
+    places = retrieval.ranks(jnp.asarray(hidden), jnp.asarray(table), nothing, targets)
+    middle = (len(table) - N_SPECIALS + 2) // 2
+    np.testing.assert_array_equal(places, np.full(batch, middle))
+    found = search(hidden, table, nothing, 6)
+    np.testing.assert_array_equal(found.items, np.tile(np.arange(4, 10), (batch, 1)))
+
+
+@pytest.mark.parametrize("largest", [1, 2, 8])
+def test_blocks_of_queries_change_nothing(largest, monkeypatch):
     hidden, table, excluded = problem(11, 40, seed=3)
-    targets = np.full(11, 7, np.int32)
-    hidden, table = jnp.asarray(hidden), jnp.asarray(table)
-    whole = retrieval.top(hidden, table, excluded, 5)
-    whole_ranks = retrieval.ranks(hidden, table, excluded, targets)
-    monkeypatch.setattr(retrieval, "SCORES_PER_BLOCK", block * len(table))
-    assert_same(retrieval.top(hidden, table, excluded, 5), whole)
-    cut_ranks = retrieval.ranks(hidden, table, excluded, targets)
-    np.testing.assert_array_equal(cut_ranks, whole_ranks)
+    whole = search(hidden, table, excluded, 5)
+    monkeypatch.setattr(retrieval, "MAXIMA_HELD", largest)
+    assert_same(search(hidden, table, excluded, 5), whole)
+
+
+def test_blocks_of_queries_cover_all_within_the_limit():
+    blocks = list(retrieval._blocks(jnp.ones((11, DIM)), Ragged.of([[]] * 11), 2))
+    assert [len(rows) for _, rows, _ in blocks] == [2] * 6
+    covered = np.concatenate([np.arange(11)[block] for block, _, _ in blocks])
+    np.testing.assert_array_equal(covered, np.arange(11))
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+def test_memory_is_a_small_part_of_the_table_and_of_its_scores(batch):
+    """As compiled for 4 million items of 32 numbers; nothing of that size is made."""
+    table = jax.ShapeDtypeStruct((4_000_000, 32), np.float32)
+    hidden = jax.ShapeDtypeStruct((batch, 32), np.float32)
+    excluded = jax.ShapeDtypeStruct((batch, 64), np.int32)
+    part = retrieval._rows_per_part(batch, *table.shape)
+    top = retrieval._top.lower(hidden, table, excluded, 20, part)
+    targets = jax.ShapeDtypeStruct((batch,), np.int32)
+    ranks = retrieval._ranks.lower(hidden, table, excluded, targets, part)
+    maxima = 4 * batch * table.shape[0] // retrieval.GROUP
+    parts = 4 * part * (32 + batch)
+    assert temporary_bytes(ranks) < 4 * parts + 1_000_000
+    assert temporary_bytes(top) < 4 * parts + 4 * maxima + 1_000_000
+    assert 4 * parts + 4 * maxima < 4 * table.shape[0] * (32 + batch) / 4
+
+
+def temporary_bytes(lowered: jax.stages.Lowered) -> int:
+    analysis = lowered.compile().memory_analysis()
+    assert analysis is not None
+    return analysis.temp_size_in_bytes
 
 
 def test_many_batch_sizes_compile_little():
@@ -170,15 +256,6 @@ def test_many_batch_sizes_compile_little():
     for batch in (5, 6, 7, 8):
         ask(batch)
     assert retrieval._top._cache_size() == compiled
-
-
-def test_scores_held_are_bounded(monkeypatch):
-    """No block of queries takes more than its share, however long the table."""
-    monkeypatch.setattr(retrieval, "SCORES_PER_BLOCK", 100)
-    blocks = list(retrieval._blocks(jnp.ones((11, DIM)), 40, Ragged.of([[]] * 11)))
-    assert [len(rows) for _, rows, _ in blocks] == [2] * 6
-    covered = np.concatenate([np.arange(11)[block] for block, _, _ in blocks])
-    np.testing.assert_array_equal(covered, np.arange(11))
 
 
 def test_random_floats_agree_with_a_stable_sort():

@@ -22,7 +22,8 @@ from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources import mpd
 from segue.sources.mpd import MpdSource, recognises
-from segue.sources.mpd_decoding import DecodedSlice, decode_slice
+from segue.sources.mpd_columns import DecodedSlice
+from segue.sources.mpd_decoding import decode_slice
 from segue.sources.schema import ITEM_COLUMNS, SEQUENCE_COLUMNS, Chunk
 
 CONFIG = SourceConfig()

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int32, Key
 
 from segue.config import ModelConfig
 from segue.features import Bag
 
 VECTOR_SCALE = 0.02
 """What projected vectors of the items are multiplied with."""
+
+
+ROWS_PER_BLOCK = 1 << 17
+"""Rows of a fresh table drawn at a time: 64 MiB of random bits for 128 dimensions."""
 
 
 class CodeSums(nnx.Module):
@@ -37,8 +43,32 @@ class CodeSums(nnx.Module):
 
 
 def fresh_table(rows: int, width: int, config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
-    """Embeddings drawn as the configuration says."""
+    """Embeddings drawn as the configuration says; of many rows, some at a time."""
+    key = rngs.params()
+    if rows <= ROWS_PER_BLOCK:
+        return nnx.Param(_draw(key, rows, width, config))
+    return nnx.Param(_draw_by_blocks(key, rows, width, config))
+
+
+def _draw(
+    key: Key[Array, ""], rows: int, width: int, config: ModelConfig
+) -> Float[Array, "rows dim"]:
     shape, scale = (rows, width), config.initial_scale
     if config.initialisation == "uniform":
-        return nnx.Param(jax.random.uniform(rngs.params(), shape, minval=-scale, maxval=scale))
-    return nnx.Param(scale * jax.random.normal(rngs.params(), shape))
+        return jax.random.uniform(key, shape, minval=-scale, maxval=scale)
+    return scale * jax.random.normal(key, shape)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _draw_by_blocks(
+    key: Key[Array, ""], rows: int, width: int, config: ModelConfig
+) -> Float[Array, "rows dim"]:
+    """The same without the random bits of all rows at once, several times the table's size."""
+
+    def fill(number: Int32[Array, ""], table: Float[Array, "rows dim"]) -> Float[Array, "rows dim"]:
+        block = _draw(jax.random.fold_in(key, number), ROWS_PER_BLOCK, width, config)
+        # The last block begins where it fits, over rows of the one before.
+        start = jnp.minimum(number * ROWS_PER_BLOCK, rows - ROWS_PER_BLOCK)
+        return jax.lax.dynamic_update_slice_in_dim(table, block, start, axis=0)
+
+    return jax.lax.fori_loop(0, -(-rows // ROWS_PER_BLOCK), fill, jnp.zeros((rows, width)))

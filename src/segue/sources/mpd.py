@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.mpd_decoding import DecodedSlice, decode_slice
+from segue.sources.mpd_columns import DecodedSlice
+from segue.sources.mpd_decoding import decode_slice
 from segue.sources.mpd_files import SliceFiles, holds_slices
 from segue.sources.schema import Chunk, Source
 
