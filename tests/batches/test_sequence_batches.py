@@ -218,3 +218,45 @@ def test_the_horizon_moves_labels_and_nothing_else(world, horizon):
     for number in range(len(near)):
         np.testing.assert_array_equal(near[number].tokens, far[number].tokens)
         np.testing.assert_array_equal(near[number].labels == PAD, far[number].labels == PAD)
+
+
+# --- like lengths together ---
+
+
+def taught(batches) -> list[list[tuple[int, int]]]:
+    """Every row of an epoch as its tokens with their labels, where there is one, sorted."""
+    rows = [row for number in range(batches.batches_per_epoch) for row in rows_of(batches[number])]
+    return sorted([pair for pair in zip(*row, strict=True) if pair[1] != PAD] for row in rows)
+
+
+@given(world=worlds(), batch_size=st.integers(1, 4), seed=st.integers(0, 9))
+def test_buckets_show_the_same_rows_in_another_order(world, batch_size, seed):
+    options = {"batch_size": batch_size, "window": "last", "seed": seed, "unknown_rate": 0.0}
+    assert taught(world.batches(bucket=True, **options)) == taught(world.batches(**options))
+
+
+def test_buckets_cut_what_all_rows_of_a_batch_leave_empty():
+    random = np.random.default_rng(0)
+    lengths = random.integers(2, 60, 400).tolist()
+    rows = [random.integers(4, 10, length).tolist() for length in lengths]
+    world = World(rows, lengths, context=40)
+    plain, bucketed = (world.batches(batch_size=8, bucket=bucket) for bucket in (False, True))
+    shares = []
+    for batches in (plain, bucketed):
+        tokens = [batches[number].tokens for number in range(batches.batches_per_epoch)]
+        shares.append(sum((t == PAD).sum() for t in tokens) / sum(t.size for t in tokens))
+        assert {t.shape[1] for t in tokens} <= {10, 20, 30, 40}
+    assert shares[1] < 0.5 * shares[0]
+    widths = [bucketed[number].tokens.shape[1] for number in range(bucketed.batches_per_epoch)]
+    assert widths != sorted(widths), "batches of one length do not come one after another"
+
+
+def test_buckets_differ_between_epochs_and_follow_from_the_number():
+    rows = [[4 + (i + j) % 5 for j in range(2 + i % 7)] for i in range(30)]
+    world = World(rows, [len(row) for row in rows], context=6)
+    batches = world.batches(batch_size=4, bucket=True, epochs=2)
+    n = batches.batches_per_epoch
+    again = world.batches(batch_size=4, bucket=True, epochs=2)
+    for number in (0, n, 2 * n - 1):
+        assert rows_of(batches[number]) == rows_of(again[number])
+    assert [rows_of(batches[i]) for i in range(n)] != [rows_of(batches[n + i]) for i in range(n)]

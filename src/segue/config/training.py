@@ -144,6 +144,9 @@ class TrainingConfig(Part):
     epochs: Positive = 100
     max_steps: Positive | None = None
     """Stop after so many steps even if epochs remain."""
+    bucket: bool = False
+    """Whether batches are made of sequences of like length and cut to the longest of them, so
+    that little padding is computed. There are four widths, and a compilation for each."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
     rows: Literal["sequences", "targets"] | None = None
