@@ -38,7 +38,7 @@ lock:  ## pin again (needs uv): no header, no index addresses
 $(READY): requirements.lock pyproject.toml
 	@if command -v uv >/dev/null; then \
 		test -d .venv || uv venv --quiet --python $(PYTHON) .venv; \
-		VIRTUAL_ENV=.venv uv pip install --quiet -r requirements.lock && \
+		VIRTUAL_ENV=.venv uv pip install --quiet --compile-bytecode -r requirements.lock && \
 		VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation -e .; \
 	else \
 		test -d .venv || $(PYTHON) -m venv .venv; \

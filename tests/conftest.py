@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import hypothesis
@@ -16,8 +17,14 @@ hypothesis.settings.load_profile("segue")
 # Set before JAX is imported, and for processes that tests start: no silent change of the
 # number of axes anywhere. (Optax mixes types, so `strict_types` is for modules without it.)
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
-# Most of a test's time would go into compiling what then runs for a moment.
+# Most of a test's time would go into compiling what then runs for a moment: XLA optimises
+# little, writes its loops the short way and starts no threads for it. An XLA that does not know
+# a flag ends the process.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+QUICK_COMPILATION = ["--xla_cpu_parallel_codegen_split_count=1"]
+if version("jaxlib").startswith("0.10."):
+    QUICK_COMPILATION.append("--xla_cpu_use_fusion_emitters=false")
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_COMPILATION]).strip()
 # Python does not notice when a limit on file sizes cuts the bytecode that it caches, and a
 # test of full disks would leave modules behind that cannot be imported.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
