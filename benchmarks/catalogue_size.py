@@ -25,8 +25,8 @@ RECIPES: dict[str, tuple[str, list[str]]] = {
     "published, dense": ("playlist-decoder", []),
     "published, sparse": ("playlist-decoder", ["optimizer.item_table=sparse"]),
     "large, dense": ("playlist-large", ["optimizer.item_table=dense"]),
-    "large, sparse": ("playlist-large", []),
-    "large, lean": ("playlist-large", ["optimizer.item_table=sparse-lean"]),
+    "large, sparse": ("playlist-large", ["optimizer.item_table=sparse"]),
+    "large, lean": ("playlist-large", []),
 }
 """Preset and overrides of each row of the table."""
 BASELINE = "published, dense"
