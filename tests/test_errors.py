@@ -21,6 +21,7 @@ def test_the_tree_is_the_one_that_is_documented():
         "RunError",
         "RequestError",
         "StorageError",
+        "ResourceError",
     }
 
 

@@ -1,30 +1,37 @@
 """Checkpoints: everything that a resumed run needs, and weights that outlive it.
 
 Two formats, both owned here. A *checkpoint* is a step of a run (model, optimizer, position
-in the data, what the trainer remembers), written by Orbax and atomic: one that was cut
-short is not there. *Weights* are named arrays in safetensors, for everyone else.
+in the data, what the trainer remembers); Orbax keeps them, and makes each atomic: one that
+was cut short is not there. *Weights* are a model's parameters, for everyone else.
+
+Arrays of both are in safetensors, from where they lie and back, since a table of millions of
+items has no room for a copy beside it. Orbax's own arrays need one to be written and one to
+be read; and while they are written in the background, the next step cannot update a table in
+place and makes a third.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grain
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from segue.errors import RunError, StorageError
+from segue.files import replace_file
+from segue.tensors import OtherArraysError, read_tensors, write_tensors
 
 KEEP = 2
 """Checkpoints kept: the last one, and the one before in case the last is damaged."""
+
+STATE = "arrays.safetensors"
+"""What the arrays of a checkpoint are in, in its folder ``state``."""
 
 
 class Restored(NamedTuple):
@@ -49,7 +56,7 @@ class Checkpoints:
     def save(
         self, step: int, state: Any, data: grain.DatasetIterator, progress: dict[str, Any]
     ) -> None:
-        """Save in the background; a crash before it is complete leaves the one before.
+        """Save; a crash before it is complete leaves the one before.
 
         Args:
             state: a tree of arrays.
@@ -62,7 +69,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state),
+            state=_Save(state),
             data=grain.checkpoint.CheckpointSave(data),
             progress=ocp.args.JsonSave(progress),
         )
@@ -73,7 +80,7 @@ class Checkpoints:
         """Read the newest checkpoint, and set ``data`` to where it was; None if there is none.
 
         Args:
-            state: a tree like the saved one; its arrays give shapes and placement.
+            state: a tree like the saved one, of arrays or of what has their shape and dtype.
 
         Raises:
             RunError: the checkpoint does not fit the run or is damaged.
@@ -82,7 +89,7 @@ class Checkpoints:
         if step is None:
             return None
         items = ocp.args.Composite(
-            state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, state)),
+            state=_Restore(state),
             data=grain.checkpoint.CheckpointRestore(data),
             progress=ocp.args.JsonRestore(),
         )
@@ -106,6 +113,35 @@ class Checkpoints:
             self._manager.close()
 
 
+class _State(ocp.CheckpointHandler):
+    """How Orbax writes and reads a tree of arrays."""
+
+    def save(self, directory: Any, args: _Save) -> None:
+        write_tensors(Path(directory) / STATE, _by_path(args.item))
+
+    def restore(self, directory: Any, args: _Restore) -> Any:
+        found = read_tensors(Path(directory) / STATE, _by_path(args.item))
+        return jax.tree.unflatten(jax.tree.structure(args.item), found.values())
+
+
+@ocp.args.register_with_handler(_State, for_save=True)
+@dataclass
+class _Save(ocp.args.CheckpointArgs):
+    item: Any
+
+
+@ocp.args.register_with_handler(_State, for_restore=True)
+@dataclass
+class _Restore(ocp.args.CheckpointArgs):
+    item: Any
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree, in its order, each by the path to it."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
 @contextmanager
 def _storage_errors() -> Iterator[None]:
     """Turn what a full disk does to a save into one clear error."""
@@ -122,41 +158,37 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0][:200]
 
 
-def weights_bytes(params: nnx.State, step: int) -> bytes:
-    """A model's parameters as the bytes of a safetensors file; the same ones, the same bytes."""
-    arrays = {name: np.asarray(leaf[...]) for name, leaf in _named(params).items()}
-    # One key of metadata only: safetensors writes several in an order of chance.
-    return save(arrays, metadata={"step": str(step)})
+def write_weights(path: Path, params: nnx.State, step: int) -> None:
+    """Write a model's parameters as a safetensors file; the same ones, the same bytes.
+
+    Raises:
+        StorageError: no space, no permission; an older file is still there.
+    """
+    arrays = {name: leaf[...] for name, leaf in _named(params).items()}
+    replace_file(path, lambda partial: write_tensors(partial, arrays, {"step": str(step)}))
 
 
 def load_weights(path: Path, params: nnx.State) -> nnx.State:
     """Parameters read from a safetensors file.
 
     Args:
-        params: a state of the same model, whose values are replaced in the copy returned.
+        params: a state of the same model, of arrays or of what has their shape and dtype.
 
     Raises:
         RunError: the file is damaged, or names or shapes differ from the model's.
     """
     try:
-        arrays = load_file(path)
-    except (OSError, SafetensorError) as error:
+        arrays = read_tensors(path, _named(params))
+    except OtherArraysError as error:
+        raise RunError(
+            f"weights {path} are not of this model: {error}",
+            "config.json and weights.safetensors must come from the same run",
+        ) from None
+    except (OSError, ValueError) as error:
         message = f"cannot read weights {path}: {_first_line(error)}"
         raise RunError(message, "restore the file, or train again") from None
-    names = _named(params)
-    wrong = sorted(names.keys() ^ arrays.keys()) or [
-        name for name in names if names[name].shape != arrays[name].shape
-    ]
-    if wrong:
-        raise RunError(
-            f"weights {path} are not of this model: {wrong[0]!r} is missing or has another shape",
-            "config.json and weights.safetensors must come from the same run",
-        )
     return nnx.from_flat_state(
-        [
-            (path, leaf.replace(jnp.asarray(arrays[_name(path)])))
-            for path, leaf in nnx.to_flat_state(params)
-        ]
+        [(path, leaf.replace(arrays[_name(path)])) for path, leaf in nnx.to_flat_state(params)]
     )
 
 

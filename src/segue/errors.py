@@ -47,3 +47,7 @@ class RequestError(SegueError):
 
 class StorageError(SegueError):
     """Something could not be written: no space, no permission, a limit on file size."""
+
+
+class ResourceError(SegueError):
+    """The machine has less memory than a run would take."""

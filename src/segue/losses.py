@@ -50,12 +50,20 @@ def softmax_cross_entropy(
             means nothing.
         block_size: rows a block; chosen for a 64 MiB block when absent.
     """
-    positions, rows = len(hidden), len(table)
-    if block_size is None:
-        block_size = max(1, LOGITS_PER_BLOCK // positions)
+    size = rows_per_block(len(hidden), len(table), block_size)
+    return _blockwise_cross_entropy(hidden, table, labels, size)
+
+
+def rows_per_block(positions: int, rows: int, block_size: int | None = None) -> int:
+    """Rows of the table that the exact softmax takes at a time.
+
+    Args:
+        block_size: the most; chosen for a 64 MiB block when absent.
+    """
+    most = max(1, LOGITS_PER_BLOCK // positions) if block_size is None else block_size
     # Equal blocks: the last one overlaps its neighbour as little as it can.
-    n_blocks = -(-rows // min(block_size, rows))
-    return _blockwise_cross_entropy(hidden, table, labels, -(-rows // n_blocks))
+    n_blocks = -(-rows // min(most, rows))
+    return -(-rows // n_blocks)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

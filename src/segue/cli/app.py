@@ -25,6 +25,7 @@ from segue.cli.doctor import doctor
 from segue.cli.draw import draw
 from segue.cli.evaluate import evaluate
 from segue.cli.inspect import inspect
+from segue.cli.plan import plan
 from segue.cli.prepare import prepare
 from segue.cli.recommend import recommend
 from segue.cli.search import search
@@ -54,6 +55,7 @@ app = typer.Typer(
 VERBS = (
     prepare,
     inspect,
+    plan,
     train,
     evaluate,
     compare,

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 import segue
-from segue.runtime import CACHE_VARIABLE, cache_folder
+from segue.runtime import CACHE_VARIABLE, cache_folder, free_memory
 
 PACKAGES = (
     "jax",
@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
         "cores": os.cpu_count(),
-        "memory_bytes": {"total": _memory("SC_PHYS_PAGES"), "free": _memory("SC_AVPHYS_PAGES")},
+        "memory_bytes": {"total": _total_memory(), "free": free_memory()},
         "cache": _cache(),
     }
 
@@ -75,10 +75,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _memory(pages: str) -> int | None:
+def _total_memory() -> int | None:
     """Bytes of memory; None where the system does not say."""
     try:
-        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
 

@@ -98,3 +98,15 @@ About = Annotated[
         metavar="NAME=VALUE", help="What else the model reads of the sequence; repeatable."
     ),
 ]
+TrainedOn = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
+]
+ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration in TOML.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key; repeatable."),
+]

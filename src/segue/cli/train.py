@@ -7,27 +7,17 @@ from typing import Annotated
 
 import typer
 
-from segue.cli.options import Json
+from segue.cli.options import Changes, ConfigFile, Json, Preset, TrainedOn
 
 
 def train(
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
-    ],
+    dataset: TrainedOn,
     run: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")
     ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A configuration in TOML.")
-    ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one key; repeatable."),
-    ] = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    changes: Changes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,

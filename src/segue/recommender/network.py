@@ -72,7 +72,11 @@ class Network:
     @cached_property
     def output_table(self) -> Float[Array, "table dim"]:
         """What hidden states are multiplied with to score the items."""
-        table = _output_table(self._graph, self._params, self._item_features)
+        if self._item_features is None:
+            # The table itself: from a compiled function it would come as a copy.
+            table = nnx.merge(self._graph, self._params).output_table()
+        else:
+            table = _output_table(self._graph, self._params, self._item_features)
         return table if self._blend is None else jnp.concatenate([table, self._blend.vectors], 1)
 
     def traced(self) -> Forward:

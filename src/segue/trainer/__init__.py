@@ -7,7 +7,8 @@ all, and a resumed run ends with the same bits as one that was never stopped.
 
 from segue.trainer.loop import Trainer
 from segue.trainer.overfit import Overfitted, overfit_one_batch
+from segue.trainer.planning import Plan, plan
 from segue.trainer.progress import Progress
 from segue.trainer.start import train
 
-__all__ = ["Overfitted", "Progress", "Trainer", "overfit_one_batch", "train"]
+__all__ = ["Overfitted", "Plan", "Progress", "Trainer", "overfit_one_batch", "plan", "train"]

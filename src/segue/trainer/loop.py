@@ -13,26 +13,25 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 import segue
 from segue.axes import PAD
 from segue.batches import Batch, Layout, TrainingBatches
-from segue.checkpoints import Checkpoints, weights_bytes
+from segue.checkpoints import Checkpoints, write_weights
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import RunError
 from segue.features import Features
-from segue.model import Transformer
 from segue.optimizers import optimizer, schedule
 from segue.recommender import Network, Recommender
 from segue.run_folder import RunFolder
 from segue.tracking import Tracker
 from segue.trainer.loss import known_of
 from segue.trainer.progress import Memory, Meter, Progress
-from segue.trainer.step import State, compile_step, is_by_rows
+from segue.trainer.state import abstract_state, fresh_state
+from segue.trainer.step import compile_step, is_by_rows
 from segue.trainer.validation import Validation, is_better
-from segue.trainer.warm_start import begin_with_singular_vectors, blend_of
+from segue.trainer.warm_start import blend_of
 
 MOST_SKIPPED = 50
 """Non-finite updates in a row after which a run has diverged and stops."""
@@ -61,25 +60,22 @@ class Trainer:
         # One thread ahead is enough: a batch takes microseconds, a step milliseconds.
         reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
         self._batches = iter(grain.MapDataset.source(batches).to_iter_dataset(reading))
-        self._graph, params = nnx.split(
-            Transformer(
-                config.model, data.table_size, features.sizes, rngs=nnx.Rngs(config.training.seed)
-            )
-        )
-        if config.model.initialisation == "singular-vectors":
-            begin_with_singular_vectors(params, config, data)
         tx = optimizer(config.optimizer, self.total_steps)
+        self._graph, shapes = abstract_state(config, data.table_size, features.sizes, tx)
         self._rate = schedule(config.optimizer, self.total_steps)
-        self.state = State(params, tx.init(params))
-        self.memory = Memory()
+        self._checkpoints = Checkpoints(folder.checkpoints)
+        restored = self._checkpoints.restore(shapes, self._batches)
+        # A fresh state beside a restored one would need the memory twice.
+        if restored is None:
+            self.state, self.memory = fresh_state(config, data, features.sizes, tx), Memory()
+        else:
+            self.state, self.memory = restored.state, Memory(**restored.progress)
         key = jax.random.key(config.training.seed)
         known = known_of(data, config, features)
         by_rows = is_by_rows(config)
         self.step = compile_step(self._graph, tx, config.loss, key, known, by_rows=by_rows)
         self._blend = blend_of(config, data, folder)
         self._validation = Validation(config, data, features, known, self._graph)
-        self._checkpoints = Checkpoints(folder.checkpoints)
-        self._restore()
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Train until the last step, the end of patience, or a signal."""
@@ -123,12 +119,6 @@ class Trainer:
         else:
             self.folder.verify()
             self._write_card()
-
-    def _restore(self) -> None:
-        restored = self._checkpoints.restore(self.state, self._batches)
-        if restored is not None:
-            self.state = restored.state
-            self.memory = Memory(**restored.progress)
 
     def _take_step(self) -> None:
         batch: Batch = next(self._batches)
@@ -216,8 +206,7 @@ class Trainer:
         self._checkpoints.save(self.memory.step, self.state, self._batches, asdict(self.memory))
 
     def _write_weights(self) -> None:
-        content = weights_bytes(self.state.params, self.memory.step)
-        self.folder.write(self.folder.weights, content)
+        write_weights(self.folder.weights, self.state.params, self.memory.step)
         self._write_card()
 
     def _write_card(self) -> None:

@@ -25,7 +25,8 @@ from segue.optimizers import optimizer
 from segue.runtime import use_compilation_cache
 from segue.trainer.examples import training_batches
 from segue.trainer.loss import hidden_at_labels, known_of
-from segue.trainer.step import State, compile_step, is_by_rows
+from segue.trainer.state import abstract_state, fresh_state
+from segue.trainer.step import compile_step, is_by_rows
 
 ROWS = 4
 """Rows of the batch."""
@@ -64,16 +65,13 @@ def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
     features = Features.of(data.items, data.table_size, config.model, vocabulary)
     batch = training_batches(data, config, vocabulary)[0]
     wanted = decided(batch)
-    graph, params = nnx.split(
-        Transformer(
-            config.model, data.table_size, features.sizes, rngs=nnx.Rngs(config.training.seed)
-        )
-    )
     tx = optimizer(config.optimizer, MAX_STEPS)
+    graph, _ = abstract_state(config, data.table_size, features.sizes, tx)
+    state = fresh_state(config, data, features.sizes, tx)
     key = jax.random.key(config.training.seed)
     known = known_of(data, config, features)
     step = compile_step(graph, tx, config.loss, key, known, by_rows=is_by_rows(config))
-    state, loss, wrong = State(params, tx.init(params)), float("nan"), int(wanted.sum())
+    loss, wrong = float("nan"), int(wanted.sum())
     for number in range(1, MAX_STEPS + 1):
         state, report = step(state, batch, jnp.int32(number))
         if number % CHECK_EVERY == 0:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from segue.batches import TrainingBatches
 from segue.config import Config, load_config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
@@ -13,10 +14,12 @@ from segue.errors import ConfigError, RunError
 from segue.features import Features, SequenceVocabulary
 from segue.run_folder import FORMAT_VERSION, RunFolder
 from segue.runtime import use_compilation_cache
+from segue.trainer.advice import check_memory
 from segue.trainer.examples import training_batches
 from segue.trainer.loop import Trainer
 from segue.trainer.progress import Progress
 from segue.trainer.signals import stop_signals
+from segue.trainer.workload import Workload
 
 
 def train(
@@ -50,6 +53,7 @@ def train(
     Raises:
         DatasetError: the dataset cannot be opened.
         ConfigError: the configuration is wrong, or does not go with the dataset.
+        ResourceError: the run would take more memory than there is; nothing was written.
         RunError: the folder is in the way, or cannot be resumed, or the run diverged.
         StorageError: something could not be written; the last checkpoint is intact.
     """
@@ -58,25 +62,40 @@ def train(
     if resume:
         chosen = _resumed_config(folder, data, preset, config, overrides)
     else:
-        chosen = _chosen_config(preset, config, overrides)
-        _check_fits(chosen, data)
-    vocabulary = SequenceVocabulary.of(data.sequences, chosen.model.sequence_features)
-    features = Features.of(data.items, data.table_size, chosen.model, vocabulary)
-    batches = training_batches(data, chosen, vocabulary)
+        chosen = chosen_config(preset, config, overrides)
+    features, batches = inputs(chosen, data)
+    check_memory(Workload.of(chosen, data, features, batches))
     if not resume:
         folder.create()
-        _write_config(folder, chosen, data, vocabulary)
+        _write_config(folder, chosen, data, features.vocabulary)
     use_compilation_cache()
     with stop_signals() as stopped:
         Trainer(chosen, data, folder, features, batches, watch).run(stopped)
     return folder.path
 
 
-def _chosen_config(
+def inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBatches]:
+    """What a run reads of a dataset.
+
+    Raises:
+        ConfigError: the configuration does not go with the dataset.
+    """
+    _check_goes_with(config, data)
+    vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
+    features = Features.of(data.items, data.table_size, config.model, vocabulary)
+    return features, training_batches(data, config, vocabulary)
+
+
+def chosen_config(
     preset: str | None,
     config: Config | str | Path | None,
     overrides: dict[str, Any] | list[str] | None,
 ) -> Config:
+    """The configuration that a caller asks for; see ``train`` for the arguments.
+
+    Raises:
+        ConfigError: it is wrong.
+    """
     if isinstance(config, Config):
         if preset is not None or overrides:
             raise ConfigError("a finished configuration was given together with changes to it")
@@ -98,7 +117,7 @@ def _resumed_config(
             f"give the one it was begun with: {dataset['path']}",
         )
     asked = preset is not None or config is not None or bool(overrides)
-    if asked and _chosen_config(preset, config, overrides) != saved:
+    if asked and chosen_config(preset, config, overrides) != saved:
         raise RunError(
             f"{folder.path} was begun with another configuration",
             "resume without options, or begin another run",
@@ -106,7 +125,7 @@ def _resumed_config(
     return saved
 
 
-def _check_fits(config: Config, data: Dataset) -> None:
+def _check_goes_with(config: Config, data: Dataset) -> None:
     kind, metric = data.manifest.split.kind, config.training.validation_metric
     if "@" in metric and int(metric.split("@")[1]) > data.n_catalogue:
         raise ConfigError(

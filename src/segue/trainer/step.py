@@ -49,6 +49,24 @@ def compile_step(
 ) -> StepFunction:
     """The step of a run: ``(state, batch, number) -> (state, report)``; the state is donated.
 
+    See ``jitted_step`` for the arguments.
+    """
+    # Arguments and no constants, which the compiler would take its time to look through.
+    compiled = jitted_step(graph, tx, config, key, by_rows=by_rows)
+    on_device = jax.device_put(known)
+    return lambda state, batch, number: compiled(state, on_device, batch, number)
+
+
+def jitted_step(
+    graph: nnx.GraphDef[Transformer],
+    tx: optax.GradientTransformation,
+    config: LossConfig,
+    key: Key[Array, ""],
+    *,
+    by_rows: bool = False,
+) -> jax.stages.Wrapped:
+    """The same as ``(state, known, batch, number) -> (state, report)``, not compiled yet.
+
     All randomness of step ``number`` is folded in from ``key``. An update that is not
     finite is not made: the state stays as it was, and the report says so.
 
@@ -99,9 +117,7 @@ def compile_step(
         report = StepReport(loss, norm, jnp.isfinite(loss) & jnp.isfinite(norm))
         return State._make((params, moments)), report
 
-    # Arguments and no constants, which the compiler would take its time to look through.
-    compiled, on_device = jax.jit(step, donate_argnums=0), jax.device_put(known)
-    return lambda state, batch, number: compiled(state, on_device, batch, number)
+    return jax.jit(step, donate_argnums=0)
 
 
 def is_by_rows(config: Config) -> bool:
