@@ -293,6 +293,17 @@ def test_a_plan_compiles_what_the_run_then_has_already(cycles: Dataset, tmp_path
     np.testing.assert_allclose(found.times.epoch, found.times.step * found.steps_per_epoch)
 
 
+def test_batches_of_several_widths_are_all_probed_and_the_widest_counts(cycles: Dataset) -> None:
+    config = changed(training={"bucket": True, "batch_size": 4})
+    work = work_of(cycles, config)
+    widths = {batch.tokens.shape[1] for batch in work.sample}
+    assert work.batch.tokens.shape[1] == max(widths) == MODEL.context
+    assert len(widths) > 1
+    found = plan(cycles, config=config)
+    assert found.times is not None
+    assert found.times.steps >= len(widths)
+
+
 def test_no_step_is_taken_where_the_run_does_not_fit_or_none_is_wanted(
     cycles: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ VECTORS_DECOMPOSED = 4
 """Copies of the singular vectors while they are computed."""
 TARGET_BYTES = 40
 """Of a held-out event while those to be asked about are drawn."""
-COMPILER = 150_000_000
+COMPILER = 250_000_000
 """What compiling leaves behind in the process."""
 
 

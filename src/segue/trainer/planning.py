@@ -13,6 +13,7 @@ from segue.dataset import Dataset
 from segue.runtime import available_memory, use_compilation_cache
 from segue.trainer.advice import Option, advised, fits, options
 from segue.trainer.memory import Memory, estimate
+from segue.trainer.probe import Times, compiled_step, take_time
 from segue.trainer.start import chosen_config, inputs
 from segue.trainer.workload import Workload
 
