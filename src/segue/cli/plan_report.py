@@ -19,7 +19,7 @@ MEMORY = {
     "resume": "reading a checkpoint",
 }
 """What the parts of a run's memory are called."""
-COLUMNS = ("what to train", "peak", "fits", "change")
+COLUMNS = ("what to train", "peak, GB", "fits")
 
 
 def print_plan(plan: Plan, as_json: bool) -> None:
@@ -32,12 +32,11 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     out.print()
     out.print(table(("memory", "GB"), _memory(plan), left=("memory",)))
     out.print()
-    out.print(table(COLUMNS, _options(plan), left=(COLUMNS[0], COLUMNS[-1])))
-    if not plan.advice:
-        out.print("advice: train it as it is")
-        return
-    changes = " ".join(f"--set {setting}" for setting in plan.advice)
-    out.print(f"advice: {changes}", soft_wrap=True)
+    out.print(table(COLUMNS, _options(plan), left=COLUMNS[:1]))
+    for option in plan.options:
+        out.print(f"{option.name}: {_changes(option.settings)}", soft_wrap=True)
+    out.print()
+    out.print(f"advice: {_changes(plan.advice)}", soft_wrap=True)
 
 
 def _run(plan: Plan) -> dict[str, str]:
@@ -81,15 +80,11 @@ def _memory(plan: Plan) -> list[list[str]]:
 
 def _options(plan: Plan) -> list[list[str]]:
     words = {True: "yes", False: "no", None: "unknown"}
-    return [
-        [
-            option.name,
-            f"{_gb(option.peak)} GB",
-            words[option.fits],
-            " ".join(option.settings) or "as it is",
-        ]
-        for option in plan.options
-    ]
+    return [[option.name, _gb(option.peak), words[option.fits]] for option in plan.options]
+
+
+def _changes(settings: list[str]) -> str:
+    return " ".join(f"--set {setting}" for setting in settings) or "as it is"
 
 
 def _gb(size: int) -> str:

@@ -105,7 +105,10 @@ def plan(
     chosen = chosen_config(preset, config, overrides)
     features, batches = inputs(chosen, data)
     work = Workload.of(chosen, data, features, batches)
+    # Counted before anything is compiled or made, which would be taken for the libraries'.
     available, estimated = available_memory(), estimate(work)
+    found = options(work, available)
+    best = advised(work, found)
     began = time.perf_counter()
     analysis = compiled_step(work, work.batch).memory_analysis()
     compilation = time.perf_counter() - began
@@ -113,8 +116,6 @@ def plan(
     memory = msgspec.structs.replace(estimated, step=held)
     fitting = fits(memory.needed, available)
     times = take_time(work, batches) if probe and fitting is not False else None
-    found = options(work, available)
-    best = advised(work, found)
     return Plan(
         dataset=data.name,
         table_size=work.table_size,
