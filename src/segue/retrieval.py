@@ -138,6 +138,10 @@ def _top(
     def maxima(scores: Float32[Array, "part batch"], _: Index) -> Float32[Array, "groups batch"]:
         return _without_nan(scores).reshape(-1, GROUP, len(hidden)).max(axis=1)
 
+    if len(table) <= k * GROUP:  # every group is among the best: there is nothing to leave out
+        scores = _over_parts(lambda scores, _: _without_nan(scores), hidden, table, excluded, part)
+        best, items = jax.lax.top_k(scores.reshape(-1, len(hidden)).T, k)
+        return best, items
     found = _over_parts(maxima, hidden, table, excluded, part).reshape(-1, len(hidden)).T
     n_groups = min(k, found.shape[1])
     # In rising order of their numbers, so that ties go to the lower index here too.

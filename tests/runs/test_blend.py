@@ -46,7 +46,7 @@ def test_scores_are_the_models_and_the_sums(run: Path) -> None:
     history = Ragged.of([blended.items.find(["i3", "i4"])])
     told = blended.network.vocabulary.encode([{}])
     both = blended.network.hidden(history, told) @ np.asarray(blended.network.output_table).T
-    vectors = Blend.load(run / "item_vectors.safetensors", both.shape[1], 40.0)
+    vectors = Blend.load(run / "item_vectors.safetensors", (both.shape[1], 6), 40.0)
     width = CONFIG.model.width
     own = (
         blended.network.hidden(history, told)[:, :width]
@@ -72,10 +72,11 @@ def test_the_vectors_are_part_of_the_run(run: Path, tmp_path: Path) -> None:
 def test_vectors_of_another_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "item_vectors.safetensors"
     save_file({"item_vectors": np.zeros((5, 2), np.float32)}, path)
-    with pytest.raises(RunError, match="has 5 rows, expected 6"):
-        Blend.load(path, 6, 1.0)
+    for shape in ((6, 2), (5, 3)):
+        with pytest.raises(RunError, match=r"cannot read .* another shape: .*\[5, 2\]"):
+            Blend.load(path, shape, 1.0)
     with pytest.raises(RunError, match="cannot read"):
-        Blend.load(tmp_path / "missing", 6, 1.0)
+        Blend.load(tmp_path / "missing", (5, 2), 1.0)
 
 
 def test_an_end_cannot_be_compared(cycles: Dataset, tmp_path: Path) -> None:

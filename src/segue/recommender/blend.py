@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 from scipy import sparse
 
 from segue.axes import UNK, Ragged
 from segue.errors import RunError
+from segue.files import replace_file
+from segue.tensors import read_tensors, write_tensors
 
 NAME = "item_vectors"
 
@@ -47,28 +47,27 @@ class Blend(NamedTuple):
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         return np.float32(self.weight) * sums / np.maximum(lengths, np.finfo(np.float32).tiny)
 
-    def to_bytes(self) -> bytes:
-        """The vectors as the bytes of a safetensors file."""
-        return save({NAME: self.vectors})
+    def write(self, path: Path) -> None:
+        """Write the vectors as a safetensors file.
+
+        Raises:
+            StorageError: no space, no permission.
+        """
+        replace_file(path, lambda partial: write_tensors(partial, {NAME: self.vectors}))
 
     @classmethod
-    def load(cls, path: Path, rows: int, weight: float) -> Blend:
+    def load(cls, path: Path, shape: tuple[int, int], weight: float) -> Blend:
         """Vectors read from a safetensors file.
 
         Args:
-            rows: of the model's item table.
+            shape: rows of the model's item table, and dimensions of the vectors.
 
         Raises:
             RunError: the file is missing or damaged, or of another model.
         """
+        like = {NAME: np.broadcast_to(np.float32(0), shape)}
         try:
-            vectors = load_file(path)[NAME]
-        except (OSError, SafetensorError, KeyError) as error:
+            return cls(np.asarray(read_tensors(path, like)[NAME]), weight)
+        except (OSError, ValueError) as error:
             message = f"cannot read {path}: {error}"
-            raise RunError(message, "restore the file, or train again") from None
-        if len(vectors) != rows:
-            raise RunError(
-                f"{path} has {len(vectors):,} rows, expected {rows:,}",
-                "config.json and item_vectors.safetensors must come from the same run",
-            )
-        return cls(vectors, weight)
+            raise RunError(message, "restore the file from a copy, or train again") from None

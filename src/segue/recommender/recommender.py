@@ -70,7 +70,8 @@ class Recommender:
         params = load_weights(folder.weights, shapes)
         blend = None
         if config.blend.vectors:
-            blend = Blend.load(folder.item_vectors, table_size, config.blend.weight)
+            shape = (table_size, config.blend.vectors)
+            blend = Blend.load(folder.item_vectors, shape, config.blend.weight)
         network = Network(graph, params, Layout.of(config.model, table_size), features, blend)
         return cls(network, items, name=folder.path.name, dataset=dataset)
 

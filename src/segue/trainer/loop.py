@@ -28,10 +28,10 @@ from segue.run_folder import RunFolder
 from segue.tracking import Tracker
 from segue.trainer.loss import known_of
 from segue.trainer.progress import Memory, Meter, Progress
+from segue.trainer.singular_vectors import blend_of
 from segue.trainer.state import abstract_state, fresh_state
 from segue.trainer.step import compile_step, is_by_rows
 from segue.trainer.validation import Validation, is_better
-from segue.trainer.warm_start import blend_of
 
 MOST_SKIPPED = 50
 """Non-finite updates in a row after which a run has diverged and stops."""

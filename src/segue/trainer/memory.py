@@ -44,7 +44,7 @@ COMPILER = 250_000_000
 """What compiling leaves behind in the process."""
 
 
-class Memory(msgspec.Struct, frozen=True):
+class MemoryUse(msgspec.Struct, frozen=True):
     """Bytes of a run, by what they are for.
 
     Attributes:
@@ -105,11 +105,11 @@ class Memory(msgspec.Struct, frozen=True):
         return max(self.training, self.resuming) - self.process - self.dataset
 
 
-def estimate(work: Workload) -> Memory:
+def estimate(work: Workload) -> MemoryUse:
     """Count the memory of a run."""
     _, state = work.abstract_state()
     gradients, activations, logits = _gradients(work, state), _activations(work), _logits(work)
-    return Memory(
+    return MemoryUse(
         process=resident_memory(),
         compiler=COMPILER,
         dataset=(work.data.path / SEQUENCES).stat().st_size,

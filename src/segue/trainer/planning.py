@@ -12,7 +12,7 @@ from segue.config import Config
 from segue.dataset import Dataset
 from segue.runtime import available_memory, use_compilation_cache
 from segue.trainer.advice import Option, advised, fits, options
-from segue.trainer.memory import Memory, estimate
+from segue.trainer.memory import MemoryUse, estimate
 from segue.trainer.probe import Times, compiled_step, take_time
 from segue.trainer.start import chosen_config, inputs
 from segue.trainer.workload import Workload
@@ -32,7 +32,7 @@ class Peaks(msgspec.Struct, frozen=True):
     resuming: int
 
     @classmethod
-    def of(cls, memory: Memory) -> Peaks:
+    def of(cls, memory: MemoryUse) -> Peaks:
         """The peaks of a run."""
         return cls(memory.training, memory.saving, memory.resuming)
 
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
     steps_per_epoch: int
     total_steps: int
     softmax_block: int | None
-    memory: Memory
+    memory: MemoryUse
     estimated_step: int
     peaks: Peaks
     available: int | None

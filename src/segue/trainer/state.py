@@ -10,8 +10,8 @@ from segue.config import Config
 from segue.dataset import Dataset
 from segue.features import FeatureSizes
 from segue.model import Transformer
+from segue.trainer.singular_vectors import begin_with_singular_vectors
 from segue.trainer.step import State
-from segue.trainer.warm_start import begin_with_singular_vectors
 
 
 def fresh_state(

@@ -1,4 +1,4 @@
-"""Item embeddings to begin with, from what is found together in the training sequences.
+"""Singular vectors of the training sequences: embeddings to begin with, scores to blend in.
 
 A fresh table knows nothing, and a small log has too few events to place many rare items.
 Singular vectors of the sequences place them all at once, in seconds.
@@ -94,8 +94,8 @@ def blend_of(config: Config, data: Dataset, folder: RunFolder) -> Blend | None:
     if not count:
         return None
     if folder.item_vectors.exists():
-        return Blend.load(folder.item_vectors, data.table_size, weight)
+        return Blend.load(folder.item_vectors, (data.table_size, count), weight)
     vectors = singular_item_vectors(data, count, config.training.seed) / np.float32(count**0.5)
     blend = Blend(vectors, weight)
-    folder.write(folder.item_vectors, blend.to_bytes())
+    blend.write(folder.item_vectors)
     return blend

@@ -11,7 +11,7 @@ from segue.axes import N_SPECIALS
 from segue.config import Config, SplitConfig
 from segue.dataset import Dataset
 from segue.trainer import Trainer, train
-from segue.trainer.warm_start import POPULARITY_POWER, WARM_SCALE, singular_item_vectors
+from segue.trainer.singular_vectors import POPULARITY_POWER, WARM_SCALE, singular_item_vectors
 from small_datasets import dataset_of, random_log
 
 
