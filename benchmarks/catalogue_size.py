@@ -27,6 +27,11 @@ RECIPES: dict[str, tuple[str, list[str]]] = {
     "large, dense": ("playlist-large", ["optimizer.item_table=dense"]),
     "large, sparse": ("playlist-large", ["optimizer.item_table=sparse"]),
     "large, lean": ("playlist-large", []),
+    "large, sparse, bfloat16 moments": (
+        "playlist-large",
+        ["optimizer.item_table=sparse", "optimizer.moment_precision=bfloat16"],
+    ),
+    "large, lean, bfloat16 table": ("playlist-large", ["model.table_precision=bfloat16"]),
 }
 """Preset and overrides of each row of the table."""
 BASELINE = "published, dense"
@@ -56,7 +61,7 @@ def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> di
     from segue.model import Transformer
     from segue.optimizers import optimizer
     from segue.trainer.loss import Known
-    from segue.trainer.step import State, compile_step, is_by_rows
+    from segue.trainer.step import State, compile_step, tables_by_rows
 
     config = load_config(preset, None, overrides)
     size = N_SPECIALS + n_items
@@ -66,7 +71,12 @@ def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> di
     del params
     shares = np.full(size, -np.log(size), np.float32) if config.loss.in_batch else None
     step = compile_step(
-        graph, tx, config.loss, jax.random.key(0), Known(None, shares), by_rows=is_by_rows(config)
+        graph,
+        tx,
+        config.loss,
+        jax.random.key(0),
+        Known(None, shares),
+        by_rows=tables_by_rows(config),
     )
     random, rows = np.random.default_rng(0), config.training.batch_size
     times, processor = [], []

@@ -1,11 +1,11 @@
 """What updating few rows and sharing negatives costs in quality: paired, over several seeds.
 
-    python benchmarks/sparse_quality.py [--seeds 0,1,2] [--sequences 3000] [--items 6000]
+    python benchmarks/sparse_quality.py [DATASET] [--seeds 0,1,2] [--ways WAY,WAY]
 
-One model is trained on the built-in world by every way of updating its item table and of
-drawing negatives, from the same seeds, for the same steps and at the same rate, and asked for
-the next item at every held-out event. A way's difference from dense AdamW is tested over the
-sequences of each seed, with a paired permutation test.
+One model is trained on a prepared dataset, or on the built-in world, by every way of updating
+and of storing its item table and of drawing negatives, from the same seeds, for the same steps
+and at the same rate, and asked for the next item at every held-out event. A way's difference
+from dense AdamW is tested over the sequences of each seed, with a paired permutation test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -35,31 +35,51 @@ from segue.evaluation import Evaluation, compare, evaluate
 from segue.recommender import Recommender
 from segue.trainer import train
 
+Precision = Literal["float32", "bfloat16"]
 METRIC = "ndcg@10"
 SHARED = Loss(kind="sampled-softmax", negatives=256, proposal="log-uniform", in_batch=True)
 DRAWN = SHARED.model_copy(update={"in_batch": False})
 APART = DRAWN.model_copy(update={"negatives": 32, "shared_negatives": False})
-WAYS: dict[str, tuple[Loss, str]] = {
-    "dense": (SHARED, "dense"),
-    "sparse": (SHARED, "sparse"),
-    "sparse-lean": (SHARED, "sparse-lean"),
-    "dense, exact softmax": (Loss(), "dense"),
-    "sparse, none from the batch": (DRAWN, "sparse"),
-    "sparse, 32 a position": (APART, "sparse"),
+
+
+class Way(NamedTuple):
+    """A loss, how the item table is updated, and in how many bits it and its moments are kept."""
+
+    loss: Loss = SHARED
+    item_table: Literal["dense", "sparse", "sparse-lean"] = "dense"
+    table: Precision = "float32"
+    moments: Precision = "float32"
+
+
+WAYS: dict[str, Way] = {
+    "dense": Way(),
+    "sparse": Way(item_table="sparse"),
+    "sparse-lean": Way(item_table="sparse-lean"),
+    "exact": Way(Loss()),
+    "sparse, bfloat16 moments": Way(item_table="sparse", moments="bfloat16"),
+    "sparse-lean, bfloat16 table": Way(item_table="sparse-lean", table="bfloat16"),
+    "sparse, none from the batch": Way(DRAWN, "sparse"),
+    "sparse, 32 a position": Way(APART, "sparse"),
 }
-"""By name the loss, and how the item table is updated. Where nothing is said, 256 negatives are
-drawn for all positions, and the labels of the batch join them."""
+"""By name. Where nothing is said, 256 negatives are drawn for all positions, and the labels of
+the batch join them; ``exact`` is the exact softmax, dense."""
 BASELINE = "dense"
 
 
 def config_of(way: str, seed: int, epochs: int) -> Config:
     """The same run by one way."""
-    loss, item_table = WAYS[way]
+    loss, item_table, table, moments = WAYS[way]
     return Config(
-        model=ModelConfig(layers=1, heads=2, width=48, feed_forward=96, context=40),
+        model=ModelConfig(
+            layers=1, heads=2, width=48, feed_forward=96, context=40, table_precision=table
+        ),
         loss=loss,
         optimizer=OptimizerConfig(
-            learning_rate=4e-3, schedule="cosine", warmup_steps=50, item_table=item_table
+            learning_rate=4e-3,
+            schedule="cosine",
+            warmup_steps=50,
+            item_table=item_table,
+            moment_precision=moments,
         ),
         training=TrainingConfig(
             batch_size=64, epochs=epochs, seed=seed, validation_sequences=100, validate_every=10**6
@@ -105,8 +125,9 @@ def measure(
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--ways", type=int, default=len(WAYS), help="so many of them, in order")
+    parser.add_argument("--ways", default=";".join(WAYS), help="some of them, with ; between")
     parser.add_argument("--sequences", type=int, default=3_000)
     parser.add_argument("--items", type=int, default=6_000)
     parser.add_argument("--epochs", type=int, default=8)
@@ -115,11 +136,15 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = SourceConfig(format="demo", demo=world)
-        data = prepare(None, folder / "world", PrepareConfig(source=source))
-        ways, seeds = [*WAYS][: options.ways], [int(seed) for seed in options.seeds.split(",")]
+        if options.dataset is None:
+            data = prepare(None, folder / "world", PrepareConfig(source=source))
+        else:
+            data = Dataset.open(options.dataset)
+        ways, seeds = options.ways.split(";"), [int(seed) for seed in options.seeds.split(",")]
         rows = measure(data, ways, seeds, options.epochs, folder)
     report(rows, ways)
-    print(json.dumps({"benchmark": "sparse_quality", "world": world.model_dump(), "rows": rows}))
+    asked = options.dataset.name if options.dataset else world.model_dump()
+    print(json.dumps({"benchmark": "sparse_quality", "world": asked, "rows": rows}))
 
 
 def report(rows: list[dict[str, Any]], ways: list[str]) -> None:

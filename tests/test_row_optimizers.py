@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from segue.config import OptimizerConfig
-from segue.optimizers import is_of_table, optimizer, scale_by_lean_rows, scale_by_rows
+from segue.optimizers import optimizer, scale_by_lean_rows, scale_by_rows, table_of
 
 TABLE = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 STEPS = 7
@@ -97,6 +97,6 @@ def test_the_lean_second_moment_is_a_mean_that_forgets():
 def test_tables_are_found_by_name_in_parameters_and_in_moments():
     state = optimizer(OptimizerConfig(item_table="sparse"), 10).init(params())
     found = [
-        leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state) if is_of_table(path)
+        leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(state) if table_of(path)
     ]
     assert sorted(found) == [(5,), (5, 3), (5, 3)]

@@ -15,9 +15,10 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int32, Int64
+from jaxtyping import Array, Bool, Float, Float32, Int32, Int64, Real
 
 from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, Ragged
+from segue.bits import widened
 from segue.ranking import Ranked
 
 Index: TypeAlias = int | Int32[Array, ""]
@@ -41,7 +42,7 @@ MAXIMA_HELD = 1 << 25
 
 def top(
     hidden: Float[Array | np.ndarray, "batch dim"],
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     excluded: Ragged,
     k: int,
 ) -> Ranked:
@@ -67,7 +68,7 @@ def top(
 
 def ranks(
     hidden: Float[Array | np.ndarray, "batch dim"],
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     excluded: Ragged,
     targets: Int32[np.ndarray, " batch"],
 ) -> Int64[np.ndarray, " batch"]:
@@ -125,7 +126,7 @@ def _numbers_at_once() -> int:
 @partial(jax.jit, static_argnames=("k", "part"))
 def _top(
     hidden: Float[Array, "batch dim"],
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     excluded: Int32[Array, "batch excluded"],
     k: int,
     part: int,
@@ -159,14 +160,14 @@ def _top(
 
 
 def _group_scores(
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     state: Float[Array, " dim"],
     excluded: Int32[Array, " excluded"],
     groups: Int32[Array, " groups"],
 ) -> tuple[Int32[Array, " items"], Float32[Array, " items"]]:
     """The items of some groups, given in rising order, and their scores for one query."""
     items = (groups[:, None] * GROUP + jnp.arange(GROUP)[None]).reshape(-1)
-    rows = table.at[items].get(mode="fill", fill_value=jnp.nan)
+    rows = table.at[items].get(mode="fill")  # with no number, halved or not
     scores = jnp.where(items < N_SPECIALS, -jnp.inf, _products(state[None], rows)[:, 0])
     places = jnp.searchsorted(groups, excluded // GROUP)
     is_there = groups.at[places].get(mode="clip") == excluded // GROUP
@@ -177,7 +178,7 @@ def _group_scores(
 @partial(jax.jit, static_argnames="part")
 def _ranks(
     hidden: Float[Array, "batch dim"],
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     excluded: Int32[Array, "batch excluded"],
     targets: Int32[Array, " batch"],
     part: int,
@@ -199,7 +200,7 @@ def _ranks(
 def _over_parts(
     read: Callable[[Float32[Array, "part batch"], Index], Array],
     hidden: Float[Array, "batch dim"],
-    table: Float[Array, "table dim"],
+    table: Real[Array, "table dim"],
     excluded: Int32[Array, "batch excluded"],
     part: int,
 ) -> Array:
@@ -209,7 +210,7 @@ def _over_parts(
     are no numbers.
     """
 
-    def of_part(begin: Index, rows: Float[Array, "part dim"]) -> Array:
+    def of_part(begin: Index, rows: Real[Array, "part dim"]) -> Array:
         scores, item = _products(hidden, rows), begin + jnp.arange(part)[:, None]
         places = _places(excluded, begin, part)
         scores = scores.at[places, jnp.arange(len(hidden))[:, None]].set(-jnp.inf, mode="drop")
@@ -229,12 +230,13 @@ def _over_parts(
 
 
 def _products(
-    hidden: Float[Array, "batch dim"], rows: Float[Array, "rows dim"]
+    hidden: Float[Array, "batch dim"], rows: Real[Array, "rows dim"]
 ) -> Float32[Array, "rows batch"]:
     # Accelerators would round float32 products to fewer bits unless told not to.
     product = partial(
         jnp.matmul, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
+    rows = widened(rows)
     if len(hidden) == 1:  # XLA has a slow path for one column, and none for one row
         return product(hidden, rows.T).reshape(-1, 1)
     return product(rows, hidden.T)

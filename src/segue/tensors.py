@@ -24,13 +24,14 @@ DTYPES = {
     "float32": "F32",
     "float16": "F16",
     "bfloat16": "BF16",
+    "uint16": "BF16",
     "int64": "I64",
     "int32": "I32",
     "uint32": "U32",
     "uint8": "U8",
     "bool": "BOOL",
 }
-"""The format's names of types."""
+"""The format's names of types. Whole numbers of 16 bits are halves: see ``bits``."""
 
 BLOCK_BYTES = 1 << 25
 """Read at a time: 32 MiB."""

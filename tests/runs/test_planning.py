@@ -20,7 +20,7 @@ from segue.trainer.advice import advised, check_memory, fits, is_exact_cheap, op
 from segue.trainer.loss import known_of
 from segue.trainer.memory import estimate, size_of
 from segue.trainer.start import inputs
-from segue.trainer.step import is_by_rows, jitted_step
+from segue.trainer.step import jitted_step, tables_by_rows
 from segue.trainer.workload import Workload
 
 MODEL = ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8)
@@ -108,7 +108,9 @@ def test_the_formula_is_near_to_what_xla_says(cycles: Dataset, name: str) -> Non
     work = work_of(with_items(cycles, 3_000), CASES[name])
     graph, state = work.abstract_state()
     config = work.config
-    step = jitted_step(graph, work.tx, config.loss, jax.random.key(0), by_rows=is_by_rows(config))
+    step = jitted_step(
+        graph, work.tx, config.loss, jax.random.key(0), by_rows=tables_by_rows(config)
+    )
     known = known_of(work.data, config, work.features)
     found = step.lower(state, known, work.batch, jnp.int32(1)).compile().memory_analysis()
     counted = estimate(work).step
@@ -156,12 +158,12 @@ def test_advice_goes_from_exact_to_sampled_to_sparse_as_the_catalogue_grows(
     assert [option.name for option in taken] == [
         "exact softmax",
         "sampled softmax",
-        "sampled softmax, sparse updates",
+        "sampled softmax, sparse-lean updates",
     ]
     assert taken[0].settings == []
     assert "loss.kind=sampled-softmax" in taken[1].settings
     assert "loss.proposal=log-uniform" in taken[2].settings
-    assert "optimizer.item_table=sparse" in taken[2].settings
+    assert "optimizer.item_table=sparse-lean" in taken[2].settings
 
 
 def test_a_deeper_model_can_afford_an_exact_softmax_longer(cycles: Dataset) -> None:
@@ -192,7 +194,8 @@ def test_negatives_of_each_position_become_many_that_all_share(cycles: Dataset) 
         "loss.shared_negatives=true",
         "loss.estimator=with-target",
         "loss.negatives=1024",
-        "optimizer.item_table=sparse",
+        "optimizer.item_table=sparse-lean",
+        "loss.in_batch=true",
     }
 
 

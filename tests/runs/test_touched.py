@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from segue.axes import N_SPECIALS, PAD
 from segue.batches import Batch
+from segue.bits import Precision, is_halved, widened
 from segue.config import Config, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
 from segue.dataset import Dataset
 from segue.errors import ConfigError
 from segue.features import Bag, FeatureSizes, ItemFeatures
 from segue.model import Transformer
-from segue.optimizers import optimizer
+from segue.optimizers import by_rows_of, optimizer
 from segue.recommender import Recommender
 from segue.trainer import train
 from segue.trainer.loss import Known
@@ -37,14 +38,17 @@ BATCH = Batch(
 UNTOUCHED_AT_LEAST = TABLE_SIZE - 8 - 2 * 6
 
 
-def fresh(model: ModelConfig, loss: LossConfig, known: Known, item_table: str):
-    sizes = FeatureSizes(item_codes=5) if model.item_features else FeatureSizes()
+N_CODES = 9
+
+
+def fresh(model: ModelConfig, loss: LossConfig, known: Known, item_table: str, **options: str):
+    sizes = FeatureSizes(item_codes=N_CODES, sequence_codes=N_CODES)
     graph, params = nnx.split(Transformer(model, TABLE_SIZE, sizes, rngs=nnx.Rngs(0)))
     config = OptimizerConfig(
-        learning_rate=1e-2, item_table=item_table, weight_decay=0.1, clip_norm=0.7
+        learning_rate=1e-2, item_table=item_table, weight_decay=0.1, clip_norm=0.7, **options
     )
     tx = optimizer(config, 100)
-    by_rows = item_table != "dense"
+    by_rows = frozenset(by_rows_of(config))
     step = compile_step(graph, tx, loss, jax.random.key(3), known, by_rows=by_rows)
     return step, State(params, tx.init(params))
 
@@ -137,20 +141,64 @@ ROWS = st.sampled_from([1, 9]).flatmap(
 @given(st.lists(ROWS, min_size=1, max_size=3))
 def test_taken_apart_and_put_back_nothing_has_changed(parts: list[list[int]]) -> None:
     tokens = [jnp.array(part, jnp.int32) for part in parts]
-    touched = TouchedRows(tokens, 12)
     whole = {"item_table": jnp.arange(24.0).reshape(12, 2), "other": jnp.ones(3)}
+    touched = TouchedRows(whole)
+    found = touched.touch("items", tokens)
     small = touched.take(whole)
-    assert touched.rows[0] == PAD
-    for inside, each in zip(touched.inside, tokens, strict=True):
+    for inside, each in zip(found, tokens, strict=True):
         np.testing.assert_array_equal(small["item_table"][inside], whole["item_table"][each])
         np.testing.assert_array_equal(inside == PAD, each == PAD)
     changed = {"item_table": small["item_table"] + 100, "other": whole["other"] + 1}
     for is_good in (True, False):
-        back = touched.put(whole, changed, jnp.array(is_good))
+        back = touched.put(whole, changed, jnp.array(is_good), jax.random.key(0))
         expected = np.array(whole["item_table"])
         expected[sorted({PAD, *(i for part in parts for i in part)})] += 100 * is_good
         np.testing.assert_array_equal(back["item_table"], expected)
         np.testing.assert_array_equal(back["other"], whole["other"] + is_good)
+
+
+def test_codes_go_by_rows_too() -> None:
+    model = MODEL.model_copy(update={"item_features": ("genres",), "sequence_features": ("name",)})
+    told = Bag(np.array([[3, 5], [5, 0]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32))
+    batch, known = BATCH._replace(told=told), Known(features())
+    dense, dense_state = fresh(model, LOSS, known, "dense")
+    sparse, sparse_state = fresh(model, LOSS, known, "sparse", code_tables="sparse")
+    before = jax.tree.map(np.array, sparse_state.params)
+    dense_state, dense_report = dense(dense_state, batch, jnp.int32(1))
+    sparse_state, sparse_report = sparse(sparse_state, batch, jnp.int32(1))
+    np.testing.assert_allclose(sparse_report.gradient_norm, dense_report.gradient_norm, rtol=1e-4)
+    for name, touched in (("item_codes", range(5)), ("sequence_codes", (3, 5))):
+        old, ours, theirs = (
+            np.asarray(params[name]["code_table"][...])
+            for params in (before, sparse_state.params, dense_state.params)
+        )
+        moved = (ours != old).any(axis=1)
+        # Row 0 stands for nothing: it has no gradient, but decays like all that is touched.
+        assert set(np.flatnonzero(moved)) - {0} == set(touched) - {0}
+        assert (np.abs(ours - theirs)[sorted(touched)] > 1e-4).mean() < 0.05
+
+
+@pytest.mark.parametrize("item_table", ["sparse", "sparse-lean"])
+def test_fewer_bits_are_stored_and_none_of_those_that_no_step_touched_changes(
+    item_table: str,
+) -> None:
+    model = MODEL.model_copy(update={"table_precision": "bfloat16"})
+    options = {"moment_precision": "bfloat16"} if item_table == "sparse" else {}
+    step, state = fresh(model, LOSS, Known(), item_table, **options)
+    whole, exact = fresh(MODEL, LOSS, Known(), item_table)
+    stored = {leaf.dtype for leaf in jax.tree.leaves(state.moments) if leaf.ndim == 2}
+    assert is_halved(state.params["item_table"][...])
+    assert (np.dtype(np.uint16) in stored) == (item_table == "sparse")
+    before = table(state).copy()
+    state, _ = step(state, BATCH, jnp.int32(1))
+    exact, _ = whole(exact, BATCH, jnp.int32(1))
+    is_same = (table(state) == before).all(axis=1)
+    assert is_same.sum() >= UNTOUCHED_AT_LEAST
+    assert not is_same[[4, 5, 6, 7, 8, 9]].any()
+    # Within two roundings of the update that float32 makes: one at the start, one after it.
+    ours = np.asarray(widened(state.params["item_table"][...]))
+    far = np.abs(ours - table(exact)) > 3 * 2**-8 * np.abs(table(exact))
+    assert far.mean() < 0.05
 
 
 def test_an_exact_softmax_touches_every_row() -> None:
@@ -158,18 +206,43 @@ def test_an_exact_softmax_touches_every_row() -> None:
         Config(optimizer=OptimizerConfig(item_table="sparse"))
 
 
-@pytest.mark.parametrize("item_table", ["sparse", "sparse-lean"])
-def test_a_run_learns_its_world_by_rows(cycles: Dataset, tmp_path: Path, item_table: str) -> None:
+HALVES = {"item_table": "sparse", "moment_precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "options"), [("bfloat16", HALVES), ("float32", {"item_table": "sparse-lean"})]
+)
+def test_a_run_learns_its_world_by_rows(
+    cycles: Dataset, tmp_path: Path, precision: Precision, options: dict
+) -> None:
     config = Config(
-        model=ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8),
+        model=ModelConfig(
+            layers=1, heads=2, width=16, feed_forward=32, context=8, table_precision=precision
+        ),
         loss=LossConfig(kind="sampled-softmax", negatives=8, in_batch=True),
-        optimizer=OptimizerConfig(learning_rate=1e-2, item_table=item_table),
+        optimizer=OptimizerConfig(learning_rate=1e-2, **options),
         training=TrainingConfig(batch_size=16, epochs=40, max_steps=90, validate_every=90),
     )
     run = train(cycles, tmp_path / "run", config=config)
     answer = Recommender.load(run).recommend(["i3", "i4", "i5"], k=1)
     assert answer.items[0].item_id == "i6"
     assert json.loads((run / "card.json").read_text())["validation"]["best"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("tables", "complaint"),
+    [
+        ({"model": {"table_precision": "bfloat16"}}, "takes updates by rows"),
+        ({"optimizer": {"moment_precision": "bfloat16"}}, "of the moments of 'sparse' tables"),
+        (
+            {"model": {"item_features": ["artist"]}, "optimizer": {"code_tables": "sparse"}},
+            "takes the features of touched items",
+        ),
+    ],
+)
+def test_what_takes_updates_by_rows_says_so(tables: dict, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        Config.model_validate(tables)
 
 
 def test_what_is_wrong_is_said_before_anything_is_written(cycles: Dataset, tmp_path: Path) -> None:

@@ -50,6 +50,9 @@ class ModelConfig(Part):
     """Dimensions of what the model is told of a sequence; ``width`` when absent. Another
     width takes the head ``flatten``, which joins it to every position's state; elsewhere it
     is added to every position's input."""
+    table_precision: Literal["float32", "bfloat16"] = "float32"
+    """How item embeddings are stored. The half of the memory takes updates by rows, which are
+    computed in float32 and rounded at random."""
     initialisation: Literal["normal", "uniform", "singular-vectors"] = "normal"
     """How tables begin: drawn at random, or the items' with the leading singular vectors of
     the training sequences, so that items found together begin together."""
@@ -125,6 +128,10 @@ class OptimizerConfig(Part):
     """How the item tables are updated: every row at every step; only the rows that a batch
     touches, each with moments of its own; or these with one second moment a row and no first.
     Sampled losses touch few rows: with many items, updating all of them is most of a step."""
+    code_tables: Literal["dense", "sparse", "sparse-lean"] = "dense"
+    """The same of the tables of codes: users, artists, words of names."""
+    moment_precision: Literal["float32", "bfloat16"] = "float32"
+    """How the moments of ``sparse`` tables are stored; bfloat16 is rounded at random."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """After the warm-up: constant, or falling to zero over the rest of the run."""
@@ -207,9 +214,27 @@ class Config(Part):
 
     @model_validator(mode="after")
     def _rows_are_few(self) -> Config:
-        if self.optimizer.item_table != "dense" and self.loss.kind == "softmax":
+        model, optimizer = self.model, self.optimizer
+        if optimizer.item_table != "dense" and self.loss.kind == "softmax":
             raise ValueError(
-                f"optimizer.item_table {self.optimizer.item_table!r} updates the rows that a "
+                f"optimizer.item_table {optimizer.item_table!r} updates the rows that a "
                 "batch touches, but loss.kind 'softmax' touches all: set it to 'sampled-softmax'"
+            )
+        if optimizer.item_table == "dense" and model.table_precision != "float32":
+            raise ValueError(
+                f"model.table_precision {model.table_precision!r} takes updates by rows: set "
+                "optimizer.item_table to 'sparse' or 'sparse-lean'"
+            )
+        by_codes = optimizer.code_tables != "dense" and bool(model.item_features)
+        if optimizer.item_table == "dense" and by_codes:
+            raise ValueError(
+                f"optimizer.code_tables {optimizer.code_tables!r} takes the features of touched "
+                "items: set optimizer.item_table to 'sparse' or 'sparse-lean'"
+            )
+        kinds = (optimizer.item_table, optimizer.code_tables)
+        if optimizer.moment_precision != "float32" and "sparse" not in kinds:
+            raise ValueError(
+                f"optimizer.moment_precision {optimizer.moment_precision!r} is of the moments of "
+                "'sparse' tables: set optimizer.item_table to that"
             )
         return self

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int32, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Key
 
+from segue.bits import random_bits
 from segue.config import ModelConfig
 
 ACTIVATIONS = {
@@ -40,20 +41,8 @@ def dropout(
     if key is None or rate == 0:
         return x
     threshold = min(round(rate * 2**32), 2**32 - 1)
-    keep = _scrambled(x.size, jax.random.bits(key)).reshape(x.shape) >= jnp.uint32(threshold)
+    keep = random_bits(x.size, key).reshape(x.shape) >= jnp.uint32(threshold)
     return jnp.where(keep, x / (1 - threshold / 2**32), 0)
-
-
-def _scrambled(n: int, seed: UInt32[Array, ""]) -> UInt32[Array, " n"]:
-    """``n`` well mixed numbers: the counter from ``seed`` on, each put through a hash.
-
-    The finaliser of MurmurHash3 (Appleby, 2011). JAX's own generators give better numbers
-    than a mask needs, at twenty times the cost on a CPU, where that was most of dropout.
-    """
-    x = jax.lax.iota(jnp.uint32, n) * jnp.uint32(0x9E3779B9) + seed
-    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-    return x ^ (x >> 16)
 
 
 class Attention(nnx.Module):

@@ -7,8 +7,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int32, Key
+from jaxtyping import Array, Float, Int32, Key, Real
 
+from segue.bits import STORED, Precision, kept
 from segue.config import ModelConfig
 from segue.features import Bag
 
@@ -42,12 +43,14 @@ class CodeSums(nnx.Module):
         return sums + self.project(vectors) * VECTOR_SCALE
 
 
-def fresh_table(rows: int, width: int, config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
+def fresh_table(
+    rows: int, width: int, config: ModelConfig, rngs: nnx.Rngs, precision: Precision = "float32"
+) -> nnx.Param:
     """Embeddings drawn as the configuration says; of many rows, some at a time."""
-    key = rngs.params()
+    key, dtype = rngs.params(), STORED[precision]
     if rows <= ROWS_PER_BLOCK:
-        return nnx.Param(_draw(key, rows, width, config))
-    return nnx.Param(_draw_by_blocks(key, rows, width, config))
+        return nnx.Param(kept(_draw(key, rows, width, config), dtype))
+    return nnx.Param(_draw_by_blocks(key, rows, width, config, dtype))
 
 
 def _draw(
@@ -59,16 +62,16 @@ def _draw(
     return scale * jax.random.normal(key, shape)
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _draw_by_blocks(
-    key: Key[Array, ""], rows: int, width: int, config: ModelConfig
-) -> Float[Array, "rows dim"]:
+    key: Key[Array, ""], rows: int, width: int, config: ModelConfig, dtype: jnp.dtype
+) -> Real[Array, "rows dim"]:
     """The same without the random bits of all rows at once, several times the table's size."""
 
-    def fill(number: Int32[Array, ""], table: Float[Array, "rows dim"]) -> Float[Array, "rows dim"]:
+    def fill(number: Int32[Array, ""], table: Real[Array, "rows dim"]) -> Real[Array, "rows dim"]:
         block = _draw(jax.random.fold_in(key, number), ROWS_PER_BLOCK, width, config)
         # The last block begins where it fits, over rows of the one before.
         start = jnp.minimum(number * ROWS_PER_BLOCK, rows - ROWS_PER_BLOCK)
-        return jax.lax.dynamic_update_slice_in_dim(table, block, start, axis=0)
+        return jax.lax.dynamic_update_slice_in_dim(table, kept(block, dtype), start, axis=0)
 
-    return jax.lax.fori_loop(0, -(-rows // ROWS_PER_BLOCK), fill, jnp.zeros((rows, width)))
+    return jax.lax.fori_loop(0, -(-rows // ROWS_PER_BLOCK), fill, jnp.zeros((rows, width), dtype))

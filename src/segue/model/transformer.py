@@ -14,8 +14,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int32, Key
+from jaxtyping import Array, Float, Int32, Key, Real
 
+from segue.bits import widened
 from segue.config import ModelConfig
 from segue.features import Bag, FeatureSizes, ItemFeatures
 from segue.model.blocks import Block, Keys, dropout
@@ -74,11 +75,14 @@ class Transformer(nnx.Module):
         self.rate = config.dropout
         self.scale = config.width**0.5 if config.scale_embeddings else 1.0
         self.features_at = config.item_features_at
-        self.item_table = fresh_table(table_size, config.width, config, rngs)
+        precision = config.table_precision
+        self.item_table = fresh_table(table_size, config.width, config, rngs, precision)
         flattens = config.head == "flatten"
         out_width = config.head_width if flattens else config.width
         tied, learned = config.tied_output, config.positions == "learned"
-        self.free_output = None if tied else fresh_table(table_size, out_width, config, rngs)
+        self.free_output = (
+            None if tied else fresh_table(table_size, out_width, config, rngs, precision)
+        )
         self.position_table = (
             fresh_table(config.context, config.width, config, rngs) if learned else None
         )
@@ -147,13 +151,13 @@ class Transformer(nnx.Module):
         """What hidden states are multiplied with to score some rows of the item table."""
         return self._vectors(self._output, rows, features, "output")
 
-    def output_table(self, features: ItemFeatures | None = None) -> Float[Array, "table dim"]:
-        """The same for the whole item table."""
+    def output_table(self, features: ItemFeatures | None = None) -> Real[Array, "table dim"]:
+        """The same for the whole item table; in half the bits where it is kept so."""
         table = self._output[...]
         codes = self._codes_at("output")
         if codes is None or features is None:
             return table
-        table = table * jnp.asarray(features.is_trained)[:, None]
+        table = widened(table) * jnp.asarray(features.is_trained)[:, None]
         return table + codes(features.bag, jnp.asarray(features.vectors))
 
     @property
@@ -193,7 +197,7 @@ class Transformer(nnx.Module):
         features: ItemFeatures | None,
         where: str,
     ) -> Float[Array, "*rows dim"]:
-        vectors = table[...][rows]
+        vectors = widened(table[...][rows])
         codes = self._codes_at(where)
         if codes is None or features is None:
             return vectors

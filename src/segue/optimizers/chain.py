@@ -8,7 +8,7 @@ import jax
 import optax
 
 from segue.config import OptimizerConfig
-from segue.optimizers.rows import is_of_table, scale_by_lean_rows, scale_by_rows
+from segue.optimizers.rows import Table, scale_by_lean_rows, scale_by_rows, table_of
 
 
 def schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
@@ -30,8 +30,8 @@ def schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
 def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
     """AdamW (Loshchilov and Hutter, 2019) after clipping by the global norm.
 
-    Tables of items may have moments that are kept by rows: see ``rows``. The norm is then that
-    of the same gradient, since rows that a batch does not touch have none.
+    Tables may have moments that are kept by rows: see ``rows``. The norm is then that of the
+    same gradient, since rows that a batch does not touch have none.
     """
     norm = config.clip_norm
     clip = optax.identity() if norm is None else optax.clip_by_global_norm(norm)
@@ -43,22 +43,40 @@ def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransf
         eps=config.epsilon,
         weight_decay=config.weight_decay,
     )
-    if config.item_table == "dense":
+    by_rows = by_rows_of(config)
+    if not by_rows:
         return optax.chain(clip, adamw)
-    by_rows = optax.chain(
-        scale_by_rows(config.beta1, config.beta2, config.epsilon)
-        if config.item_table == "sparse"
-        else scale_by_lean_rows(config.beta2, config.epsilon),
-        optax.add_decayed_weights(config.weight_decay),
-        optax.scale_by_learning_rate(rate),
-    )
-    return optax.chain(clip, optax.partition({"table": by_rows, "rest": adamw}, _kinds))
+    moments = {
+        "sparse": scale_by_rows(
+            config.beta1, config.beta2, config.epsilon, config.moment_precision
+        ),
+        "sparse-lean": scale_by_lean_rows(config.beta2, config.epsilon),
+    }
+    ways = {
+        kind: optax.chain(
+            direction,
+            optax.add_decayed_weights(config.weight_decay),
+            optax.scale_by_learning_rate(rate),
+        )
+        for kind, direction in moments.items()
+        if kind in by_rows.values()
+    }
+
+    def way(path: tuple[Any, ...], _: Any) -> str:
+        table = table_of(path)
+        return by_rows.get(table, "dense") if table else "dense"
+
+    def way_of_each(params: optax.Params) -> optax.Params:
+        return jax.tree_util.tree_map_with_path(way, params)
+
+    return optax.chain(clip, optax.partition({**ways, "dense": adamw}, way_of_each))
 
 
-def _kinds(params: optax.Params) -> optax.Params:
-    """Which parameters are tables of items, as a tree of names."""
-
-    def kind(path: tuple[Any, ...], _: Any) -> str:
-        return "table" if is_of_table(path) else "rest"
-
-    return jax.tree_util.tree_map_with_path(kind, params)
+def by_rows_of(config: OptimizerConfig) -> dict[Table, str]:
+    """The tables of which a step updates only the rows that it touches, and how."""
+    kinds: dict[Table, str] = {
+        "items": config.item_table,
+        "item codes": config.code_tables,
+        "sequence codes": config.code_tables,
+    }
+    return {table: kind for table, kind in kinds.items() if kind != "dense"}

@@ -14,20 +14,31 @@ whole tables, or the rows that a step touches with the state of these.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float, Int32, Real
 
-TABLES = frozenset({"item_table", "free_output"})
-"""Parameters that are tables of items, by their name in the model."""
+from segue.bits import STORED, Precision
+
+Table = Literal["items", "item codes", "sequence codes"]
+"""Rows of which kind a table has: tables of one kind are touched in the same rows."""
+
+TABLES: dict[tuple[str, ...], Table] = {
+    ("item_table",): "items",
+    ("free_output",): "items",
+    ("item_codes", "code_table"): "item codes",
+    ("sequence_codes", "code_table"): "sequence codes",
+}
+"""Parameters that are tables, by their names in the model."""
 
 
-def is_of_table(path: tuple[Any, ...]) -> bool:
-    """Whether a leaf of a tree is a table of items, or part of an optimizer's state for one."""
-    return any(getattr(step, "key", None) in TABLES for step in path)
+def table_of(path: tuple[Any, ...]) -> Table | None:
+    """Which table a leaf of a tree is, or part of an optimizer's state for; None for neither."""
+    names = {getattr(step, "key", None) for step in path}
+    return next((table for parts, table in TABLES.items() if names.issuperset(parts)), None)
 
 
 class RowMoments(NamedTuple):
@@ -46,19 +57,27 @@ class LeanRowMoments(NamedTuple):
 
 
 def scale_by_rows(
-    beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    precision: Precision = "float32",
 ) -> optax.GradientTransformation:
     """Adam's direction, each row by its own count of updates.
 
-    State: two arrays like the parameters, and an int32 a row.
+    State: two arrays of the parameters' shape, and an int32 a row.
+
+    Args:
+        precision: of the state as it is kept; it comes and goes as float32.
 
     Source: Kingma and Ba, Adam, 2015, applied to rows as the sparse Adam of deep learning
     libraries is, save for the count.
     """
 
     def init(params: optax.Params) -> RowMoments:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return RowMoments(jax.tree.map(_no_touches, params), zeros, jax.tree.map(jnp.copy, zeros))
+        def zeros() -> optax.Params:
+            return jax.tree.map(lambda p: jnp.zeros(p.shape, STORED[precision]), params)
+
+        return RowMoments(jax.tree.map(_no_touches, params), zeros(), zeros())
 
     def update(
         updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
@@ -116,7 +135,7 @@ def scale_by_lean_rows(beta2: float = 0.999, epsilon: float = 1e-8) -> optax.Gra
     return optax.GradientTransformation(init, update)
 
 
-def _no_touches(params: Float[Array, "rows dim"]) -> Int32[Array, " rows"]:
+def _no_touches(params: Real[Array, "rows dim"]) -> Int32[Array, " rows"]:
     return jnp.zeros(len(params), jnp.int32)
 
 

@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float, Float32, Int32, Real
 
 from segue import retrieval
 from segue.anatomy import Forward, trace
 from segue.axes import END, Ragged
 from segue.batches import Layout
+from segue.bits import widened
 from segue.features import Bag, Features, ItemFeatures, SequenceVocabulary
 from segue.model import Transformer
 from segue.ranking import Ranked
@@ -67,17 +68,19 @@ class Network:
         """The ``k`` best next items of each history, and the score of its end."""
         hidden = self.hidden(histories, told)
         best = retrieval.top(hidden, self.output_table, excluded, k)
-        return best, hidden @ np.asarray(self.output_table[END])
+        return best, hidden @ np.asarray(widened(self.output_table[END]))
 
     @cached_property
-    def output_table(self) -> Float[Array, "table dim"]:
+    def output_table(self) -> Real[Array, "table dim"]:
         """What hidden states are multiplied with to score the items."""
         if self._item_features is None:
             # The table itself: from a compiled function it would come as a copy.
             table = nnx.merge(self._graph, self._params).output_table()
         else:
             table = _output_table(self._graph, self._params, self._item_features)
-        return table if self._blend is None else jnp.concatenate([table, self._blend.vectors], 1)
+        if self._blend is None:
+            return table
+        return jnp.concatenate([widened(table), self._blend.vectors], axis=1)
 
     def traced(self) -> Forward:
         """One forward pass, traced for tables and pictures of the model."""
@@ -115,5 +118,5 @@ def _last(
 @partial(jax.jit, static_argnums=0)
 def _output_table(
     graph: nnx.GraphDef[Transformer], params: nnx.State, features: ItemFeatures | None
-) -> Float[Array, "table dim"]:
+) -> Real[Array, "table dim"]:
     return nnx.merge(graph, params).output_table(features)

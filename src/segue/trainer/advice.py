@@ -25,7 +25,20 @@ TOUCHED_SHARE = 4
 ENOUGH_NEGATIVES = 1024
 """For a batch that shares them."""
 
-EXACT: dict[str, Any] = {"loss.kind": "softmax", "optimizer.item_table": "dense"}
+WHOLE: dict[str, Any] = {
+    "optimizer.moment_precision": "float32",
+    "model.table_precision": "float32",
+}
+DENSE = WHOLE | {"optimizer.item_table": "dense", "optimizer.code_tables": "dense"}
+EXACT = DENSE | {"loss.kind": "softmax"}
+LEAN = WHOLE | {"optimizer.item_table": "sparse-lean"}
+BY_ROWS: dict[str, dict[str, Any]] = {
+    "sparse-lean updates": LEAN,
+    "sparse updates": WHOLE | {"optimizer.item_table": "sparse"},
+    "sparse-lean updates in bfloat16": LEAN | {"model.table_precision": "bfloat16"},
+}
+"""Those that measured better first, but for the last, which is for want of memory: see
+docs/scale.md."""
 SAMPLED: dict[str, Any] = {
     "loss.kind": "sampled-softmax",
     "loss.proposal": "log-uniform",
@@ -84,12 +97,11 @@ def check_memory(work: Workload) -> None:
 
 
 def options(work: Workload, available: int | None) -> list[Option]:
-    """The ways to train a model, those that measured better first among the sampled ones by
-    rows: docs/scale.md compares their quality."""
+    """The ways to train a model."""
     sampled = SAMPLED | {"loss.negatives": _negatives(work.config)}
-    ways = {"exact softmax": EXACT, "sampled softmax": sampled | {"optimizer.item_table": "dense"}}
-    for kind in ("sparse-lean", "sparse"):
-        ways[f"sampled softmax, {kind} updates"] = sampled | {"optimizer.item_table": kind}
+    ways = {"exact softmax": EXACT, "sampled softmax": sampled | DENSE}
+    for name, changes in BY_ROWS.items():
+        ways[f"sampled softmax, {name}"] = sampled | changes
     return [_option(name, changes, work, available) for name, changes in ways.items()]
 
 

@@ -30,7 +30,7 @@ from segue.trainer.loss import known_of
 from segue.trainer.progress import Memory, Meter, Progress
 from segue.trainer.singular_vectors import blend_of
 from segue.trainer.state import abstract_state, fresh_state
-from segue.trainer.step import compile_step, is_by_rows
+from segue.trainer.step import compile_step, tables_by_rows
 from segue.trainer.validation import Validation, is_better
 
 MOST_SKIPPED = 50
@@ -72,7 +72,7 @@ class Trainer:
             self.state, self.memory = restored.state, Memory(**restored.progress)
         key = jax.random.key(config.training.seed)
         known = known_of(data, config, features)
-        by_rows = is_by_rows(config)
+        by_rows = tables_by_rows(config)
         self.step = compile_step(self._graph, tx, config.loss, key, known, by_rows=by_rows)
         self._blend = blend_of(config, data, folder)
         self._validation = Validation(config, data, features, known, self._graph)

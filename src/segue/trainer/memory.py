@@ -15,11 +15,11 @@ import msgspec
 
 from segue.dataset import Dataset
 from segue.dataset.manifest import SEQUENCES
-from segue.optimizers import is_of_table
+from segue.optimizers import table_of
 from segue.recommender.network import HISTORIES_PER_BLOCK
 from segue.runtime import resident_memory
 from segue.tensors import BLOCK_BYTES
-from segue.trainer.step import State, is_by_rows
+from segue.trainer.step import State, tables_by_rows
 from segue.trainer.workload import Workload
 
 FLOAT = 4
@@ -132,17 +132,15 @@ def size_of(tree: Any) -> int:
 
 
 def _gradients(work: Workload, state: State) -> int:
-    if not is_by_rows(work.config):
-        return DENSE_GRADIENTS * size_of(state.params)
+    by_rows, of_rows, rest = tables_by_rows(work.config), 0, 0
     # Of the tables, the touched rows are taken out with their moments, and have a gradient.
-    of_tables = _table_bytes(state) + _table_bytes(state.params)
-    rest = size_of(state.params) - _table_bytes(state.params)
-    return DENSE_GRADIENTS * rest + of_tables // work.table_size * work.touched_rows
-
-
-def _table_bytes(tree: Any) -> int:
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return size_of([leaf for path, leaf in leaves if is_of_table(path)])
+    for path, leaf in jax.tree_util.tree_leaves_with_path((state, state.params)):
+        if (table := table_of(path)) in by_rows:
+            of_rows += leaf.size // len(leaf) * work.touched[table]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        if table_of(path) not in by_rows:
+            rest += leaf.size
+    return FLOAT * (DENSE_GRADIENTS * rest + of_rows)
 
 
 def _activations(work: Workload) -> int:
@@ -156,7 +154,7 @@ def _logits(work: Workload) -> int:
     loss, labels = work.config.loss, work.batch.labels.size
     if work.block_rows is not None:
         return FLOAT * (LOGITS_HELD * labels * work.block_rows + _described(work, work.table_size))
-    described = _described(work, work.touched_rows)
+    described = _described(work, work.touched["items"])
     if loss.shared_negatives:
         return FLOAT * (LOGITS_HELD * labels * work.negatives + described)
     # Each position has vectors of its own, which take a gradient too.

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Int32
 
 from segue.axes import PAD
 from segue.batches import Batch
+from segue.bits import widened
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import RunError
@@ -26,7 +27,7 @@ from segue.runtime import use_compilation_cache
 from segue.trainer.examples import training_batches
 from segue.trainer.loss import hidden_at_labels, known_of
 from segue.trainer.state import abstract_state, fresh_state
-from segue.trainer.step import compile_step, is_by_rows
+from segue.trainer.step import compile_step, tables_by_rows
 
 ROWS = 4
 """Rows of the batch."""
@@ -70,7 +71,7 @@ def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
     state = fresh_state(config, data, features.sizes, tx)
     key = jax.random.key(config.training.seed)
     known = known_of(data, config, features)
-    step = compile_step(graph, tx, config.loss, key, known, by_rows=is_by_rows(config))
+    step = compile_step(graph, tx, config.loss, key, known, by_rows=tables_by_rows(config))
     loss, wrong = float("nan"), int(wanted.sum())
     for number in range(1, MAX_STEPS + 1):
         state, report = step(state, batch, jnp.int32(number))
@@ -123,4 +124,4 @@ def _first_choices(
 ) -> Int32[Array, " labels"]:
     model = nnx.merge(graph, params)
     hidden = hidden_at_labels(model, features, batch, None)
-    return jnp.argmax(hidden @ model.output_table(features).T, axis=1).astype(jnp.int32)
+    return jnp.argmax(hidden @ widened(model.output_table(features)).T, axis=1).astype(jnp.int32)

@@ -14,7 +14,7 @@ import numpy as np
 
 from segue.batches import Batch, TrainingBatches
 from segue.trainer.loss import Known, known_of
-from segue.trainer.step import State, is_by_rows, jitted_step
+from segue.trainer.step import State, jitted_step, tables_by_rows
 from segue.trainer.workload import Workload
 
 PROBE_STEPS = 20
@@ -46,7 +46,7 @@ def compiled_step(work: Workload, batch: Batch) -> jax.stages.Compiled:
     config = work.config
     graph, state = work.abstract_state()
     key = jax.random.key(config.training.seed)
-    step = jitted_step(graph, work.tx, config.loss, key, by_rows=is_by_rows(config))
+    step = jitted_step(graph, work.tx, config.loss, key, by_rows=tables_by_rows(config))
     known = known_of(work.data, config, work.features)
     return step.lower(state, known, batch, jnp.int32(1)).compile()
 

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from scipy import sparse
 
 from segue.baselines.sets import item_sets
+from segue.bits import kept, widened
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.recommender import Blend
@@ -75,10 +76,11 @@ def begin_with_singular_vectors(params: nnx.State, config: Config, data: Dataset
     """Put singular vectors in the place of fresh item embeddings, in place; what was never
     trained on, special tokens among it, stays as it is."""
     vectors = singular_item_vectors(data, config.model.width, config.training.seed)
-    fresh = np.asarray(params["item_table"][...])
+    fresh = jnp.asarray(params["item_table"][...])
     known = np.abs(vectors).sum(axis=1, keepdims=True) > 0
     vectors *= np.float32(WARM_SCALE * config.model.initial_scale)
-    params["item_table"] = nnx.Param(jnp.asarray(np.where(known, vectors, fresh)))
+    begun = jnp.where(known, vectors, widened(fresh))
+    params["item_table"] = nnx.Param(kept(begun, fresh.dtype))
 
 
 def blend_of(config: Config, data: Dataset, folder: RunFolder) -> Blend | None:

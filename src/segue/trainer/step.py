@@ -13,11 +13,10 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 
 from segue.batches import Batch
 from segue.config import Config, LossConfig
-from segue.features import ItemFeatures
 from segue.model import Transformer
-from segue.negatives import Negatives
+from segue.optimizers import Table, by_rows_of
 from segue.trainer.loss import NOTHING_KNOWN, Known, batch_loss, draw_negatives
-from segue.trainer.touched import TouchedRows
+from segue.trainer.touched import Asked, TouchedRows
 
 
 class State(NamedTuple):
@@ -45,7 +44,7 @@ def compile_step(
     key: Key[Array, ""],
     known: Known = NOTHING_KNOWN,
     *,
-    by_rows: bool = False,
+    by_rows: frozenset[Table] = frozenset(),
 ) -> StepFunction:
     """The step of a run: ``(state, batch, number) -> (state, report)``; the state is donated.
 
@@ -63,7 +62,7 @@ def jitted_step(
     config: LossConfig,
     key: Key[Array, ""],
     *,
-    by_rows: bool = False,
+    by_rows: frozenset[Table] = frozenset(),
 ) -> jax.stages.Wrapped:
     """The same as ``(state, known, batch, number) -> (state, report)``, not compiled yet.
 
@@ -71,8 +70,8 @@ def jitted_step(
     finite is not made: the state stays as it was, and the report says so.
 
     Args:
-        by_rows: whether a step reads and writes only those rows of the item tables that its
-            batch touches, which takes an optimizer whose state for them is kept by rows.
+        by_rows: tables of which a step reads and writes only the rows that its batch touches,
+            which takes an optimizer whose state for them is kept by rows.
     """
 
     def step(
@@ -80,34 +79,18 @@ def jitted_step(
     ) -> tuple[State, StepReport]:
         keys = jax.random.split(jax.random.fold_in(key, number))
         negatives = draw_negatives(config, batch, known, table_size(state.params), keys[1])
-        if not by_rows:
-            updated, report = _update(state, known.features, batch, negatives, keys[0])
-            kept = jax.tree.map(
-                lambda new, old: jnp.where(report.is_finite, new, old), updated, state
-            )
-            return kept, report
-        assert negatives is not None, "an exact softmax touches every row"
-        tokens = [jnp.asarray(batch.tokens), jnp.asarray(batch.labels), negatives.items]
-        touched = TouchedRows(tokens, table_size(state.params))
-        inputs, labels, items = touched.inside
-        updated, report = _update(
-            touched.take(state),
-            touched.take_features(known.features),
-            batch._replace(tokens=inputs, labels=labels),
-            negatives._replace(items=items),
-            keys[0],
-        )
-        return touched.put(state, updated, report.is_finite), report
+        touched = TouchedRows(state.params)
+        asked = touched.touch_all(Asked(known.features, batch, negatives), by_rows)
+        updated, report = _update(touched.take(state), asked, keys[0])
+        rounding = jax.random.fold_in(keys[1], 0)
+        return touched.put(state, updated, report.is_finite, rounding), report
 
     def _update(
-        state: State,
-        features: ItemFeatures | None,
-        batch: Batch,
-        negatives: Negatives | None,
-        dropout_key: Key[Array, ""],
+        state: State, asked: Asked, dropout_key: Key[Array, ""]
     ) -> tuple[State, StepReport]:
         def loss_of(params: nnx.State) -> Float[Array, ""]:
             model = nnx.merge(graph, params)
+            features, batch, negatives = asked
             return batch_loss(model, features, batch, negatives, config, dropout_key)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
@@ -120,9 +103,9 @@ def jitted_step(
     return jax.jit(step, donate_argnums=0)
 
 
-def is_by_rows(config: Config) -> bool:
-    """Whether the steps of a run read and write only the rows that they touch."""
-    return config.optimizer.item_table != "dense"
+def tables_by_rows(config: Config) -> frozenset[Table]:
+    """The tables of which a run's steps read and write only the rows that they touch."""
+    return frozenset(by_rows_of(config.optimizer))
 
 
 def table_size(params: nnx.State) -> int:

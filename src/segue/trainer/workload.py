@@ -14,7 +14,7 @@ from segue.dataset import Dataset
 from segue.features import Features
 from segue.losses import rows_per_block
 from segue.model import Transformer
-from segue.optimizers import optimizer
+from segue.optimizers import Table, optimizer
 from segue.trainer.state import abstract_state, fresh_state
 from segue.trainer.step import State
 
@@ -68,10 +68,17 @@ class Workload:
         return drawn + labels * loss.in_batch
 
     @property
-    def touched_rows(self) -> int:
-        """Rows of an item table that a step makes room for when it takes only some."""
-        named = 1 + self.batch.tokens.size + self.batch.labels.size + self.negatives
-        return min(named, self.table_size)
+    def touched(self) -> dict[Table, int]:
+        """Rows of each table that a step makes room for when it takes only some."""
+        batch, known, sizes = self.batch, self.features.items, self.features.sizes
+        items = min(1 + batch.tokens.size + batch.labels.size + self.negatives, self.table_size)
+        codes = 0 if known is None else 1 + items * known.bag.codes.shape[1]
+        told = 0 if batch.told is None else 1 + batch.told.codes.size
+        return {
+            "items": items,
+            "item codes": min(codes, sizes.item_codes),
+            "sequence codes": min(told, sizes.sequence_codes),
+        }
 
     @property
     def output_width(self) -> int:
