@@ -7,13 +7,14 @@ was cut short is not there. *Weights* are a model's parameters, for everyone els
 Arrays of both are in safetensors, from where they lie and back, since a table of millions of
 items has no room for a copy beside it. Orbax's own arrays need one to be written and one to
 be read; and while they are written in the background, the next step cannot update a table in
-place and makes a third.
+place and makes a third. So a checkpoint is complete, or has failed, when ``save`` returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,18 @@ KEEP = 2
 STATE = "arrays.safetensors"
 """What the arrays of a checkpoint are in, in its folder ``state``."""
 
+HALF = "*.orbax-checkpoint-tmp"
+"""Folders of checkpoints that were cut short."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether nobody is told but by the log: Orbax logs the traceback of an error that it
+    raises as well, forty lines where a user should read one."""
+    return record.exc_info is None or "orbax" not in Path(record.pathname).parts
+
+
+logging.getLogger("absl").addFilter(_is_news)
+
 
 class Restored(NamedTuple):
     """A checkpoint, read back."""
@@ -46,8 +59,12 @@ class Checkpoints:
     """The checkpoints of one run, newest first to be restored."""
 
     def __init__(self, folder: Path) -> None:
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, create=True)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEEP, create=True, enable_async_checkpointing=False
+        )
+        self._folder = folder
         try:
+            self._clear()
             self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
         except OSError as error:
             message = f"cannot write checkpoints to {folder}: {error.strerror}"
@@ -56,7 +73,7 @@ class Checkpoints:
     def save(
         self, step: int, state: Any, data: grain.DatasetIterator, progress: dict[str, Any]
     ) -> None:
-        """Save; a crash before it is complete leaves the one before.
+        """Save; a crash before it is complete leaves the one before, and so does an error.
 
         Args:
             state: a tree of arrays.
@@ -64,17 +81,23 @@ class Checkpoints:
             progress: what else the trainer needs, as JSON.
 
         Raises:
-            StorageError: this save or the one before it could not be written.
+            StorageError: it could not be written.
         """
         if step in self._manager.all_steps():
             return
         items = ocp.args.Composite(
             state=_Save(state),
             data=grain.checkpoint.CheckpointSave(data),
-            progress=ocp.args.JsonSave(progress),
+            progress=_SaveJson(progress),
         )
-        with _storage_errors():
+        try:
             self._manager.save(step, args=items)
+        except OSError as error:
+            self._clear()
+            raise StorageError(
+                f"a checkpoint could not be written: {_first_line(error)}",
+                "free some space, then continue with --resume",
+            ) from None
 
     def restore(self, state: Any, data: grain.DatasetIterator) -> Restored | None:
         """Read the newest checkpoint, and set ``data`` to where it was; None if there is none.
@@ -91,7 +114,7 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=_Restore(state),
             data=grain.checkpoint.CheckpointRestore(data),
-            progress=ocp.args.JsonRestore(),
+            progress=_RestoreJson(),
         )
         try:
             restored = self._manager.restore(step, args=items)
@@ -103,21 +126,27 @@ class Checkpoints:
         return Restored(step, restored["state"], restored["progress"])
 
     def finish(self) -> None:
-        """Wait until everything is on disk, and let go of the folder.
+        """Let go of the folder."""
+        self._manager.close()
 
-        Raises:
-            StorageError: the last save could not be written.
-        """
-        with _storage_errors():
-            self._manager.wait_until_finished()
-            self._manager.close()
+    def _clear(self) -> None:
+        """Remove what was cut short: it is of no use, and takes space that may be wanted."""
+        for half in self._folder.glob(HALF):
+            shutil.rmtree(half, ignore_errors=True)
 
 
-class _State(ocp.CheckpointHandler):
+# Orbax hands to a thread what a handler writes that is not asynchronous, and forgets what it
+# has begun beside it when that fails. These write at once, and fail at once.
+
+
+class _State(ocp.AsyncCheckpointHandler):
     """How Orbax writes and reads a tree of arrays."""
 
     def save(self, directory: Any, args: _Save) -> None:
         write_tensors(Path(directory) / STATE, _by_path(args.item))
+
+    async def async_save(self, directory: Any, args: _Save) -> None:
+        self.save(directory, args)
 
     def restore(self, directory: Any, args: _Restore) -> Any:
         found = read_tensors(Path(directory) / STATE, _by_path(args.item))
@@ -136,22 +165,30 @@ class _Restore(ocp.args.CheckpointArgs):
     item: Any
 
 
+class _Json(ocp.JsonCheckpointHandler):
+    """How Orbax writes and reads what can be JSON."""
+
+    async def async_save(self, directory: Any, item: Any = None, args: Any = None) -> None:
+        del item  # of an older interface
+        (Path(directory) / "metadata").write_text(json.dumps(args.item))
+
+
+@ocp.args.register_with_handler(_Json, for_save=True)
+@dataclass
+class _SaveJson(ocp.args.JsonSave):
+    pass
+
+
+@ocp.args.register_with_handler(_Json, for_restore=True)
+@dataclass
+class _RestoreJson(ocp.args.JsonRestore):
+    pass
+
+
 def _by_path(tree: Any) -> dict[str, Any]:
     """The leaves of a tree, in its order, each by the path to it."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turn what a full disk does to a save into one clear error."""
-    try:
-        yield
-    except (OSError, ValueError) as error:  # ValueError: TensorStore's word for a full disk
-        raise StorageError(
-            f"a checkpoint could not be written: {_first_line(error)}",
-            "free some space, then continue with --resume",
-        ) from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -81,6 +81,7 @@ def test_a_half_written_checkpoint_is_not_there(tmp_path: Path) -> None:
     restored = Checkpoints(tmp_path).restore({"count": jnp.int32(0)}, numbers())
     assert restored is not None
     assert restored.step == 1
+    assert not half.exists()
 
 
 def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
@@ -115,6 +116,8 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert ended.stdout.startswith("storage: a checkpoint could not be written"), ended.stderr
+    assert ended.stderr == ""
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
