@@ -84,6 +84,53 @@ def test_cannot_be_made_where_nothing_may_be_written(tmp_path, monkeypatch):
         RunFolder(tmp_path / "run").create()
 
 
+# --- begin ---
+
+
+def test_takes_what_a_start_that_was_cut_short_left(tmp_path):
+    for name in ("config.json.partial", "items.parquet", "sequence_values.json.partial"):
+        (tmp_path / name).write_text("")
+        RunFolder(tmp_path).create()
+
+
+@pytest.mark.parametrize("other", ["config.json", "weights.safetensors", "thesis.txt"])
+def test_refuses_what_is_more_than_a_start(tmp_path, other):
+    for name in ("config.json.partial", "items.parquet", other):
+        (tmp_path / name).write_text("")
+    with pytest.raises(RunError, match="exists and is not empty"):
+        RunFolder(tmp_path).create()
+
+
+def test_refuses_an_item_table_of_someone_else(tmp_path):
+    (tmp_path / "items.parquet").write_text("five years of work")
+    with pytest.raises(RunError, match="exists and is not empty"):
+        RunFolder(tmp_path).create()
+
+
+def test_the_configuration_gets_its_name_when_the_rest_is_there(tmp_path):
+    folder = RunFolder(tmp_path)
+
+    def write_rest():
+        assert not folder.config.exists()
+        folder.write(folder.items, b"items")
+
+    folder.begin({"a": 1}, write_rest)
+    assert folder.read_json(folder.config) == {"a": 1}
+    assert folder.items.read_bytes() == b"items"
+
+
+def test_a_start_without_space_leaves_nothing(tmp_path):
+    folder = RunFolder(tmp_path)
+
+    def write_rest():
+        folder.write(folder.items, b"items")
+        raise StorageError("no space for the rest")
+
+    with pytest.raises(StorageError, match="no space for the rest"):
+        folder.begin({"a": 1}, write_rest)
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- write ---
 
 

@@ -9,6 +9,11 @@ from pathlib import Path
 from segue.errors import StorageError
 
 
+def partial_of(file: Path) -> Path:
+    """The name that a file has while it is written."""
+    return file.with_name(file.name + ".partial")
+
+
 def replace_file(file: Path, write: Callable[[Path], object]) -> None:
     """Write a file under another name, then give it its own: no reader sees half of it.
 
@@ -18,7 +23,7 @@ def replace_file(file: Path, write: Callable[[Path], object]) -> None:
     Raises:
         StorageError: no space, no permission or no such folder; an older file is still there.
     """
-    partial = file.with_name(file.name + ".partial")
+    partial = partial_of(file)
     try:
         write(partial)
         partial.replace(file)

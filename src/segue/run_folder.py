@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from segue.config import Config, validated
 from segue.errors import ConfigError, RunError, StorageError
-from segue.files import replace_file
+from segue.files import partial_of, replace_file
 
 FORMAT_VERSION = 1
 
@@ -52,14 +53,14 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def create(self) -> None:
-        """Make the folder.
+        """Make the folder, or take one in which nothing has begun.
 
         Raises:
             RunError: it is there already and holds something.
             StorageError: it cannot be made.
         """
         try:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not (self.path.is_dir() and self.is_unbegun()):
                 raise RunError(
                     f"{self.path} exists and is not empty",
                     "continue it with --resume, or choose another folder",
@@ -68,6 +69,38 @@ class RunFolder:
         except OSError as error:
             message = f"cannot create {self.path}: {error.strerror}"
             raise StorageError(message, "choose another folder") from None
+
+    def is_unbegun(self) -> bool:
+        """Whether the folder is empty, or all in it is of a start that was cut short."""
+        names = {path.name for path in self.path.iterdir()}
+        partial = partial_of(self.config).name
+        files = (self.items, self.sequence_values)
+        known = {partial} | {path.name for file in files for path in (file, partial_of(file))}
+        return not names or (partial in names and names <= known)
+
+    def begin(self, config: dict[str, Any], write_rest: Callable[[], object]) -> None:
+        """Write the configuration, and what a run needs beside it.
+
+        Where the configuration is, the run can be resumed: so it is written first, and gets
+        its name last.
+
+        Args:
+            write_rest: writes the item table and the like.
+
+        Raises:
+            StorageError: no space, no permission; nothing is left in the folder.
+        """
+
+        def write(partial: Path) -> None:
+            partial.write_bytes(_encoded(config))
+            write_rest()
+
+        try:
+            replace_file(self.config, write)
+        except StorageError:
+            for path in self.path.iterdir():
+                path.unlink()
+            raise
 
     def write(self, file: Path, content: bytes) -> None:
         """Replace a file whole.
@@ -79,7 +112,7 @@ class RunFolder:
 
     def write_json(self, file: Path, content: dict[str, Any]) -> None:
         """Replace a JSON file whole."""
-        self.write(file, (json.dumps(content, indent=2) + "\n").encode())
+        self.write(file, _encoded(content))
 
     def read_json(self, file: Path) -> dict[str, Any]:
         """Read a JSON object.
@@ -158,6 +191,10 @@ class RunFolder:
                 message = f"{self.path / name} is not the file that this run wrote"
                 raise RunError(f"{message}: its checksum differs", _MEND)
         return card
+
+
+def _encoded(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def _checksum(file: Path) -> str:

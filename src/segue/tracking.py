@@ -19,6 +19,7 @@ from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttr
 from tensorboardX.record_writer import masked_crc32c
 
 from segue.errors import StorageError
+from segue.files import replace_file
 
 EVENT_FILE_VERSION = "brain.Event:2"
 """What TensorBoard expects in the first event of a file."""
@@ -102,9 +103,8 @@ def _drop_after(metrics: Path, step: int) -> None:
     if not metrics.exists():
         return
     kept = [line for line in metrics.read_text("utf-8").splitlines() if _is_until(line, step)]
-    partial = metrics.with_name(metrics.name + ".partial")
-    partial.write_text("".join(line + "\n" for line in kept), "utf-8")
-    partial.replace(metrics)
+    content = "".join(line + "\n" for line in kept)
+    replace_file(metrics, lambda partial: partial.write_text(content, "utf-8"))
 
 
 def _is_until(line: str, step: int) -> bool:

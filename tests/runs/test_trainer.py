@@ -213,7 +213,30 @@ def test_resume_refuses_another_configuration_or_dataset(
 
 def test_resume_needs_a_run(cycles: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"not a complete run: no config\.json"):
+        train(cycles, tmp_path / "run", resume=True)
+    with pytest.raises(RunError, match=r"nothing has begun.*without --resume"):
         train(cycles, tmp_path, resume=True)
+
+
+def test_a_start_that_was_cut_short_can_be_made_again(
+    cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(Exception):
+        """What nobody cleans up after, as nobody does after a kill."""
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    run, config = tmp_path / "run", changed(config, training={"max_steps": 1})
+    monkeypatch.setattr(RunFolder, "write", killed)
+    with pytest.raises(KilledError):
+        train(cycles, run, config=config)
+    monkeypatch.undo()
+    assert [path.name for path in run.iterdir()] == ["config.json.partial"]
+    with pytest.raises(RunError, match="without --resume"):
+        train(cycles, run, resume=True)
+    train(cycles, run, config=config)
+    assert not list(run.glob("*.partial"))
 
 
 def test_a_metric_needs_its_places(cycles: Dataset, config: Config, tmp_path: Path) -> None:

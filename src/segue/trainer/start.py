@@ -110,6 +110,11 @@ def _resumed_config(
     config: Config | str | Path | None,
     overrides: dict[str, Any] | list[str] | None,
 ) -> Config:
+    if folder.path.is_dir() and folder.is_unbegun():
+        raise RunError(
+            f"nothing has begun in {folder.path} that could be resumed",
+            "begin it without --resume",
+        )
     saved, dataset = folder.read_config()
     if dataset["fingerprint"] != data.fingerprint:
         raise RunError(
@@ -142,20 +147,21 @@ def _check_goes_with(config: Config, data: Dataset) -> None:
 def _write_config(
     folder: RunFolder, config: Config, data: Dataset, vocabulary: SequenceVocabulary
 ) -> None:
-    # The configuration comes last: where it is, the run can be resumed.
-    folder.write(folder.items, (data.path / ITEMS).read_bytes())
-    if vocabulary.values:
-        folder.write_json(folder.sequence_values, dict(vocabulary.values))
-    folder.write_json(
-        folder.config,
-        {
-            "format_version": FORMAT_VERSION,
-            "config": config.model_dump(mode="json"),
-            "dataset": {
-                "name": data.name,
-                "path": str(data.path.absolute()),
-                "fingerprint": data.fingerprint,
-                "table_size": data.table_size,
-            },
+    items = (data.path / ITEMS).read_bytes()
+
+    def write_rest() -> None:
+        folder.write(folder.items, items)
+        if vocabulary.values:
+            folder.write_json(folder.sequence_values, dict(vocabulary.values))
+
+    content = {
+        "format_version": FORMAT_VERSION,
+        "config": config.model_dump(mode="json"),
+        "dataset": {
+            "name": data.name,
+            "path": str(data.path.absolute()),
+            "fingerprint": data.fingerprint,
+            "table_size": data.table_size,
         },
-    )
+    }
+    folder.begin(content, write_rest)
