@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +79,25 @@ def test_opening_gives_what_prepare_gave(dataset):
     assert np.array_equal(again.sequences.items, dataset.sequences.items)
     assert again.name == "small"
     assert again.table_size == 4 + again.n_catalogue == 12
+
+
+@pytest.mark.parametrize("size", [0, 100, 1_000_000])
+def test_a_file_that_is_overwritten_under_a_reader_is_noticed(dataset, size):
+    dataset.sequences.check()
+    os.truncate(dataset.path / SEQUENCES, size)
+    with pytest.raises(DatasetError, match=rf"arrow was overwritten .* it has {size:,} bytes"):
+        dataset.sequences.check()
+
+
+def test_a_file_that_is_replaced_or_removed_under_a_reader_is_still_read(dataset):
+    items = dataset.sequences.items.tolist()
+    other = dataset.path / "other"
+    other.write_bytes(b"another file")
+    other.replace(dataset.path / SEQUENCES)
+    dataset.sequences.check()
+    (dataset.path / SEQUENCES).unlink()
+    dataset.sequences.check()
+    assert dataset.sequences.items.tolist() == items
 
 
 def test_a_relative_path_opens(dataset, monkeypatch):

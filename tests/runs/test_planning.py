@@ -16,7 +16,14 @@ from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError, ResourceError
 from segue.runtime import MEMORY_VARIABLE, cache_folder
 from segue.trainer import advice, plan, train
-from segue.trainer.advice import advised, check_memory, fits, is_exact_cheap, options
+from segue.trainer.advice import (
+    advised,
+    check_memory,
+    fits,
+    is_exact_cheap,
+    memory_errors,
+    options,
+)
 from segue.trainer.loss import known_of
 from segue.trainer.memory import estimate, size_of
 from segue.trainer.start import inputs
@@ -259,6 +266,17 @@ def test_a_refused_run_leaves_nothing_and_a_small_one_is_never_refused(
     with pytest.raises(ResourceError, match="of memory"):
         train(cycles, tmp_path / "run", config=SMALL)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("allocate", [np.empty, jnp.empty])
+def test_memory_that_is_lacking_after_all_is_one_clear_error(allocate) -> None:
+    with pytest.raises(ResourceError, match=r"no more memory: .*--resume"), memory_errors():
+        allocate(1 << 50)
+
+
+def test_another_error_of_the_device_is_not_one_of_memory() -> None:
+    with pytest.raises(jax.errors.JaxRuntimeError, match="lost"), memory_errors():
+        raise jax.errors.JaxRuntimeError("INTERNAL: the device was lost")
 
 
 def test_where_nothing_says_how_much_there_is_no_run_is_refused(

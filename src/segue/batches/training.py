@@ -88,6 +88,7 @@ class TrainingBatches(ABC):
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
+        self._sequences.check()
         epoch, place = divmod(index, self.batches_per_epoch)
         size = self._config.batch_size
         examples = self._order(epoch)[place * size : (place + 1) * size]

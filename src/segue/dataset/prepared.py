@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from segue.axes import N_SPECIALS
 from segue.dataset.manifest import ITEMS, SEQUENCES, Manifest, read_manifest
-from segue.dataset.sequences import Sequences
+from segue.dataset.sequences import MappedFile, Sequences
 from segue.dataset.vocabulary import Items
 from segue.errors import DatasetError
 from segue.sources.schema import TIMES
@@ -101,6 +101,7 @@ def read_sequences(folder: Path) -> Sequences:
             valid_end=batch.column("valid_end").to_numpy(),
             target_parts=_events(batch, "target_parts"),
             attributes=_attributes(batch),
+            file=MappedFile.of(folder / SEQUENCES),
         )
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         message = f"cannot read {SEQUENCES} of dataset {folder}: {error}"

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float32, Int8, Int32, Int64
+
+from segue.errors import DatasetError
 
 NO_TARGET = -1
 """Under the split ``windows``: an event too early in its sequence to be a target."""
@@ -21,6 +25,41 @@ VALID_TARGET = 2
 
 BLOCK_EVENTS = 1 << 20
 """Events that are worked on at a time where a dataset is larger than memory should hold."""
+
+
+class MappedFile(NamedTuple):
+    """A file that arrays are views of, and what it was when it was mapped."""
+
+    path: Path
+    inode: int
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> MappedFile:
+        """The file as it is now."""
+        found = path.stat()
+        return cls(path, found.st_ino, found.st_size)
+
+    def check(self) -> None:
+        """See that the file is still whole.
+
+        The system ends a process, without a word, that reads where a mapped file was cut: as
+        ``cp`` cuts one that it overwrites. A file that was removed or replaced by another is
+        still mapped as it was.
+
+        Raises:
+            DatasetError: it has another size than before.
+        """
+        try:
+            now = self.path.stat()
+        except OSError:
+            return
+        if now.st_ino == self.inode and now.st_size != self.size:
+            raise DatasetError(
+                f"{self.path} was overwritten while it was read: it has {now.st_size:,} bytes "
+                f"and had {self.size:,}",
+                "put the dataset back as it was; a run then continues with --resume",
+            )
 
 
 @dataclass(frozen=True)
@@ -43,6 +82,7 @@ class Sequences:
             ``VALID_TARGET``, ``TEST_TARGET`` or ``NO_TARGET``; the cut positions then say
             nothing.
         attributes: one row a sequence, such as a playlist's name; may have no column.
+        file: what the arrays are views of; None where they are in memory.
     """
 
     ids: pa.StringArray
@@ -54,6 +94,7 @@ class Sequences:
     valid_end: Int32[np.ndarray, " sequences"]
     target_parts: Int8[np.ndarray, " events"] | None
     attributes: pa.Table
+    file: MappedFile | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -71,6 +112,15 @@ class Sequences:
     def row(self, i: int) -> Int32[np.ndarray, " events"]:
         """Item indices of sequence ``i``, oldest first, as a view."""
         return self.items[self.offsets[i] : self.offsets[i + 1]]
+
+    def check(self) -> None:
+        """See that the arrays can still be read, before a read that a run depends on.
+
+        Raises:
+            DatasetError: their file was overwritten.
+        """
+        if self.file is not None:
+            self.file.check()
 
     def find(self, sequence_id: str) -> int | None:
         """The row of a sequence by the caller's id, None where there is no such sequence."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import jax
 import msgspec
 
 from segue.config import Config
@@ -94,6 +97,25 @@ def check_memory(work: Workload) -> None:
         "free",
         f"{hint}; {MEMORY_VARIABLE} says how much it may take, if this is wrong",
     )
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn what a lack of memory does to a run, for all that was counted, into one clear error.
+
+    Raises:
+        ResourceError: there was no memory, on the device or in the process.
+    """
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).split("\n", 1)[0]
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        raise ResourceError(
+            f"the run found no more memory: {reason or 'none is left'}",
+            "free some, then continue with --resume",
+        ) from error
 
 
 def options(work: Workload, available: int | None) -> list[Option]:

@@ -182,6 +182,7 @@ class Trainer:
 
     def _validate(self) -> None:
         memory, metric = self.memory, self.config.training.validation_metric
+        self.data.sequences.check()
         found = self._validation.measure(self.recommender(), self.state.params)
         self._tracker.record(memory.step, "validation", found.metrics)
         value = found.metrics[metric]

@@ -14,7 +14,7 @@ from segue.errors import ConfigError, RunError
 from segue.features import Features, SequenceVocabulary
 from segue.run_folder import FORMAT_VERSION, RunFolder
 from segue.runtime import use_compilation_cache
-from segue.trainer.advice import check_memory
+from segue.trainer.advice import check_memory, memory_errors
 from segue.trainer.examples import training_batches
 from segue.trainer.loop import Trainer
 from segue.trainer.progress import Progress
@@ -51,9 +51,10 @@ def train(
         The run folder.
 
     Raises:
-        DatasetError: the dataset cannot be opened.
+        DatasetError: the dataset cannot be opened, or was overwritten while the run read it.
         ConfigError: the configuration is wrong, or does not go with the dataset.
-        ResourceError: the run would take more memory than there is; nothing was written.
+        ResourceError: the run would take more memory than there is, and nothing was written; or
+            it found none on its way.
         RunError: the folder is in the way, or cannot be resumed, or the run diverged.
         StorageError: something could not be written; the last checkpoint is intact.
     """
@@ -69,7 +70,7 @@ def train(
         folder.create()
         _write_config(folder, chosen, data, features.vocabulary)
     use_compilation_cache()
-    with stop_signals() as stopped:
+    with stop_signals() as stopped, memory_errors():
         Trainer(chosen, data, folder, features, batches, watch).run(stopped)
     return folder.path
 
