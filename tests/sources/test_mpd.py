@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -446,17 +447,34 @@ def test_a_worker_that_dies_is_replaced_by_this_process(
     assert playlists_of(read(four_slices)) == expected
 
 
-def test_workers_end_when_the_reader_stops(
-    four_slices: Path, two_workers: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[Any] = []
+@pytest.fixture
+def started(two_workers: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The workers, as they are started."""
+    workers: list[Any] = []
     start = mpd.subprocess.Popen
 
     def remember(*args: Any, **kwargs: Any) -> Any:
-        started.append(start(*args, **kwargs))
-        return started[-1]
+        workers.append(start(*args, **kwargs))
+        return workers[-1]
 
     monkeypatch.setattr(mpd.subprocess, "Popen", remember)
+    return workers
+
+
+def test_a_worker_that_is_killed_on_its_way_is_replaced_by_this_process(
+    four_slices: Path, started: list[Any]
+) -> None:
+    chunks = MpdSource(four_slices, CONFIG).chunks()
+    found = [next(chunks)]
+    for worker in started:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait(timeout=60)
+    found += chunks
+    assert [worker.returncode for worker in started] == [-signal.SIGKILL] * 2
+    assert [pid for pid, _ in playlists_of(found)] == ["0", "1000", "2000", "10000"]
+
+
+def test_workers_end_when_the_reader_stops(four_slices: Path, started: list[Any]) -> None:
     chunks = MpdSource(four_slices, CONFIG).chunks()
     next(chunks)
     assert isinstance(chunks, Iterator)
