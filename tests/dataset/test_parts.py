@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_logs import sequences_of
 
-from segue.dataset.parts import part_bounds, targets, training_mask
+from segue.dataset.parts import part_bounds, target_rows, targets, training_mask
 from segue.dataset.sequences import TEST_TARGET, VALID_TARGET, Sequences
 from segue.dataset.splits import Cuts, Split, cut
 
@@ -102,6 +103,47 @@ def test_no_target_is_a_training_event(kind, lengths, seed):
         found = targets(sequences, split, part, "every")
         assert (found.positions < sequences.lengths[found.rows]).all()
         assert not training[sequences.offsets[found.rows] + found.positions].any()
+
+
+@pytest.mark.parametrize("which", ["last", "random", "every"])
+@pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time", "windows"])
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    earliest=st.integers(0, 2),
+    choice=st.sets(st.integers(0, 19)),
+)
+def test_targets_of_some_sequences_are_those_among_all_targets(
+    kind, which, lengths, earliest, choice
+):
+    sequences, split = split_world(kind, lengths)
+    rows = np.array(sorted(row for row in choice if row < len(lengths)), np.int64)
+    for part in ("validation", "test"):
+        every = pairs(targets(sequences, split, part, "every"))
+        counted = [pair for pair in every if pair[1] >= earliest]
+        found = target_rows(sequences, split, part, earliest=earliest)
+        assert found.tolist() == sorted({row for row, _ in counted})
+        some = targets(sequences, split, part, "every", rows=rows, earliest=earliest)
+        assert pairs(some) == [pair for pair in counted if pair[0] in rows]
+        drawn = [pair for pair in pairs(targets(sequences, split, part, which)) if pair[0] in rows]
+        assert pairs(targets(sequences, split, part, which, rows=rows)) == drawn
+
+
+@pytest.mark.parametrize("kind", ["holdout", "windows"])
+def test_some_sequences_of_many_cost_little_memory(kind, monkeypatch):
+    monkeypatch.setattr("segue.dataset.sequences.BLOCK_EVENTS", 1 << 10)
+    lengths = np.full(1000, 200)
+    split, cuts = cut(rule(kind), lengths, None)
+    sequences = sequences_of([[4] * 200] * 1000, cuts)
+    every = sum(part.nbytes for part in targets(sequences, split, "validation"))
+    tracemalloc.start()
+    try:
+        rows = target_rows(sequences, split, "validation")
+        some = targets(sequences, split, "validation", rows=rows[:5])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert set(some.rows.tolist()) == set(rows[:5].tolist())
+    assert peak < every / 3
 
 
 @pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segue.config import EvaluationConfig, SplitConfig
-from segue.dataset import Dataset
+from segue.dataset import Dataset, targets
 from segue.errors import DatasetError
 from segue.evaluation import evaluate, has_targets
 from segue.evaluation.protocol import resolve
@@ -75,6 +75,27 @@ def test_both_tasks_ask_about_the_same_drawn_sequences(tmp_path: Path, limit) ->
     assert rows.tolist() == np.unique(instances(data, protocol).rows).tolist()
     assert len(rows) == min(limit or 12, 12)
     assert (data.sequences.valid_end[rows] == 0).all()
+
+
+@pytest.mark.parametrize("which", ["last", "random", "every"])
+@pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time", "windows"])
+def test_drawn_sequences_are_asked_what_they_are_asked_among_all(
+    tmp_path: Path, kind, which
+) -> None:
+    """The slow way: list every target, draw among their sequences, and keep what is theirs."""
+    log = random_log(30, 20, seed=2, longest=12)
+    starts = {each: 3 * i for i, each in enumerate(log)}
+    data = dataset_of(tmp_path, log, SplitConfig(kind=kind, test_share=0.3), starts=starts)
+    options = OPTIONS.model_copy(update={"targets": which, "max_sequences": 4, "seed": 3})
+    protocol = resolve([], data, "test", options)
+    every = targets(data.sequences, protocol.split, "test", which)
+    rows = np.unique(every.rows)
+    drawn = np.random.default_rng(3).choice(rows, 4, replace=False)
+    kept = np.isin(every.rows, drawn)
+    asked = instances(data, protocol)
+    assert len(rows) > 4
+    assert asked.rows.tolist() == every.rows[kept].tolist()
+    assert asked.positions.tolist() == every.positions[kept].tolist()
 
 
 def test_a_part_without_sequences_is_an_error(tmp_path: Path) -> None:

@@ -167,11 +167,15 @@ def shown(batches: TrainingBatches) -> list[tuple[list[int], list[int]]]:
     return sorted(rows)
 
 
-def held_out(data: Dataset, window: int) -> list[tuple[list[int], list[int]]]:
-    """Every validation target with the events before it, the slow and obvious way."""
+def held_out(
+    data: Dataset, window: int, among: list[int] | None = None
+) -> list[tuple[list[int], list[int]]]:
+    """Every validation target, or those of some rows, with the events before it, the slow way."""
     found = targets(data.sequences, data.manifest.split, "validation", "every")
     rows = []
     for row, position in zip(found.rows.tolist(), found.positions.tolist(), strict=True):
+        if among is not None and row not in among:
+            continue
         events = data.sequences.row(row).tolist()
         before = [START, *events[max(position - window, 0) : position]]
         rows.append((before[-6:], [events[position]]))
@@ -226,6 +230,21 @@ def test_at_most_so_many_sequences_are_asked_about_all_of_their_targets(windows,
     assert limit <= len(rows_of(0)) < len(every)
     assert rows_of(0) == rows_of(0)
     assert any(rows_of(seed) != rows_of(0) for seed in (1, 2, 3))
+
+
+def test_the_sequences_asked_about_are_drawn_among_all_that_have_a_target(holdout, genres, windows):
+    def drawn(data: Dataset) -> list[int]:
+        every = targets(data.sequences, data.manifest.split, "validation", "every").rows
+        return np.random.default_rng(7).choice(np.unique(every), 5, replace=False).tolist()
+
+    for data, window in ((holdout, 6), (genres, 6), (windows, 3)):
+        config = asked(rows="targets", validation_sequences=5, seed=7)
+        expected = held_out(data, window, drawn(data))
+        assert shown(validation_batches(data, config, NOTHING)) == expected
+    config = asked({"context": 16}, validation_sequences=5, seed=7)
+    whole = sorted(holdout.sequences.row(row).tolist() for row in drawn(holdout))
+    labels = [labels for _, labels in shown(validation_batches(holdout, config, NOTHING))]
+    assert sorted(labels) == whole
 
 
 def test_validation_is_told_everything(genres):

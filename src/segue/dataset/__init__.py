@@ -1,7 +1,7 @@
 """From a foreign log to a prepared dataset: items by index, sequences by row, a fixed split."""
 
 from segue.dataset.manifest import Manifest
-from segue.dataset.parts import Targets, targets
+from segue.dataset.parts import Targets, target_rows, targets
 from segue.dataset.prepare import prepare
 from segue.dataset.prepared import Dataset
 from segue.dataset.sequences import (
@@ -26,5 +26,6 @@ __all__ = [
     "Split",
     "Targets",
     "prepare",
+    "target_rows",
     "targets",
 ]

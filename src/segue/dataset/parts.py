@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from segue.axes import offsets_of
-from segue.dataset.sequences import TEST_TARGET, VALID_TARGET, Sequences, positions_in_rows
+from segue.axes import spans
+from segue.dataset.sequences import (
+    TEST_TARGET,
+    VALID_TARGET,
+    Sequences,
+    positions_in_rows,
+    row_blocks,
+)
 from segue.dataset.splits import Cuts, Split
 
 Part = Literal["validation", "test"]
@@ -27,7 +34,15 @@ class Targets(NamedTuple):
     positions: Int64[np.ndarray, " targets"]
 
 
-def targets(sequences: Sequences, split: Split, part: Part, which: Which = "last") -> Targets:
+def targets(
+    sequences: Sequences,
+    split: Split,
+    part: Part,
+    which: Which = "last",
+    *,
+    rows: Int64[np.ndarray, " chosen"] | None = None,
+    earliest: int = 0,
+) -> Targets:
     """The events of a part that are predicted, by row and then position.
 
     - ``holdout``: each event from the second on.
@@ -39,17 +54,36 @@ def targets(sequences: Sequences, split: Split, part: Part, which: Which = "last
 
     Args:
         which: read for ``global-time`` only; the other splits leave no choice.
+        rows: only these sequences, in rising order, each once. Memory grows with their
+            targets, so that a few of a large dataset cost little; what is found in a
+            sequence does not depend on the others.
+        earliest: the first position that counts; with 1 the first events of all do not.
     """
     if split.kind == "windows":
-        return _window_targets(sequences, part)
-    begin, end = part_bounds(sequences, part)
-    if split.kind == "holdout":
-        begin = np.maximum(begin, 1)
+        chosen = _window_targets(sequences, part, rows, earliest)
+        return Targets(*(np.concatenate(parts) for parts in zip(*chosen, strict=True)))
+    begin, end = _target_bounds(sequences, split, part, earliest)
     if split.kind == "global-time" and which != "every":
         begin, end = _one_of_each(begin, end, which, split.seed)
-    counts = np.maximum(end - begin, 0)
-    rows = np.repeat(np.arange(len(sequences)), counts)
-    return Targets(rows, positions_in_rows(offsets_of(counts)) + begin[rows])
+    if rows is None:
+        rows = np.arange(len(sequences))
+    begin, counts = begin[rows], np.maximum(end - begin, 0)[rows]
+    return Targets(np.repeat(rows, counts), spans(begin, counts))
+
+
+def target_rows(
+    sequences: Sequences, split: Split, part: Part, *, earliest: int = 0
+) -> Int64[np.ndarray, " rows"]:
+    """The sequences that have a target, in rising order, without listing the targets.
+
+    Args:
+        earliest: the first position that counts, as in ``targets``.
+    """
+    if split.kind == "windows":
+        found = _window_targets(sequences, part, None, earliest)
+        return np.concatenate([np.unique(block.rows) for block in found])
+    begin, end = _target_bounds(sequences, split, part, earliest)
+    return np.flatnonzero(begin < end)
 
 
 def part_bounds(
@@ -76,6 +110,15 @@ def training_mask(
     return positions_in_rows(local) < np.repeat(cuts.train_end[first:end], np.diff(local))
 
 
+def _target_bounds(
+    sequences: Sequences, split: Split, part: Part, earliest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The positions between which each sequence has targets; none where they cross."""
+    begin, end = part_bounds(sequences, part)
+    # Under holdout an empty history would be the same question for every sequence.
+    return np.maximum(begin, max(earliest, int(split.kind == "holdout"))), end
+
+
 def _one_of_each(
     begin: np.ndarray, end: np.ndarray, which: Which, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -88,9 +131,20 @@ def _one_of_each(
     return begin, np.minimum(end, begin + 1)
 
 
-def _window_targets(sequences: Sequences, part: Part) -> Targets:
+def _window_targets(
+    sequences: Sequences, part: Part, rows: np.ndarray | None, earliest: int
+) -> Iterator[Targets]:
+    """The targets of ``windows``, some whole sequences at a time; at least one block."""
     assert sequences.target_parts is not None
     wanted = VALID_TARGET if part == "validation" else TEST_TARGET
-    events = np.flatnonzero(sequences.target_parts == wanted)
-    rows = np.searchsorted(sequences.offsets, events, side="right") - 1
-    return Targets(rows, events - sequences.offsets[rows])
+    offsets = sequences.offsets
+    chosen = np.full(len(sequences), rows is None)
+    if rows is not None:
+        chosen[rows] = True
+    for first, end in row_blocks(offsets):
+        block = sequences.target_parts[offsets[first] : offsets[end]]
+        events = np.flatnonzero(block == wanted) + offsets[first]
+        of = np.searchsorted(offsets, events, side="right") - 1
+        positions = events - offsets[of]
+        kept = chosen[of] & (positions >= earliest)
+        yield Targets(of[kept], positions[kept])

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int32, Int64
 
 from segue.axes import INDEX_DTYPE, Ragged, offsets_of, spans
 from segue.config import EvaluationConfig
-from segue.dataset import Dataset, Targets, targets
+from segue.dataset import Dataset, target_rows, targets
 from segue.dataset.parts import Part, part_bounds
 from segue.errors import DatasetError
 from segue.evaluation.protocol import Protocol, resolve
@@ -116,11 +116,10 @@ def instances(data: Dataset, protocol: Protocol) -> Instances:
     Raises:
         DatasetError: the part has none.
     """
-    found: Targets = targets(
-        data.sequences, protocol.split, protocol.part, protocol.options.targets
-    )
-    asked = Instances(data, protocol, found.rows, found.positions)
-    return asked.only(np.isin(found.rows, _draw(np.unique(found.rows), data, protocol)))
+    sequences, split, part = data.sequences, protocol.split, protocol.part
+    drawn = _draw(target_rows(sequences, split, part), data, protocol)
+    found = targets(sequences, split, part, protocol.options.targets, rows=drawn)
+    return Instances(data, protocol, found.rows, found.positions)
 
 
 def held_out_rows(data: Dataset, protocol: Protocol) -> Int64[np.ndarray, " rows"]:

@@ -15,7 +15,7 @@ from segue.batches import (
     check_ratings,
 )
 from segue.config import Config, TrainingConfig
-from segue.dataset import Dataset, Targets, targets
+from segue.dataset import Dataset, target_rows, targets
 from segue.errors import ConfigError
 from segue.features import SequenceVocabulary
 
@@ -61,11 +61,9 @@ def validation_batches(
     training = config.training.model_copy(update=chosen)
     sequences, split = data.sequences, data.manifest.split
     layout, told = Layout.of(config.model, data.table_size), _told(data, vocabulary)
-    found = targets(sequences, split, "validation", "every")
-    if not layout.begins:
-        # Nothing can be predicted from nothing: the first events of all are not asked for.
-        found = Targets(*(part[found.positions > 0] for part in found))
-    rows = np.unique(found.rows)
+    # Nothing can be predicted from nothing: the first events of all are not asked for.
+    earliest = 0 if layout.begins else 1
+    rows = target_rows(sequences, split, "validation", earliest=earliest)
     limit = min(training.validation_sequences, len(rows))
     drawn = np.random.default_rng(training.seed).choice(rows, limit, replace=False)
     if split.kind == "holdout" and not _rows_are_targets(config, data):
@@ -73,8 +71,8 @@ def validation_batches(
         ends[drawn] = sequences.lengths[drawn]
         held_out = replace(sequences, train_end=ends)
         return SequenceBatches(held_out, layout, training, told)
-    wanted = np.isin(found.rows, drawn)
-    places = sequences.offsets[found.rows[wanted]] + found.positions[wanted]
+    found = targets(sequences, split, "validation", "every", rows=np.sort(drawn), earliest=earliest)
+    places = sequences.offsets[found.rows] + found.positions
     window = _window(config, data)
     return TargetBatches(sequences, layout, training, window, told, places)
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import msgspec
 
-from segue.dataset import Dataset
+from segue.dataset import target_rows
 from segue.dataset.manifest import SEQUENCES
 from segue.optimizers import table_of
 from segue.recommender.network import HISTORIES_PER_BLOCK
@@ -38,8 +38,10 @@ READ_BLOCKS = 3
 """Blocks held while a checkpoint is read: from the file, for the device, and in its place."""
 VECTORS_DECOMPOSED = 4
 """Copies of the singular vectors while they are computed."""
+SEQUENCE_BYTES = 32
+"""Of a sequence while those to be asked about are drawn."""
 TARGET_BYTES = 40
-"""Of a held-out event while those to be asked about are drawn."""
+"""Of a held-out event that is asked about."""
 COMPILER = 250_000_000
 """What compiling leaves behind in the process."""
 
@@ -186,16 +188,20 @@ def _validation(work: Workload, logits: int) -> int:
     if work.features.items is not None or config.blend.vectors:
         copied = work.table_size * (work.output_width + config.blend.vectors)
         copied += _described(work, work.table_size)
-    drawing = INDEX_BYTES * work.table_size + TARGET_BYTES * _held_out(work.data)
+    drawing = INDEX_BYTES * work.table_size + _drawing(work)
     return max(logits, FLOAT * (positions * held + copied) + drawing)
 
 
-def _held_out(data: Dataset) -> int:
-    """Events of the validation part."""
-    sequences, split = data.sequences, data.manifest.split
+def _drawing(work: Workload) -> int:
+    """Whom to ask about, of all sequences, and their held-out events."""
+    sequences, split = work.data.sequences, work.data.manifest.split
     if sequences.target_parts is not None:
-        return round(split.validation_share * len(sequences.items))
-    return int((sequences.valid_end - sequences.train_end).sum())
+        held_out = round(split.validation_share * len(sequences.items))
+    else:
+        held_out = int((sequences.valid_end - sequences.train_end).sum())
+    possible = len(target_rows(sequences, split, "validation"))
+    share = min(work.config.training.validation_sequences / max(possible, 1), 1)
+    return SEQUENCE_BYTES * len(sequences) + TARGET_BYTES * round(share * held_out)
 
 
 def _beginning(work: Workload) -> int:
