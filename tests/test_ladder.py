@@ -16,7 +16,7 @@ import segue
 
 RUNGS = [
     ["", "errors"],  # "" is segue/__init__.py
-    ["axes", "bits", "config", "files", "runtime", "tensors"],
+    ["axes", "bits", "config", "files", "numbering", "runtime", "tensors"],
     ["sources"],
     ["dataset"],
     ["features"],

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segue.dataset import encoding
 from segue.dataset.encoding import ItemEncoder
 
 
@@ -18,32 +23,41 @@ def described(*rows: dict) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows))
 
 
+@pytest.fixture
+def encoder(tmp_path: Path) -> ItemEncoder:
+    return ItemEncoder(tmp_path / "items")
+
+
+def table_in(order: list[int], encoder: ItemEncoder) -> list[dict]:
+    codes = np.array(order, np.int64)
+    return encoder.table(codes, encoder.attributes(codes)).to_pylist()
+
+
 def table_of(encoder: ItemEncoder) -> list[dict]:
-    return encoder.table(np.arange(len(encoder))).to_pylist()
+    return table_in(list(range(len(encoder))), encoder)
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1), max_size=6))
 def test_codes_stand_for_ids_whatever_the_chunks(chunks):
-    encoder = ItemEncoder()
-    codes = [code for chunk in chunks for code in encoder.encode(column(*chunk)).tolist()]
-    flat = [item for chunk in chunks for item in chunk]
-    ids = [row["item_id"] for row in table_of(encoder)]
-    assert [ids[code] for code in codes] == flat
-    assert sorted(ids) == sorted(set(flat))
-    assert [ids[code] for code in encoder.by_id()] == sorted(ids)
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = ItemEncoder(Path(folder) / "items")
+        codes = [code for chunk in chunks for code in encoder.encode(column(*chunk)).tolist()]
+        flat = [item for chunk in chunks for item in chunk]
+        ids = [row["item_id"] for row in table_of(encoder)]
+        assert [ids[code] for code in codes] == flat
+        assert sorted(ids) == sorted(set(flat))
+        assert [ids[code] for code in encoder.by_id()] == sorted(ids)
 
 
-def test_leftovers_of_the_dictionary_do_not_matter():
+def test_leftovers_of_the_dictionary_do_not_matter(encoder):
     items = pa.DictionaryArray.from_arrays(
         pa.array([2, 0, 2], pa.int32()), pa.array(["a", "never met", "b"])
     )
-    encoder = ItemEncoder()
     assert encoder.encode(items).tolist() == [1, 0, 1]
     assert [row["item_id"] for row in table_of(encoder)] == ["a", "b"]
 
 
-def test_the_first_description_counts():
-    encoder = ItemEncoder()
+def test_the_first_description_counts(encoder):
     encoder.encode(column("a", "b"))
     encoder.describe(
         described({"item_id": "b", "title": "B"}, {"item_id": "b", "title": "B again"})
@@ -52,8 +66,7 @@ def test_the_first_description_counts():
     assert table_of(encoder) == [{"item_id": "a", "title": "A"}, {"item_id": "b", "title": "B"}]
 
 
-def test_items_without_events_get_codes_after_those_met():
-    encoder = ItemEncoder()
+def test_items_without_events_get_codes_after_those_met(encoder):
     encoder.encode(column("x"))
     encoder.describe(described({"item_id": "y", "title": "Y"}))
     assert encoder.described().tolist() == [False, True]
@@ -61,44 +74,39 @@ def test_items_without_events_get_codes_after_those_met():
     assert encoder.described().tolist() == [False, True, False]
 
 
-def test_the_order_of_ids_knows_nothing_of_events():
-    encoder = ItemEncoder()
+def test_the_order_of_ids_knows_nothing_of_events(encoder):
     encoder.describe(described({"item_id": "late"}, {"item_id": "never"}, {"item_id": "early"}))
     encoder.encode(column("late", "10", "9"))
-    ids = encoder.table(encoder.by_id()).column("item_id").to_pylist()
+    ids = encoder.table(encoder.by_id(), []).column("item_id").to_pylist()
     assert ids == ["10", "9", "early", "late", "never"]
 
 
-def test_columns_of_later_chunks_are_joined_and_empty_ones_left_out():
-    encoder = ItemEncoder()
+def test_columns_of_later_chunks_are_joined_and_empty_ones_left_out(encoder):
     encoder.describe(described({"item_id": "a", "year": None, "label": None}))
     encoder.describe(described({"item_id": "b", "year": 1999}))
     assert table_of(encoder) == [{"item_id": "a", "year": None}, {"item_id": "b", "year": 1999}]
 
 
-def test_the_table_is_in_the_order_asked_for():
-    encoder = ItemEncoder()
+def test_the_table_is_in_the_order_asked_for(encoder):
     encoder.encode(column("a", "b", "c"))
     encoder.describe(described({"item_id": "c", "title": "C"}))
-    assert encoder.table(np.array([2, 0])).to_pylist() == [
+    assert table_in([2, 0], encoder) == [
         {"item_id": "c", "title": "C"},
         {"item_id": "a", "title": None},
     ]
 
 
 class TestOverride:
-    def make(self) -> ItemEncoder:
-        encoder = ItemEncoder()
+    @pytest.fixture(autouse=True)
+    def known(self, encoder: ItemEncoder) -> None:
         encoder.describe(
             described(
                 {"item_id": "a", "title": "A", "genres": ["old"]},
                 {"item_id": "b", "title": "B", "genres": ["old"]},
             )
         )
-        return encoder
 
-    def test_takes_precedence_value_by_value(self):
-        encoder = self.make()
+    def test_takes_precedence_value_by_value(self, encoder):
         encoder.override(
             described(
                 {"item_id": "b", "title": "better", "genres": None},
@@ -111,17 +119,16 @@ class TestOverride:
             {"item_id": "b", "title": "better", "genres": ["old"]},
         ]
 
-    def test_counts_the_known_items_that_are_described_each_once(self):
-        encoder = self.make()
+    def test_counts_the_known_items_that_are_described_each_once(self, encoder, tmp_path):
         encoder.encode(column("z"))
         rows = [{"item_id": item_id, "title": "T"} for item_id in ("z", "b", "new", "b")]
         assert encoder.override(described(*rows)) == 2
         assert encoder.first_id() == "a"
-        assert ItemEncoder().override(described(*rows)) == 0
-        assert ItemEncoder().first_id() is None
+        empty = ItemEncoder(tmp_path / "empty")
+        assert empty.first_id() is None
+        assert empty.override(described(*rows)) == 0
 
-    def test_adds_columns_and_items(self):
-        encoder = self.make()
+    def test_adds_columns_and_items(self, encoder):
         encoder.override(described({"item_id": "c", "mood": "calm"}))
         assert len(encoder) == 3
         assert table_of(encoder)[2] == {
@@ -131,13 +138,21 @@ class TestOverride:
             "mood": "calm",
         }
 
-    def test_a_column_of_another_type_replaces_the_former(self):
-        encoder = self.make()
+    def test_a_column_of_another_type_replaces_the_former(self, encoder):
         encoder.override(described({"item_id": "a", "title": 7}))
         assert [row["title"] for row in table_of(encoder)] == [7, None]
 
 
-def test_columns_of_the_item_table_itself_are_not_attributes():
-    encoder = ItemEncoder()
+def test_columns_of_the_item_table_itself_are_not_attributes(encoder):
     encoder.describe(described({"item_id": "a", "index": 9, "training_count": 3, "title": "A"}))
     assert table_of(encoder) == [{"item_id": "a", "title": "A"}]
+
+
+def test_an_attribute_is_left_out_if_none_of_the_items_asked_for_has_it(encoder, monkeypatch):
+    monkeypatch.setattr(encoding, "ITEMS_AT_ONCE", 2)
+    rows = [{"item_id": each, "title": None, "year": None} for each in "abcde"]
+    rows[4]["year"] = 1999
+    encoder.describe(described(*rows))
+    assert encoder.attributes(np.arange(5)) == ["year"]
+    assert encoder.attributes(np.arange(4)) == []
+    assert encoder.attributes(np.zeros(0, np.int64)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import sys
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def test_the_same_log_and_options_give_the_same_bytes(tmp_path, kind):
     one, two = (prepared(tmp_path, log, MOVIES, name, kind=kind) for name in ("one", "two"))
     for name in (MANIFEST, ITEMS, SEQUENCES):
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("items_at_once", [1, 2, 4])
+def test_items_written_in_parts_are_those_written_at_once(tmp_path, monkeypatch, items_at_once):
+    whole = prepared(tmp_path, items=MOVIES, name="whole", catalogue="all")
+    monkeypatch.setattr(sys.modules["segue.dataset.prepare"], "ITEMS_AT_ONCE", items_at_once)
+    parts = prepared(tmp_path, items=MOVIES, name="parts", catalogue="all")
+    assert len(whole.items) == 7
+    assert parts.items.table == whole.items.table
+    assert (parts.path / SEQUENCES).read_bytes() == (whole.path / SEQUENCES).read_bytes()
 
 
 def test_another_seed_gives_another_fingerprint(tmp_path):

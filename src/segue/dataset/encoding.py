@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,27 +13,33 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int32, Int64
 
 from segue.axes import INDEX_DTYPE
+from segue.dataset.descriptions import NOWHERE, Descriptions
+from segue.numbering import Numbering
 
 RESERVED_COLUMNS = ("index", "item_id", "training_count")
 """Columns of ``items.parquet`` that no attribute may take the name of."""
 
-Columns = dict[str, pa.ChunkedArray]
+ITEMS_AT_ONCE = 1 << 20
+"""Items whose attributes are in memory together: the rows of a group in ``items.parquet``."""
 
 
 class ItemEncoder:
     """Gives every item id a provisional code: 0, 1, 2, ... as ids turn up.
 
     Only the distinct ids of a chunk pass through Python; its events are translated as
-    arrays. Of the descriptions of an item the first is kept.
+    arrays. Of the descriptions of an item the first is kept, in a file: memory grows by the
+    ids alone, some 60 bytes an item.
     """
 
-    def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
+    def __init__(self, folder: Path) -> None:
+        """Begin without items; descriptions will lie in ``folder``, which is made for them."""
+        self._codes = Numbering()
         self._latest = pa.array([], pa.string()), np.zeros(1, INDEX_DTYPE)
         self._described = np.zeros(0, dtype=bool)
-        self._attributes: list[pa.Table] = []
-        self._attribute_codes: list[np.ndarray] = []
-        self._upper: pa.Table | None = None
+        self._descriptions = Descriptions(folder)
+        self._description_codes = [np.zeros(0, INDEX_DTYPE)]
+        self._upper = pa.table({})
+        self._upper_codes = np.zeros(0, INDEX_DTYPE)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -41,7 +50,7 @@ class ItemEncoder:
         used = np.flatnonzero(np.bincount(indices, minlength=len(items.dictionary)))
         translation = np.zeros(len(items.dictionary), dtype=INDEX_DTYPE)
         ids = items.dictionary.take(pa.array(used))
-        codes = self._codes_of(ids)
+        codes = self._codes.numbers(ids)
         translation[used] = codes
         if len(used):
             self._latest = ids, codes
@@ -53,10 +62,11 @@ class ItemEncoder:
         self._described = _grown(self._described, len(self))
         distinct, first = np.unique(codes, return_index=True)
         new = np.sort(first[~self._described[distinct]])
-        if len(new):
-            self._described[codes[new]] = True
-            self._attributes.append(pa.Table.from_batches([items.take(pa.array(new))]))
-            self._attribute_codes.append(codes[new])
+        self._described[codes[new]] = True
+        attributes = items.select(_attributes(items.schema))
+        if len(new) and attributes.num_columns:
+            self._descriptions.append(attributes.take(pa.array(new)))
+            self._description_codes.append(codes[new])
 
     def override(self, items: pa.RecordBatch) -> int:
         """Take in descriptions that precede all others, item by item and column by column.
@@ -66,87 +76,98 @@ class ItemEncoder:
         """
         n_known = len(self)
         self.describe(items.select(["item_id"]))  # no second copy of columns that may be wide
-        self._upper = pa.Table.from_batches([items])
-        codes = np.unique(self._codes_of(items.column("item_id")))
-        return int(np.count_nonzero(codes < n_known))
+        self._upper = pa.Table.from_batches([items.select(_attributes(items.schema))])
+        self._upper_codes = self._codes.numbers(items.column("item_id"))
+        return int(np.count_nonzero(np.unique(self._upper_codes) < n_known))
 
     def first_id(self) -> str | None:
         """The id that turned up first, None before any did."""
-        return next(iter(self._codes), None)
+        return self._codes.take(np.zeros(1, np.int64))[0].as_py() if len(self) else None
 
     def by_id(self) -> Int64[np.ndarray, " codes"]:
         """All codes in the order of their ids, which knows nothing of the log's events."""
-        return pc.call_function("sort_indices", [self._ids()]).to_numpy().astype(np.int64)
+        return self._codes.sorted()
 
     def described(self) -> Bool[np.ndarray, " codes"]:
         """Whether each code was described."""
         return _grown(self._described, len(self))
 
-    def table(self, order: Int64[np.ndarray, " items"]) -> pa.Table:
-        """``item_id`` and the attributes of the given codes, in the given order.
+    def attributes(self, codes: Int64[np.ndarray, " items"]) -> list[str]:
+        """The names of the attributes that any of the given codes has."""
+        blocks = np.split(codes, range(ITEMS_AT_ONCE, len(codes), ITEMS_AT_ONCE))
+        names = dict.fromkeys(name for layer in self._layers for name in layer.names)
 
-        Attributes that none of them has are left out.
-        """
-        columns = {"item_id": pa.chunked_array([self._ids().take(pa.array(order))])}
-        if self._attributes:
-            columns |= _attributes(self._attribute_rows(order))
-        if self._upper is not None:
-            columns = overlay(columns, self._upper)
-        return pa.table({k: v for k, v in columns.items() if v.null_count < len(v)})
+        def occurs(name: str) -> bool:
+            columns = (self._column(name, block) for block in blocks)
+            return any(column.null_count < len(column) for column in columns)
 
-    def _ids(self) -> pa.StringArray:
-        return pa.array(list(self._codes), pa.string())
+        return [name for name in names if occurs(name)]
 
-    def _attribute_rows(self, order: Int64[np.ndarray, " items"]) -> pa.Table:
-        """The descriptions of the given codes; nulls for those that were not described."""
-        described = pa.concat_tables(self._attributes, promote_options="permissive")
-        rows = np.full(len(self), -1, dtype=np.int64)
-        rows[np.concatenate(self._attribute_codes)] = np.arange(described.num_rows)
-        rows = rows[order]
-        return described.combine_chunks().take(pa.array(rows, mask=rows < 0))
+    def table(self, codes: Int64[np.ndarray, " items"], attributes: list[str]) -> pa.Table:
+        """``item_id`` and some attributes of the given codes, in their order."""
+        columns = {name: self._column(name, codes) for name in attributes}
+        return pa.table({"item_id": self._codes.take(codes)} | columns)
 
-    def _codes_of(self, ids: pa.Array) -> Int32[np.ndarray, " ids"]:
-        codes = self._codes
-        found = [codes.setdefault(item_id, len(codes)) for item_id in ids.to_pylist()]
-        return np.array(found, dtype=INDEX_DTYPE)
+    @cached_property
+    def _layers(self) -> tuple[_Layer, _Layer]:
+        """What the log says of the items, and what precedes it; nothing may be added after."""
+        log, upper = self._descriptions, self._upper
+        rows = _rows_of(np.concatenate(self._description_codes), len(self))
+        upper_rows = _rows_of(self._upper_codes, len(self))
+        return (
+            _Layer(log.schema.names, log.take, rows),
+            _Layer(upper.column_names, partial(_take, upper), upper_rows),
+        )
+
+    def _column(self, name: str, codes: Int64[np.ndarray, " items"]) -> Any:
+        """An attribute of the given codes: what is above, and else below, if it is of one type."""
+        below, above = (
+            layer.take(name, layer.rows[codes]) if name in layer.names else None
+            for layer in self._layers
+        )
+        # Or what Arrow took for one column would stay in the process beside the next.
+        pa.default_memory_pool().release_unused()
+        if below is None or above is None:
+            return below if above is None else above
+        return pc.call_function("coalesce", [above, below]) if below.type == above.type else above
 
     def _described_codes(self, ids: pa.Array) -> Int32[np.ndarray, " ids"]:
-        """Like ``_codes_of``, faster for the items of the latest events.
+        """The codes of some ids, faster for the items of the latest events.
 
-        A chunk describes mostly those, and looking them up as an array spares half of the
-        passes through Python.
+        A chunk describes mostly those, and looking them up among themselves spares half of
+        the passes through Python.
         """
         latest_ids, latest_codes = self._latest
-        places = _index_in(ids, latest_ids)
+        options = pc.SetLookupOptions(value_set=latest_ids)
+        places = pc.call_function("index_in", [ids], options)
         codes = latest_codes[places.fill_null(0).to_numpy()]
         others = places.is_null()
-        codes[others.to_numpy(zero_copy_only=False)] = self._codes_of(ids.filter(others))
+        codes[others.to_numpy(zero_copy_only=False)] = self._codes.numbers(ids.filter(others))
         return codes
 
 
-def overlay(columns: Columns, upper: pa.Table) -> Columns:
-    """Let the attributes of ``upper`` take precedence, item by item and column by column.
+class _Layer(NamedTuple):
+    """Descriptions of items: columns by name and rows, and the row of each code."""
 
-    Args:
-        columns: has ``item_id``, each once; gives the rows of the result.
-        upper: has ``item_id``; of several rows for one id the first counts.
-    """
-    rows = _index_in(columns["item_id"], upper.column("item_id"))
-    result = dict(columns)
-    for name, column in _attributes(upper).items():
-        above, below = column.take(rows), columns.get(name)
-        mergeable = below is not None and below.type == above.type
-        result[name] = pc.call_function("coalesce", [above, below]) if mergeable else above
-    return result
+    names: list[str]
+    take: Callable[[str, np.ndarray], pa.Array | pa.ChunkedArray]
+    rows: Int32[np.ndarray, " codes"]
 
 
-def _index_in(ids: pa.Array | pa.ChunkedArray, known: pa.Array | pa.ChunkedArray) -> Any:
-    """The first place of each id among the known ones, null where there is none."""
-    return pc.call_function("index_in", [ids], pc.SetLookupOptions(value_set=known))
+def _take(table: pa.Table, name: str, rows: Int32[np.ndarray, " n"]) -> pa.ChunkedArray:
+    return table.column(name).take(pa.array(rows, mask=rows == NOWHERE))
 
 
-def _attributes(items: pa.Table) -> Columns:
-    return {name: items.column(name) for name in items.column_names if name not in RESERVED_COLUMNS}
+def _rows_of(codes: Int32[np.ndarray, " rows"], n_codes: int) -> Int32[np.ndarray, " codes"]:
+    """The first row of each code, from the code of each row; ``NOWHERE`` where it has none."""
+    rows = np.full(n_codes, NOWHERE, INDEX_DTYPE)
+    distinct, first = np.unique(codes, return_index=True)
+    rows[distinct] = first
+    return rows
+
+
+def _attributes(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if name not in RESERVED_COLUMNS]
 
 
 def _grown(mask: Bool[np.ndarray, " fewer"], size: int) -> Bool[np.ndarray, " codes"]:

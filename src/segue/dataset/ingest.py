@@ -52,7 +52,7 @@ def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
             event is left.
     """
     items_file = _items_file(config)  # first, so that a bad file is found before the log
-    log, encoder, rows = EventLog(folder / "read"), ItemEncoder(), []
+    log, encoder, rows = EventLog(folder / "read"), ItemEncoder(folder / "items"), []
     for chunk in source.chunks():
         events = _events_of(chunk.sequences, encoder)
         encoder.describe(chunk.items)

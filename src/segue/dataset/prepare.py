@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Int64
 
 import segue
@@ -21,6 +23,7 @@ from segue.axes import INDEX_DTYPE, N_SPECIALS, UNK, offsets_of
 from segue.config import PrepareConfig
 from segue.dataset import splits
 from segue.dataset.audit import audit
+from segue.dataset.encoding import ITEMS_AT_ONCE, ItemEncoder
 from segue.dataset.ingest import Ingested, ingest
 from segue.dataset.manifest import (
     FORMAT_VERSION,
@@ -37,7 +40,7 @@ from segue.dataset.sequences import Sequences, row_blocks
 from segue.dataset.spill import EventLog
 from segue.dataset.splits import Cuts, Split
 from segue.dataset.staging import staged
-from segue.dataset.vocabulary import Items, item_order, item_table
+from segue.dataset.vocabulary import item_order, item_table
 from segue.errors import DatasetError
 from segue.sources.schema import Source
 
@@ -130,11 +133,27 @@ def _write_items(
     codes = encoder.by_id()
     training_counts = _training_counts(log, cuts, len(encoder))
     order, n_catalogue = item_order(codes[known[codes]], training_counts, catalogue)
-    write_items(folder, Items(item_table(encoder.table(order), training_counts[order])))
+    write_items(folder, _item_tables(encoder, order, training_counts))
     indices = np.full(len(encoder), UNK, INDEX_DTYPE)
     indices[order] = np.arange(N_SPECIALS, N_SPECIALS + len(order))
     log.translate_items(indices)
     return len(order), n_catalogue
+
+
+def _item_tables(
+    encoder: ItemEncoder,
+    order: Int64[np.ndarray, " items"],
+    training_counts: Int64[np.ndarray, " codes"],
+) -> Iterator[pa.Table]:
+    """The table of ``Items`` in parts, from the codes in the order of the indices."""
+    attributes = encoder.attributes(order)
+
+    def part(begin: int) -> pa.Table:
+        codes = order[begin : begin + ITEMS_AT_ONCE]
+        table = encoder.table(codes, attributes)
+        return item_table(table, training_counts[codes], N_SPECIALS + begin)
+
+    return map(part, range(0, max(len(order), 1), ITEMS_AT_ONCE))
 
 
 def _training_counts(log: EventLog, cuts: Cuts, n_codes: int) -> Int64[np.ndarray, " codes"]:

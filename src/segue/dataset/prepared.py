@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -144,9 +145,20 @@ def write_sequences(folder: Path, sequences: Sequences) -> None:
         writer.write_batch(batch)
 
 
-def write_items(folder: Path, items: Items) -> None:
-    """Write ``items.parquet``."""
-    pq.write_table(items.table, folder / ITEMS, compression="zstd")
+def write_items(folder: Path, tables: Iterable[pa.Table]) -> None:
+    """Write ``items.parquet``: the rows of ``Items.table``, as they come.
+
+    Args:
+        tables: of one schema, at least one. Each is written, and let go, before the next is
+            asked for.
+    """
+    tables = iter(tables)
+    table = next(tables)
+    with pq.ParquetWriter(folder / ITEMS, table.schema, compression="zstd") as writer:
+        while table is not None:
+            writer.write_table(table)
+            table = None
+            table = next(tables, None)
 
 
 def _events(batch: pa.RecordBatch, name: str) -> np.ndarray | None:

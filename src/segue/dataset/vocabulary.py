@@ -40,9 +40,15 @@ def item_order(
     return order, len(order) if catalogue == "all" else trained
 
 
-def item_table(attributes: pa.Table, training_counts: Int64[np.ndarray, " items"]) -> pa.Table:
-    """The table of ``Items``, from ``item_id`` and attributes in the order of the indices."""
-    indices = np.arange(N_SPECIALS, N_SPECIALS + len(attributes), dtype=INDEX_DTYPE)
+def item_table(
+    attributes: pa.Table, training_counts: Int64[np.ndarray, " items"], first: int = N_SPECIALS
+) -> pa.Table:
+    """The table of ``Items``, from ``item_id`` and attributes in the order of the indices.
+
+    Args:
+        first: the index of the first row, where these are some rows of the table.
+    """
+    indices = np.arange(first, first + len(attributes), dtype=INDEX_DTYPE)
     table = attributes.add_column(0, "index", pa.array(indices))
     return table.append_column("training_count", pa.array(training_counts))
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
+from segue.numbering import Numbering
 from segue.sources.mpd_columns import DecodedSlice
 from segue.sources.mpd_decoding import decode_slice
 from segue.sources.mpd_files import SliceFiles, holds_slices
@@ -71,15 +73,13 @@ class MpdSource(Source):
 
     def chunks(self) -> Iterator[Chunk]:
         self._inconsistent = {check: [] for check in _WARNINGS}
-        seen: set[str] = set()
+        seen = Numbering()
         for file, decoded in zip(self._files.slices, self._decoded(), strict=True):
             for check, ids in decoded.inconsistent.items():
                 self._inconsistent[check] += ids
-            for playlist in decoded.chunk.sequences["sequence_id"].to_pylist():
-                if playlist in seen:
-                    message = f"{file.name}: playlist {playlist} has come before"
-                    raise SourceError(message, "each playlist needs a pid of its own")
-                seen.add(playlist)
+            if (playlist := _repeated(decoded.chunk.sequences["sequence_id"], seen)) is not None:
+                message = f"{file.name}: playlist {playlist} has come before"
+                raise SourceError(message, "each playlist needs a pid of its own")
             yield decoded.chunk
 
     def fingerprint(self) -> dict[str, Any]:
@@ -123,6 +123,16 @@ class MpdSource(Source):
         size = sum(file.size for file in self._files.slices)
         wanted = min(os.cpu_count() or 1, len(self._files.slices), size // BYTES_PER_WORKER)
         return max(1, min(wanted, self._memory_limit // MEMORY_PER_WORKER))
+
+
+def _repeated(ids: pa.Array, seen: Numbering) -> str | None:
+    """The first of some ids that was seen before, or twice among them; None for none."""
+    n_seen = len(seen)
+    numbers = seen.numbers(ids)
+    new = np.zeros(len(ids), bool)
+    new[np.unique(numbers, return_index=True)[1]] = True
+    repeated = np.flatnonzero(~new | (numbers < n_seen))
+    return ids[int(repeated[0])].as_py() if len(repeated) else None
 
 
 def _decode(files: SliceFiles, number: int) -> DecodedSlice:
