@@ -1,11 +1,13 @@
-"""What updating few rows and sharing negatives costs in quality: paired, over several seeds.
+"""Losses and updates of the item table in time, memory and quality: paired, over several seeds.
 
-    python benchmarks/sparse_quality.py [DATASET] [--seeds 0,1,2] [--ways WAY,WAY]
+    python benchmarks/sparse_quality.py [DATASET] [--seeds 0,1,2] [--ways "WAY;WAY"]
 
 One model is trained on a prepared dataset, or on the built-in world, by every way of updating
 and of storing its item table and of drawing negatives, from the same seeds, for the same steps
 and at the same rate, and asked for the next item at every held-out event. A way's difference
-from dense AdamW is tested over the sequences of each seed, with a paired permutation test.
+from dense AdamW is tested over the sequences of each seed, with a paired permutation test. A
+step's time is the median of some on real batches, and its memory what XLA says it holds beside
+the state.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +34,7 @@ from segue.config import LossConfig as Loss
 from segue.dataset import Dataset, prepare
 from segue.evaluation import Evaluation, compare, evaluate
 from segue.recommender import Recommender
-from segue.trainer import train
+from segue.trainer import plan, train
 
 Precision = Literal["float32", "bfloat16"]
 METRIC = "ndcg@10"
@@ -49,12 +50,18 @@ class Way(NamedTuple):
     item_table: Literal["dense", "sparse", "sparse-lean"] = "dense"
     table: Precision = "float32"
     moments: Precision = "float32"
+    row_rate: float = 1.0
 
 
 WAYS: dict[str, Way] = {
     "dense": Way(),
     "sparse": Way(item_table="sparse"),
     "sparse-lean": Way(item_table="sparse-lean"),
+    "sparse, rate x 3": Way(item_table="sparse", row_rate=3),
+    "sparse, rate x 10": Way(item_table="sparse", row_rate=10),
+    "sparse-lean, rate x 3": Way(item_table="sparse-lean", row_rate=3),
+    "sparse-lean, rate x 10": Way(item_table="sparse-lean", row_rate=10),
+    "sparse-lean, rate x 30": Way(item_table="sparse-lean", row_rate=30),
     "exact": Way(Loss()),
     "sparse, bfloat16 moments": Way(item_table="sparse", moments="bfloat16"),
     "sparse-lean, bfloat16 table": Way(item_table="sparse-lean", table="bfloat16"),
@@ -68,7 +75,7 @@ BASELINE = "dense"
 
 def config_of(way: str, seed: int, epochs: int) -> Config:
     """The same run by one way."""
-    loss, item_table, table, moments = WAYS[way]
+    loss, item_table, table, moments, row_rate = WAYS[way]
     return Config(
         model=ModelConfig(
             layers=1, heads=2, width=48, feed_forward=96, context=40, table_precision=table
@@ -80,6 +87,7 @@ def config_of(way: str, seed: int, epochs: int) -> Config:
             warmup_steps=50,
             item_table=item_table,
             moment_precision=moments,
+            row_rate=row_rate,
         ),
         training=TrainingConfig(
             batch_size=64, epochs=epochs, seed=seed, validation_sequences=100, validate_every=10**6
@@ -87,17 +95,11 @@ def config_of(way: str, seed: int, epochs: int) -> Config:
     )
 
 
-def trained(
-    data: Dataset, way: str, seed: int, epochs: int, folder: Path
-) -> tuple[Evaluation, float]:
-    """An evaluation of one run, and its seconds of training."""
-    began = time.perf_counter()
-    run = train(
-        data, folder / f"{list(WAYS).index(way)}-{seed}", config=config_of(way, seed, epochs)
-    )
-    seconds = time.perf_counter() - began
+def trained(data: Dataset, way: str, config: Config, folder: Path) -> Evaluation:
+    """An evaluation of one run."""
+    run = train(data, folder / f"{list(WAYS).index(way)}-{config.training.seed}", config=config)
     options = EvaluationConfig(task="next-item", resamples=0)
-    return evaluate(Recommender.load(run), data, config=options), seconds
+    return evaluate(Recommender.load(run), data, config=options)
 
 
 def measure(
@@ -108,8 +110,13 @@ def measure(
     for seed in seeds:
         found: dict[str, Evaluation] = {}
         for way in ways:
-            found[way], seconds = trained(data, way, seed, epochs, folder)
-            row: dict[str, Any] = {"way": way, "seed": seed, "seconds": round(seconds, 1)}
+            config = config_of(way, seed, epochs)
+            planned = plan(data, config=config)
+            assert planned.times is not None, "too little memory"
+            row: dict[str, Any] = {"way": way, "seed": seed}
+            row["step_ms"] = round(planned.times.step * 1e3, 1)
+            row["step_mb"] = round(planned.memory.step / 1e6, 1)
+            found[way] = trained(data, way, config, folder)
             row["ndcg"] = found[way].results[0].metrics[METRIC].mean
             if way != BASELINE:
                 difference = compare(found[BASELINE], found[way], METRIC).differences[0]
@@ -149,15 +156,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def report(rows: list[dict[str, Any]], ways: list[str]) -> None:
     """A line for each way: means over the seeds, and the range of its differences."""
-    print(f"\n{'way':28} {METRIC:>8} {'of dense':>9} {'differences':>20} {'seconds':>8}")
+    print(f"\n{'way':28} {METRIC:>8} {'of dense':>9} {'differences':>20} {'ms/step':>8} {'MB':>7}")
     base = np.mean([row["ndcg"] for row in rows if row["way"] == BASELINE])
     for way in ways:
         own = [row for row in rows if row["way"] == way]
         mean = np.mean([row["ndcg"] for row in own])
-        seconds = np.mean([row["seconds"] for row in own])
+        ms, mb = min(row["step_ms"] for row in own), own[0]["step_mb"]
         differences = [row.get("difference", 0.0) for row in own]
         spread = f"{min(differences):+.4f} to {max(differences):+.4f}"
-        print(f"{way:28} {mean:>8.4f} {mean / base:>9.3f} {spread:>20} {seconds:>8.1f}")
+        print(f"{way:28} {mean:>8.4f} {mean / base:>9.3f} {spread:>20} {ms:>8.1f} {mb:>7.1f}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from segue import retrieval
 from segue.axes import N_SPECIALS, PAD, Ragged
+from segue.bits import halved
 from segue.ranking import Ranked, exclude, ranks_from_scores, top_from_scores
 
 pytestmark = pytest.mark.usefixtures("strict_types")
@@ -67,8 +68,16 @@ def test_top_is_brute_force_with_ties_to_the_lower_index(batch, rows, k, seed):
 def test_search_by_groups_is_the_full_sort(k, values, seed):
     rows = 6 * retrieval.GROUP - 10  # the last group is not full
     hidden, table, excluded = problem(3, rows, seed, values)
-    found = search(hidden, table, excluded, k)
-    assert_same(found, brute_force_top(hidden, table, excluded, k))
+    expected = brute_force_top(hidden, table, excluded, k)
+    assert_same(search(hidden, table, excluded, k), expected)
+    # Half the bits hold these numbers whole.
+    half = halved(jnp.asarray(table))
+    assert_same(retrieval.top(hidden, half, excluded, k), expected)
+    targets = np.maximum(expected.items[:, 0], N_SPECIALS)
+    np.testing.assert_array_equal(
+        retrieval.ranks(hidden, half, excluded, targets),
+        retrieval.ranks(hidden, jnp.asarray(table), excluded, targets),
+    )
 
 
 @pytest.mark.parametrize("n_groups", [5, 6])

@@ -75,6 +75,16 @@ def test_a_row_counts_its_own_updates_only():
     np.testing.assert_array_equal(state.touches, [4, 1, 1, 0, 0])
 
 
+def test_the_rate_of_rows_is_theirs_alone():
+    steps = [{"item_table": jnp.array(gradients(1)[0]), "dense": jnp.array([1.0, 2.0])}]
+    options = {"item_table": "sparse", "weight_decay": 0.0}
+    once = after(optimizer(OptimizerConfig(**options), STEPS), params(), steps)
+    thrice = after(optimizer(OptimizerConfig(**options, row_rate=3), STEPS), params(), steps)
+    np.testing.assert_array_equal(once["dense"], thrice["dense"])
+    moved = np.asarray(once["item_table"]) - TABLE
+    np.testing.assert_allclose(thrice["item_table"], TABLE + 3 * moved, atol=1e-6)
+
+
 def test_lean_rows_are_scaled_to_a_root_mean_square_of_one():
     tx = scale_by_lean_rows()
     gradient = jnp.array([[3.0, 4.0], [0.0, 0.0], [1e-3, 0.0]])

@@ -87,10 +87,13 @@ def test_cannot_be_made_where_nothing_may_be_written(tmp_path, monkeypatch):
 # --- begin ---
 
 
-def test_takes_what_a_start_that_was_cut_short_left(tmp_path):
-    for name in ("config.json.partial", "items.parquet", "sequence_values.json.partial"):
-        (tmp_path / name).write_text("")
+def test_clears_away_what_a_start_that_was_cut_short_left(tmp_path):
+    left = ("config.json.partial", "items.parquet", "sequence_values.json.partial")
+    for n in range(1, 4):
+        for name in left[:n]:
+            (tmp_path / name).write_text("")
         RunFolder(tmp_path).create()
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("other", ["config.json", "weights.safetensors", "thesis.txt"])

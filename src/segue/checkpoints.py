@@ -34,7 +34,7 @@ KEEP = 2
 STATE = "arrays.safetensors"
 """What the arrays of a checkpoint are in, in its folder ``state``."""
 
-HALF = "*.orbax-checkpoint-tmp"
+CUT_SHORT = "*.orbax-checkpoint-tmp"
 """Folders of checkpoints that were cut short."""
 
 
@@ -131,8 +131,8 @@ class Checkpoints:
 
     def _clear(self) -> None:
         """Remove what was cut short: it is of no use, and takes space that may be wanted."""
-        for half in self._folder.glob(HALF):
-            shutil.rmtree(half, ignore_errors=True)
+        for left in self._folder.glob(CUT_SHORT):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 # Orbax hands to a thread what a handler writes that is not asynchronous, and forgets what it

@@ -37,7 +37,7 @@ BUFFERED = 1 << 26
 """The same on an accelerator, which is faster the more it is given at once: 256 MiB."""
 
 MAXIMA_HELD = 1 << 25
-"""Maxima of groups held for a block of queries at most: 128 MiB of float32."""
+"""Maxima of groups, or scores, held for a block of queries at most: 128 MiB of float32."""
 
 
 def top(
@@ -50,12 +50,14 @@ def top(
 
     Special tokens and ``excluded`` are never among them; places that cannot be filled hold
     ``PAD`` and -inf. Ties go to the lower index. Held at a time are a part of the table and
-    its scores, a maximum for every ``GROUP`` items, and ``k`` groups of the table's rows.
+    its scores, a maximum for every ``GROUP`` items, and ``k`` groups of the table's rows; all
+    scores where ``k`` groups are all of the table.
     """
     k_found = min(k, len(table))
+    held = len(table) if _is_small(table, k_found) else -(-len(table) // GROUP)
     items = np.full((len(hidden), k), PAD, INDEX_DTYPE)
     scores = np.full((len(hidden), k), -np.inf, np.float32)
-    largest = MAXIMA_HELD // -(-len(table) // GROUP)
+    largest = MAXIMA_HELD // held
     for block, states, barred in _blocks(hidden, excluded, largest):
         part = _rows_per_part(len(states), *table.shape)
         found_scores, found = _top(states, table, barred, k_found, part)
@@ -80,6 +82,10 @@ def ranks(
         part = _rows_per_part(len(states), *table.shape)
         found[block] = np.asarray(_ranks(states, table, barred, wanted, part))[:n]
     return found
+
+
+def _is_small(table: Real[Array, "table dim"], k: int) -> bool:
+    return len(table) <= k * GROUP
 
 
 def _blocks(
@@ -139,7 +145,7 @@ def _top(
     def maxima(scores: Float32[Array, "part batch"], _: Index) -> Float32[Array, "groups batch"]:
         return _without_nan(scores).reshape(-1, GROUP, len(hidden)).max(axis=1)
 
-    if len(table) <= k * GROUP:  # every group is among the best: there is nothing to leave out
+    if _is_small(table, k):  # every group is among the best: there is nothing to leave out
         scores = _over_parts(lambda scores, _: _without_nan(scores), hidden, table, excluded, part)
         best, items = jax.lax.top_k(scores.reshape(-1, len(hidden)).T, k)
         return best, items

@@ -53,7 +53,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
 
     def create(self) -> None:
-        """Make the folder, or take one in which nothing has begun.
+        """Make the folder, or empty one in which nothing has begun.
 
         Raises:
             RunError: it is there already and holds something.
@@ -66,6 +66,8 @@ class RunFolder:
                     "continue it with --resume, or choose another folder",
                 )
             self.path.mkdir(parents=True, exist_ok=True)
+            for left in self.path.iterdir():
+                left.unlink()  # of a start with other options, perhaps
         except OSError as error:
             message = f"cannot create {self.path}: {error.strerror}"
             raise StorageError(message, "choose another folder") from None

@@ -61,12 +61,16 @@ kind = "sampled-softmax"
 negatives = 8
 in_batch = true
 """
+HALVES = (
+    CONFIG.replace("[model]\n", '[model]\ntable_precision = "bfloat16"\n')
+    + 'moment_precision = "bfloat16"\n'
+)
 CONFIGS = {
     "dense": CONFIG,
-    "sparse": CONFIG + 'item_table = "sparse"\n' + BY_ROWS,
+    "sparse": HALVES + 'item_table = "sparse"\ncode_tables = "sparse-lean"\n' + BY_ROWS,
     "sparse-lean": CONFIG + 'item_table = "sparse-lean"\n' + BY_ROWS,
 }
-"""By how the item table is updated. By rows, everything else is updated as in the dense one."""
+"""By how the item table is updated; one kind with half the bits, and codes by rows too."""
 
 
 @pytest.fixture(scope="module")

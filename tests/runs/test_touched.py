@@ -39,6 +39,7 @@ UNTOUCHED_AT_LEAST = TABLE_SIZE - 8 - 2 * 6
 
 
 N_CODES = 9
+LAST_CODE = 8
 
 
 def fresh(model: ModelConfig, loss: LossConfig, known: Known, item_table: str, **options: str):
@@ -160,7 +161,11 @@ def test_taken_apart_and_put_back_nothing_has_changed(parts: list[list[int]]) ->
 def test_codes_go_by_rows_too() -> None:
     model = MODEL.model_copy(update={"item_features": ("genres",), "sequence_features": ("name",)})
     told = Bag(np.array([[3, 5], [5, 0]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32))
-    batch, known = BATCH._replace(told=told), Known(features())
+    known = Known(features())
+    assert known.features is not None
+    # An item of no batch, the last one, with a code that no other item has.
+    known.features.bag.codes[-1] = LAST_CODE
+    batch = BATCH._replace(told=told)
     dense, dense_state = fresh(model, LOSS, known, "dense")
     sparse, sparse_state = fresh(model, LOSS, known, "sparse", code_tables="sparse")
     before = jax.tree.map(np.array, sparse_state.params)
@@ -175,6 +180,7 @@ def test_codes_go_by_rows_too() -> None:
         moved = (ours != old).any(axis=1)
         # Row 0 stands for nothing: it has no gradient, but decays like all that is touched.
         assert set(np.flatnonzero(moved)) - {0} == set(touched) - {0}
+        assert LAST_CODE not in np.flatnonzero(moved)
         assert (np.abs(ours - theirs)[sorted(touched)] > 1e-4).mean() < 0.05
 
 

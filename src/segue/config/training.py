@@ -51,8 +51,8 @@ class ModelConfig(Part):
     width takes the head ``flatten``, which joins it to every position's state; elsewhere it
     is added to every position's input."""
     table_precision: Literal["float32", "bfloat16"] = "float32"
-    """How item embeddings are stored. The half of the memory takes updates by rows, which are
-    computed in float32 and rounded at random."""
+    """How item embeddings are stored. ``bfloat16`` takes half the memory, and updates by rows,
+    which are computed in float32 and rounded at random."""
     initialisation: Literal["normal", "uniform", "singular-vectors"] = "normal"
     """How tables begin: drawn at random, or the items' with the leading singular vectors of
     the training sequences, so that items found together begin together."""
@@ -130,6 +130,9 @@ class OptimizerConfig(Part):
     Sampled losses touch few rows: with many items, updating all of them is most of a step."""
     code_tables: Literal["dense", "sparse", "sparse-lean"] = "dense"
     """The same of the tables of codes: users, artists, words of names."""
+    row_rate: Annotated[float, Field(gt=0)] = 1.0
+    """What the learning rate is multiplied with for tables that are updated by rows. A row moves
+    when it is touched only, where dense moments let it drift on: rare items want more than 1."""
     moment_precision: Literal["float32", "bfloat16"] = "float32"
     """How the moments of ``sparse`` tables are stored; bfloat16 is rounded at random."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -229,12 +232,25 @@ class Config(Part):
         if optimizer.item_table == "dense" and by_codes:
             raise ValueError(
                 f"optimizer.code_tables {optimizer.code_tables!r} takes the features of touched "
-                "items: set optimizer.item_table to 'sparse' or 'sparse-lean'"
+                "items: set optimizer.item_table to 'sparse' or 'sparse-lean', and loss.kind to "
+                "'sampled-softmax'"
+            )
+        if optimizer.code_tables != "dense" and not (
+            model.item_features or model.sequence_features
+        ):
+            raise ValueError(
+                f"optimizer.code_tables {optimizer.code_tables!r} is of item_features and "
+                "sequence_features, and the model has neither"
             )
         kinds = (optimizer.item_table, optimizer.code_tables)
+        if optimizer.row_rate != 1 and kinds == ("dense", "dense"):
+            raise ValueError(
+                f"optimizer.row_rate {optimizer.row_rate:g} is of tables that are updated by rows: "
+                "set optimizer.item_table to 'sparse' or 'sparse-lean'"
+            )
         if optimizer.moment_precision != "float32" and "sparse" not in kinds:
             raise ValueError(
                 f"optimizer.moment_precision {optimizer.moment_precision!r} is of the moments of "
-                "'sparse' tables: set optimizer.item_table to that"
+                "'sparse' tables: set optimizer.item_table or optimizer.code_tables to that"
             )
         return self

@@ -55,6 +55,7 @@ def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransf
     ways = {
         kind: optax.chain(
             direction,
+            optax.scale(config.row_rate),
             optax.add_decayed_weights(config.weight_decay),
             optax.scale_by_learning_rate(rate),
         )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int32, Real
 
-from segue.bits import STORED, Precision
+from segue.bits import STORED, Precision, is_halved
 
 Table = Literal["items", "item codes", "sequence codes"]
 """Rows of which kind a table has: tables of one kind are touched in the same rows."""
@@ -84,6 +84,7 @@ def scale_by_rows(
     ) -> tuple[optax.Updates, optax.OptState]:
         del params
         assert isinstance(state, RowMoments)
+        assert not any(map(is_halved, jax.tree.leaves(state.mean))), "taken rows are widened"
         touches = jax.tree.map(lambda count: count + 1, state.touches)
         mean = jax.tree.map(lambda m, g: beta1 * m + (1 - beta1) * g, state.mean, updates)
         square = jax.tree.map(

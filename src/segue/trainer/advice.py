@@ -28,20 +28,7 @@ TOUCHED_SHARE = 4
 ENOUGH_NEGATIVES = 1024
 """For a batch that shares them."""
 
-WHOLE: dict[str, Any] = {
-    "optimizer.moment_precision": "float32",
-    "model.table_precision": "float32",
-}
-DENSE = WHOLE | {"optimizer.item_table": "dense", "optimizer.code_tables": "dense"}
-EXACT = DENSE | {"loss.kind": "softmax"}
-LEAN = WHOLE | {"optimizer.item_table": "sparse-lean"}
-BY_ROWS: dict[str, dict[str, Any]] = {
-    "sparse-lean updates": LEAN,
-    "sparse updates": WHOLE | {"optimizer.item_table": "sparse"},
-    "sparse-lean updates in bfloat16": LEAN | {"model.table_precision": "bfloat16"},
-}
-"""Those that measured better first, but for the last, which is for want of memory: see
-docs/scale.md."""
+EXACT: dict[str, Any] = {"loss.kind": "softmax"}
 SAMPLED: dict[str, Any] = {
     "loss.kind": "sampled-softmax",
     "loss.proposal": "log-uniform",
@@ -120,11 +107,25 @@ def memory_errors() -> Iterator[None]:
 
 def options(work: Workload, available: int | None) -> list[Option]:
     """The ways to train a model."""
-    sampled = SAMPLED | {"loss.negatives": _negatives(work.config)}
-    ways = {"exact softmax": EXACT, "sampled softmax": sampled | DENSE}
-    for name, changes in BY_ROWS.items():
-        ways[f"sampled softmax, {name}"] = sampled | changes
+    dense, sampled = _dense(work.config), SAMPLED | {"loss.negatives": _negatives(work.config)}
+    ways = {"exact softmax": EXACT | dense, "sampled softmax": sampled | dense}
+    # Those that measured better first, but for the last, which is for want of memory: see
+    # docs/scale.md.
+    for kind in ("sparse-lean", "sparse"):
+        ways[f"sampled softmax, {kind} updates"] = sampled | {"optimizer.item_table": kind}
+    ways["sampled softmax, sparse-lean updates in bfloat16"] = sampled | {
+        "optimizer.item_table": "sparse-lean",
+        "model.table_precision": "bfloat16",
+    }
     return [_option(name, changes, work, available) for name, changes in ways.items()]
+
+
+def _dense(config: Config) -> dict[str, Any]:
+    """What goes with updates of all items, and nothing that does not."""
+    changes: dict[str, Any] = {"optimizer.item_table": "dense", "model.table_precision": "float32"}
+    if config.model.item_features:
+        changes["optimizer.code_tables"] = "dense"
+    return changes
 
 
 def advised(work: Workload, found: list[Option]) -> Option | None:
@@ -169,6 +170,10 @@ def _option(name: str, changes: dict[str, Any], work: Workload, available: int |
         if tables[part][field] != value:
             settings.append(f"{key}={str(value).lower()}")
             tables[part][field] = value
+    kinds = (tables["optimizer"]["item_table"], tables["optimizer"]["code_tables"])
+    if "sparse" not in kinds and tables["optimizer"]["moment_precision"] != "float32":
+        settings.append("optimizer.moment_precision=float32")
+        tables["optimizer"]["moment_precision"] = "float32"
     memory = estimate(replace(work, config=Config.model_validate(tables)))
     return Option(name, settings, memory.training, memory.needed, fits(memory.needed, available))
 

@@ -187,6 +187,8 @@ def _validation(work: Workload, logits: int) -> int:
     copied = 0
     if work.features.items is not None or config.blend.vectors:
         copied = work.table_size * (work.output_width + config.blend.vectors)
+        if model.table_precision != "float32":
+            copied += work.table_size * work.output_width  # widened, before vectors join it
         copied += _described(work, work.table_size)
     drawing = INDEX_BYTES * work.table_size + _drawing(work)
     return max(logits, FLOAT * (positions * held + copied) + drawing)

@@ -131,7 +131,10 @@ class TouchedRows:
         if features is None:
             return None
         rows = self._rows["items"]
-        return jax.tree.map(lambda part: jnp.asarray(part).at[rows].get(mode="clip"), features)
+        # Places without a row have no features either, or their codes would count as touched.
+        return jax.tree.map(
+            lambda part: jnp.asarray(part).at[rows].get(mode="fill", fill_value=0), features
+        )
 
     def _inside(self, table: Table, bag: Bag) -> Bag:
         (codes,) = self.touch(table, [bag.codes])
