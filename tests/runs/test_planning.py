@@ -202,6 +202,7 @@ def test_negatives_of_each_position_become_many_that_all_share(cycles: Dataset) 
         "loss.estimator=with-target",
         "loss.negatives=1024",
         "optimizer.item_table=sparse-lean",
+        "optimizer.row_rate=10.0",
         "loss.in_batch=true",
     }
 
@@ -224,6 +225,16 @@ def plan_config(settings: list[str]) -> Config:
         for key, value in values.items()
     ]
     return load_config(overrides=[*base, *settings])
+
+
+def test_every_way_can_be_told_of_a_run_by_rows_with_all_its_options(cycles: Dataset) -> None:
+    by_rows = {"item_table": "sparse", "moment_precision": "bfloat16", "row_rate": 3.0}
+    config = changed(sampled(), optimizer=by_rows, model={"table_precision": "bfloat16"})
+    found = {option.name: option.settings for option in options(work_of(cycles, config), None)}
+    back = {"optimizer.moment_precision=float32", "optimizer.row_rate=1.0"}
+    assert back | {"model.table_precision=float32"} <= set(found["exact softmax"])
+    own = found["sampled softmax, sparse updates"]
+    assert not any("precision" in setting or "row_rate" in setting for setting in own)
 
 
 def test_whether_it_fits() -> None:

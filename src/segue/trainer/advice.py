@@ -28,6 +28,9 @@ TOUCHED_SHARE = 4
 ENOUGH_NEGATIVES = 1024
 """For a batch that shares them."""
 
+ROW_RATE: dict[str, Any] = {"optimizer.row_rate": 10.0}
+"""For tables that are to go by rows and did not: docs/scale.md has what it is worth."""
+
 EXACT: dict[str, Any] = {"loss.kind": "softmax"}
 SAMPLED: dict[str, Any] = {
     "loss.kind": "sampled-softmax",
@@ -109,15 +112,28 @@ def options(work: Workload, available: int | None) -> list[Option]:
     """The ways to train a model."""
     dense, sampled = _dense(work.config), SAMPLED | {"loss.negatives": _negatives(work.config)}
     ways = {"exact softmax": EXACT | dense, "sampled softmax": sampled | dense}
+    rate = ROW_RATE if work.config.optimizer.item_table == "dense" else {}
     # Those that measured better first, but for the last, which is for want of memory: see
     # docs/scale.md.
     for kind in ("sparse-lean", "sparse"):
-        ways[f"sampled softmax, {kind} updates"] = sampled | {"optimizer.item_table": kind}
-    ways["sampled softmax, sparse-lean updates in bfloat16"] = sampled | {
-        "optimizer.item_table": "sparse-lean",
-        "model.table_precision": "bfloat16",
-    }
+        ways[f"sampled softmax, {kind} updates"] = sampled | rate | {"optimizer.item_table": kind}
+    ways["sampled softmax, sparse-lean updates in bfloat16"] = (
+        sampled
+        | rate
+        | {"optimizer.item_table": "sparse-lean", "model.table_precision": "bfloat16"}
+    )
     return [_option(name, changes, work, available) for name, changes in ways.items()]
+
+
+def _without_rows(optimizer: dict[str, Any]) -> dict[str, Any]:
+    """What has to go where no table is left that it is of."""
+    kinds = {optimizer["item_table"], optimizer["code_tables"]}
+    changes: dict[str, Any] = {}
+    if "sparse" not in kinds and optimizer["moment_precision"] != "float32":
+        changes["moment_precision"] = "float32"
+    if kinds == {"dense"} and optimizer["row_rate"] != 1:
+        changes["row_rate"] = 1.0
+    return changes
 
 
 def _dense(config: Config) -> dict[str, Any]:
@@ -170,10 +186,9 @@ def _option(name: str, changes: dict[str, Any], work: Workload, available: int |
         if tables[part][field] != value:
             settings.append(f"{key}={str(value).lower()}")
             tables[part][field] = value
-    kinds = (tables["optimizer"]["item_table"], tables["optimizer"]["code_tables"])
-    if "sparse" not in kinds and tables["optimizer"]["moment_precision"] != "float32":
-        settings.append("optimizer.moment_precision=float32")
-        tables["optimizer"]["moment_precision"] = "float32"
+    for field, value in _without_rows(tables["optimizer"]).items():
+        settings.append(f"optimizer.{field}={value}")
+        tables["optimizer"][field] = value
     memory = estimate(replace(work, config=Config.model_validate(tables)))
     return Option(name, settings, memory.training, memory.needed, fits(memory.needed, available))
 
