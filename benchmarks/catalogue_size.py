@@ -21,17 +21,21 @@ from typing import Any
 
 import numpy as np
 
+WHOLE = ["model.table_precision=float32"]
 RECIPES: dict[str, tuple[str, list[str]]] = {
     "published, dense": ("playlist-decoder", []),
     "published, sparse": ("playlist-decoder", ["optimizer.item_table=sparse"]),
-    "large, dense": ("playlist-large", ["optimizer.item_table=dense"]),
-    "large, sparse": ("playlist-large", ["optimizer.item_table=sparse"]),
-    "large, lean": ("playlist-large", []),
+    "large, dense": (
+        "playlist-large",
+        [*WHOLE, "optimizer.item_table=dense", "optimizer.row_rate=1"],
+    ),
+    "large, sparse": ("playlist-large", [*WHOLE, "optimizer.item_table=sparse"]),
+    "large, lean": ("playlist-large", WHOLE),
     "large, sparse, bfloat16 moments": (
         "playlist-large",
-        ["optimizer.item_table=sparse", "optimizer.moment_precision=bfloat16"],
+        [*WHOLE, "optimizer.item_table=sparse", "optimizer.moment_precision=bfloat16"],
     ),
-    "large, lean, bfloat16 table": ("playlist-large", ["model.table_precision=bfloat16"]),
+    "large, lean, bfloat16 table": ("playlist-large", []),
 }
 """Preset and overrides of each row of the table."""
 BASELINE = "published, dense"
