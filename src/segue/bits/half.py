@@ -6,15 +6,11 @@ times the memory and hundreds of times as long. Whole numbers it updates in plac
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Key, Real, UInt16
 
 from segue.bits.random_bits import random_bits
-
-Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 STORED = {"float32": jnp.dtype("float32"), "bfloat16": jnp.dtype("uint16")}
 """The type of an array whose numbers are kept with a precision."""
@@ -32,8 +28,8 @@ def widened(x: Real[Array, "*axes"]) -> Real[Array, "*axes"]:
     return jax.lax.bitcast_convert_type(x.astype(jnp.uint32) << 16, jnp.float32)
 
 
-def kept(x: Float32[Array, "*axes"], dtype: jnp.dtype) -> Real[Array, "*axes"]:
-    """Numbers as an array of one of the types keeps them."""
+def stored(x: Float32[Array, "*axes"], dtype: jnp.dtype) -> Real[Array, "*axes"]:
+    """Numbers as an array of one of the types of ``STORED`` holds them."""
     return halved(x) if dtype == STORED["bfloat16"] else x
 
 

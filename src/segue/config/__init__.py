@@ -22,6 +22,7 @@ from segue.config.training import (
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    Precision,
     TrainingConfig,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "Part",
+    "Precision",
     "PrepareConfig",
     "Seen",
     "SourceConfig",

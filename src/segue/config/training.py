@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from segue.config.part import Names, Part, Positive, Seed, Share
 
 Estimator = Literal["with-target", "negatives-only", "bias-corrected"]
+Precision = Literal["float32", "bfloat16"]
+Updates = Literal["dense", "sparse", "sparse-lean"]
 
 
 class ModelConfig(Part):
@@ -50,7 +52,7 @@ class ModelConfig(Part):
     """Dimensions of what the model is told of a sequence; ``width`` when absent. Another
     width takes the head ``flatten``, which joins it to every position's state; elsewhere it
     is added to every position's input."""
-    table_precision: Literal["float32", "bfloat16"] = "float32"
+    table_precision: Precision = "float32"
     """How item embeddings are stored. ``bfloat16`` takes half the memory, and updates by rows,
     which are computed in float32 and rounded at random."""
     initialisation: Literal["normal", "uniform", "singular-vectors"] = "normal"
@@ -124,16 +126,16 @@ class BlendConfig(Part):
 class OptimizerConfig(Part):
     """AdamW with a schedule and gradient clipping."""
 
-    item_table: Literal["dense", "sparse", "sparse-lean"] = "dense"
+    item_table: Updates = "dense"
     """How the item tables are updated: every row at every step; only the rows that a batch
     touches, each with moments of its own; or these with one second moment a row and no first.
     Sampled losses touch few rows: with many items, updating all of them is most of a step."""
-    code_tables: Literal["dense", "sparse", "sparse-lean"] = "dense"
+    code_tables: Updates = "dense"
     """The same of the tables of codes: users, artists, words of names."""
     row_rate: Annotated[float, Field(gt=0)] = 1.0
     """What the learning rate is multiplied with for tables that are updated by rows. A row moves
     when it is touched only, where dense moments let it drift on: rare items want more than 1."""
-    moment_precision: Literal["float32", "bfloat16"] = "float32"
+    moment_precision: Precision = "float32"
     """How the moments of ``sparse`` tables are stored; bfloat16 is rounded at random."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine", "linear"] = "constant"

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int32, Key, Real
 
-from segue.bits import STORED, Precision, kept
-from segue.config import ModelConfig
+from segue.bits import STORED, stored
+from segue.config import ModelConfig, Precision
 from segue.features import Bag
 
 VECTOR_SCALE = 0.02
@@ -49,7 +49,7 @@ def fresh_table(
     """Embeddings drawn as the configuration says; of many rows, some at a time."""
     key, dtype = rngs.params(), STORED[precision]
     if rows <= ROWS_PER_BLOCK:
-        return nnx.Param(kept(_draw(key, rows, width, config), dtype))
+        return nnx.Param(stored(_draw(key, rows, width, config), dtype))
     return nnx.Param(_draw_by_blocks(key, rows, width, config, dtype))
 
 
@@ -72,6 +72,6 @@ def _draw_by_blocks(
         block = _draw(jax.random.fold_in(key, number), ROWS_PER_BLOCK, width, config)
         # The last block begins where it fits, over rows of the one before.
         start = jnp.minimum(number * ROWS_PER_BLOCK, rows - ROWS_PER_BLOCK)
-        return jax.lax.dynamic_update_slice_in_dim(table, kept(block, dtype), start, axis=0)
+        return jax.lax.dynamic_update_slice_in_dim(table, stored(block, dtype), start, axis=0)
 
     return jax.lax.fori_loop(0, -(-rows // ROWS_PER_BLOCK), fill, jnp.zeros((rows, width), dtype))

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int32, Real
 
-from segue.bits import STORED, Precision, is_halved
+from segue.bits import STORED, is_halved
+from segue.config import Precision
 
 Table = Literal["items", "item codes", "sequence codes"]
 """Rows of which kind a table has: tables of one kind are touched in the same rows."""

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from scipy import sparse
 
 from segue.baselines.sets import item_sets
-from segue.bits import kept, widened
+from segue.bits import stored, widened
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.recommender import Blend
@@ -80,7 +80,7 @@ def begin_with_singular_vectors(params: nnx.State, config: Config, data: Dataset
     known = np.abs(vectors).sum(axis=1, keepdims=True) > 0
     vectors *= np.float32(WARM_SCALE * config.model.initial_scale)
     begun = jnp.where(known, vectors, widened(fresh))
-    params["item_table"] = nnx.Param(kept(begun, fresh.dtype))
+    params["item_table"] = nnx.Param(stored(begun, fresh.dtype))
 
 
 def blend_of(config: Config, data: Dataset, folder: RunFolder) -> Blend | None:

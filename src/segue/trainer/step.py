@@ -77,13 +77,13 @@ def jitted_step(
     def step(
         state: State, known: Known, batch: Batch, number: Int32[Array, ""]
     ) -> tuple[State, StepReport]:
-        keys = jax.random.split(jax.random.fold_in(key, number))
-        negatives = draw_negatives(config, batch, known, table_size(state.params), keys[1])
+        keys = jax.random.split(jax.random.fold_in(key, number), 3)
+        dropout_key, drawing_key, rounding_key = keys
+        negatives = draw_negatives(config, batch, known, table_size(state.params), drawing_key)
         touched = TouchedRows(state.params)
         asked = touched.touch_all(Asked(known.features, batch, negatives), by_rows)
-        updated, report = _update(touched.take(state), asked, keys[0])
-        rounding = jax.random.fold_in(keys[1], 0)
-        return touched.put(state, updated, report.is_finite, rounding), report
+        updated, report = _update(touched.take(state), asked, dropout_key)
+        return touched.put(state, updated, report.is_finite, rounding_key), report
 
     def _update(
         state: State, asked: Asked, dropout_key: Key[Array, ""]
