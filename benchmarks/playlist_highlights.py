@@ -66,7 +66,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     found["wandering"], found["drift"] = wandering.measure_wandering(
         models, data, rows, options.length, seed
     )
-    if model.network.layout.begins:
+    if model.network.layout.start:
         rows = held_out(data, lengths.BEGINNING, lengths.FROM_NOTHING, seed)
         found["beginnings"] = lengths.measure_beginnings(model, data, rows, seed)
     if model.network.layout.end:

@@ -202,25 +202,29 @@ def test_a_row_that_ended_leaves_the_others_as_they_were():
     np.testing.assert_array_equal(together.items[0], alone.items[0])
 
 
-@pytest.mark.parametrize("weight", [0.25, 1.0, 3.0])
-def test_the_weight_multiplies_the_chance_of_the_end(weight):
-    logits = BIGRAM[9, N_SPECIALS:].astype(np.float64)
+@pytest.mark.parametrize(
+    ("weight", "temperature"), [(0.25, 1.0), (3.0, 1.0), (0.25, 0.5), (3.0, 2.0)]
+)
+def test_the_weight_multiplies_the_chance_of_the_end(weight, temperature):
+    logits = BIGRAM[9, N_SPECIALS:].astype(np.float64) / temperature
     logits[9 - N_SPECIALS] = -np.inf
-    chances = np.append(np.exp(logits), weight * np.exp(float(BIGRAM[9, END])))
+    chances = np.append(np.exp(logits), weight * np.exp(float(BIGRAM[9, END]) / temperature))
     chances /= chances.sum()
     n = 4000
-    found = continued([[9]] * n, 1, top_k=N_ITEMS, end_weight=weight).items[:, 0]
+    options = {"top_k": N_ITEMS, "end_weight": weight, "temperature": temperature}
+    found = continued([[9]] * n, 1, **options).items[:, 0]
     assert (found == END).mean() == pytest.approx(chances[-1], abs=0.025)
     shares = np.bincount(found, minlength=TABLE)[N_SPECIALS:] / n
     np.testing.assert_allclose(shares, chances[:-1], atol=0.025)
 
 
+@pytest.mark.parametrize("weight", [1.0, 0.5])
 @pytest.mark.parametrize("top_k", [2, 4, 8])
-def test_the_end_competes_only_where_it_is_among_the_best(top_k):
-    """Its rank at some items is within ``top_k``, at others beyond."""
+def test_the_end_competes_only_where_it_is_among_the_best(top_k, weight):
+    """Its rank at some items is within ``top_k``, at others beyond, whatever its weight."""
     ended = {}
     for item in range(N_SPECIALS, TABLE):
-        options = {"temperature": 50.0, "top_k": top_k, "end_weight": 1.0}
+        options = {"temperature": 50.0, "top_k": top_k, "end_weight": weight}
         found = continued([[item]] * 300, 1, **options).items[:, 0]
         others = [BIGRAM[item, other] for other in range(N_SPECIALS, TABLE) if other != item]
         is_among = sorted(others, reverse=True)[top_k - 1] <= BIGRAM[item, END]

@@ -77,7 +77,7 @@ def continue_sequences(
     going = np.arange(len(known))
     for place in range(length):
         best, end = next_items(Ragged.of(known), 1 if greedy else sampling.top_k)
-        candidates = _with_end(best, end, sampling.end_weight)
+        candidates = _with_end(best, end, sampling)
         chosen = _sample(candidates.scores, sampling.temperature, random)[going]
         items[going, place] = candidates.items[going, chosen]
         scores[going, place] = candidates.scores[going, chosen]
@@ -89,12 +89,17 @@ def continue_sequences(
     return Ranked(items, scores)
 
 
-def _with_end(best: Ranked, end: Float32[np.ndarray, " batch"], weight: float) -> Ranked:
-    """The best items and the end, where it is among the best so many."""
-    if weight == 0:
+def _with_end(best: Ranked, end: Float32[np.ndarray, " batch"], sampling: Sampling) -> Ranked:
+    """The best items and the end, where it is among the best so many with or without its weight.
+
+    What the temperature divides is multiplied with it first, so that the chance of the end is
+    weighed by the weight itself. Greedily its probability is.
+    """
+    if sampling.end_weight == 0:
         return best
-    score = (end + np.float32(np.log(weight)))[:, None]
-    score = np.where(score >= best.scores[:, -1:], score, -np.inf).astype(np.float32)
+    weighed = end + np.float32((sampling.temperature or 1.0) * np.log(sampling.end_weight))
+    is_among = np.maximum(end, weighed) >= best.scores[:, -1]
+    score = np.where(is_among, weighed, -np.inf).astype(np.float32)[:, None]
     items = np.pad(best.items, ((0, 0), (0, 1)), constant_values=END)
     return Ranked(items, np.concatenate([best.scores, score], axis=1))
 

@@ -80,8 +80,3 @@ def test_short_prompts_are_filled_with_start_in_front(world):
     for row, prompt in zip(world.rows, prompts.tolist(), strict=True):
         known = [UNK if item >= TABLE else item for item in row][-world.context :]
         assert prompt == [START] * (world.context - len(known)) + known
-
-
-def test_what_can_begin_from_nothing():
-    for start, fills in [(False, False), (True, False), (False, True), (True, True)]:
-        assert Layout(3, TABLE, start, end=False, fills=fills).begins == (start or fills)

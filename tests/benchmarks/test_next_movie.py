@@ -158,7 +158,7 @@ def test_two_runs_of_one_name_are_refused(datasets: dict[str, Dataset], run: Pat
 def test_the_tables_hold_three_rows_a_model(answers, run: Path) -> None:
     described = [next_movie.describe(next_movie.Trained("ours", run))]
     blocks = next_movie.report(answers, described).split("\n\n")
-    assert len(blocks) == 2 + len(KS)
+    assert len(blocks) == 2 + 2 * len(KS)
     about = blocks[0].splitlines()
     assert len(about) == len(QUESTIONS) + 1
     assert about[-1].startswith("- ours, trained on dataset-windows-all-0: ")
@@ -170,6 +170,18 @@ def test_the_tables_hold_three_rows_a_model(answers, run: Path) -> None:
         assert models[:2] == list(PUBLISHED)
         assert models.count("ours") == 2
         assert all(models.count(name) == 3 for name in (AS_PUBLISHED, *BASELINES))
+
+
+def test_how_lists_behave_is_told_of_the_windows_held_out(answers) -> None:
+    header, _, *rows = [
+        line.strip("| ").split(" | ")
+        for line in next_movie.behaviour_table(answers, 3).splitlines()
+    ]
+    assert header[2:] == [f"{metric}@3" for metric in next_movie.BEHAVIOUR]
+    assert [row[:2] for row in rows] == [
+        [name, "held out"] for name in ("ours", AS_PUBLISHED, *BASELINES)
+    ]
+    assert all(len(row) == 2 + len(next_movie.BEHAVIOUR) for row in rows)
 
 
 def test_a_ratio_is_ours_to_the_published_figure(answers) -> None:

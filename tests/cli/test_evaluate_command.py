@@ -35,6 +35,12 @@ def test_a_model_alone(run: Path, world: Path) -> None:
     assert found["part"] == "validation"
 
 
+def test_a_model_untold_says_so(run: Path, world: Path) -> None:
+    options = ("--no-baselines", "--task", "next-item", "--untold", *QUICK, "--json")
+    (result,) = segue("evaluate", run, "--data", world, *options).json["results"]
+    assert "told nothing of the sequences but their events" in result["notes"]
+
+
 def test_baselines_alone_are_those_that_were_named(world: Path) -> None:
     options = ("--data", world, "--task", "next-item", *QUICK, "--json")
     assert models(segue("evaluate", "last-item", "popularity", *options).json) == [

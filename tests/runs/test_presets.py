@@ -18,6 +18,7 @@ from segue.config import (
     presets,
 )
 from segue.dataset import Dataset, prepare
+from segue.errors import RequestError
 from segue.recommender import Recommender
 from segue.trainer import train
 
@@ -61,3 +62,10 @@ def test_every_preset_trains_and_answers(world, tmp_path: Path, preset: str) -> 
     assert len(answer.items) == 5
     assert all(np.isfinite(item.score) for item in answer.items)
     assert len(model.continue_sequence(data.items.ids[:1], length=3).items) == 3
+    # Nothing is told here: a model that always was has to say so.
+    is_always_told = shipped.model.sequence_features and not shipped.training.feature_dropout
+    assert len(answer.notes) == int(bool(is_always_told))
+    assert all("never trained without" in note for note in answer.notes)
+    if not shipped.model.start:
+        with pytest.raises(RequestError, match="no START to begin from"):
+            model.recommend()

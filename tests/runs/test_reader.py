@@ -113,6 +113,16 @@ def test_an_evaluation_is_told_what_a_user_is(model, genres):
         assert listed == [ids(answer) for answer in answers]
 
 
+def test_an_evaluation_untold_is_told_nothing_and_says_so(model, genres):
+    rows = np.array([genres.sequences.find(user) for user in ["7", "8", "30"]])
+    histories = Ragged.of([genres.sequences.row(row) for row in rows.tolist()])
+    untold = model.ranker(genres, told=False)
+    found = untold.top(Queries(histories, histories, rows), 5)
+    expected = model.ranker(genres).top(Queries(histories, histories, np.full(3, -1)), 5)
+    np.testing.assert_array_equal(found.items, expected.items)
+    assert untold.notes == ("told nothing of the sequences but their events",)
+
+
 # --- what was never met ---
 
 

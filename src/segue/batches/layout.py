@@ -22,6 +22,7 @@ class Layout:
     context: int
     table_size: int
     start: bool
+    """Whether something can be predicted from no event at all."""
     end: bool
     fills: bool = False
     """Whether a short prompt is filled up in front with START instead of behind with PAD: what
@@ -31,11 +32,6 @@ class Layout:
     def of(cls, model: ModelConfig, table_size: int) -> Layout:
         fills = model.head == "flatten"
         return cls(model.context, table_size, model.start, model.end, fills)
-
-    @property
-    def begins(self) -> bool:
-        """Whether something can be predicted from no event at all."""
-        return self.start or self.fills
 
     def tokens(
         self,

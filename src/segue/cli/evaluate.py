@@ -22,6 +22,7 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     given_random: options.GivenRandom = None,
     refit: options.Refit = False,
     no_baselines: options.NoBaselines = False,
+    untold: options.Untold = False,
     per_sequence: options.PerSequence = None,
     max_sequences: options.MaxSequences = None,
     behaviour: options.Behaviour = False,
@@ -60,7 +61,9 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     )
     dataset = Dataset.open(data)
     with notes().status("evaluating"):
-        rankers = open_rankers(models, dataset, refit=refit, with_baselines=not no_baselines)
+        rankers = open_rankers(
+            models, dataset, refit=refit, with_baselines=not no_baselines, told=not untold
+        )
         found = evaluation.evaluate(rankers, dataset, on=on, config=config)
     if per_sequence is not None:
         evaluation.write_per_sequence(found, per_sequence)

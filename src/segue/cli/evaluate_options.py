@@ -56,6 +56,10 @@ Refit = Annotated[
 NoBaselines = Annotated[
     bool, typer.Option("--no-baselines", help="Leave out the baselines beside a model.")
 ]
+Untold = Annotated[
+    bool,
+    typer.Option("--untold", help="Tell models nothing of the sequences: no name, no user."),
+]
 PerSequence = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the results by sequence, in Parquet, for compare."),

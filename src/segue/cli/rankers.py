@@ -17,9 +17,13 @@ LIST_FILES = (".parquet", ".csv")
 
 
 def open_rankers(
-    names: Sequence[str], data: Dataset, *, refit: bool, with_baselines: bool
+    names: Sequence[str], data: Dataset, *, refit: bool, with_baselines: bool, told: bool
 ) -> list[Ranker]:
     """Open what was named, in order, and the default baselines behind a model or lists.
+
+    Args:
+        refit: whether baselines are fitted on the validation events too.
+        told: whether models are told of the sequences what they read of them.
 
     Raises:
         RequestError: a name is nothing that can be evaluated.
@@ -29,19 +33,19 @@ def open_rankers(
             f"--refit fits baselines again, but {fixed[0]} stays as it is",
             "name baselines alone, as in: segue evaluate popularity last-item --refit",
         )
-    rankers = [_open(name, data, refit) for name in names]
+    rankers = [_open(name, data, refit, told) for name in names]
     if with_baselines and not set(names) <= set(baselines.NAMES):
         missing = [name for name in baselines.defaults_for(data) if name not in names]
         rankers += [baselines.fit(name, data, refit) for name in missing]
     return rankers
 
 
-def _open(name: str, data: Dataset, refit: bool) -> Ranker:
+def _open(name: str, data: Dataset, refit: bool, told: bool) -> Ranker:
     path = Path(name)
     if name in baselines.NAMES:
         return baselines.fit(name, data, refit)
     if is_run(path):
-        return Recommender.load(path).ranker(data)
+        return Recommender.load(path).ranker(data, told=told)
     if path.suffix in LIST_FILES:
         return baselines.ListRanker.read(path, data)
     raise RequestError(

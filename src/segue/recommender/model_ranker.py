@@ -20,7 +20,14 @@ class ModelRanker(Ranker):
     """
 
     def __init__(
-        self, network: Network, items: Items, data: Dataset, *, name: str, fingerprint: str
+        self,
+        network: Network,
+        items: Items,
+        data: Dataset,
+        *,
+        name: str,
+        fingerprint: str,
+        told: bool = True,
     ) -> None:
         """Join a network to a dataset.
 
@@ -28,13 +35,17 @@ class ModelRanker(Ranker):
             items: those of the network's table.
             name: what results call it.
             fingerprint: of the dataset that it was trained on.
+            told: whether it is told of the sequences what it reads of them.
         """
         self.name = name
         self.data_fingerprint = fingerprint
-        self.begins = network.layout.begins
+        self.begins = network.layout.start
         self._network = network
         self._table = network.output_table
         self._told = network.vocabulary.encode_all(data.sequences)
+        if not told:
+            self._told = self._told.take(np.full(len(data.sequences), -1))
+            self.notes += ("told nothing of the sequences but their events",)
         # Three spaces of indices: the dataset's, the model's, and rows of the table.
         self._to_model = np.arange(N_SPECIALS + len(data.items), dtype=INDEX_DTYPE)
         self._candidates = self._to_model[: data.table_size]
@@ -43,7 +54,7 @@ class ModelRanker(Ranker):
             self._candidates = _shared(self._to_model[: data.table_size], len(self._table))
             self._table = self._table[self._to_model[self._candidates]]
             known = len(self._candidates) - N_SPECIALS
-            self.notes = (f"knows {known:,} of the {data.n_catalogue:,} candidates",)
+            self.notes += (f"knows {known:,} of the {data.n_catalogue:,} candidates",)
         self._to_row = np.full(len(self._to_model), len(self._candidates), INDEX_DTYPE)
         self._to_row[self._candidates] = np.arange(len(self._candidates))
 

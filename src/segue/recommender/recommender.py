@@ -34,7 +34,13 @@ class Recommender:
     """Recommends and continues. Load one with ``Recommender.load``."""
 
     def __init__(
-        self, network: Network, items: Items, *, name: str, dataset: dict[str, Any]
+        self,
+        network: Network,
+        items: Items,
+        *,
+        name: str,
+        dataset: dict[str, Any],
+        always_told: bool = False,
     ) -> None:
         """Wrap a model.
 
@@ -43,11 +49,13 @@ class Recommender:
             items: the item table whose first rows are the model's.
             name: what answers and results call it.
             dataset: ``fingerprint`` and ``path`` of what it was trained on.
+            always_told: whether training never left out what the model is told of a sequence.
         """
         self.network = network
         self.items = items
         self.name = name
         self._dataset = dataset
+        self._always_told = always_told
 
     @classmethod
     def load(cls, run: str | Path) -> Recommender:
@@ -73,7 +81,13 @@ class Recommender:
             shape = (table_size, config.blend.vectors)
             blend = Blend.load(folder.item_vectors, shape, config.blend.weight)
         network = Network(graph, params, Layout.of(config.model, table_size), features, blend)
-        return cls(network, items, name=folder.path.name, dataset=dataset)
+        return cls(
+            network,
+            items,
+            name=folder.path.name,
+            dataset=dataset,
+            always_told=not config.training.feature_dropout,
+        )
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -166,10 +180,20 @@ class Recommender:
         continued = continue_sequences(next_items, histories, length, sampling)
         return self._answer(continued, prompt, began)
 
-    def ranker(self, data: Dataset) -> Ranker:
-        """This model, ready to be evaluated on a dataset; items are joined by their ids."""
-        fingerprint = self._dataset["fingerprint"]
-        return ModelRanker(self.network, self.items, data, name=self.name, fingerprint=fingerprint)
+    def ranker(self, data: Dataset, *, told: bool = True) -> Ranker:
+        """This model, ready to be evaluated on a dataset; items are joined by their ids.
+
+        Args:
+            told: whether it is told of the sequences what it reads of them, such as names.
+        """
+        return ModelRanker(
+            self.network,
+            self.items,
+            data,
+            name=self.name,
+            fingerprint=self._dataset["fingerprint"],
+            told=told,
+        )
 
     def _check_count(self, name: str, value: int) -> None:
         catalogue = self.network.layout.table_size - N_SPECIALS
@@ -193,7 +217,7 @@ class Recommender:
         row, notes = self._row(user)
         earlier = np.zeros(0, INDEX_DTYPE) if row is None else self.dataset.sequences.row(row)
         history = np.concatenate([earlier, known]).astype(INDEX_DTYPE)
-        if not len(history) and not self.network.layout.begins:
+        if not len(history) and not self.network.layout.start:
             raise RequestError(
                 "the prompt is empty, and this model has no START to begin from",
                 "give at least one item",
@@ -236,7 +260,14 @@ class Recommender:
             for name, value in about.items()
             if vocabulary.is_unknown(name, value)
         ]
-        return vocabulary.encode([said | dict(about)]), unheard
+        told = vocabulary.encode([said | dict(about)])
+        if self._always_told and vocabulary.values and not np.any(told.weights):
+            names = " and ".join(vocabulary.values)
+            unheard.append(
+                f"nothing is known of the {names}, and the model was never trained without: its "
+                "answer is a guess (training.feature_dropout trains it to do without)"
+            )
+        return told, unheard
 
     def _answer(self, ranked: Ranked, prompt: _Prompt, began: float) -> Answer:
         filled = ranked.items[0] >= N_SPECIALS

@@ -62,7 +62,7 @@ def validation_batches(
     sequences, split = data.sequences, data.manifest.split
     layout, told = Layout.of(config.model, data.table_size), _told(data, vocabulary)
     # Nothing can be predicted from nothing: the first events of all are not asked for.
-    earliest = 0 if layout.begins else 1
+    earliest = 0 if layout.start else 1
     rows = target_rows(sequences, split, "validation", earliest=earliest)
     limit = min(training.validation_sequences, len(rows))
     drawn = np.random.default_rng(training.seed).choice(rows, limit, replace=False)

@@ -106,6 +106,7 @@ class Trainer:
             self.data.items,
             name=self.folder.path.name,
             dataset={"fingerprint": self.data.fingerprint, "path": str(self.data.path)},
+            always_told=not self.config.training.feature_dropout,
         )
 
     def _conclude(self) -> None:
