@@ -57,6 +57,19 @@ def test_scores_are_the_models_and_the_sums(run: Path) -> None:
     )
 
 
+def test_the_weight_can_be_another_or_none(run: Path) -> None:
+    network = Recommender.load(run).network
+    history = Ragged.of([[5, 6]])
+    told = network.vocabulary.encode([{}])
+    width, hidden = CONFIG.model.width, network.hidden(history, told)
+    halved, alone = (network.blended_by(weight) for weight in (20.0, 0.0))
+    np.testing.assert_array_equal(alone.hidden(history, told), hidden[:, :width])
+    expected = hidden * np.where(np.arange(hidden.shape[1]) < width, 1, 0.5)
+    np.testing.assert_allclose(halved.hidden(history, told), expected, rtol=1e-6)
+    with pytest.raises(RunError, match="blended with nothing"):
+        alone.blended_by(1.0)
+
+
 def test_an_empty_history_is_answered_by_the_model_alone(run: Path) -> None:
     assert len(Recommender.load(run).recommend([], k=5).items) == 5
 

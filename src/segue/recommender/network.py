@@ -15,6 +15,7 @@ from segue.anatomy import Forward, trace
 from segue.axes import END, Ragged
 from segue.batches import Layout
 from segue.bits import widened
+from segue.errors import RunError
 from segue.features import Bag, Features, ItemFeatures, SequenceVocabulary
 from segue.model import Transformer
 from segue.ranking import Ranked
@@ -42,10 +43,22 @@ class Network:
     ) -> None:
         self._graph = graph
         self._params = params
+        self._features = features
         self._item_features = jax.device_put(features.items)
         self._blend = blend
         self.layout = layout
         self.vocabulary: SequenceVocabulary = features.vocabulary
+
+    def blended_by(self, weight: float) -> Network:
+        """The same model with another weight of the scores that it is blended with; 0 for none.
+
+        Raises:
+            RunError: it is blended with nothing.
+        """
+        if self._blend is None:
+            raise RunError("the model is blended with nothing", "train it with blend.vectors")
+        blend = self._blend._replace(weight=weight) if weight else None
+        return Network(self._graph, self._params, self.layout, self._features, blend)
 
     def hidden(self, histories: Ragged, told: Bag) -> Float32[np.ndarray, "batch dim"]:
         """The state that predicts what follows each history.

@@ -1,0 +1,89 @@
+"""What the weight of PureSVD's scores does to a blended model's continuations.
+
+Training knows nothing of the blend, so one run answers with any weight; 0 is the transformer alone,
+and a weight of many nats the singular vectors alone. Choose on the validation part.
+
+    python benchmarks/blend_weight.py RUN DATASET [--weights 0,4,8,16] [--on test]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from segue.config import EvaluationConfig
+from segue.dataset import Dataset
+from segue.dataset.parts import Part
+from segue.errors import SegueError
+from segue.evaluation import evaluate
+from segue.recommender import Recommender
+
+
+def weights(text: str) -> list[float]:
+    """Weights with commas between."""
+    found = [float(each) for each in text.split(",")]
+    if min(found) < 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected numbers from 0 up")
+    return found
+
+
+def measure(
+    run: Path, data: Dataset, asked: Sequence[float], on: Part, limit: int | None
+) -> list[dict[str, Any]]:
+    """A row for each weight and way of giving, in this order.
+
+    Args:
+        limit: of the sequences asked about, a seeded draw.
+    """
+    rows = []
+    options = EvaluationConfig(task="continuation", max_sequences=limit, resamples=0)
+    for weight in asked:
+        model = Recommender.load(run)
+        model.network = model.network.blended_by(weight)
+        found = evaluate(model, data, on=on, config=options)
+        metrics = ("r_precision", f"ndcg@{found.protocol['list_length']}")
+        for result in found.results:
+            row: dict[str, Any] = {"weight": weight, "given": result.given, "n": result.n}
+            rows.append(row | {name: result.metrics[name].mean for name in metrics})
+    return rows
+
+
+def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """A table for each metric: a line for each weight, a column for each way of giving."""
+    given = list(dict.fromkeys(row["given"] for row in rows))
+    for metric in list(rows[0])[-2:]:
+        table = Table("weight", *given, title=metric, title_justify="left")
+        for weight in dict.fromkeys(row["weight"] for row in rows):
+            found = [row for row in rows if row["weight"] == weight]
+            table.add_row(f"{weight:g}", *(f"{row[metric]:.4f}" for row in found))
+        console.print(table)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, draw the tables, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--weights", type=weights, default="0,4,8,16,1000000")
+    parser.add_argument("--on", choices=get_args(Part), default="validation")
+    parser.add_argument("--playlists", type=int, help="at most, a seeded draw")
+    options = parser.parse_args(arguments)
+    try:
+        data = Dataset.open(options.dataset)
+        rows = measure(options.run, data, options.weights, options.on, options.playlists)
+    except SegueError as error:
+        raise SystemExit(f"error: {error}") from None
+    console = Console(width=150)
+    show(rows, console)
+    about = {"benchmark": "blend_weight", "run": options.run.name, "part": options.on}
+    console.out(json.dumps(about | {"rows": rows}), highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The benchmark of blend weights: a row for each, and the errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import blend_weight
+import pytest
+
+from segue.config import (
+    BlendConfig,
+    Config,
+    DemoConfig,
+    ModelConfig,
+    PrepareConfig,
+    SourceConfig,
+    TrainingConfig,
+)
+from segue.dataset import Dataset, prepare
+from segue.evaluation import evaluate
+from segue.recommender import Recommender
+from segue.trainer import train
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    source = SourceConfig(format="demo", demo=DemoConfig(sequences=80, items=100, mean_length=12))
+    return prepare(None, tmp_path_factory.mktemp("world") / "data", PrepareConfig(source=source))
+
+
+@pytest.fixture(scope="module")
+def run(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = Config(
+        model=ModelConfig(layers=1, heads=1, width=8, feed_forward=8, context=8),
+        blend=BlendConfig(vectors=6, weight=5.0),
+        training=TrainingConfig(batch_size=16, max_steps=2),
+    )
+    return train(world, tmp_path_factory.mktemp("run") / "run", config=config)
+
+
+def test_a_row_for_each_weight_and_way_of_giving(
+    run: Path, world: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blend_weight.main([str(run), str(world.path), "--weights", "0,5", "--on", "test"])
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("weight" in line for line in lines[:-1]) == 2
+    rows = json.loads(lines[-1])["rows"]
+    found = evaluate(Recommender.load(run), world, on="test").results
+    expected = [each for each in found if each.task == "continuation"]
+    own = [row for row in rows if row["weight"] == 5]
+    assert len(rows) == 2 * len(own)
+    assert [(row["given"], row["r_precision"]) for row in own] == [
+        (each.given, each.metrics["r_precision"].mean) for each in expected
+    ]
+
+
+@pytest.mark.parametrize("text", ["-1", "0,-2", "much"])
+def test_weights_below_nothing_are_refused(text: str) -> None:
+    with pytest.raises(SystemExit):
+        blend_weight.main(["run", "data", f"--weights={text}"])
+
+
+def test_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: "):
+        blend_weight.main(["run", str(tmp_path)])
