@@ -89,10 +89,10 @@ def test_a_log_without_ratings_cannot_weigh_them():
     [
         (
             [[1, 5], [3, 6]],
-            "1 ratings lie outside the scale 1 to 5: the first is 6, of sequence '1'",
+            "1 rating lies outside the scale 1 to 5: the first is 6, of sequence '1'",
         ),
         ([[0.5, 5], [3, 0]], "2 ratings lie outside .* the first is 0.5, of sequence '0'"),
-        ([[NAN, 5], [NAN, -1]], "1 ratings lie outside .* the first is -1, of sequence '1'"),
+        ([[NAN, 5], [NAN, -1]], "1 rating lies outside .* the first is -1, of sequence '1'"),
     ],
 )
 def test_a_rating_outside_the_scale_is_named(ratings, message):

@@ -212,7 +212,7 @@ class TestNothingToSplit:
         self.refused(tmp_path, message, {"u": ["a", "b"], "v": ["a"]})
 
     def test_one_sequence_cannot_be_held_out_and_trained_on(self, tmp_path):
-        message = "'holdout' leaves nothing to train on: 1 sequences"
+        message = "'holdout' leaves nothing to train on: 1 sequence,"
         self.refused(tmp_path, message, {"u": ["a", "b"]}, kind="holdout")
 
     def test_windows_over_short_sequences(self, tmp_path):

@@ -170,7 +170,7 @@ def test_a_list_stands_in_a_models_place(users: Dataset, tmp_path: Path) -> None
     mine, theirs = found.results
     assert mine.scores.rows.tolist() == theirs.scores.rows.tolist()
     assert theirs.notes[0] == "10 of the sequences have no list, and count as misses"
-    assert theirs.notes[1] == "1 entries outside the catalogue were left out"
+    assert theirs.notes[1] == "left out: 1 entry outside the catalogue"
     expected = []
     for row in theirs.scores.rows.tolist():
         *before, target = users.sequences.row(row).tolist()

@@ -275,7 +275,7 @@ def test_slices_that_the_checksums_miss_are_said(four_slices: Path) -> None:
     write_checksums(four_slices, ["data/mpd.slice.0-999.json", "data/mpd.slice.2000-2999.json"])
     (four_slices / "data/mpd.slice.2000-2999.json").unlink()
     [warning] = MpdSource(four_slices, CONFIG).report()["warnings"]
-    assert warning == "md5sums lists 1 more slices, such as mpd.slice.2000-2999.json"
+    assert warning == "md5sums lists 1 more slice, such as mpd.slice.2000-2999.json"
 
 
 def decoded(*playlists: dict[str, Any]) -> DecodedSlice:

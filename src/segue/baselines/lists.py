@@ -15,6 +15,7 @@ from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, UNK, Ragged, offsets_of
 from segue.dataset import Dataset
 from segue.errors import SourceError
 from segue.ranking import Queries, Ranked, Ranker
+from segue.wording import counted
 
 SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
 _HINT = "give Parquet or CSV with the columns sequence_id, item_id, rank"
@@ -134,7 +135,7 @@ def _rows_of(ids: pa.ChunkedArray, dataset: Dataset, path: Path) -> Int64[np.nda
     if rows.null_count:
         unknown = ids.filter(rows.is_null()).unique()
         first = unknown[0].as_py()
-        message = f"{path} names {len(unknown)} sequences unknown to {dataset.name}"
+        message = f"{path} names {counted(len(unknown), 'sequence')} unknown to {dataset.name}"
         raise SourceError(f"{message}, the first is {first!r}", "use the ids of the dataset")
     return rows.to_numpy().astype(np.int64)
 

@@ -15,6 +15,7 @@ from segue.config import TrainingConfig
 from segue.dataset import Sequences
 from segue.errors import DatasetError
 from segue.features import Bag
+from segue.wording import counted
 
 LOWEST_WEIGHT = 0.2
 """What a label weighs that has the lowest rating; the highest weighs 1."""
@@ -145,8 +146,9 @@ def check_ratings(sequences: Sequences, scale: tuple[float, float]) -> None:
     if len(outside):
         row = int(np.searchsorted(sequences.offsets, outside[0], side="right")) - 1
         raise DatasetError(
-            f"{len(outside):,} ratings lie outside the scale {lowest:g} to {highest:g}: the first "
-            f"is {ratings[outside[0]]:g}, of sequence {sequences.ids[row].as_py()!r}",
+            f"{counted(len(outside), 'rating lies', 'ratings lie')} outside the scale "
+            f"{lowest:g} to {highest:g}: the first is {ratings[outside[0]]:g}, "
+            f"of sequence {sequences.ids[row].as_py()!r}",
             "set training.rating_scale to the log's lowest and highest rating",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from segue.cli.console import notes, print_json, results
 from segue.cli.tables import table
 from segue.recommender import Answer, Recommender
+from segue.wording import counted
 
 ATTRIBUTES = ("artist", "year")
 """Shown beside the title where the items have them."""
@@ -16,7 +17,8 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
         unknown = ", ".join(answer.unknown_items)
         notes().print(f"unknown items stand as <unk>: {unknown}")
     if answer.truncated:
-        notes().print(f"the {answer.truncated:,} oldest events are beyond the model's context")
+        oldest = counted(answer.truncated, "oldest event is", "oldest events are")
+        notes().print(f"the {oldest} beyond the model's context")
     for note in answer.notes:
         notes().print(note)
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from segue.cli.console import print_json, results
 from segue.trainer import Overfitted
+from segue.wording import counted
 
 
 def print_overfitted(found: Overfitted, as_json: bool) -> None:
@@ -11,8 +12,9 @@ def print_overfitted(found: Overfitted, as_json: bool) -> None:
     if as_json:
         print_json(found._asdict())
         return
-    left = f"; {found.undecided} more follow from nothing" if found.undecided else ""
+    more = counted(found.undecided, "more follows", "more follow")
+    left = f"; {more} from nothing" if found.undecided else ""
     results().print(
-        f"one batch overfitted: all {found.targets} targets reached after {found.steps} steps, "
-        f"at a loss of {found.loss:.4f}{left}"
+        f"one batch overfitted: {counted(found.targets, 'target')} reached after "
+        f"{counted(found.steps, 'step')}, at a loss of {found.loss:.4f}{left}"
     )

@@ -46,11 +46,12 @@ def stopped(dataset: Path, run: Path, step: int) -> typer.Exit:
 def summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
     """The card in lines."""
     best, machine, dataset = card["validation"], card["machine"], card["dataset"]
+    epochs = "1 epoch" if card["epochs"] == 1 else f"{card['epochs']:g} epochs"
     return {
         "run": str(run),
         "dataset": f"{dataset['name']} ({dataset['fingerprint']})",
         "best": best_validation(best),
-        "steps": f"{card['steps']:,} in {clock(card['seconds'])}, {card['epochs']:g} epochs",
+        "steps": f"{card['steps']:,} in {clock(card['seconds'])}, {epochs}",
         "ended": card["finished"],
         "parameters": f"{card['parameters']:,}",
         "machine": f"{machine['device']}, {machine['cores']} cores, jax {machine['jax']}, "

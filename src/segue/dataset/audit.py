@@ -15,6 +15,7 @@ from segue.axes import N_SPECIALS
 from segue.dataset.leakage import leakage, part_sizes
 from segue.dataset.sequences import Sequences, row_blocks
 from segue.dataset.splits import Split
+from segue.wording import counted
 
 MANY_REPEATS = 0.05
 """From this share of repeated events on, leaving items already seen out of the candidates
@@ -71,9 +72,8 @@ def warnings_of(findings: dict[str, Any], split: Split) -> list[str]:
     """What a person should be told of an audit's findings, a sentence each."""
     parts, repeats, said = findings["parts"], findings["repeats"], []
     if parts["too_short"] and split.kind == "leave-one-out":
-        said.append(
-            f"{parts['too_short']:,} sequences have fewer than 3 events: all training, no target."
-        )
+        few = counted(parts["too_short"], "sequence has", "sequences have")
+        said.append(f"{few} fewer than 3 events: all training, no target.")
     if repeats["recommended_seen"] == "include":
         said.append(
             f"{repeats['share']:.1%} of the events repeat an item of their sequence: "

@@ -43,6 +43,7 @@ from segue.dataset.staging import staged
 from segue.dataset.vocabulary import item_order, item_table
 from segue.errors import DatasetError
 from segue.sources.schema import Source
+from segue.wording import counted
 
 
 def prepare(
@@ -192,8 +193,8 @@ def _check_parts(findings: dict[str, Any], sequences: Sequences, split: Split) -
     else:
         return
     raise DatasetError(
-        f"the split {split.kind!r} leaves {lacking}: {len(sequences)} sequences, "
-        f"the longest of {sequences.lengths.max()} events",
+        f"the split {split.kind!r} leaves {lacking}: {counted(len(sequences), 'sequence')}, "
+        f"the longest of {counted(int(sequences.lengths.max()), 'event')}",
         f"it needs several sequences of at least {splits.MIN_LENGTHS[split.kind]} events; "
         "choose another split, or filter less",
     )

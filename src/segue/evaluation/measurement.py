@@ -18,6 +18,7 @@ from segue.evaluation.next_item import measure_next_item
 from segue.evaluation.protocol import resolve
 from segue.evaluation.results import Evaluation, Result
 from segue.ranking import Ranker
+from segue.wording import counted
 
 
 @runtime_checkable
@@ -101,7 +102,8 @@ def _check_names(rankers: Sequence[Ranker]) -> None:
 def _notes(ranker: Ranker, data: Dataset, result: Result) -> tuple[str, ...]:
     notes = list(ranker.notes)
     for name, left_out in result.slices.items():
-        notes.append(f"{left_out.n:,} {name} targets are a slice of their own, not in this mean")
+        targets = counted(left_out.n, f"{name} target is", f"{name} targets are")
+        notes.append(f"{targets} a slice of their own, not in this mean")
     if ranker.data_fingerprint not in (None, data.fingerprint):
         notes.append(f"fitted on another dataset, with fingerprint {ranker.data_fingerprint}")
     if isinstance(ranker, ListRanker):
@@ -109,6 +111,7 @@ def _notes(ranker: Ranker, data: Dataset, result: Result) -> tuple[str, ...]:
         if missing:
             notes.append(f"{missing} of the sequences have no list, and count as misses")
         if ranker.not_candidates:
-            notes.append(f"{ranker.not_candidates} entries outside the catalogue were left out")
+            entries = counted(ranker.not_candidates, "entry", "entries")
+            notes.append(f"left out: {entries} outside the catalogue")
         notes.append("lists from elsewhere, called by the name of their file")
     return tuple(notes)

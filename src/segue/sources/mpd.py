@@ -27,6 +27,7 @@ from segue.sources.mpd_columns import DecodedSlice
 from segue.sources.mpd_decoding import decode_slice
 from segue.sources.mpd_files import SliceFiles, holds_slices
 from segue.sources.schema import Chunk, Source
+from segue.wording import counted
 
 BYTES_PER_WORKER = 64_000_000
 """Slices of fewer bytes than this are not worth starting another process for (0.3 s)."""
@@ -88,12 +89,13 @@ class MpdSource(Source):
 
     def report(self) -> dict[str, Any]:
         warnings = [
-            f"{len(ids):,} playlists (the first is {ids[0]}) {_WARNINGS[check]}"
+            f"{counted(len(ids), 'playlist')} (the first is {ids[0]}) {_WARNINGS[check]}"
             for check, ids in self._inconsistent.items()
             if ids
         ]
         if missing := self._files.missing():
-            warnings.append(f"md5sums lists {len(missing):,} more slices, such as {missing[0]}")
+            more = counted(len(missing), "more slice")
+            warnings.append(f"md5sums lists {more}, such as {missing[0]}")
         counts = {check: len(ids) for check, ids in self._inconsistent.items()}
         checked = sum(file.name in self._files.checksums for file in self._files.slices)
         return {"warnings": warnings, "inconsistent": counts, "checksums": checked}

@@ -21,6 +21,7 @@ from segue.sources.layouts import is_table, join_tables, open_tables
 from segue.sources.log_view import BAD_RATING, BAD_TIME, KEPT, LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 from segue.sources.tables import is_nested, reading, text_sql
+from segue.wording import counted
 
 A_YEAR_US = 366 * 24 * 3600 * 1_000_000
 
@@ -142,6 +143,6 @@ class TabularSource(Source):
             kept = f"{survey.wanted:,} of {survey.rows:,} rows"
             notes.append(f"{kept} are of type {', '.join(self._config.event_type)}")
         if survey.kept < survey.wanted:
-            dropped = survey.wanted - survey.kept
-            notes.append(f"{dropped:,} rows without a user's or an item's id were left out")
+            dropped = counted(survey.wanted - survey.kept, "row")
+            notes.append(f"{dropped} without a user's or an item's id: left out")
         return notes
