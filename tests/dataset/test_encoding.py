@@ -153,6 +153,7 @@ def test_an_attribute_is_left_out_if_none_of_the_items_asked_for_has_it(encoder,
     rows = [{"item_id": each, "title": None, "year": None} for each in "abcde"]
     rows[4]["year"] = 1999
     encoder.describe(described(*rows))
+    assert encoder.names() == ["title", "year"]
     assert encoder.attributes(np.arange(5)) == ["year"]
     assert encoder.attributes(np.arange(4)) == []
     assert encoder.attributes(np.zeros(0, np.int64)) == []

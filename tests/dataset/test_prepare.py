@@ -268,7 +268,9 @@ def test_an_items_file_precedes_the_log(tmp_path):
 def test_an_items_file_is_reported(tmp_path):
     path = tmp_path / "titles.csv"
     path.write_text("movie_id,title,mood\nb,Better,calm\nq,Quite new,wild\nb,Again,calm\n")
-    report = prepared(tmp_path, items_file=str(path)).manifest.source["report"]
+    dataset = prepared(tmp_path, items_file=str(path))
+    assert dataset.items.titles(dataset.items.find(["b"])) == ["Better"]
+    report = dataset.manifest.source["report"]
     assert report["items_file"] == {
         "columns": {"item": "movie_id", "title": "title"},
         "further": ["mood"],
@@ -276,7 +278,22 @@ def test_an_items_file_is_reported(tmp_path):
         "described": 1,
         "of": 6,
     }
-    assert report["warnings"] == ["the log is small"]
+    assert report["warnings"] == [
+        "the log is small",
+        "titles.csv: 1 row repeats an id that came before: the first row of each id counts",
+    ]
+
+
+def test_columns_that_are_empty_throughout_are_left_out_with_a_warning(tmp_path):
+    path = tmp_path / "items.jsonl"
+    row = '{"item_id": "%s", "genres": [], "mood": "", "label": null, "year": "1999"}'
+    path.write_text("\n".join(row % item for item in "ab") + "\n")
+    dataset = prepared(tmp_path, items_file=str(path))
+    assert dataset.items.table.column_names == ["index", "item_id", "year", "training_count"]
+    assert dataset.manifest.source["report"]["warnings"] == [
+        "the log is small",
+        "no item has a value in these columns, which were left out: genres, mood, label",
+    ]
 
 
 def test_an_items_file_of_other_ids_is_pointed_out(tmp_path):

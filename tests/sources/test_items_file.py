@@ -83,6 +83,17 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("ids", "said"), [
+    ("a b a", "1 row repeats an id that came before"),
+    ("a a b a", "2 rows repeat an id that came before"),
+])  # fmt: skip
+def test_ids_that_come_again_are_counted(tmp_path: Path, ids: str, said: str) -> None:
+    text = "".join(f"{item},{place}\n" for place, item in enumerate(ids.split()))
+    path = write(tmp_path / "items.csv", "item_id,title\n" + text)
+    warnings = read_items_file(path, SourceConfig()).report["warnings"]
+    assert warnings == [f"items.csv: {said}: the first row of each id counts"]
+
+
 def test_a_title_comes_before_a_name(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "item_id,name,title\n1,short,long\n")
     assert rows(path) == [{"item_id": "1", "title": "long", "name": "short"}]

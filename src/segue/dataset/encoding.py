@@ -92,16 +92,18 @@ class ItemEncoder:
         """Whether each code was described."""
         return _grown(self._described, len(self))
 
+    def names(self) -> list[str]:
+        """The names of all attributes, whether or not any item has them."""
+        return list(dict.fromkeys(name for layer in self._layers for name in layer.names))
+
     def attributes(self, codes: Int64[np.ndarray, " items"]) -> list[str]:
         """The names of the attributes that any of the given codes has."""
         blocks = np.split(codes, range(ITEMS_AT_ONCE, len(codes), ITEMS_AT_ONCE))
-        names = dict.fromkeys(name for layer in self._layers for name in layer.names)
-
-        def occurs(name: str) -> bool:
-            columns = (self._column(name, block) for block in blocks)
-            return any(column.null_count < len(column) for column in columns)
-
-        return [name for name in names if occurs(name)]
+        return [
+            name
+            for name in self.names()
+            if any(_holds(self._column(name, block)) for block in blocks)
+        ]
 
     def table(self, codes: Int64[np.ndarray, " items"], attributes: list[str]) -> pa.Table:
         """``item_id`` and some attributes of the given codes, in their order."""
@@ -156,6 +158,17 @@ class _Layer(NamedTuple):
 
 def _take(table: pa.Table, name: str, rows: Int32[np.ndarray, " n"]) -> pa.ChunkedArray:
     return table.column(name).take(pa.array(rows, mask=rows == NOWHERE))
+
+
+def _holds(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether a column has any value but empty texts and lists."""
+    if pa.types.is_list(column.type):
+        lengths = pc.call_function("list_value_length", [column])
+    elif pa.types.is_string(column.type):
+        lengths = pc.call_function("binary_length", [column])
+    else:
+        return column.null_count < len(column)
+    return (pc.call_function("max", [lengths]).as_py() or 0) > 0
 
 
 def _rows_of(codes: Int32[np.ndarray, " rows"], n_codes: int) -> Int32[np.ndarray, " codes"]:

@@ -84,7 +84,7 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
     spill.mkdir()
     ingested = ingest(source, config, spill)
     split, cuts = _draw_split(ingested, config, source)
-    n_items, n_catalogue = _write_items(folder, ingested, cuts, config.split.catalogue)
+    n_items, n_catalogue, empty = _write_items(folder, ingested, cuts, config.split.catalogue)
     _write_sequences(folder, ingested, cuts)
     shutil.rmtree(spill)
 
@@ -98,7 +98,7 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
         source={
             "format": source.format,
             "fingerprint": source.fingerprint(),
-            "report": ingested.report,
+            "report": _with_empty(ingested.report, empty),
         },
         options=_options(config),
         counts=Counts(len(sequences), sequences.n_events, n_items, n_catalogue),
@@ -118,14 +118,15 @@ def _draw_split(ingested: Ingested, config: PrepareConfig, source: Source) -> tu
 
 def _write_items(
     folder: Path, ingested: Ingested, cuts: Cuts, catalogue: Literal["train", "all"]
-) -> tuple[int, int]:
+) -> tuple[int, int, list[str]]:
     """Number the items, write them, and give the log's events their final indices.
 
     An item is known that has an event, or that the source describes; unless
     ``min_item_events`` dropped it.
 
     Returns:
-        How many items there are, and how many of them are in the catalogue.
+        How many items there are, how many of them are in the catalogue, and the names of
+        attributes that no item has, which are not written.
     """
     log, encoder = ingested.log, ingested.encoder
     met = log.item_counts(len(encoder)) > 0
@@ -134,20 +135,30 @@ def _write_items(
     codes = encoder.by_id()
     training_counts = _training_counts(log, cuts, len(encoder))
     order, n_catalogue = item_order(codes[known[codes]], training_counts, catalogue)
-    write_items(folder, _item_tables(encoder, order, training_counts))
+    attributes = encoder.attributes(order)
+    write_items(folder, _item_tables(encoder, order, training_counts, attributes))
     indices = np.full(len(encoder), UNK, INDEX_DTYPE)
     indices[order] = np.arange(N_SPECIALS, N_SPECIALS + len(order))
     log.translate_items(indices)
-    return len(order), n_catalogue
+    empty = [name for name in encoder.names() if name not in attributes]
+    return len(order), n_catalogue, empty
+
+
+def _with_empty(report: dict[str, Any], empty: list[str]) -> dict[str, Any]:
+    """The report with a warning of attributes that no item has."""
+    if not empty:
+        return report
+    said = f"no item has a value in these columns, which were left out: {', '.join(empty)}"
+    return report | {"warnings": [*report["warnings"], said]}
 
 
 def _item_tables(
     encoder: ItemEncoder,
     order: Int64[np.ndarray, " items"],
     training_counts: Int64[np.ndarray, " codes"],
+    attributes: list[str],
 ) -> Iterator[pa.Table]:
     """The table of ``Items`` in parts, from the codes in the order of the indices."""
-    attributes = encoder.attributes(order)
 
     def part(begin: int) -> pa.Table:
         codes = order[begin : begin + ITEMS_AT_ONCE]

@@ -15,6 +15,7 @@ from segue.sources.layouts import join_tables, open_tables
 from segue.sources.schema import ITEM_COLUMNS, ItemsFile
 from segue.sources.tables import Table, identifier, is_nested, reading, text_sql
 from segue.sources.vectors import as_vectors, is_vector, vector_sql, vector_widths
+from segue.wording import counted
 
 SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -35,7 +36,7 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     or text separated by ``|`` or ``;``) and year (the first four digits) are taken by their
     usual names. Of the further columns, plain ones are kept as they are, and lists of
     numbers are vectors (see ``VECTOR``; an empty list is none). Rows without an id are left
-    out.
+    out; of several rows with one id the first counts, and a warning says how many there are.
 
     Raises:
         SourceError: the table cannot be read, is empty, has no column of ids, or has vectors
@@ -55,11 +56,12 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     if found.num_rows == 0:
         raise SourceError(f"{path} describes no item", "expected one item a row")
     items = as_vectors(found.to_batches()[0], chosen.vectors)
+    n_again = items.num_rows - len(items.column("item_id").unique())
     report = {
         "columns": {"item": chosen.item, **chosen.known},
         "further": chosen.plain,
         "vectors": vector_widths(items, chosen.vectors, path),
-        "warnings": _notes(chosen, path),
+        "warnings": _notes(chosen, n_again, path),
     }
     return ItemsFile(items, report)
 
@@ -121,8 +123,12 @@ def _attribute_sql(key: str, name: str, table: Table) -> str:
     return f"{text} AS {key}"
 
 
-def _notes(chosen: _Columns, path: Path) -> list[str]:
-    if not chosen.nested:
-        return []
-    names = ", ".join(chosen.nested)
-    return [f"{path.name}: lists and objects that are no vectors were left out: {names}"]
+def _notes(chosen: _Columns, n_again: int, path: Path) -> list[str]:
+    notes = []
+    if chosen.nested:
+        names = ", ".join(chosen.nested)
+        notes.append(f"{path.name}: lists and objects that are no vectors were left out: {names}")
+    if n_again:
+        again = counted(n_again, "row repeats an id", "rows repeat an id")
+        notes.append(f"{path.name}: {again} that came before: the first row of each id counts")
+    return notes
