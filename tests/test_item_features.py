@@ -23,6 +23,7 @@ from segue.features import (
     FeatureSizes,
     ItemFeatures,
     SequenceVocabulary,
+    check_item_features,
     item_features,
 )
 
@@ -219,10 +220,58 @@ def test_sizes_are_those_of_the_tables_and_the_vectors():
     assert found.vocabulary is vocabulary
 
 
-@pytest.mark.parametrize("name", ["genres", "index", "item_id", "Artist"])
+# --- what is refused ---
+
+
+@pytest.mark.parametrize("name", ["genres", "index", "item_id", "training_count", "Artist"])
 def test_a_column_that_the_items_do_not_have_is_one_clear_line(name):
     with pytest.raises(
         ConfigError, match=f"item_features names '{name}', which .* do not"
     ) as caught:
         read(items_of(artist=["a"], year=[1999]), name)
-    assert caught.value.hint == "they have: artist, year, training_count"
+    assert caught.value.hint == "they have: artist, year"
+
+
+CHECKED = items_of(
+    artist=["a", "b", "a", "c"],
+    title=["t", "u", "v", "t"],  # shared with an item outside a catalogue of three
+    tags=[["x", "x"], ["y"], None, ["y"]],
+    sound=pa.array([[1.0], None, [2.0], [1.0]], VECTOR),
+    still=pa.array([[1.0], None, [1.0], [2.0]], VECTOR),
+    silent=pa.array([None, None, None, [1.0]], VECTOR),
+    text=["[0.1, -2e-3]", "[.5, 1.]", "[3, 4]", None],
+    numbers=["1;2", "3;4", "5;6", "7;8"],
+    year=[1999, 2000, 2001, 1999],
+)
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("title", "no two items of the catalogue share a value of it"),
+    ("tags", "no two items of the catalogue share a value of it"),
+    ("year", "no two items of the catalogue share a value of it"),
+    ("text", "no two items of the catalogue share a value of it"),
+    ("numbers", "no two items of the catalogue share a value of it"),
+    ("still", "its vectors are all the same"),
+    ("silent", "no item of the catalogue has a vector"),
+])  # fmt: skip
+def test_a_column_that_teaches_nothing_is_refused(name, why):
+    with pytest.raises(ConfigError) as caught:
+        check_item_features(CHECKED, ("artist", name), N_SPECIALS + 3)
+    assert (
+        caught.value.message == f"model.item_features names {name!r}, which teaches nothing: {why}"
+    )
+    is_text = name in ("text", "numbers")
+    vectors = "; vectors take an items file in Parquet or JSON Lines" if is_text else ""
+    assert caught.value.hint == f"leave it out of model.item_features{vectors}"
+
+
+def test_a_column_that_teaches_something_is_not():
+    check_item_features(CHECKED, ("artist", "sound"), N_SPECIALS + 3)
+    check_item_features(CHECKED, ("title", "tags", "still", "year"), N_SPECIALS + 4)
+
+
+def test_a_run_that_was_trained_with_such_a_column_can_still_be_served():
+    found, n_codes = read(CHECKED, "title", "silent", catalogue=3)
+    assert n_codes == 1
+    assert not found.bag.weights.any()
+    assert found.vectors.shape == (N_SPECIALS + 3, 0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from jaxtyping import Array, Float32, Int32
 from segue.axes import N_SPECIALS
 from segue.config import ModelConfig
 from segue.dataset import Items, Sequences
+from segue.dataset.encoding import RESERVED_COLUMNS
 from segue.errors import ConfigError
 
 USER = "user"
@@ -34,6 +35,9 @@ MAX_CODES = 8
 """Codes of one feature of one row; what comes after them is left out."""
 
 _WORD = re.compile(r"[^\W_]+")
+_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?"
+_NUMBERS = re.compile(rf"[\[(]?\s*{_NUMBER}([,;|\s]+{_NUMBER})+\s*[\])]?", re.IGNORECASE)
+"""What a vector looks like that was written as text."""
 
 
 class Bag(NamedTuple):
@@ -119,8 +123,7 @@ def item_features(
     rows: list[list[list[str]]] = []
     vectors = [np.zeros((table_size, 0), np.float32)]
     for name in columns:
-        _check_known(name, items.table.column_names, "item", ("index", "item_id"))
-        column = table.column(name).combine_chunks()
+        column = _column(items, table, name)
         if _is_vector(column.type):
             vectors.append(_standardised(column, table_size))
         else:
@@ -136,6 +139,29 @@ def item_features(
     is_trained = (items.training_counts[:table_size] > 0).astype(np.float32)
     is_trained[:N_SPECIALS] = 1
     return ItemFeatures(bag, np.concatenate(vectors, axis=1), is_trained), n_codes
+
+
+def check_item_features(items: Items, columns: Sequence[str], table_size: int) -> None:
+    """Refuse columns from which nothing can be learned.
+
+    For a run that begins: one that was trained with such a column is served all the same.
+
+    Raises:
+        ConfigError: there is no such column, or no two items of the table share a value of it,
+            or it has no vectors that differ.
+    """
+    table = items.table.slice(0, table_size - N_SPECIALS)
+    for name in columns:
+        column = _column(items, table, name)
+        if _is_vector(column.type):
+            vectors = _vectors(column)
+            if not len(vectors):
+                raise _useless(name, "item", "no item of the catalogue has a vector")
+            if (vectors == vectors[0]).all():
+                raise _useless(name, "item", "its vectors are all the same")
+        elif not _repeats(map(_entries, column.to_pylist())):
+            why = "no two items of the catalogue share a value of it"
+            raise _useless(name, "item", why, column)
 
 
 @dataclass(frozen=True)
@@ -156,7 +182,7 @@ class SequenceVocabulary:
         """Collect the values that occur in sequences with a training event.
 
         Raises:
-            ConfigError: there is no such attribute.
+            ConfigError: there is no such attribute, or no two of the sequences share a word of it.
         """
         trained = pa.array(sequences.train_end > 0)
         values = {}
@@ -167,6 +193,9 @@ class SequenceVocabulary:
             else:
                 column = sequences.attributes.column(name).filter(trained)
                 values[name] = list(_known_values([_words(each) for each in column.to_pylist()]))
+                if not values[name]:
+                    why = "no two training sequences share a word of it"
+                    raise _useless(name, "sequence", why)
         return cls(values)
 
     @property
@@ -229,6 +258,31 @@ def _check_known(name: str, columns: Sequence[str], what: str, forbidden: Sequen
         )
 
 
+def _column(items: Items, table: pa.Table, name: str) -> pa.Array:
+    """A column of the items of a table, if it is one that says something of them."""
+    _check_known(name, items.table.column_names, "item", RESERVED_COLUMNS)
+    return table.column(name).combine_chunks()
+
+
+def _useless(name: str, what: str, why: str, values: pa.Array | None = None) -> ConfigError:
+    """What to say of a feature that teaches nothing."""
+    hint = f"leave it out of model.{what}_features"
+    first = "" if values is None else str(next(iter(values.drop_null()), ""))
+    if _NUMBERS.fullmatch(first.strip()):
+        hint += "; vectors take an items file in Parquet or JSON Lines"
+    return ConfigError(f"model.{what}_features names {name!r}, which teaches nothing: {why}", hint)
+
+
+def _repeats(rows: Iterable[Sequence[str]]) -> bool:
+    """Whether any value occurs in as many rows as it takes to get a code."""
+    counts: Counter[str] = Counter()
+    for values in rows:
+        counts.update(values)
+        if any(counts[value] >= MIN_COUNT for value in values):
+            return True
+    return False
+
+
 def _is_vector(kind: pa.DataType) -> bool:
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     return is_list and pa.types.is_floating(kind.value_type)
@@ -237,16 +291,22 @@ def _is_vector(kind: pa.DataType) -> bool:
 def _standardised(column: pa.Array, table_size: int) -> Float32[np.ndarray, "table numbers"]:
     """Vectors of the items with mean 0 and variance 1 in each place; zeros without one."""
     present = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
-    if not len(present):
+    vectors = _vectors(column)
+    if not len(vectors):
         return np.zeros((table_size, 0), np.float32)
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    vectors = flat.reshape(len(present), -1)
     # The mean in 64 bits: it is exact where all are equal, and nothing is left of them.
     centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     spread = centred.std(axis=0)
     found = np.zeros((table_size, vectors.shape[1]), np.float32)
     found[N_SPECIALS + present] = centred / np.where(spread > 0, spread, 1)
     return found
+
+
+def _vectors(column: pa.Array) -> Float32[np.ndarray, "items numbers"]:
+    """The vectors of the items that have one."""
+    n_present = len(column) - column.null_count
+    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    return flat.reshape(n_present, -1) if n_present else np.zeros((0, 0), np.float32)
 
 
 def _entries(value: Any) -> list[str]:

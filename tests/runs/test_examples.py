@@ -89,6 +89,16 @@ def test_a_feature_that_there_is_not_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_feature_that_teaches_nothing_is_refused_before_anything_is_written(tmp_path):
+    log = {f"u{user}": list("abcde") for user in range(4)}
+    artists = {item: f"The {item}" for item in "abcde"}
+    data = dataset_of(tmp_path, log, SplitConfig(kind="leave-one-out"), artists=artists)
+    config = asked({"item_features": ("artist",)}, validation_metric="loss")
+    with pytest.raises(ConfigError, match="item_features names 'artist', which teaches nothing"):
+        train(data, tmp_path / "run", config=config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_ratings_outside_the_scale_are_refused_before_anything_is_written(genres, cycles, tmp_path):
     config = asked(rating_scale=(1.0, 4.0), validation_metric="loss")
     for data, message in ((genres, "outside the scale 1 to 4"), (cycles, "the log has no ratings")):

@@ -11,7 +11,7 @@ from segue.config import Config, load_config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
 from segue.errors import ConfigError, RunError
-from segue.features import Features, SequenceVocabulary
+from segue.features import Features, SequenceVocabulary, check_item_features
 from segue.run_folder import FORMAT_VERSION, RunFolder
 from segue.runtime import use_compilation_cache
 from segue.trainer.advice import check_memory, memory_errors
@@ -82,6 +82,7 @@ def inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBatches]:
         ConfigError: the configuration does not go with the dataset.
     """
     _check_goes_with(config, data)
+    check_item_features(data.items, config.model.item_features, data.table_size)
     vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
     features = Features.of(data.items, data.table_size, config.model, vocabulary)
     return features, training_batches(data, config, vocabulary)
