@@ -55,6 +55,20 @@ def test_ids_with_commas_are_one_id(run: Path) -> None:
     assert outcome.err == "unknown items stand as <unk>: what, ever\n"
 
 
+@pytest.mark.parametrize("verb", [("recommend",), ("continue",)])
+@pytest.mark.parametrize("option", ["--item", "--items"])
+def test_an_empty_id_is_one_clear_line(run: Path, verb: tuple[str], option: str) -> None:
+    assert segue(*verb, run, option, "").error == (
+        "error: an item id is empty, expected one as in the log "
+        "(leave --items and --item out where there is no history)"
+    )
+
+
+def test_an_empty_title_is_none(run: Path) -> None:
+    """This model reads no names; with no title nothing is asked of it."""
+    assert segue("recommend", run, "--title", "", "--json").json["notes"] == []
+
+
 def test_seen_items_may_be_included(run: Path, world: Path, ids: list[str]) -> None:
     catalogue = Dataset.open(world).n_catalogue
     options = ("--item", ids[0], "-k", catalogue, "--include-seen", "--json")

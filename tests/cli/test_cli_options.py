@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue.cli import evaluate_options, prepare_options
-from segue.cli.options import counts, cutoffs, duration_s, item_ids, size_bytes, words
+from segue.cli.options import about, counts, cutoffs, duration_s, item_ids, size_bytes, words
 from segue.config import EvaluationConfig, Part, SourceConfig, SplitConfig
+from segue.errors import RequestError
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,22 @@ def test_what_are_no_counts(text: str) -> None:
 def test_words_and_ids() -> None:
     assert words(" a, b c ,,d") == ["a", "b c", "d"]
     assert item_ids("a, b", ["c,d", " e "]) == ["a", "b", "c,d", " e "]
-    assert item_ids("", None) == []
+    assert item_ids(None, None) == item_ids(None, []) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "item"), [("", None), (" , ", ["a"]), (None, ["a", ""]), ("a", [" "])]
+)
+def test_an_empty_id_is_refused(items: str | None, item: list[str] | None) -> None:
+    with pytest.raises(RequestError, match="an item id is empty"):
+        item_ids(items, item)
+
+
+@pytest.mark.parametrize(
+    ("title", "known"), [(None, {}), ("", {}), (" ", {}), ("rain", {"name": "rain"})]
+)
+def test_an_empty_title_is_none(title: str | None, known: dict[str, str]) -> None:
+    assert about(title, None) == known
 
 
 def choices(annotation: Any) -> set[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from segue.batches import Batch
 from segue.cli import main
-from segue.config import Config
-from segue.dataset import Dataset
+from segue.config import Config, PrepareConfig, SplitConfig
+from segue.dataset import Dataset, prepare
 from segue.errors import RunError
 from segue.features import Bag
 from segue.trainer import overfit, overfit_one_batch
@@ -40,6 +40,19 @@ def test_a_model_that_cannot_learn_fails_loudly(
     slow = config.optimizer.model_copy(update={"learning_rate": 1e-9})
     with pytest.raises(RunError, match="targets of one batch are not reached after 50 steps"):
         overfit_one_batch(cycles, config.model_copy(update={"optimizer": slow}))
+
+
+def test_a_batch_that_can_prove_nothing_fails_loudly(tmp_path: Path, config: Config):
+    """Everyone begins with the same item and goes on to another one, of which nothing tells."""
+    rows = ["user_id,item_id", *(f"u{n},{item}" for n in range(8) for item in ("a", f"b{n}"))]
+    (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
+    split = SplitConfig(kind="holdout")
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    silent = config.model.model_copy(update={"start": False})
+    asked = config.training.model_copy(update={"validation_metric": "mrr"})
+    with pytest.raises(RunError, match="none of its 4 labels follows from what") as caught:
+        overfit_one_batch(data, config.model_copy(update={"model": silent, "training": asked}))
+    assert "training.seed" in caught.value.hint
 
 
 def test_only_labels_that_follow_from_the_input_are_decided():
@@ -71,6 +84,19 @@ def test_the_command_says_it_and_writes_nothing(
     assert "targets reached after" in capsys.readouterr().out
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out).keys() == {"steps", "targets", "undecided", "loss"}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [["-o", "run"], ["--resume"]])
+def test_the_check_takes_no_folder(
+    cycles: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch, option: list[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(cycles.path.absolute()), "--overfit-one-batch", *option]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {option[0]} is of no use for --overfit-one-batch, which writes nothing "
+        "(leave it out)\n"
+    )
     assert not list(tmp_path.iterdir())
 
 

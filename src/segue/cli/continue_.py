@@ -13,7 +13,7 @@ from segue.cli.options import about as known_of
 def continue_(  # noqa: PLR0913 - a parameter an option
     *,
     run: Run,
-    items: ItemList = "",
+    items: ItemList = None,
     item: ItemIds = None,
     user: User = None,
     title: Title = None,
@@ -34,10 +34,10 @@ def continue_(  # noqa: PLR0913 - a parameter an option
     from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
-    known = known_of(title, about)
+    ids, known = item_ids(items, item), known_of(title, about)
     model = Recommender.load(run)
     answer = model.continue_sequence(
-        item_ids(items, item),
+        ids,
         length,
         user=user,
         about=known,

@@ -26,7 +26,7 @@ def draw(  # noqa: PLR0913 - a parameter an option
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .pdf file.")
     ],
-    items: ItemList = "",
+    items: ItemList = None,
     item: ItemIds = None,
     user: User = None,
     title: Title = None,

@@ -39,9 +39,17 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def item_ids(items: str, item: list[str] | None) -> list[str]:
-    """The ids of a prompt: those of ``--items`` first, then each ``--item`` as it is."""
-    return words(items) + (item or [])
+def item_ids(items: str | None, item: list[str] | None) -> list[str]:
+    """The ids of a prompt: those of ``--items`` first, then each ``--item`` as it is.
+
+    Raises:
+        RequestError: there is no id in one of them, as where a variable of a script is empty.
+    """
+    first, rest = words(items or ""), item or []
+    if (items is not None and not first) or not all(map(str.strip, rest)):
+        hint = "leave --items and --item out where there is no history"
+        raise RequestError("an item id is empty, expected one as in the log", hint)
+    return first + rest
 
 
 def _numbers(text: str, least: int, example: str) -> tuple[int, ...]:
@@ -55,8 +63,8 @@ def _numbers(text: str, least: int, example: str) -> tuple[int, ...]:
 
 
 def about(title: str | None, others: list[str] | None) -> dict[str, str]:
-    """What is known of a sequence: its title is what datasets call its ``name``."""
-    known = {} if title is None else {"name": title}
+    """What is known of a sequence: its title is what datasets call its ``name``; '' is none."""
+    known = {"name": title} if title and title.strip() else {}
     for text in others or []:
         name, equals, value = text.partition("=")
         if not equals:
@@ -76,7 +84,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything drawn.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train wrote.")]
 ItemList = Annotated[
-    str, typer.Option("--items", metavar="A,B,C", help="The history: item ids, oldest first.")
+    str | None,
+    typer.Option("--items", metavar="A,B,C", help="The history: item ids, oldest first."),
 ]
 ItemIds = Annotated[
     list[str] | None,

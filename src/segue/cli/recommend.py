@@ -13,7 +13,7 @@ from segue.cli.options import about as known_of
 def recommend(  # noqa: PLR0913 - a parameter an option
     *,
     run: Run,
-    items: ItemList = "",
+    items: ItemList = None,
     item: ItemIds = None,
     user: User = None,
     title: Title = None,
@@ -28,9 +28,7 @@ def recommend(  # noqa: PLR0913 - a parameter an option
     from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
-    known = known_of(title, about)
+    ids, known = item_ids(items, item), known_of(title, about)
     model = Recommender.load(run)
-    answer = model.recommend(
-        item_ids(items, item), k, user=user, about=known, include_seen=include_seen
-    )
+    answer = model.recommend(ids, k, user=user, about=known, include_seen=include_seen)
     print_answer(answer, model, as_json)

@@ -24,7 +24,8 @@ def train(
     overfit: Annotated[
         bool,
         typer.Option(
-            "--overfit-one-batch", help="Only check that the model can learn one batch by heart."
+            "--overfit-one-batch",
+            help="Only check that the model can learn one batch by heart; nothing is written.",
         ),
     ] = False,
     as_json: Json = False,
@@ -44,6 +45,10 @@ def train(
     from segue.errors import RequestError
 
     if overfit:
+        given = {"-o": run is not None, "--resume": resume}
+        if wrong := [name for name, is_given in given.items() if is_given]:
+            message = f"{wrong[0]} is of no use for --overfit-one-batch, which writes nothing"
+            raise RequestError(message, "leave it out")
         chosen = load_config(preset, config, changes)
         print_overfitted(trainer.overfit_one_batch(Dataset.open(dataset), chosen), as_json)
         return

@@ -20,14 +20,15 @@ from segue.bits import widened
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import RunError
-from segue.features import Features, ItemFeatures, SequenceVocabulary
+from segue.features import ItemFeatures
 from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.runtime import use_compilation_cache
-from segue.trainer.examples import training_batches
 from segue.trainer.loss import hidden_at_labels, known_of
+from segue.trainer.start import inputs
 from segue.trainer.state import abstract_state, fresh_state
 from segue.trainer.step import compile_step, tables_by_rows
+from segue.wording import counted
 
 ROWS = 4
 """Rows of the batch."""
@@ -58,14 +59,21 @@ def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
     Without dropout and injected unknown items, at the configured learning rate, constant.
 
     Raises:
-        RunError: some target is not reached.
+        ConfigError: the configuration does not go with the dataset.
+        RunError: some target is not reached, or no label of the batch can be one.
     """
     use_compilation_cache()
     config = _without_noise(config)
-    vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
-    features = Features.of(data.items, data.table_size, config.model, vocabulary)
-    batch = training_batches(data, config, vocabulary)[0]
+    features, batches = inputs(config, data)
+    batch = batches[0]
     wanted = decided(batch)
+    undecided = int(np.count_nonzero(batch.labels)) - int(wanted.sum())
+    if not wanted.any():
+        raise RunError(
+            f"the batch proves nothing: none of its {counted(undecided, 'label')} follows from "
+            "what the model sees, for each comes after the same input as another one",
+            "try another batch: set training.seed",
+        )
     tx = optimizer(config.optimizer, MAX_STEPS)
     graph, _ = abstract_state(config, data.table_size, features.sizes, tx)
     state = fresh_state(config, data, features.sizes, tx)
@@ -80,7 +88,6 @@ def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
             wrong = int(((first != batch.labels.ravel()) & wanted).sum())
             loss = float(report.loss)
             if wrong == 0:
-                undecided = int(np.count_nonzero(batch.labels)) - int(wanted.sum())
                 return Overfitted(number, int(wanted.sum()), undecided, loss)
     raise RunError(
         f"{wrong} of {int(wanted.sum())} targets of one batch are not reached after {MAX_STEPS} "
