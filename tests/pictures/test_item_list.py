@@ -11,7 +11,7 @@ from PIL import Image
 
 from segue.errors import RequestError, StorageError
 from segue.pictures import draw_list
-from segue.pictures.item_list import MOST_SHOWN
+from segue.pictures.item_list import MOST_SHOWN, kin_of
 from segue.recommender import Recommender
 
 HISTORY = [f"i{item}" for item in range(6)]
@@ -68,6 +68,17 @@ def test_the_page_grows_with_the_list(model: Recommender, tmp_path: Path, n: int
     height, width, _ = pixels(tmp_path / "list.png").shape
     assert (height > 1100) == (k > 7)  # a second row
     assert (width > 900) == (max(n, k) > 3)  # a fourth column
+
+
+@pytest.mark.parametrize(("known", "kin"), [
+    ({"artist": "The Bujis", "genres": ["Pop"]}, "The Bujis"),
+    ({"genres": ["Drama", "War"]}, "Drama"),
+    ({"genres": ["Drama"], "title": "War"}, "Drama"),
+    ({"genres": []}, ""),
+    ({}, ""),
+])  # fmt: skip
+def test_the_artist_or_else_the_first_genre_decides_the_colour(known: dict, kin: str) -> None:
+    assert kin_of(known) == kin
 
 
 def test_without_a_history_only_what_comes_next_is_drawn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segue.axes import UNK
 from segue.errors import RequestError
@@ -75,6 +76,11 @@ def draw_list(
     return Drawn(str(file), answer.notes + notes)
 
 
+def kin_of(known: Mapping[str, Any]) -> str:
+    """What decides an item's colour: its artist, or else its first genre; empty without either."""
+    return known.get("artist") or next(iter(known.get("genres") or ()), "")
+
+
 def _history(
     model: Recommender, items: Sequence[str], user: str | None
 ) -> Iterator[tuple[str, int]]:
@@ -95,16 +101,16 @@ def _extent(shown: int, events: int) -> str:
 
 def _card(model: Recommender, item_id: str, index: int, place: int, score: str = "") -> Card:
     known = {} if index == UNK else model.items.describe(index)
-    credit, genres = known.get("artist", ""), ", ".join(known.get("genres", ()))
+    credit, genres = known.get("artist", ""), known.get("genres") or []
     is_known = index != UNK and index < model.network.layout.table_size
     details = [str(known["year"])] if "year" in known else []
-    details += [genres] if genres else []
+    details += [", ".join(genres)] if genres else []
     return Card(
         item_id=item_id,
         title=known.get("title") or item_id,
         credit=credit,
         details=" · ".join(details) if is_known else "unknown to the model",
-        kin=credit or genres or item_id,
+        kin=kin_of(known) or item_id,
         place=str(place),
         score=score,
         is_known=is_known,
