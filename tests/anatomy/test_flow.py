@@ -107,6 +107,13 @@ def test_what_a_node_says() -> None:
     assert nodes["final_norm"].part == ()
 
 
+def test_the_flattening_head_says_what_it_joins() -> None:
+    nodes = {node.name: node for node in nodes_of(SHAPES["flatten"])}
+    # Each of 12 positions has a state of 32 numbers and 5 of what is told of the sequence.
+    assert nodes["head"].kind == "FlattenHead, 12 × 37 = 444 → 16, activation relu"
+    assert nodes["head"].parameters == 444 * 16 + 16
+
+
 @pytest.mark.parametrize("layers", [1, 3, 7])
 def test_alike_blocks_are_folded_into_one(layers: int) -> None:
     nodes = nodes_of(Shape(config(layers=layers)))

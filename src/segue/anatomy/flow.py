@@ -8,7 +8,7 @@ so they show what is computed, not what somebody meant to compute.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from flax import nnx
@@ -83,7 +83,7 @@ class _Builder:
             fresh = Node("scores", "scores", scores_kind(forward), output, size)
         else:
             held = [path for path in forward.parameters if path[: len(unit)] == unit]
-            kind, name = _kind(forward.modules[unit]), dotted(unit[len(part) :])
+            kind, name = _kind(forward, unit), dotted(unit[len(part) :])
             fresh = Node(name or kind, "module", kind, output, _size(forward, held), part)
         origins = self._node(unit, fresh)
         self._connect(origins, self._merged(operation.inputs) - origins)
@@ -165,8 +165,9 @@ def _size(forward: Forward, parameters: Iterable[Path]) -> int:
     return sum(math.prod(forward.parameters[path]) for path in parameters)
 
 
-def _kind(module: nnx.Module) -> str:
+def _kind(forward: Forward, path: Path) -> str:
     """The class of a module, with the options that Segue gave it: ``Attention, heads 2``."""
+    module = forward.modules[path]
     name = type(module).__name__
     if not type(module).__module__.startswith("segue."):
         return name
@@ -175,4 +176,16 @@ def _kind(module: nnx.Module) -> str:
         for key, value in vars(module).items()
         if isinstance(value, int | str) and not isinstance(value, bool) and key[0] != "_"
     }
-    return ", ".join([name, *(f"{key} {value}" for key, value in options.items())])
+    said = [f"{key} {value}" for key, value in options.items()]
+    return ", ".join([name, *_flattened(forward, path), *said])
+
+
+def _flattened(forward: Forward, path: Path) -> Iterator[str]:
+    """``5 × 64 = 320 → 16``, where a module lays the states of all positions side by side."""
+    for operation in forward.operations:
+        if operation.primitive != "reshape" or operation.module != path:
+            continue
+        before, after = shape_of(operation.inputs[0])[1:], operation.shape[1:]
+        if (len(before), len(after)) == (2, 1):
+            joined = " × ".join(map(str, before))
+            yield f"{joined} = {after[0]:,} → {forward.outputs[path][-1]}"

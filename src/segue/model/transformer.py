@@ -11,7 +11,6 @@ to do that without ever holding the scores of all positions (``losses``, ``retri
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int32, Key, Real
@@ -19,7 +18,7 @@ from jaxtyping import Array, Float, Int32, Key, Real
 from segue.bits import widened
 from segue.config import ModelConfig
 from segue.features import Bag, FeatureSizes, ItemFeatures
-from segue.model.blocks import Block, Keys, dropout
+from segue.model.blocks import ACTIVATIONS, Block, Keys, dropout
 from segue.model.embeddings import CodeSums, fresh_table
 
 NO_FEATURES = FeatureSizes()
@@ -32,6 +31,7 @@ class FlattenHead(nnx.Module):
     """
 
     def __init__(self, config: ModelConfig, told_width: int, *, rngs: nnx.Rngs) -> None:
+        self.activation = "relu"
         inputs = config.context * (config.width + told_width)
         scale = config.initial_scale
         bound = nnx.initializers.uniform(2 * scale)
@@ -48,7 +48,7 @@ class FlattenHead(nnx.Module):
         if told is not None:
             every = jnp.broadcast_to(told[:, None], (*x.shape[:2], told.shape[1]))
             x = jnp.concatenate([x, every], axis=-1)
-        return jax.nn.relu(self.dense(x.reshape(len(x), -1)))
+        return ACTIVATIONS[self.activation](self.dense(x.reshape(len(x), -1)))
 
 
 class Transformer(nnx.Module):
