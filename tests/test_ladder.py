@@ -15,7 +15,7 @@ import pytest
 import segue
 
 RUNGS = [
-    ["", "errors"],  # "" is segue/__init__.py
+    ["", "errors", "wording"],  # "" is segue/__init__.py
     ["axes", "bits", "config", "files", "numbering", "runtime", "tensors"],
     ["sources"],
     ["dataset"],
