@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -28,6 +29,16 @@ os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_COMP
 # Python does not notice when a limit on file sizes cuts the bytecode that it caches, and a
 # test of full disks would leave modules behind that cannot be imported.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not at all among what is there to stay.
+
+    Tracing makes many objects, and each search would go through all that JAX consists of.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="module")
