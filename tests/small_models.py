@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -31,9 +30,16 @@ def model_of(seed: int = 0, **changes) -> Transformer:
     return Transformer(config_of(**changes), TABLE, SIZES, rngs=nnx.Rngs(seed))
 
 
-def tokens_of(batch: int = 2, length: int = CONTEXT, seed: int = 0) -> jax.Array:
+def tokens_of(batch: int = 2, length: int = CONTEXT, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
-    return jnp.asarray(random.integers(4, TABLE, (batch, length)), jnp.int32)
+    return random.integers(4, TABLE, (batch, length)).astype(np.int32)
+
+
+def changed(array: np.ndarray, place, to) -> np.ndarray:
+    """A copy with other values at a place."""
+    copy = array.copy()
+    copy[place] = to
+    return copy
 
 
 def bag_of(rows: int, n_codes: int, slots: int = 2, seed: int = 0) -> Bag:
@@ -56,6 +62,41 @@ def features_of(seed: int = 0) -> ItemFeatures:
     return ItemFeatures(bag, vectors, is_trained)
 
 
+# Outside of a compiled function each operation compiles by itself, for every shape: models run
+# whole, and what they give is cut and compared on the host.
+
+
+def hidden_states(model, tokens, key=None, features=None, told=None) -> np.ndarray:
+    return np.asarray(_hidden_states(model, tokens, key, features, told))
+
+
 @nnx.jit
-def hidden_states(model, tokens, key=None, features=None, told=None):
+def _hidden_states(model, tokens, key, features, told):
     return model(tokens, features, told, key)
+
+
+@nnx.jit
+def _last_states(model, tokens, places, features, told):
+    return model.last(tokens, places, features, told)
+
+
+def last_states(model, tokens, places, features=None, told=None) -> np.ndarray:
+    return np.asarray(_last_states(model, tokens, np.asarray(places, np.int32), features, told))
+
+
+@nnx.jit
+def _output_table(model, features):
+    return model.output_table(features)
+
+
+def output_table(model, features) -> np.ndarray:
+    return np.asarray(_output_table(model, features))
+
+
+@nnx.jit
+def _output_rows(model, rows, features):
+    return model.output_rows(rows, features)
+
+
+def output_rows(model, rows, features) -> np.ndarray:
+    return np.asarray(_output_rows(model, rows, features))

@@ -16,6 +16,9 @@ pytestmark = pytest.mark.usefixtures("strict_types")
 
 KEY = jax.random.key(0)
 
+drawn_at_once = jax.jit(lambda draw, *what: draw(*what), static_argnums=(0, 2, 3))
+"""A draw as one compiled function, where none of its operations is compiled by itself."""
+
 each_proposal = pytest.mark.parametrize("draw", PROPOSALS.values(), ids=PROPOSALS)
 
 
@@ -35,7 +38,7 @@ def test_draws_rows_that_can_be_labels(draw, shape, table_size, seed):
 
 def test_every_candidate_equally_often_and_pad_and_start_never():
     table_size, n = 12, 50_000
-    counts = np.bincount(uniform(KEY, (n,), table_size).items, minlength=table_size)
+    counts = np.bincount(drawn_at_once(uniform, KEY, (n,), table_size).items, minlength=table_size)
     assert counts[PAD] == counts[START] == 0
     np.testing.assert_allclose(counts[END:], n / (table_size - END), rtol=0.06)
 
@@ -49,7 +52,7 @@ def chances(n_ranks: int) -> np.ndarray:
 @pytest.mark.parametrize("table_size", [END + 1, 12, 300])
 def test_log_uniform_draws_each_rank_as_often_as_it_says(table_size):
     n, n_ranks = 200_000, table_size - END
-    drawn = log_uniform(KEY, (n,), table_size)
+    drawn = drawn_at_once(log_uniform, KEY, (n,), table_size)
     counts = np.bincount(drawn.items, minlength=table_size)
     assert counts[PAD] == counts[START] == 0
     expected = n * chances(n_ranks)
@@ -64,7 +67,7 @@ def test_log_uniform_draws_each_rank_as_often_as_it_says(table_size):
 def test_log_uniform_comes_by_every_rank_of_a_large_table():
     """As many pairs of equal draws as the chances make, not those of a coarser grid."""
     n, n_ranks = 1_000_000, 4_000_000
-    ranks = np.asarray(log_uniform(KEY, (n,), END + n_ranks).items) - END
+    ranks = np.asarray(drawn_at_once(log_uniform, KEY, (n,), END + n_ranks).items) - END
     tail = ranks[ranks >= n_ranks // 2]
     _, counts = np.unique(tail, return_counts=True)
     pairs = (counts * (counts - 1) / 2).sum()
@@ -74,8 +77,8 @@ def test_log_uniform_comes_by_every_rank_of_a_large_table():
 
 @each_proposal
 def test_log_expected_is_how_often_each_row_comes_in_one_draw(draw):
-    draws = draw(KEY, (4_000, 30), 12)
-    seen = np.asarray(draws.items) == 7
+    draws = jax.tree.map(np.asarray, drawn_at_once(draw, KEY, (4_000, 30), 12))
+    seen = draws.items == 7
     expected = float(np.exp(draws.log_expected[seen][0]))
     assert seen.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
 
@@ -84,7 +87,7 @@ def test_log_expected_is_how_often_each_row_comes_in_one_draw(draw):
 def test_corrected_sums_over_draws_are_the_sum_over_everything(draw):
     values = np.random.default_rng(0).exponential(size=40)
     values[:END] = 0
-    draws = draw(KEY, (20_000, 8), 40)
+    draws = jax.tree.map(np.asarray, drawn_at_once(draw, KEY, (20_000, 8), 40))
     sums = (values[draws.items] / np.exp(draws.log_expected)).sum(axis=1)
     error = sums.std() / np.sqrt(len(sums))
     assert sums.mean() == pytest.approx(values.sum(), abs=3 * error)
@@ -122,11 +125,17 @@ def test_hits_of_a_shared_draw_and_of_one_a_position():
 @each_proposal
 def test_labels_join_the_draw_and_padding_counts_for_nothing(draw):
     drawn = draw(KEY, (6,), 12)
-    labels = jnp.array([5, PAD, 7, 5], jnp.int32)
+    labels = np.array([5, PAD, 7, 5], np.int32)
     shares = np.log(np.arange(1, 13) / 78).astype(np.float32)
-    both = draw.with_labels(drawn, labels, jnp.array(shares), 12)
-    np.testing.assert_array_equal(both.items, [*drawn.items, *labels])
-    expected = np.exp(draw.log_probability(both.items, 12)) * 6 + 3 * np.exp(shares[both.items])
+
+    @jax.jit
+    def joined(drawn, labels, shares):
+        both = draw.with_labels(drawn, labels, shares, 12)
+        return both, draw.log_probability(both.items, 12)
+
+    both, of_draw = jax.tree.map(np.asarray, joined(drawn, labels, shares))
+    np.testing.assert_array_equal(both.items, [*np.asarray(drawn.items), *labels])
+    expected = np.exp(of_draw) * 6 + 3 * np.exp(shares[both.items])
     is_label = np.array([True] * 7 + [False] + [True] * 2)
     np.testing.assert_allclose(both.log_expected[is_label], np.log(expected)[is_label], rtol=1e-5)
     assert both.log_expected[7] == np.inf

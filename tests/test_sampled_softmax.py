@@ -78,8 +78,9 @@ def test_value_is_that_of_the_slow_reference(shared, corrected, estimator, n_neg
 @each_estimator
 def test_shared_draw_is_the_same_draw_at_every_position(estimator):
     hidden, table, labels = problem(7, 30)
-    items, log_expected = jnp.arange(3, 28, 5, dtype=jnp.int32), jnp.linspace(-1, 1, 5)
-    repeated, repeated_log = jnp.tile(items, (7, 1)), jnp.tile(log_expected, (7, 1))
+    items = np.arange(3, 28, 5, dtype=np.int32)
+    log_expected = np.linspace(-1, 1, 5, dtype=np.float32)
+    repeated, repeated_log = np.tile(items, (7, 1)), np.tile(log_expected, (7, 1))
     np.testing.assert_allclose(
         loss_of(hidden, table, labels, items, log_expected, estimator),
         loss_of(hidden, table, labels, repeated, repeated_log, estimator),
@@ -105,11 +106,12 @@ def test_every_item_drawn_equally_often_gives_the_exact_softmax(times):
 
 def test_negatives_only_scales_the_others_up_to_the_catalogue():
     hidden, table, labels = problem(1, 12)
-    others = jnp.array([i for i in range(FIRST_CANDIDATE, 12) if i != labels[0]], jnp.int32)
-    log_expected = jnp.full(others.shape, np.log(9 / 10), jnp.float32)  # 9 draws of 10 rows
+    own = int(labels[0])
+    others = np.array([i for i in range(FIRST_CANDIDATE, 12) if i != own], np.int32)
+    log_expected = np.full(others.shape, np.log(9 / 10), np.float32)  # 9 draws of 10 rows
     [got] = loss_of(hidden, table, labels, others, log_expected, "negatives-only")
-    logits = hidden[0] @ table.T
-    expected = np.log(10 / 9 * np.exp(logits[others]).sum()) - logits[labels[0]]
+    logits = np.asarray(hidden)[0] @ np.asarray(table).T
+    expected = np.log(10 / 9 * np.exp(logits[others]).sum()) - logits[own]
     assert float(got) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -117,10 +119,10 @@ def test_negatives_only_scales_the_others_up_to_the_catalogue():
 def test_label_is_never_corrected(shift):
     """Correcting everything by one shift moves negatives against an unmoved label."""
     hidden, table, labels = problem(1, 12)
-    items = jnp.array([item for item in range(2, 12) if item != int(labels[0])], jnp.int32)
-    own = float(hidden[0] @ table[labels[0]])
-    others = float(jax.nn.logsumexp(hidden[0] @ table[items].T))
-    got = loss_of(hidden, table, labels, items, jnp.full(9, shift))
+    items = np.array([item for item in range(2, 12) if item != int(labels[0])], np.int32)
+    logits = np.asarray(hidden)[0] @ np.asarray(table).T
+    own, others = logits[int(labels[0])], np.logaddexp.reduce(logits[items])
+    got = loss_of(hidden, table, labels, items, np.full(9, shift, np.float32))
     assert float(got[0]) == pytest.approx(np.logaddexp(own, others - shift) - own, rel=1e-5)
 
 
@@ -187,6 +189,18 @@ def every_draw(chances, n_negatives):
     return np.array(draws), np.array(orders, float) * np.prod(chances**counts, axis=1)
 
 
+@partial(jax.jit, static_argnums=4)
+@partial(jax.value_and_grad, has_aux=True)
+def expected_loss(logits, items, log_expected, chances, estimator):
+    """The mean over draws of the loss, and of exp(loss)."""
+    n_draws = len(items)
+    table = jnp.eye(FIRST_CANDIDATE + 4)[:, FIRST_CANDIDATE:]  # so that logits are the state
+    labels = jnp.full(n_draws, FIRST_CANDIDATE + 3, jnp.int32)
+    hidden = jnp.broadcast_to(logits, (n_draws, 4))
+    losses = loss_of(hidden, table, labels, items, log_expected, estimator)
+    return jnp.sum(chances * losses), jnp.sum(chances * jnp.exp(losses))
+
+
 @cache
 def expectation(estimator, proposal, n_negatives):
     """Expected loss, expected exp(loss), and the expected gradient in the four logits."""
@@ -194,17 +208,10 @@ def expectation(estimator, proposal, n_negatives):
     draws, weights = every_draw(chances, n_negatives)
     assert weights.sum() == pytest.approx(1)
     log_expected = np.log(n_negatives * chances[draws]).astype(np.float32)
-    table = jnp.eye(FIRST_CANDIDATE + 4)[:, FIRST_CANDIDATE:]  # so that logits are the state
-    items = jnp.asarray(FIRST_CANDIDATE + draws, jnp.int32)
-    labels = jnp.full(len(draws), FIRST_CANDIDATE + 3, jnp.int32)
-    chance = jnp.asarray(weights, jnp.float32)
-
-    def total(logits):
-        hidden = jnp.broadcast_to(logits, (len(draws), 4))
-        losses = loss_of(hidden, table, labels, items, log_expected, estimator)
-        return jnp.sum(chance * losses), jnp.sum(chance * jnp.exp(losses))
-
-    (loss, exponential), gradient = jax.value_and_grad(total, has_aux=True)(jnp.asarray(LOGITS))
+    items = (FIRST_CANDIDATE + draws).astype(np.int32)
+    (loss, exponential), gradient = expected_loss(
+        LOGITS, items, log_expected, weights.astype(np.float32), estimator
+    )
     return float(loss), float(exponential), np.asarray(gradient)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from segue.model.blocks import Keys, dropout
 from small_models import KEY, model_of
@@ -20,11 +21,15 @@ def test_attention_alone_mixes_positions_and_is_a_mean_of_values():
     attention = model_of(layers=1).blocks[0].attention
     kernel = attention.project_in.kernel
     kernel[...] = kernel[...].at[:, :8].set(0)
-    x = jax.random.normal(KEY, (1, 5, 8))
-    values = x @ kernel[...][:, 16:]
-    means = jnp.cumsum(values, axis=1) / jnp.arange(1.0, 6.0).reshape(1, 5, 1)
-    expected = attention.project_out(means)
-    np.testing.assert_allclose(attention(x, Keys(None)), expected, rtol=1e-4, atol=1e-5)
+
+    @nnx.jit
+    def both_ways(attention, x):
+        values = x @ attention.project_in.kernel[...][:, 16:]
+        means = jnp.cumsum(values, axis=1) / jnp.arange(1.0, 6.0).reshape(1, 5, 1)
+        return attention(x, Keys(None)), attention.project_out(means)
+
+    found, expected = both_ways(attention, jax.random.normal(KEY, (1, 5, 8)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 # --- dropout ---
