@@ -17,7 +17,7 @@ from segue.config import (
     TrainingConfig,
 )
 from segue.dataset import Dataset, prepare
-from segue.trainer import train
+from segue.trainer import Progress, train
 
 CONFIG = Config(
     model=ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8, dropout=0.1),
@@ -60,8 +60,17 @@ def cycles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def cycle_run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(cycles, tmp_path_factory.mktemp("runs") / "cycles", config=CONFIG)
+def cycle_progress() -> list[Progress]:
+    """What a watcher of the run of cycles hears; nothing before there is that run."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def cycle_run(
+    cycles: Dataset, cycle_progress: list[Progress], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "cycles"
+    return train(cycles, folder, config=CONFIG, watch=cycle_progress.append)
 
 
 @pytest.fixture

@@ -326,7 +326,7 @@ def test_a_plan_compiles_what_the_run_then_has_already(cycles: Dataset, tmp_path
 
 
 def test_batches_of_several_widths_are_all_probed_and_the_widest_counts(cycles: Dataset) -> None:
-    config = changed(training={"bucket": True, "batch_size": 4})
+    config = changed(training={"bucket": True, "batch_size": 30})
     work = work_of(cycles, config)
     widths = {batch.tokens.shape[1] for batch in work.sample}
     assert work.batch.tokens.shape[1] == max(widths) == MODEL.context

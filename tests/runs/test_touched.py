@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from segue.optimizers import by_rows_of, optimizer
 from segue.recommender import Recommender
 from segue.trainer import train
 from segue.trainer.loss import Known
-from segue.trainer.step import State, compile_step
+from segue.trainer.step import State, StepFunction, compile_step
 from segue.trainer.touched import TouchedRows
 
 TABLE_SIZE = N_SPECIALS + 40
@@ -42,7 +43,21 @@ N_CODES = 9
 LAST_CODE = 8
 
 
-def fresh(model: ModelConfig, loss: LossConfig, known: Known, item_table: str, **options: str):
+@functools.cache
+def plain_step(item_table: str) -> tuple[StepFunction, State]:
+    """A step of the plain model, compiled once, and a state to begin from: not to be changed."""
+    return made(MODEL, LOSS, Known(), item_table)
+
+
+def fresh_plain(item_table: str) -> tuple[StepFunction, State]:
+    """The same with a state of one's own, which steps may take over."""
+    step, state = plain_step(item_table)
+    return step, jax.tree.map(jnp.array, state)
+
+
+def made(
+    model: ModelConfig, loss: LossConfig, known: Known, item_table: str, **options: str
+) -> tuple[StepFunction, State]:
     sizes = FeatureSizes(item_codes=N_CODES, sequence_codes=N_CODES)
     graph, params = nnx.split(Transformer(model, TABLE_SIZE, sizes, rngs=nnx.Rngs(0)))
     config = OptimizerConfig(
@@ -84,8 +99,8 @@ def table(state: State) -> np.ndarray:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_first_step_is_that_of_dense_adamw_and_leaves_the_rest_alone(name: str) -> None:
     model, loss, known = VARIANTS[name]
-    dense, dense_state = fresh(model, loss, known, "dense")
-    sparse, sparse_state = fresh(model, loss, known, "sparse")
+    dense, dense_state = made(model, loss, known, "dense")
+    sparse, sparse_state = made(model, loss, known, "sparse")
     before = table(sparse_state).copy()
     dense_state, dense_report = dense(dense_state, BATCH, jnp.int32(1))
     sparse_state, sparse_report = sparse(sparse_state, BATCH, jnp.int32(1))
@@ -107,7 +122,7 @@ def test_a_first_step_is_that_of_dense_adamw_and_leaves_the_rest_alone(name: str
 
 @pytest.mark.parametrize("item_table", ["sparse", "sparse-lean"])
 def test_rows_that_no_step_touched_are_the_same_bits(item_table: str) -> None:
-    step, state = fresh(MODEL, LOSS, Known(), item_table)
+    step, state = fresh_plain(item_table)
     before = table(state).copy()
     for number in (1, 2):
         state, _ = step(state, BATCH, jnp.int32(number))
@@ -123,13 +138,23 @@ def test_rows_that_no_step_touched_are_the_same_bits(item_table: str) -> None:
 
 
 def test_a_step_that_is_not_finite_writes_no_row() -> None:
-    step, state = fresh(MODEL, LOSS, Known(), "sparse")
+    step, state = fresh_plain("sparse")
     held = state.params["item_table"]
     state.params["item_table"] = held.replace(held[...].at[5].set(jnp.inf))
     before = jax.tree.map(np.array, state)
     after, report = step(state, BATCH, jnp.int32(1))
     assert not bool(report.is_finite)
     jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, after))
+
+
+@jax.jit
+def apart_and_back(whole: dict, tokens: list[jax.Array], is_good: jax.Array):
+    """Where tokens are in the small tables, these, and the whole with 100 put on all of them."""
+    touched = TouchedRows(whole)
+    found = touched.touch("items", tokens)
+    small = touched.take(whole)
+    changed = {"item_table": small["item_table"] + 100, "other": whole["other"] + 1}
+    return found, small, touched.put(whole, changed, is_good, jax.random.key(0))
 
 
 # Of two lengths only: every other one would be compiled for itself.
@@ -140,18 +165,17 @@ ROWS = st.sampled_from([1, 9]).flatmap(
 
 @given(st.lists(ROWS, min_size=2, max_size=2))
 def test_taken_apart_and_put_back_nothing_has_changed(parts: list[list[int]]) -> None:
-    tokens = [jnp.array(part, jnp.int32) for part in parts]
-    whole = {"item_table": jnp.arange(24.0).reshape(12, 2), "other": jnp.ones(3)}
-    touched = TouchedRows(whole)
-    found = touched.touch("items", tokens)
-    small = touched.take(whole)
-    for inside, each in zip(found, tokens, strict=True):
-        np.testing.assert_array_equal(small["item_table"][inside], whole["item_table"][each])
-        np.testing.assert_array_equal(inside == PAD, each == PAD)
-    changed = {"item_table": small["item_table"] + 100, "other": whole["other"] + 1}
+    tokens = [np.array(part, np.int32) for part in parts]
+    whole = {
+        "item_table": np.arange(24, dtype=np.float32).reshape(12, 2),
+        "other": np.ones(3, np.float32),
+    }
     for is_good in (True, False):
-        back = touched.put(whole, changed, jnp.array(is_good), jax.random.key(0))
-        expected = np.array(whole["item_table"])
+        found, small, back = jax.tree.map(np.asarray, apart_and_back(whole, tokens, is_good))
+        for inside, each in zip(found, tokens, strict=True):
+            np.testing.assert_array_equal(small["item_table"][inside], whole["item_table"][each])
+            np.testing.assert_array_equal(inside == PAD, each == PAD)
+        expected = whole["item_table"].copy()
         expected[sorted({PAD, *(i for part in parts for i in part)})] += 100 * is_good
         np.testing.assert_array_equal(back["item_table"], expected)
         np.testing.assert_array_equal(back["other"], whole["other"] + is_good)
@@ -165,8 +189,8 @@ def test_codes_go_by_rows_too() -> None:
     # An item of no batch, the last one, with a code that no other item has.
     known.features.bag.codes[-1] = LAST_CODE
     batch = BATCH._replace(told=told)
-    dense, dense_state = fresh(model, LOSS, known, "dense")
-    sparse, sparse_state = fresh(model, LOSS, known, "sparse", code_tables="sparse")
+    dense, dense_state = made(model, LOSS, known, "dense")
+    sparse, sparse_state = made(model, LOSS, known, "sparse", code_tables="sparse")
     before = jax.tree.map(np.array, sparse_state.params)
     dense_state, dense_report = dense(dense_state, batch, jnp.int32(1))
     sparse_state, sparse_report = sparse(sparse_state, batch, jnp.int32(1))
@@ -185,8 +209,8 @@ def test_codes_go_by_rows_too() -> None:
 
 def test_fewer_bits_are_stored_and_none_of_those_that_no_step_touched_changes() -> None:
     model = MODEL.model_copy(update={"table_precision": "bfloat16"})
-    step, state = fresh(model, LOSS, Known(), "sparse", moment_precision="bfloat16")
-    whole, exact = fresh(MODEL, LOSS, Known(), "sparse")
+    step, state = made(model, LOSS, Known(), "sparse", moment_precision="bfloat16")
+    whole, exact = fresh_plain("sparse")
     stored = {leaf.dtype for leaf in jax.tree.leaves(state.moments) if leaf.ndim == 2}
     assert is_halved(state.params["item_table"][...])
     assert stored >= {np.dtype(np.uint16)}

@@ -122,10 +122,9 @@ def count_compilations(run) -> list[str]:
 
 
 def test_watchers_hear_of_progress_and_validations(
-    cycles: Dataset, config: Config, tmp_path: Path
+    cycle_run: Path, cycle_progress: list[Progress]
 ) -> None:
-    heard: list[Progress] = []
-    train(cycles, tmp_path / "run", config=config, watch=heard.append)
+    heard = cycle_progress
     assert heard[-1].step == heard[-1].total_steps == 120
     assert heard[0].events_per_s > 0
     assert any("ndcg@10" in progress.message for progress in heard)
