@@ -8,45 +8,32 @@ from pathlib import Path
 import blend_weight
 import pytest
 
-from segue.config import (
-    BlendConfig,
-    Config,
-    DemoConfig,
-    ModelConfig,
-    PrepareConfig,
-    SourceConfig,
-    TrainingConfig,
-)
-from segue.dataset import Dataset, prepare
+from segue.config import BlendConfig, Config, ModelConfig, TrainingConfig
+from segue.dataset import Dataset
 from segue.evaluation import evaluate
 from segue.recommender import Recommender
 from segue.trainer import train
 
+CONFIG = Config(
+    model=ModelConfig(layers=1, heads=1, width=8, feed_forward=8, context=8),
+    blend=BlendConfig(vectors=6, weight=5.0),
+    training=TrainingConfig(batch_size=16, max_steps=2),
+)
+
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    source = SourceConfig(format="demo", demo=DemoConfig(sequences=80, items=100, mean_length=12))
-    return prepare(None, tmp_path_factory.mktemp("world") / "data", PrepareConfig(source=source))
-
-
-@pytest.fixture(scope="module")
-def run(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = Config(
-        model=ModelConfig(layers=1, heads=1, width=8, feed_forward=8, context=8),
-        blend=BlendConfig(vectors=6, weight=5.0),
-        training=TrainingConfig(batch_size=16, max_steps=2),
-    )
-    return train(world, tmp_path_factory.mktemp("run") / "run", config=config)
+def run(playlists: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(playlists, tmp_path_factory.mktemp("blended") / "run", config=CONFIG)
 
 
 def test_a_row_for_each_weight_and_way_of_giving(
-    run: Path, world: Dataset, capsys: pytest.CaptureFixture[str]
+    run: Path, playlists: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blend_weight.main([str(run), str(world.path), "--weights", "0,5", "--on", "test"])
+    blend_weight.main([str(run), str(playlists.path), "--weights", "0,5", "--on", "test"])
     lines = capsys.readouterr().out.splitlines()
     assert sum("weight" in line for line in lines[:-1]) == 2
     rows = json.loads(lines[-1])["rows"]
-    found = evaluate(Recommender.load(run), world, on="test").results
+    found = evaluate(Recommender.load(run), playlists, on="test").results
     expected = [each for each in found if each.task == "continuation"]
     own = [row for row in rows if row["weight"] == 5]
     assert len(rows) == 2 * len(own)
