@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     show(found, console)
     about = {"benchmark": "playlist_highlights", "seed": options.seed, "seconds": seconds}
     ran_on = machine()
-    about["machine"] = {key: ran_on[key] for key in ("system", "cores", "devices")}
+    about["machine"] = {key: ran_on[key] for key in ("cores", "devices")}
     console.out(json.dumps(about | plain(found)), highlight=False)
 
 

@@ -159,7 +159,7 @@ def check_item_features(items: Items, columns: Sequence[str], table_size: int) -
                 raise _useless(name, "item", "no item of the catalogue has a vector")
             if (vectors == vectors[0]).all():
                 raise _useless(name, "item", "its vectors are all the same")
-        elif not _repeats(map(_entries, column.to_pylist())):
+        elif not _repeats(_entries(each.as_py()) for each in column):
             why = "no two items of the catalogue share a value of it"
             raise _useless(name, "item", why, column)
 

@@ -42,10 +42,14 @@ def test_a_row_for_each_weight_and_way_of_giving(
     ]
 
 
-@pytest.mark.parametrize("text", ["-1", "0,-2", "much"])
-def test_weights_below_nothing_are_refused(text: str) -> None:
+def test_what_is_no_weight_is_refused(
+    run: Path, playlists: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"error: weight is -2.0, expected"):
+        blend_weight.main([str(run), str(playlists.path), "--weights=-2"])
     with pytest.raises(SystemExit):
-        blend_weight.main(["run", "data", f"--weights={text}"])
+        blend_weight.main(["run", "data", "--weights=much"])
+    assert "invalid weights value: 'much'" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_the_last_line_is_json_with_all_that_a_reader_needs(
     assert "NaN" not in line
     assert found["benchmark"] == "playlist_highlights"
     assert found["run"] == "tiny"
-    assert set(found["machine"]) == {"system", "cores", "devices"}
+    assert set(found["machine"]) == {"cores", "devices"}
     assert set(playlist_highlights.TITLES) <= set(found)
 
 

@@ -292,7 +292,7 @@ def test_columns_that_are_empty_throughout_are_left_out_with_a_warning(tmp_path)
     assert dataset.items.table.column_names == ["index", "item_id", "year", "training_count"]
     assert dataset.manifest.source["report"]["warnings"] == [
         "the log is small",
-        "no item has a value in these columns, which were left out: genres, mood, label",
+        "no item has a value of these attributes, which were left out: genres, mood, label",
     ]
 
 

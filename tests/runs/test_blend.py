@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from segue.axes import UNK, Ragged
 from segue.config import BlendConfig, Config, ModelConfig, TrainingConfig
 from segue.dataset import Dataset
-from segue.errors import ConfigError, RunError
+from segue.errors import ConfigError, RequestError, RunError
 from segue.recommender import Blend, Recommender
 from segue.trainer import train
 
@@ -68,6 +68,9 @@ def test_the_weight_can_be_another_or_none(run: Path) -> None:
     np.testing.assert_allclose(halved.hidden(history, told), expected, rtol=1e-6)
     with pytest.raises(RunError, match="blended with nothing"):
         alone.blended_by(1.0)
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(RequestError, match=f"weight is {weight}, expected"):
+            network.blended_by(weight)
 
 
 def test_an_empty_history_is_answered_by_the_model_alone(run: Path) -> None:

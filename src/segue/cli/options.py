@@ -43,13 +43,14 @@ def item_ids(items: str | None, item: list[str] | None) -> list[str]:
     """The ids of a prompt: those of ``--items`` first, then each ``--item`` as it is.
 
     Raises:
-        RequestError: there is no id in one of them, as where a variable of a script is empty.
+        RequestError: an id is empty, as where a variable of a script is.
     """
-    first, rest = words(items or ""), item or []
-    if (items is not None and not first) or not all(map(str.strip, rest)):
+    first = [] if items is None else [word.strip() for word in items.split(",")]
+    ids = first + (item or [])
+    if not all(map(str.strip, ids)):
         hint = "leave --items and --item out where there is no history"
         raise RequestError("an item id is empty, expected one as in the log", hint)
-    return first + rest
+    return ids
 
 
 def _numbers(text: str, least: int, example: str) -> tuple[int, ...]:

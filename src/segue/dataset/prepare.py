@@ -148,7 +148,7 @@ def _with_empty(report: dict[str, Any], empty: list[str]) -> dict[str, Any]:
     """The report with a warning of attributes that no item has."""
     if not empty:
         return report
-    said = f"no item has a value in these columns, which were left out: {', '.join(empty)}"
+    said = f"no item has a value of these attributes, which were left out: {', '.join(empty)}"
     return report | {"warnings": [*report["warnings"], said]}
 
 

@@ -1,8 +1,8 @@
 """What a trained model's scores are blended with when it answers: those of PureSVD.
 
-A transformer trained on few sequences orders what follows one or five items better than
-any neighbourhood, but does not add up the evidence of fifty; a sum of singular vectors does
-nothing else. Its scores are inner products too, so the two are one model of more dimensions:
+A transformer trained on few sequences orders what follows one or five items better than any
+neighbourhood, but adds up the evidence of many scattered ones worse; a sum of singular vectors
+does nothing else. Its scores are inner products too, so the two are one model of more dimensions:
 the states side by side, and the output vectors.
 """
 

@@ -42,9 +42,10 @@ class ModelRanker(Ranker):
         self.begins = network.layout.start
         self._network = network
         self._table = network.output_table
-        self._told = network.vocabulary.encode_all(data.sequences)
-        if not told:
-            self._told = self._told.take(np.full(len(data.sequences), -1))
+        if told:
+            self._told = network.vocabulary.encode_all(data.sequences)
+        else:
+            self._told = network.vocabulary.encode([{}] * len(data.sequences))
             self.notes += ("told nothing of the sequences but their events",)
         # Three spaces of indices: the dataset's, the model's, and rows of the table.
         self._to_model = np.arange(N_SPECIALS + len(data.items), dtype=INDEX_DTYPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property, partial
 
 import jax
@@ -15,7 +16,7 @@ from segue.anatomy import Forward, trace
 from segue.axes import END, Ragged
 from segue.batches import Layout
 from segue.bits import widened
-from segue.errors import RunError
+from segue.errors import RequestError, RunError
 from segue.features import Bag, Features, ItemFeatures, SequenceVocabulary
 from segue.model import Transformer
 from segue.ranking import Ranked
@@ -50,11 +51,17 @@ class Network:
         self.vocabulary: SequenceVocabulary = features.vocabulary
 
     def blended_by(self, weight: float) -> Network:
-        """The same model with another weight of the scores that it is blended with; 0 for none.
+        """The same model with another weight of the scores that it is blended with.
+
+        Args:
+            weight: in nats; 0 leaves the blend out for good.
 
         Raises:
-            RunError: it is blended with nothing.
+            RequestError: the weight is out of range.
+            RunError: the model is blended with nothing.
         """
+        if not 0 <= weight < math.inf:
+            raise RequestError(f"weight is {weight}, expected a number from 0 up", "16 is usual")
         if self._blend is None:
             raise RunError("the model is blended with nothing", "train it with blend.vectors")
         blend = self._blend._replace(weight=weight) if weight else None

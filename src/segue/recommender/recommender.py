@@ -264,8 +264,8 @@ class Recommender:
         if self._always_told and vocabulary.values and not np.any(told.weights):
             names = " and ".join(vocabulary.values)
             unheard.append(
-                f"nothing is known of the {names}, which the model was never trained to do "
-                "without (training.feature_dropout trains that)"
+                f"nothing is known of the {names}, which training never left out "
+                "(training.feature_dropout does)"
             )
         return told, unheard
 

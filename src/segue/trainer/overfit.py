@@ -108,8 +108,9 @@ def decided(batch: Batch) -> Bool[np.ndarray, " labels"]:
             tokens = batch.tokens[row] if batch.last is not None else batch.tokens[row, :until]
             key = tokens.tobytes() + b"/" + told
             keys.append(key)
-            seen.setdefault(key, set()).add(int(batch.labels[row, place]))
-    single = np.array([len(seen[key]) == 1 for key in keys])
+            if batch.labels[row, place] != PAD:
+                seen.setdefault(key, set()).add(int(batch.labels[row, place]))
+    single = np.array([len(seen.get(key, ())) == 1 for key in keys])
     return single & (batch.labels.ravel() != PAD)
 
 
