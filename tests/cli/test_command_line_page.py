@@ -67,10 +67,11 @@ def by_sequence(world: Path, work: Path) -> Path:
 def test_the_examples_have_the_keys_of_what_is_printed(
     world: Path, run: Path, tiny_model: Path, by_sequence: Path, tmp_path: Path
 ) -> None:
+    tiny = ("--config", tiny_model, "--set", "learning_rate=1e-2")
     commands: dict[str, list[list[object]]] = {
         "inspect": [[world], [run], [run, "--model"]],
         "plan": [[world, "--config", tiny_model]],
-        "train": [[world, "-o", run, "--resume"]],
+        "train": [[world, "-o", run, "--resume"], [world, *tiny, "--overfit-one-batch"]],
         "evaluate": [["popularity", "--data", world, "--max-sequences", 5]],
         "compare": [[by_sequence]],
         "recommend": [[run]],

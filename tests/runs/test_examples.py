@@ -208,8 +208,7 @@ def test_first_events_are_asked_for_where_a_model_can_begin_from_nothing(tmp_pat
     found = targets(data.sequences, data.manifest.split, "validation", "every")
     assert (found.positions == 0).sum() == 1
     n_asked = len(shown(validation_batches(data, asked(model), NOTHING)))
-    begins = model["start"] or "head" in model
-    assert n_asked == len(found.positions) - (not begins)
+    assert n_asked == len(found.positions) - (not model["start"])
 
 
 def test_held_out_sequences_are_asked_for_whole(holdout):

@@ -120,7 +120,6 @@ def test_windows_are_measured_on_targets_of_their_own(reader: Config, tmp_path: 
     questions = single_targets(data, window=5)
     assert len(questions) > 50
     assert loss == pytest.approx(slow_loss(model, data, questions), rel=1e-5)
-    assert len(model.recommend().items) == 10, "it begins from a window of START alone"
 
 
 def test_ranks_are_measured_beside_the_loss(cycle_run: Path) -> None:
