@@ -264,8 +264,8 @@ class Recommender:
         if self._always_told and vocabulary.values and not np.any(told.weights):
             names = " and ".join(vocabulary.values)
             unheard.append(
-                f"nothing is known of the {names}, which training never left out "
-                "(training.feature_dropout does)"
+                f"training always told the {names}, of which nothing is known here "
+                "(training.feature_dropout teaches to do without)"
             )
         return told, unheard
 
