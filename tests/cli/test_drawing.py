@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from segue.cli.console import print_json, results
@@ -63,11 +64,25 @@ def test_markup_in_a_title_is_only_text() -> None:
     assert "[red]x" in printed(target)
 
 
+PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]))
+
+
+@given(st.lists(PRINTABLE, min_size=1, max_size=4), st.integers(12, 30))
+def test_titles_give_way_to_numbers_at_any_width(titles: list[str], width: int) -> None:
+    target = console(width=width)
+    target.print(table(("title", "n"), [[title, "17"] for title in titles], left=("title",)))
+    lines = printed(target).splitlines()
+    assert len(lines) == 2 + len(titles)
+    assert all(cell_len(line) <= width for line in lines)
+    assert all(line.endswith("17") for line in lines[2:])
+
+
 @given(st.lists(st.text(), min_size=1, max_size=4), st.integers(1, 30))
-def test_any_text_fits_any_width(titles: list[str], width: int) -> None:
+def test_no_text_fails_to_be_drawn(titles: list[str], width: int) -> None:
     target = console(width=width)
     target.print(table(("title", "n"), [[title, "1"] for title in titles], left=("title",)))
     target.print(facts(dict.fromkeys(titles, "value")))
+    assert printed(target)
 
 
 @pytest.mark.parametrize(

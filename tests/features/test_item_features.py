@@ -241,6 +241,9 @@ CHECKED = items_of(
     silent=pa.array([None, None, None, [1.0]], VECTOR),
     text=["[0.1, -2e-3]", "[.5, 1.]", "[3, 4]", None],
     numbers=["1;2", "3;4", "5;6", "7;8"],
+    rounded=["[0.1 0.2]", None, "[0.1 0.2]", "[0.3 0.2]"],
+    codes=["1|2", "3", "1|2", "3|4"],
+    mixed=["1.5, 2.5", "rock", "rock", None],
     year=[1999, 2000, 2001, 1999],
 )
 
@@ -251,6 +254,7 @@ CHECKED = items_of(
     ("year", "no two items of the catalogue share a value of it"),
     ("text", "no two items of the catalogue share a value of it"),
     ("numbers", "no two items of the catalogue share a value of it"),
+    ("rounded", "its values are vectors written as text"),
     ("still", "its vectors are all the same"),
     ("silent", "no item of the catalogue has a vector"),
 ])  # fmt: skip
@@ -260,14 +264,16 @@ def test_a_column_that_teaches_nothing_is_refused(name, why):
     assert (
         caught.value.message == f"model.item_features names {name!r}, which teaches nothing: {why}"
     )
-    is_text = name in ("text", "numbers")
+    is_text = name in ("text", "numbers", "rounded")
     vectors = "; vectors take an items file in Parquet or JSON Lines" if is_text else ""
     assert caught.value.hint == f"leave it out of model.item_features{vectors}"
 
 
 def test_a_column_that_teaches_something_is_not():
     check_item_features(CHECKED, ("artist", "sound"), N_SPECIALS + 3)
-    check_item_features(CHECKED, ("title", "tags", "still", "year"), N_SPECIALS + 4)
+    check_item_features(
+        CHECKED, ("title", "tags", "still", "year", "codes", "mixed"), N_SPECIALS + 4
+    )
 
 
 def test_a_run_that_was_trained_with_such_a_column_can_still_be_served():

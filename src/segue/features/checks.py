@@ -27,7 +27,19 @@ def check_known(name: str, columns: Sequence[str], what: str, forbidden: Sequenc
 def teaches_nothing(name: str, what: str, why: str, values: pa.Array | None = None) -> ConfigError:
     """The refusal of a feature from which nothing can be learned, with where to go instead."""
     hint = f"leave it out of model.{what}_features"
-    first = "" if values is None else str(next(iter(values.drop_null()), ""))
-    if _NUMBERS.fullmatch(first.strip()):
+    if values is not None and _is_vector_as_text(next(iter(values.drop_null()), None)):
         hint += "; vectors take an items file in Parquet or JSON Lines"
     return ConfigError(f"model.{what}_features names {name!r}, which teaches nothing: {why}", hint)
+
+
+def are_vectors_as_text(values: pa.Array) -> bool:
+    """Whether every value is a list of numbers written as text, and no list of whole ones.
+
+    Lists of whole numbers may be of codes, which are categories.
+    """
+    present = values.drop_null()
+    return all(map(_is_vector_as_text, present)) and any("." in str(value) for value in present)
+
+
+def _is_vector_as_text(value: object) -> bool:
+    return _NUMBERS.fullmatch(str(value).strip()) is not None

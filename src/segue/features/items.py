@@ -14,7 +14,7 @@ from segue.axes import N_SPECIALS
 from segue.dataset import Items
 from segue.dataset.encoding import RESERVED_COLUMNS
 from segue.features.bags import MAX_CODES, MIN_COUNT, Bag, bag_of, joined, known_values
-from segue.features.checks import check_known, teaches_nothing
+from segue.features.checks import are_vectors_as_text, check_known, teaches_nothing
 from segue.features.vectors import is_vector, present_vectors, standardised
 
 
@@ -78,7 +78,7 @@ def check_item_features(items: Items, columns: Sequence[str], table_size: int) -
 
     Raises:
         ConfigError: there is no such column, or no two items of the table share a value of it,
-            or it has no vectors that differ.
+            it has no vectors that differ, or its vectors are written as text.
     """
     table = items.table.slice(0, table_size - N_SPECIALS)
     for name in columns:
@@ -92,6 +92,8 @@ def check_item_features(items: Items, columns: Sequence[str], table_size: int) -
         elif not _repeats(_entries(each.as_py()) for each in column):
             why = "no two items of the catalogue share a value of it"
             raise teaches_nothing(name, "item", why, column)
+        elif are_vectors_as_text(column):
+            raise teaches_nothing(name, "item", "its values are vectors written as text", column)
 
 
 def _column(items: Items, table: pa.Table, name: str) -> pa.Array:
