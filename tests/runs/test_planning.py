@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from segue.axes import N_SPECIALS
-from segue.config import Config, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from segue.config import (
+    Config,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SplitConfig,
+    TrainingConfig,
+)
 from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError, ResourceError
 from segue.runtime import MEMORY_VARIABLE, cache_folder
@@ -29,6 +36,7 @@ from segue.trainer.memory import estimate, size_of
 from segue.trainer.start import inputs
 from segue.trainer.step import jitted_step, tables_by_rows
 from segue.trainer.workload import Workload
+from small_datasets import dataset_of
 
 MODEL = ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8)
 SAMPLED = LossConfig(kind="sampled-softmax", negatives=16)
@@ -51,6 +59,14 @@ def with_items(data: Dataset, n_items: int) -> Grown:
     grown = Grown(data.path, data.manifest, data.sequences)
     grown.n_items = n_items
     return grown
+
+
+def log_of(folder: Path, n_sequences: int, length: int, longest: int = 0) -> Dataset:
+    """So many sequences of one length, and one of another."""
+    lengths = [length] * n_sequences + [longest] * (longest > 0)
+    log = {f"u{i}": [f"i{(i + j) % 19}" for j in range(n)] for i, n in enumerate(lengths)}
+    (folder / str(n_sequences)).mkdir()
+    return dataset_of(folder / str(n_sequences), log, SplitConfig(kind="leave-one-out"))
 
 
 def work_of(data: Dataset, config: Config = SMALL) -> Workload:
@@ -148,6 +164,12 @@ def test_singular_vectors_are_counted_where_a_run_begins_with_them(cycles: Datas
     plain = estimate(work_of(grown))
     assert plain.beginning == 0 < estimate(work_of(grown, warm)).beginning
     assert estimate(work_of(grown, blended)).training > plain.training + 4 * 64 * 1_000_000
+
+
+def test_singular_vectors_of_many_sequences_are_counted_too(tmp_path: Path) -> None:
+    blended = changed(blend={"vectors": 64})
+    few, many = (estimate(work_of(log_of(tmp_path, n, 4), blended)).beginning for n in (50, 5_000))
+    assert many - few > 4 * 64 * 4_950
 
 
 # What is advised.
@@ -334,6 +356,14 @@ def test_batches_of_several_widths_are_all_probed_and_the_widest_counts(cycles: 
     found = plan(cycles, config=config)
     assert found.times is not None
     assert found.times.steps >= len(widths)
+
+
+def test_the_widest_batch_counts_wherever_it_comes(tmp_path: Path) -> None:
+    data = log_of(tmp_path, 800, 4, longest=60)
+    config = changed(model={"context": 40}, training={"bucket": True, "batch_size": 4})
+    for seed in range(3):
+        work = work_of(data, changed(config, training={"seed": seed}))
+        assert work.batch.tokens.shape == (4, 40)
 
 
 def test_no_step_is_taken_where_the_run_does_not_fit_or_none_is_wanted(

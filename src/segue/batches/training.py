@@ -83,6 +83,11 @@ class TrainingBatches(ABC):
     def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
         """The rows of a batch, save for what is told of their sequences."""
 
+    @property
+    def widest(self) -> int:
+        """The number of a batch of the first epoch that is as wide as any."""
+        return 0
+
     def __len__(self) -> int:
         return self.batches_per_epoch * self._config.epochs
 

@@ -19,6 +19,7 @@ from segue.optimizers import table_of
 from segue.recommender.network import HISTORIES_PER_BLOCK
 from segue.runtime import resident_memory
 from segue.tensors import BLOCK_BYTES
+from segue.trainer.singular_vectors import OVERSAMPLING
 from segue.trainer.step import State, tables_by_rows
 from segue.trainer.workload import Workload
 
@@ -38,6 +39,8 @@ READ_BLOCKS = 3
 """Blocks held while a checkpoint is read: from the file, for the device, and in its place."""
 VECTORS_DECOMPOSED = 4
 """Copies of the singular vectors while they are computed."""
+EVENT_BYTES = 24
+"""Of a training event meanwhile: where it is in the matrix of sequences by items, twice."""
 SEQUENCE_BYTES = 32
 """Of a sequence while those to be asked about are drawn."""
 TARGET_BYTES = 40
@@ -211,4 +214,9 @@ def _beginning(work: Workload) -> int:
     model = work.config.model
     warm = model.width if model.initialisation == "singular-vectors" else 0
     vectors = max(warm, work.config.blend.vectors)
-    return FLOAT * work.table_size * vectors * VECTORS_DECOMPOSED
+    if not vectors:
+        return 0
+    sequences = work.data.sequences
+    of_items = VECTORS_DECOMPOSED * vectors * work.table_size
+    of_sequences = (vectors + OVERSAMPLING) * len(sequences)
+    return FLOAT * (of_items + of_sequences) + EVENT_BYTES * len(sequences.items)

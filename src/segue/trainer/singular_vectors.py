@@ -30,6 +30,10 @@ OVERSAMPLING = 16
 POWER_ITERATIONS = 3
 SMALLEST = 1e-6
 """Squared singular values below this share of the largest are noise of float32."""
+SMALLEST_OF_BASIS = 1e-12
+"""The same of a basis, whose squared values are of the fourth power of singular values."""
+BLOCK_ROWS = 1 << 14
+"""Sequences taken at a time where a copy is made."""
 
 
 def singular_item_vectors(data: Dataset, width: int, seed: int) -> Float32[np.ndarray, "table dim"]:
@@ -48,10 +52,13 @@ def singular_item_vectors(data: Dataset, width: int, seed: int) -> Float32[np.nd
     n_found, sample = min(width, size), min(width + OVERSAMPLING, size)
     random = np.random.default_rng(seed)
     across = sparse.csr_matrix(weighted.T)
-    basis = weighted @ random.standard_normal((data.table_size, sample), np.float32)
-    for _ in range(POWER_ITERATIONS):
-        basis = weighted @ (across @ np.linalg.qr(basis)[0])
-    small = (across @ np.linalg.qr(basis)[0]).T
+    of_items = random.standard_normal((data.table_size, sample), np.float32)
+    for _ in range(1 + POWER_ITERATIONS):
+        of_sequences = weighted @ of_items
+        _orthonormalise(of_sequences)
+        of_items = across @ of_sequences
+        del of_sequences
+    small = of_items.T
     # Of the small matrix's own vectors only the left ones are needed: rows follow from them.
     values, left = np.linalg.eigh(small @ small.T)
     found = np.flatnonzero(values > values[-1] * SMALLEST)[::-1][:n_found]
@@ -60,6 +67,25 @@ def singular_item_vectors(data: Dataset, width: int, seed: int) -> Float32[np.nd
     counts = data.items.training_counts[: data.table_size].astype(np.float64)
     mean_square = np.average(np.square(vectors).mean(axis=1), weights=counts)
     return vectors / np.float32(max(np.sqrt(mean_square), np.finfo(np.float32).tiny))
+
+
+def _orthonormalise(basis: Float32[np.ndarray, "rows vectors"]) -> None:
+    """Make the columns orthonormal in place, a block of rows at a time.
+
+    By the eigenvectors of their products: a QR decomposition would take four times the memory,
+    of which a log of millions of sequences has none. Directions that are noise become zeros.
+    """
+    size = basis.shape[1]
+    blocks = [slice(begin, begin + BLOCK_ROWS) for begin in range(0, len(basis), BLOCK_ROWS)]
+    products = np.zeros((size, size))
+    for block in blocks:
+        rows = basis[block].astype(np.float64)
+        products += rows.T @ rows
+    values, vectors = np.linalg.eigh(products)
+    is_noise = values <= values[-1] * SMALLEST_OF_BASIS
+    turned = vectors * np.where(is_noise, 0, 1 / np.sqrt(np.where(is_noise, 1, values)))
+    for block in blocks:
+        basis[block] = basis[block] @ turned
 
 
 def _weighted(data: Dataset) -> sparse.csr_matrix:

@@ -27,7 +27,8 @@ class Workload:
     """A run, as far as its memory and time depend on it.
 
     Attributes:
-        sample: the first of its batches, among which are all widths that they have.
+        sample: the first of its batches.
+        batch: the widest of the first epoch.
         total_steps: of all epochs, were no patience to end it before.
     """
 
@@ -35,6 +36,7 @@ class Workload:
     data: Dataset
     features: Features
     sample: tuple[Batch, ...]
+    batch: Batch
     steps_per_epoch: int
     total_steps: int
 
@@ -46,12 +48,8 @@ class Workload:
         total = min(len(batches), config.training.max_steps or len(batches))
         wanted = BATCHES_SORTED if config.training.bucket else SAMPLE
         sample = tuple(batches[i] for i in range(min(wanted, len(batches))))
-        return cls(config, data, features, sample, batches.batches_per_epoch, total)
-
-    @property
-    def batch(self) -> Batch:
-        """The widest batch."""
-        return max(self.sample, key=lambda batch: batch.tokens.size)
+        widest, steps = batches[batches.widest], batches.batches_per_epoch
+        return cls(config, data, features, sample, widest, steps, total)
 
     @property
     def table_size(self) -> int:
