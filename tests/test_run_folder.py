@@ -245,6 +245,22 @@ def test_missing_key(run, key):
         run.read_config()
 
 
+@pytest.mark.parametrize("dataset", [{}, [], None, "beats", {"fingerprint": "x"}])
+def test_a_dataset_that_is_not_named_whole(run, dataset):
+    change_json(run.config, dataset=dataset)
+    with pytest.raises(RunError, match=r"config.json is damaged: its dataset") as caught:
+        run.read_config()
+    assert caught.value.hint
+
+
+def test_weights_newer_than_the_card_of_an_unfinished_run_say_how_to_go_on(run):
+    change_json(run.card, finished="not yet")
+    run.weights.write_bytes(b"of a later step")
+    with pytest.raises(RunError, match=r"checksum differs") as caught:
+        run.verify()
+    assert "--resume" in caught.value.hint
+
+
 def test_configuration_that_is_none(run):
     change_json(run.config, config={"model": {"layers": -1}})
     with pytest.raises(RunError, match=r"config.json is damaged: .*model.layers"):

@@ -20,7 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,10 @@ CHECKED_FILES = ("config.json", "weights.safetensors", "items.parquet")
 ``sequence_values.json`` and ``item_vectors.safetensors`` where there are such."""
 
 _MEND = "restore the file from a copy, or train again"
+_CONTINUE = "it is being trained, or was stopped while it wrote: continue it with --resume"
+
+DATASET_KEYS = frozenset({"name", "path", "fingerprint", "table_size"})
+"""What ``config.json`` says of the dataset."""
 
 
 class RunFolder:
@@ -71,6 +77,27 @@ class RunFolder:
         except OSError as error:
             message = f"cannot create {self.path}: {error.strerror}"
             raise StorageError(message, "choose another folder") from None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training in the folder; a kill lets go of it too.
+
+        Raises:
+            RunError: another one trains in it.
+        """
+        if os.name == "nt":  # has no locks of folders
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            if not _lock(folder):
+                raise RunError(
+                    f"another process trains in {self.path}",
+                    "wait until it has ended, or choose another folder",
+                )
+            yield
+        finally:
+            os.close(folder)
 
     def is_unbegun(self) -> bool:
         """Whether the folder is empty, or all in it is of a start that was cut short."""
@@ -147,11 +174,16 @@ class RunFolder:
                 "train again, or use the version of Segue that wrote it",
             )
         try:
-            return validated(Config, content["config"]), content["dataset"]
+            config, dataset = validated(Config, content["config"]), content["dataset"]
         except KeyError as error:
             raise RunError(f"{self.config} is damaged: no key {error}", _MEND) from None
         except ConfigError as error:
             raise RunError(f"{self.config} is damaged: {error.message}", error.hint) from None
+        if not isinstance(dataset, dict) or not dataset.keys() >= DATASET_KEYS:
+            expected = ", ".join(sorted(DATASET_KEYS))
+            message = f"{self.config} is damaged: its dataset has not all of {expected}"
+            raise RunError(message, _MEND)
+        return config, dataset
 
     def read_sequence_values(self) -> dict[str, list[str]]:
         """What the model knows of each sequence feature; nothing where it reads none.
@@ -185,14 +217,28 @@ class RunFolder:
         expected = card.get("checksums")
         if not isinstance(expected, dict):
             raise RunError(f"{self.card} is damaged: no checksums", _MEND)
+        mend = _CONTINUE if card.get("finished") == "not yet" else _MEND
         found = self.checksums()
         for name in expected.keys() | found.keys():
             if name not in found:
                 raise RunError(f"{self.path} is not a complete run: no {name}", _MEND)
             if found[name] != expected.get(name):
                 message = f"{self.path / name} is not the file that this run wrote"
-                raise RunError(f"{message}: its checksum differs", _MEND)
+                raise RunError(f"{message}: its checksum differs", mend)
         return card
+
+
+def _lock(folder: int) -> bool:
+    """Lock an open folder until it is closed; False if another process has."""
+    import fcntl
+
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that knows no locks
+        return True
+    return True
 
 
 def _encoded(content: dict[str, Any]) -> bytes:

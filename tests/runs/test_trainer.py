@@ -32,8 +32,9 @@ from segue.recommender import Recommender
 from segue.run_folder import RunFolder
 from segue.trainer import Progress, Trainer, train
 from segue.trainer.examples import training_batches
-from segue.trainer.progress import Meter
+from segue.trainer.progress import Meter, Summary
 from segue.trainer.step import State, StepReport, compile_step
+from segue.trainer.workload import Workload
 
 
 def changed(config: Config, **parts: dict) -> Config:
@@ -99,7 +100,8 @@ def test_the_step_compiles_once(cycles: Dataset, config: Config, tmp_path: Path)
     vocabulary = SequenceVocabulary({})
     features = Features.of(cycles.items, cycles.table_size, config.model, vocabulary)
     batches = training_batches(cycles, config, vocabulary)
-    trainer = Trainer(config, cycles, folder, features, batches, lambda _: None)
+    work = Workload.of(config, cycles, features, batches)
+    trainer = Trainer(work, folder, batches, lambda _: None)
     compiled = count_compilations(trainer.run)
     assert compiled.count("step") == 1
     assert compiled.count("loss") == 1
@@ -360,7 +362,48 @@ def test_the_meter_names_skipped_steps_and_leaves_them_out_of_the_mean() -> None
     assert summary.skipped == [2]
     assert summary.loss == 3.0
     assert summary.steps == 3
-    assert not meter
+    assert meter.summary().steps == 0
+
+
+def test_the_rate_that_is_logged_is_of_the_updates_that_were_made(
+    cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(
+        config,
+        optimizer={"schedule": "linear"},
+        training={"max_steps": 10, "log_every": 1, "validate_every": 10},
+    )
+    seen = Meter.summary
+
+    def summary(meter: Meter) -> Summary:
+        found = seen(meter)
+        taken = len(skipped) + 1
+        skipped.append(taken)
+        return found._replace(skipped=[taken] if taken in (3, 4) else [])
+
+    skipped: list[int] = []
+    monkeypatch.setattr(Meter, "summary", summary)
+    train(cycles, tmp_path / "run", config=config)
+    rows = metrics_of(tmp_path / "run")
+    rates = [row["learning_rate"] for row in rows if row["kind"] == "train"]
+    full = config.optimizer.learning_rate
+    counts = [0, 1, 2, 2, 2, 3, 4, 5, 6, 7]
+    np.testing.assert_allclose(rates, [full * (1 - count / 10) for count in counts], rtol=1e-5)
+
+
+def test_two_processes_do_not_train_in_one_folder(
+    cycles: Dataset, config: Config, tmp_path: Path
+) -> None:
+    config = changed(config, training={"max_steps": 2})
+    run = train(cycles, tmp_path / "run", config=config)
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with (
+        RunFolder(run).held(),
+        pytest.raises(RunError, match=r"another process trains in .*run.*wait"),
+    ):
+        train(cycles, run, resume=True)
+    assert before == {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    train(cycles, run, resume=True)  # and later it may
 
 
 def test_a_run_that_diverges_says_so(cycles: Dataset, config: Config, tmp_path: Path) -> None:

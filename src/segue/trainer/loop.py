@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import grain
@@ -18,20 +18,17 @@ import segue
 from segue.axes import PAD
 from segue.batches import Batch, Layout, TrainingBatches
 from segue.checkpoints import Checkpoints, write_weights
-from segue.config import Config
-from segue.dataset import Dataset
 from segue.errors import RunError
-from segue.features import Features
-from segue.optimizers import optimizer, schedule
+from segue.optimizers import schedule
 from segue.recommender import Network, Recommender
 from segue.run_folder import RunFolder
 from segue.tracking import Tracker
 from segue.trainer.loss import known_of
-from segue.trainer.progress import Memory, Meter, Progress
+from segue.trainer.progress import Meter, Progress, Remembered
 from segue.trainer.singular_vectors import blend_of
-from segue.trainer.state import abstract_state, fresh_state
 from segue.trainer.step import compile_step, tables_by_rows
 from segue.trainer.validation import Validation, is_better
+from segue.trainer.workload import Workload
 
 MOST_SKIPPED = 50
 """Non-finite updates in a row after which a run has diverged and stops."""
@@ -42,52 +39,50 @@ class Trainer:
 
     def __init__(
         self,
-        config: Config,
-        data: Dataset,
+        work: Workload,
         folder: RunFolder,
-        features: Features,
         batches: TrainingBatches,
         watch: Callable[[Progress], None],
     ) -> None:
-        self.config = config
-        self.data = data
+        self.config = config = work.config
+        self.data = data = work.data
         self.folder = folder
         self._watch = watch
         self._layout = Layout.of(config.model, data.table_size)
-        self._features = features
-        self._per_epoch = batches.batches_per_epoch
-        self.total_steps = min(len(batches), config.training.max_steps or len(batches))
+        # Once on the device, for steps, validations and answers alike.
+        self._features = replace(work.features, items=jax.device_put(work.features.items))
+        self._per_epoch = work.steps_per_epoch
+        self.total_steps = work.total_steps
         # One thread ahead is enough: a batch takes microseconds, a step milliseconds.
         reading = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
         self._batches = iter(grain.MapDataset.source(batches).to_iter_dataset(reading))
-        tx = optimizer(config.optimizer, self.total_steps)
-        self._graph, shapes = abstract_state(config, data.table_size, features.sizes, tx)
+        self._graph, shapes = work.abstract_state()
         self._rate = schedule(config.optimizer, self.total_steps)
         self._checkpoints = Checkpoints(folder.checkpoints)
         restored = self._checkpoints.restore(shapes, self._batches)
         # A fresh state beside a restored one would need the memory twice.
         if restored is None:
-            self.state, self.memory = fresh_state(config, data, features.sizes, tx), Memory()
+            self.state, self.remembered = work.fresh_state(), Remembered()
         else:
-            self.state, self.memory = restored.state, Memory(**restored.progress)
+            self.state, self.remembered = restored.state, Remembered.read(restored.progress)
         key = jax.random.key(config.training.seed)
-        known = known_of(data, config, features)
+        known = jax.device_put(known_of(data, config, self._features))
         by_rows = tables_by_rows(config)
-        self.step = compile_step(self._graph, tx, config.loss, key, known, by_rows=by_rows)
+        self.step = compile_step(self._graph, work.tx, config.loss, key, known, by_rows=by_rows)
         self._blend = blend_of(config, data, folder)
-        self._validation = Validation(config, data, features, known, self._graph)
+        self._validation = Validation(config, data, self._features, known, self._graph)
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Train until the last step, the end of patience, or a signal."""
-        if self.memory.finished:
+        if self.remembered.finished:
             self._checkpoints.finish()
             self._conclude()
             return
-        self._tracker = Tracker(self.folder.metrics, self.folder.events, self.memory.step)
+        self._tracker = Tracker(self.folder.metrics, self.folder.events, self.remembered.step)
         self._meter = Meter()
         self._since = time.perf_counter()
         try:
-            while not self.memory.finished:
+            while not self.remembered.finished:
                 self._take_step()
                 halt = stopped()
                 self._after_step(halt)
@@ -95,7 +90,7 @@ class Trainer:
                     break
         finally:
             self._checkpoints.finish()
-        if self.memory.finished:
+        if self.remembered.finished:
             self._write_card()
 
     def recommender(self) -> Recommender:
@@ -115,7 +110,7 @@ class Trainer:
         Raises:
             RunError: the best weights are of an earlier step, and have gone or were altered.
         """
-        if self.memory.best_step in (0, self.memory.step):
+        if self.remembered.best_step in (0, self.remembered.step):
             self._write_weights()
         else:
             self.folder.verify()
@@ -123,12 +118,12 @@ class Trainer:
 
     def _take_step(self) -> None:
         batch: Batch = next(self._batches)
-        self.memory.step += 1
-        self.state, report = self.step(self.state, batch, jnp.int32(self.memory.step))
-        self._meter.add(self.memory.step, report, int(np.count_nonzero(batch.labels != PAD)))
+        self.remembered.step += 1
+        self.state, report = self.step(self.state, batch, jnp.int32(self.remembered.step))
+        self._meter.add(self.remembered.step, report, int(np.count_nonzero(batch.labels != PAD)))
 
     def _after_step(self, halt: bool) -> None:
-        training, step = self.config.training, self.memory.step
+        training, step = self.config.training, self.remembered.step
         validate_every = training.validate_every or self._per_epoch
         is_last = step == self.total_steps
         validates = is_last or step % validate_every == 0
@@ -138,25 +133,25 @@ class Trainer:
         if validates or saves or step % training.log_every == 0:
             self._log()
         if is_last:
-            self.memory.finished = "all steps taken"
+            self.remembered.finished = "all steps taken"
         if validates and self._validation.possible:
             self._validate()
         elif validates:
             self._write_weights()
-        if saves or self.memory.finished:
+        if saves or self.remembered.finished:
             self._save()
         if validates or saves:
             self._meter.restart()
 
     def _log(self) -> None:
-        summary, step = self._meter.summary(), self.memory.step
-        self.memory.skipped_steps += summary.skipped
+        summary, step = self._meter.summary(), self.remembered.step
+        self.remembered.skipped_steps += summary.skipped
         self._check_diverged()
         values: dict[str, Any] = {
             "epoch": round(step / self._per_epoch, 4),
             "loss": summary.loss,
             "gradient_norm": summary.gradient_norm,
-            "learning_rate": float(np.asarray(self._rate(step - 1))),
+            "learning_rate": self._rate_of(step),
             "events_per_s": round(summary.events_per_s, 1),
         }
         if summary.skipped:
@@ -172,8 +167,13 @@ class Trainer:
         )
         self._watch(self._progress)
 
+    def _rate_of(self, step: int) -> float:
+        """The learning rate of a step: the optimizer counts no update that was not made."""
+        made = step - 1 - sum(skipped < step for skipped in self.remembered.skipped_steps)
+        return float(np.asarray(self._rate(made)))
+
     def _check_diverged(self) -> None:
-        skipped, step = self.memory.skipped_steps[-MOST_SKIPPED:], self.memory.step
+        skipped, step = self.remembered.skipped_steps[-MOST_SKIPPED:], self.remembered.step
         if len(skipped) == MOST_SKIPPED and skipped[0] > step - 2 * MOST_SKIPPED:
             raise RunError(
                 f"the run diverged: {MOST_SKIPPED} of the last {2 * MOST_SKIPPED} updates "
@@ -182,37 +182,39 @@ class Trainer:
             )
 
     def _validate(self) -> None:
-        memory, metric = self.memory, self.config.training.validation_metric
+        remembered, metric = self.remembered, self.config.training.validation_metric
         self.data.sequences.check()
         found = self._validation.measure(self.recommender(), self.state.params)
-        self._tracker.record(memory.step, "validation", found.metrics)
+        self._tracker.record(remembered.step, "validation", found.metrics)
         value = found.metrics[metric]
-        if is_better(metric, value, memory.best_value):
-            memory.best_value, memory.best_step = value, memory.step
-            memory.best_results = found.results
-            memory.validations_since_best = 0
+        if is_better(metric, value, remembered.best_value):
+            remembered.best_value, remembered.best_step = value, remembered.step
+            remembered.best_results = found.results
+            remembered.validations_since_best = 0
             self._write_weights()
         else:
-            memory.validations_since_best += 1
+            remembered.validations_since_best += 1
         patience = self.config.training.patience
-        if patience is not None and memory.validations_since_best >= patience:
-            memory.finished = f"{metric} did not improve in {patience} validations"
-        best = " (best)" if memory.best_step == memory.step else ""
-        message = f"step {memory.step}: {metric} {value:.4f}{best}"
+        if patience is not None and remembered.validations_since_best >= patience:
+            remembered.finished = f"{metric} did not improve in {patience} validations"
+        best = " (best)" if remembered.best_step == remembered.step else ""
+        message = f"step {remembered.step}: {metric} {value:.4f}{best}"
         self._watch(self._progress._replace(message=message))
 
     def _save(self) -> None:
         now = time.perf_counter()
-        self.memory.seconds += now - self._since
+        self.remembered.seconds += now - self._since
         self._since = now
-        self._checkpoints.save(self.memory.step, self.state, self._batches, asdict(self.memory))
+        self._checkpoints.save(
+            self.remembered.step, self.state, self._batches, asdict(self.remembered)
+        )
 
     def _write_weights(self) -> None:
-        write_weights(self.folder.weights, self.state.params, self.memory.step)
+        write_weights(self.folder.weights, self.state.params, self.remembered.step)
         self._write_card()
 
     def _write_card(self) -> None:
-        memory, data = self.memory, self.data
+        remembered, data = self.remembered, self.data
         metric = self.config.training.validation_metric
         parameters = sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
         card = {
@@ -220,13 +222,17 @@ class Trainer:
             "dataset": {"name": data.name, "fingerprint": data.fingerprint},
             "seed": self.config.training.seed,
             "parameters": parameters,
-            "steps": memory.step,
-            "epochs": round(memory.step / self._per_epoch, 3),
-            "finished": memory.finished or "not yet",
-            "seconds": round(memory.seconds, 1),
-            "skipped_steps": memory.skipped_steps,
-            "validation": {"metric": metric, "best": memory.best_value, "step": memory.best_step},
-            "results": memory.best_results,
+            "steps": remembered.step,
+            "epochs": round(remembered.step / self._per_epoch, 3),
+            "finished": remembered.finished or "not yet",
+            "seconds": round(remembered.seconds, 1),
+            "skipped_steps": remembered.skipped_steps,
+            "validation": {
+                "metric": metric,
+                "best": remembered.best_value,
+                "step": remembered.best_step,
+            },
+            "results": remembered.best_results,
             "machine": {
                 "device": jax.devices()[0].device_kind,
                 "devices": jax.device_count(),

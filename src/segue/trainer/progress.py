@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from segue.errors import RunError
 from segue.trainer.step import StepReport
 
 
@@ -30,7 +31,7 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class Memory:
+class Remembered:
     """What a run remembers besides its state; saved with every checkpoint."""
 
     step: int = 0
@@ -41,6 +42,22 @@ class Memory:
     skipped_steps: list[int] = field(default_factory=list)
     seconds: float = 0.0
     finished: str = ""
+
+    @classmethod
+    def read(cls, saved: dict[str, Any]) -> Remembered:
+        """What a checkpoint has of it.
+
+        Raises:
+            RunError: it is of another version of Segue.
+        """
+        try:
+            return cls(**saved)
+        except TypeError:
+            raise RunError(
+                f"the checkpoint remembers {', '.join(sorted(saved)) or 'nothing'}, of another "
+                "version of Segue",
+                "resume with that version, or begin another run",
+            ) from None
 
 
 class Summary(NamedTuple):
@@ -70,9 +87,6 @@ class Meter:
     def __init__(self) -> None:
         self._since = time.perf_counter()
         self._pending: list[tuple[int, StepReport, int]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._pending)
 
     def add(self, step: int, report: StepReport, events: int) -> None:
         """Note one step, with the number of labels that it trained on."""

@@ -65,13 +65,15 @@ def train(
     else:
         chosen = chosen_config(preset, config, overrides)
     features, batches = inputs(chosen, data)
-    check_memory(Workload.of(chosen, data, features, batches))
+    work = Workload.of(chosen, data, features, batches)
+    check_memory(work)
     if not resume:
         folder.create()
-        _write_config(folder, chosen, data, features.vocabulary)
     use_compilation_cache()
-    with stop_signals() as stopped, memory_errors():
-        Trainer(chosen, data, folder, features, batches, watch).run(stopped)
+    with folder.held(), stop_signals() as stopped, memory_errors():
+        if not resume:
+            _write_config(folder, chosen, data, features.vocabulary)
+        Trainer(work, folder, batches, watch).run(stopped)
     return folder.path
 
 
