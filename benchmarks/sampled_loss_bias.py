@@ -104,7 +104,7 @@ def world_of_run(run: Path) -> World:
     rows, lengths = rows[chosen], sequences.train_end[rows[chosen]] + within[chosen]
     ends = sequences.offsets[rows] + lengths
     histories = [sequences.items[end - n : end] for end, n in zip(ends, lengths, strict=True)]
-    told = network.vocabulary.encode_all(sequences).take(rows)
+    told = network.vocabulary.encode_rows(sequences, rows)
     states = jnp.asarray(network.hidden(Ragged.of(histories), told))
     table, labels = network.output_table, sequences.items[ends]
     known = np.where(labels < len(table), labels, UNK)

@@ -246,9 +246,9 @@ def test_the_end_is_all_that_is_left_when_the_catalogue_is_exhausted():
     ("options", "message"),
     [
         ({"top_k": 0}, "top_k is 0, expected 1 or more"),
-        ({"temperature": -0.5}, "temperature is -0.5, expected a number from 0 up"),
+        ({"temperature": -0.5}, "temperature is -0.5, expected a number from 0 to 1e"),
         ({"temperature": float("nan")}, "temperature is nan, expected"),
-        ({"end_weight": -1.0}, "end_weight is -1.0, expected a number from 0 up"),
+        ({"end_weight": -1.0}, "end_weight is -1.0, expected a number from 0 to 1e"),
         ({"end_weight": float("inf")}, "end_weight is inf, expected"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),
     ],

@@ -47,7 +47,7 @@ class Generator:
         model = Recommender.load(run)
         if model.ranker(data).data_fingerprint != data.fingerprint:
             raise SystemExit(f"error: {run} was not trained on {data.path}")
-        told = model.network.vocabulary.encode_all(data.sequences)
+        told = model.network.vocabulary.encode_rows(data.sequences)
         return cls(model.name, model.network, told)
 
     def generate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,9 @@ from segue.ranking import Ranked
 NextItems = Callable[[Ragged, int], tuple[Ranked, Float32[np.ndarray, " batch"]]]
 """``(histories, k)`` to the k best next items of each row that it does not hold yet, and the
 score of its end."""
+
+LARGEST = 1e30
+"""Of a temperature and of the weight of the end; beyond it numbers overflow."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Sampling:
         if self.top_k < 1:
             raise RequestError(f"top_k is {self.top_k}, expected 1 or more", "50 is usual")
         for name, value in (("temperature", self.temperature), ("end_weight", self.end_weight)):
-            if not 0 <= value < math.inf:
-                message = f"{name} is {value}, expected a number from 0 up"
+            if not 0 <= value <= LARGEST:
+                message = f"{name} is {value}, expected a number from 0 to {LARGEST:g}"
                 raise RequestError(message, "0 and 1 are usual")
         if self.end_weight and not has_end:
             raise RequestError(
@@ -109,6 +111,6 @@ def _sample(
 ) -> Int64[np.ndarray, " batch"]:
     """Columns drawn from the softmax of ``scores / temperature`` (Gumbel's trick).
 
-    The noise is multiplied instead, which no temperature makes overflow.
+    The noise is multiplied instead, so that a temperature near 0 makes nothing overflow.
     """
     return np.argmax(scores + temperature * random.gumbel(size=scores.shape), axis=1)

@@ -95,7 +95,8 @@ def _draw_by_rank(
     span = math.log(n_ranks + 1)
     coarse, fine = jax.random.uniform(key, (2, *shape))
     # A uniform float32 has 2**23 values, too few to come by every rank of a large table; a
-    # second one spreads each over the gap to the next.
+    # second one spreads each over the gap to the next. Beyond 2**24 a float32 holds every second
+    # whole number only, so that in a table of that many rows every other rank is never drawn.
     place = jnp.exp(coarse * span) * (1 + fine * (span / 2**23))
     return END + jnp.clip(place.astype(jnp.int32) - 1, 0, n_ranks - 1)
 

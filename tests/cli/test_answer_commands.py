@@ -173,7 +173,7 @@ def test_what_is_told_reaches_the_model(
         (["continue", "--about", "mood=calm"], "reads no 'mood' of a sequence (it reads: nothing)"),
         (["recommend", "--about", "calm"], "--about 'calm' has no '='"),
         (["continue", "--end-weight", "0.5"], "end_weight is 0.5, but the model has no END"),
-        (["continue", "--end-weight", "-1"], "end_weight is -1.0, expected a number from 0 up"),
+        (["continue", "--end-weight", "-1"], "end_weight is -1.0, expected a number from 0 to 1e"),
         (["recommend", "-k", "0"], "expected 1 or more"),
         (["recommend", "-k", "161"], "k is 161, beyond the catalogue of "),
         (["recommend", "--user", "nobody"], "'nobody' is not in the dataset"),

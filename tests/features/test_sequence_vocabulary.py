@@ -76,7 +76,7 @@ def test_every_trained_sequence_is_a_user_of_its_own():
 def test_nothing_is_known_where_nothing_is_asked_for():
     vocabulary = SequenceVocabulary.of(sequences_of(name=["a", "a"]), [])
     assert vocabulary.n_codes == 0
-    bag = vocabulary.encode_all(sequences_of(name=["a", "a"]))
+    bag = vocabulary.encode_rows(sequences_of(name=["a", "a"]))
     assert bag.codes.shape == bag.weights.shape == (2, 0)
 
 
@@ -91,7 +91,7 @@ def test_an_attribute_of_which_nothing_is_shared_is_refused():
 def test_a_feature_of_which_nothing_is_known_still_has_its_empty_code():
     vocabulary = SequenceVocabulary({"name": []})
     assert vocabulary.n_codes == 1
-    assert not vocabulary.encode_all(sequences_of(name=["a", "b"])).weights.any()
+    assert not vocabulary.encode_rows(sequences_of(name=["a", "b"])).weights.any()
 
 
 @pytest.mark.parametrize("asked", ["title", "Name", ""])
@@ -111,7 +111,7 @@ VOCABULARY = SequenceVocabulary.of(WORLD, ["name", USER, "mood"])
 
 
 def test_a_text_becomes_the_codes_that_are_known_of_it():
-    bag = VOCABULARY.encode_all(WORLD)
+    bag = VOCABULARY.encode_rows(WORLD)
     found = [words_of(VOCABULARY, bag, row) for row in range(7)]
     third = pytest.approx(1 / 3)
     assert found == [
@@ -133,7 +133,7 @@ def test_each_feature_has_its_own_slots():
         slice(MAX_CODES, MAX_CODES + 1),
         slice(MAX_CODES + 1, 2 * MAX_CODES + 1),
     ]
-    bag = VOCABULARY.encode_all(WORLD)
+    bag = VOCABULARY.encode_rows(WORLD)
     assert bag.codes.shape == (7, 2 * MAX_CODES + 1)
     firsts = [1, 1 + len(VOCABULARY.values["name"])]
     firsts.append(firsts[-1] + len(VOCABULARY.values[USER]))
@@ -146,7 +146,7 @@ def test_each_feature_has_its_own_slots():
 
 
 def test_one_at_a_time_and_all_at_once_agree():
-    together = VOCABULARY.encode_all(WORLD)
+    together = VOCABULARY.encode_rows(WORLD)
     rows = [
         {"name": name, "mood": mood, USER: f"s{row}"}
         for row, (name, mood) in enumerate(
@@ -170,7 +170,7 @@ def test_features_that_are_not_given_are_left_out():
 
 def test_a_dataset_that_lacks_an_attribute_is_told_the_rest():
     other = replace(WORLD, attributes=WORLD.attributes.select(["mood"]))
-    bag = VOCABULARY.encode_all(other)
+    bag = VOCABULARY.encode_rows(other)
     assert words_of(VOCABULARY, bag, 2) == {"s2": 1, "loud": 1}
 
 
@@ -187,7 +187,7 @@ def test_attributes_may_be_numbers():
     sequences = sequences_of(age=[25, 18, 25, None])
     vocabulary = SequenceVocabulary.of(sequences, ["age"])
     assert vocabulary.values == {"age": ["25"]}
-    bag = vocabulary.encode_all(sequences)
+    bag = vocabulary.encode_rows(sequences)
     assert [words_of(vocabulary, bag, row) for row in range(4)] == [{"25": 1}, {}, {"25": 1}, {}]
     assert words_of(vocabulary, vocabulary.encode([{"age": "25"}]), 0) == {"25": 1}
 
@@ -224,21 +224,31 @@ def test_vocabularies_are_what_they_should_be(names):
     sequences = sequences_of(name=names)
     vocabulary = SequenceVocabulary.of(sequences, ["name"])
     assert vocabulary.values["name"] == sorted(often, key=lambda part: (-counts[part], part))
-    bag = vocabulary.encode_all(sequences)
+    bag = vocabulary.encode_rows(sequences)
     for row, name in enumerate(names):
         known = [part for part in parts(name) if part in often][:MAX_CODES]
         expected = {part: 1 / len(known) for part in known}
         assert words_of(vocabulary, bag, row) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("features", [["name"], [USER], [USER, "name"]])
+def test_some_sequences_are_encoded_as_all_are_and_negative_ones_as_unknown(features):
+    sequences = sequences_of(name=["rain", "sun", "rain", "sun"])
+    vocabulary = SequenceVocabulary.of(sequences, features)
+    all_of_them = vocabulary.encode_rows(sequences)
+    some = vocabulary.encode_rows(sequences, np.array([3, -1, 0, 3]))
+    for part, whole in zip(some, all_of_them, strict=True):
+        np.testing.assert_array_equal(part[[0, 2, 3]], whole[[3, 0, 3]])
+    assert not some.weights[1].any()
+
+
 # --- rows of a bag ---
 
 
-def test_rows_are_taken_in_order_and_negative_ones_are_empty():
+def test_rows_are_taken_in_order_as_a_copy():
     bag = Bag(np.array([[1, 2], [3, 0]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32))
-    taken = bag.take(np.array([1, -1, 0, 1]))
-    assert taken.weights.tolist() == [[1, 0], [0, 0], [0.5, 0.5], [1, 0]]
-    assert taken.codes[[0, 2, 3]].tolist() == [[3, 0], [1, 2], [3, 0]]
-    assert taken.weights.dtype == np.float32
+    taken = bag.take(np.array([1, 0, 1]))
+    assert taken.weights.tolist() == [[1, 0], [0.5, 0.5], [1, 0]]
+    assert taken.codes.tolist() == [[3, 0], [1, 2], [3, 0]]
     taken.weights[:] = 9
     assert bag.weights.max() == 1

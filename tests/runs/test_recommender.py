@@ -95,6 +95,7 @@ def test_an_unknown_user_is_an_error_that_says_what_to_do(model: Recommender) ->
         (lambda m: m.recommend("i1"), "expected a list of item ids"),
         (lambda m: m.continue_sequence(["i1"], length=13), "length is 13, beyond the catalogue"),
         (lambda m: m.continue_sequence(["i1"], length=5, temperature=-1.0), "temperature is -1"),
+        (lambda m: m.continue_sequence(["i1"], length=5, temperature=1e308), "temperature is 1e"),
         (lambda m: m.continue_sequence(["i1"], length=5, top_k=0), "top_k is 0"),
         (lambda m: m.continue_sequence(["i1"], length=5, seed=-1), "seed is -1"),
         (lambda m: m.continue_sequence(["i1"], length=5, end_weight=1.0), "the model has no END"),
@@ -120,6 +121,13 @@ def test_sampled_continuation_is_seeded_and_never_repeats(model: Recommender) ->
     assert one.items != other.items
     ids = ["i3", *(item.item_id for item in one.items)]
     assert len(set(ids)) == len(ids)
+
+
+def test_more_than_the_catalogue_to_sample_from_is_all_of_it(model: Recommender) -> None:
+    whole = model.continue_sequence(["i3"], length=8, temperature=2.0, top_k=12)
+    assert model.continue_sequence(["i3"], length=8, temperature=2.0, top_k=10**19).items == (
+        whole.items
+    )
 
 
 def test_a_continuation_ends_where_the_catalogue_does(model: Recommender) -> None:

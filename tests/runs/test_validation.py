@@ -25,7 +25,7 @@ def slow_loss(model: Recommender, data: Dataset, questions: list[Question]) -> f
     """Mean cross-entropy over what can be predicted, one question after another."""
     network = model.network
     table = np.asarray(network.output_table, np.float64)
-    told = network.vocabulary.encode_all(data.sequences)
+    told = network.vocabulary.encode_rows(data.sequences)
     losses = []
     for row, history, label in questions:
         state = network.hidden(Ragged.of([history]), told.take(np.array([row])))[0]
@@ -137,4 +137,6 @@ def test_a_loss_is_better_when_it_is_lower_and_a_metric_when_it_is_higher() -> N
     assert not is_better("ndcg@10", 0.2, 0.3)
     for metric in ("loss", "mrr"):
         assert is_better(metric, 1.0, None)
+        assert not is_better(metric, float("nan"), None)
+        assert not is_better(metric, float("nan"), 1.0)
         assert not is_better(metric, 1.0, 1.0)

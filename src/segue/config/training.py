@@ -102,6 +102,8 @@ class LossConfig(Part):
 
     @model_validator(mode="after")
     def _estimates_a_sum(self) -> LossConfig:
+        if self.in_batch and self.kind == "softmax":
+            raise ValueError("in_batch = true takes kind = 'sampled-softmax'")
         # Without the correction there is no sum over the catalogue that could be estimated.
         if not self.log_q and self.estimator != "with-target":
             raise ValueError(f"the estimator {self.estimator!r} needs log_q = true")

@@ -22,9 +22,8 @@ class Bag(NamedTuple):
     weights: Float32[Array | np.ndarray, "rows slots"]
 
     def take(self, rows: np.ndarray) -> Bag:
-        """Some of the rows; an empty one for a negative number."""
-        known = (rows >= 0)[:, None]
-        return Bag(self.codes[rows], np.where(known, self.weights[rows], 0).astype(np.float32))
+        """Some of the rows, as a copy."""
+        return Bag(self.codes[rows], self.weights[rows])
 
 
 def known_values(rows: Sequence[Sequence[str]]) -> dict[str, int]:

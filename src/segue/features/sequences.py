@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int64
 
 from segue.dataset import Sequences
 from segue.features.bags import MAX_CODES, Bag, bag_of, joined, known_values
@@ -69,17 +70,26 @@ class SequenceVocabulary:
         sizes = [len(codes) for codes in self._codes.values()]
         return joined(bags, sizes, len(rows))[0]
 
-    def encode_all(self, sequences: Sequences) -> Bag:
-        """Codes of every sequence of a dataset; attributes that it lacks are left out."""
+    def encode_rows(
+        self, sequences: Sequences, rows: Int64[np.ndarray, " rows"] | None = None
+    ) -> Bag:
+        """Codes of sequences of a dataset; attributes that it lacks are left out.
+
+        Args:
+            rows: which of them, a negative number for one of which nothing is known; all of
+                them when absent.
+        """
+        wanted = np.arange(len(sequences)) if rows is None else rows
+        chosen = pa.array(wanted, mask=wanted < 0)
         columns = {
-            name: sequences.attributes.column(name).to_pylist()
+            name: sequences.attributes.column(name).take(chosen).to_pylist()
             for name in self.values
             if name in sequences.attributes.column_names
         }
         if USER in self.values:
-            columns[USER] = sequences.ids.to_pylist()
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return self.encode(rows or [{}] * len(sequences))
+            columns[USER] = sequences.ids.take(chosen).to_pylist()
+        said = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return self.encode(said or [{}] * len(wanted))
 
     def is_unknown(self, name: str, value: str) -> bool:
         """Whether nothing is known of a value, not even a word of it."""

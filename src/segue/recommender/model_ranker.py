@@ -8,6 +8,7 @@ from jaxtyping import Float32, Int32, Int64
 from segue import retrieval
 from segue.axes import INDEX_DTYPE, N_SPECIALS, UNK, Ragged
 from segue.dataset import Dataset, Items
+from segue.features import Bag
 from segue.ranking import Queries, Ranked, Ranker
 from segue.recommender.network import Network
 
@@ -42,10 +43,9 @@ class ModelRanker(Ranker):
         self.begins = network.layout.start
         self._network = network
         self._table = network.output_table
-        if told:
-            self._told = network.vocabulary.encode_all(data.sequences)
-        else:
-            self._told = network.vocabulary.encode([{}] * len(data.sequences))
+        self._sequences = data.sequences
+        self._told = told
+        if not told:
             self.notes += ("told nothing of the sequences but their events",)
         # Three spaces of indices: the dataset's, the model's, and rows of the table.
         self._to_model = np.arange(N_SPECIALS + len(data.items), dtype=INDEX_DTYPE)
@@ -81,7 +81,15 @@ class ModelRanker(Ranker):
     def _states(self, queries: Queries) -> Float32[np.ndarray, "batch dim"]:
         offsets, items = queries.histories
         histories = Ragged(offsets, self._to_model[items])
-        return self._network.hidden(histories, self._told.take(queries.rows))
+        return self._network.hidden(histories, self._told_of(queries.rows))
+
+    def _told_of(self, rows: Int64[np.ndarray, " batch"]) -> Bag:
+        """What the model is told of some sequences, encoded when they are asked about: a dataset
+        may have millions, and a validation asks about some thousands."""
+        vocabulary = self._network.vocabulary
+        if not self._told:
+            return vocabulary.encode([{}] * len(rows))
+        return vocabulary.encode_rows(self._sequences, rows)
 
     def _excluded(self, queries: Queries) -> Ragged:
         offsets, items = queries.excluded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,6 +172,7 @@ class Recommender:
         self._check_count("length", length)
         sampling = Sampling(temperature, top_k, end_weight, seed)
         sampling.check(has_end=self.network.layout.end)
+        sampling = replace(sampling, top_k=min(top_k, self._catalogue))
         prompt = self._prompt(items, user, about)
 
         def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
@@ -195,12 +197,16 @@ class Recommender:
             told=told,
         )
 
+    @property
+    def _catalogue(self) -> int:
+        """How many items there are to choose from."""
+        return self.network.layout.table_size - N_SPECIALS
+
     def _check_count(self, name: str, value: int) -> None:
-        catalogue = self.network.layout.table_size - N_SPECIALS
         if value < 1:
             raise RequestError(f"{name} is {value}, expected 1 or more", "ask for more")
-        if value > catalogue:
-            message = f"{name} is {value}, beyond the catalogue of {catalogue} items"
+        if value > self._catalogue:
+            message = f"{name} is {value}, beyond the catalogue of {self._catalogue} items"
             raise RequestError(message, "ask for fewer")
 
     def _prompt(

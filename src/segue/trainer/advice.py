@@ -31,7 +31,7 @@ ENOUGH_NEGATIVES = 1024
 ROW_RATE: dict[str, Any] = {"optimizer.row_rate": 10.0}
 """For tables that are to go by rows and did not: docs/scale.md has what it is worth."""
 
-EXACT: dict[str, Any] = {"loss.kind": "softmax"}
+EXACT: dict[str, Any] = {"loss.kind": "softmax", "loss.in_batch": False}
 SAMPLED: dict[str, Any] = {
     "loss.kind": "sampled-softmax",
     "loss.proposal": "log-uniform",

@@ -19,6 +19,9 @@ from segue.dataset import Dataset, target_rows, targets
 from segue.errors import ConfigError
 from segue.features import SequenceVocabulary
 
+VALIDATION_SEED = 0
+"""Of the draw of sequences to validate on: the same for runs of every seed, to be compared."""
+
 
 def training_batches(
     data: Dataset, config: Config, vocabulary: SequenceVocabulary
@@ -30,12 +33,15 @@ def training_batches(
             or leaves nothing to train on.
         DatasetError: a rating lies outside the scale.
     """
-    training = _settled(config.training, data)
+    training = config.training.model_copy(
+        update={"unknown_rate": unknown_rate(config.training, data)}
+    )
     if training.rating_scale is not None:
         check_ratings(data.sequences, training.rating_scale)
     layout, told = Layout.of(config.model, data.table_size), _told(data, vocabulary)
     batches: TrainingBatches
-    if _rows_are_targets(config, data):
+    if rows_are_targets(config, data):
+        _check_for_targets(training)
         batches = TargetBatches(data.sequences, layout, training, _window(config, data), told)
     else:
         batches = SequenceBatches(data.sequences, layout, training, told)
@@ -65,8 +71,8 @@ def validation_batches(
     earliest = 0 if layout.start else 1
     rows = target_rows(sequences, split, "validation", earliest=earliest)
     limit = min(training.validation_sequences, len(rows))
-    drawn = np.random.default_rng(training.seed).choice(rows, limit, replace=False)
-    if split.kind == "holdout" and not _rows_are_targets(config, data):
+    drawn = np.random.default_rng(VALIDATION_SEED).choice(rows, limit, replace=False)
+    if split.kind == "holdout" and not rows_are_targets(config, data):
         ends = np.zeros_like(sequences.train_end)
         ends[drawn] = sequences.lengths[drawn]
         held_out = replace(sequences, train_end=ends)
@@ -77,7 +83,12 @@ def validation_batches(
     return TargetBatches(sequences, layout, training, window, told, places)
 
 
-def _rows_are_targets(config: Config, data: Dataset) -> bool:
+def rows_are_targets(config: Config, data: Dataset) -> bool:
+    """Whether a row of a batch is one target and the events before it.
+
+    Raises:
+        ConfigError: it has to be, and the configuration says otherwise.
+    """
     needed = data.manifest.split.kind == "windows" or config.model.head == "flatten"
     if needed and config.training.rows == "sequences":
         why = "the split windows" if config.model.head != "flatten" else "the head flatten"
@@ -86,6 +97,16 @@ def _rows_are_targets(config: Config, data: Dataset) -> bool:
             "leave it out, or set it to 'targets'",
         )
     return needed or config.training.rows == "targets"
+
+
+def _check_for_targets(training: TrainingConfig) -> None:
+    """Refuse what has no effect where a row of a batch is one target."""
+    if training.horizon > 1:
+        message = f"training.horizon is {training.horizon}, but the label of a row is its target"
+        raise ConfigError(message, "leave it out")
+    if training.bucket:
+        message = "training.bucket sorts sequences by length, but a row is a target"
+        raise ConfigError(message, "leave it out")
 
 
 def _window(config: Config, data: Dataset) -> int:
@@ -97,17 +118,16 @@ def _window(config: Config, data: Dataset) -> int:
 def _told(data: Dataset, vocabulary: SequenceVocabulary) -> Told | None:
     if not vocabulary.values:
         return None
-    return Told(vocabulary.encode_all(data.sequences), vocabulary.slots)
+    return Told(vocabulary.encode_rows(data.sequences), vocabulary.slots)
 
 
-def _settled(training: TrainingConfig, data: Dataset) -> TrainingConfig:
-    """The configuration with the rate of unknown items as a number.
+def unknown_rate(training: TrainingConfig, data: Dataset) -> float:
+    """The share of the events that are replaced by UNK, as a number.
 
     Source: Good, The population frequencies of species and the estimation of population
     parameters, Biometrika 40, 1953: what is met once estimates what was never met.
     """
     if training.unknown_rate != "good-turing":
-        return training
+        return training.unknown_rate
     counts = data.items.training_counts
-    rate = float(np.count_nonzero(counts == 1) / max(counts.sum(), 1))
-    return training.model_copy(update={"unknown_rate": rate})
+    return float(np.count_nonzero(counts == 1) / max(counts.sum(), 1))

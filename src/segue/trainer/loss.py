@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Key
 
-from segue.axes import END, PAD
+from segue.axes import END, PAD, UNK
 from segue.batches import Batch
-from segue.config import Config, LossConfig, ModelConfig
+from segue.config import Config, LossConfig
 from segue.dataset import Dataset
 from segue.features import Features, ItemFeatures
 from segue.losses import mean_over, sampled_softmax, softmax_cross_entropy
 from segue.model import Transformer
 from segue.negatives import PROPOSALS, Negatives
+from segue.trainer.examples import rows_are_targets, unknown_rate
 
 
 class Known(NamedTuple):
@@ -36,16 +37,21 @@ NOTHING_KNOWN = Known()
 
 def known_of(data: Dataset, config: Config, features: Features) -> Known:
     """What the steps of a run read of the dataset's items."""
-    return Known(features.items, _log_shares(data, config.model) if config.loss.in_batch else None)
+    return Known(features.items, log_shares(data, config) if config.loss.in_batch else None)
 
 
-def _log_shares(data: Dataset, config: ModelConfig) -> Float32[np.ndarray, " table"]:
+def log_shares(data: Dataset, config: Config) -> Float32[np.ndarray, " table"]:
     """The log of each row's share of the training labels.
 
     A row that was never one counts as one that was once: its logit is corrected by a number.
     """
     counts = data.items.training_counts[: data.table_size].astype(np.float64)
-    if config.end:
+    if not rows_are_targets(config, data):
+        # UNK is put in the place of events before some of them become labels.
+        unknown = unknown_rate(config.training, data)
+        counts[UNK] = unknown * counts.sum()
+        counts[UNK + 1 :] *= 1 - unknown
+    if config.model.end:
         counts[END] = np.count_nonzero(data.sequences.train_end)
     counts = np.maximum(counts, 1)
     return np.log(counts / counts.sum()).astype(np.float32)

@@ -21,6 +21,7 @@ from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import RunError
 from segue.features import ItemFeatures
+from segue.losses import FIRST_CANDIDATE
 from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.runtime import use_compilation_cache
@@ -132,4 +133,6 @@ def _first_choices(
 ) -> Int32[Array, " labels"]:
     model = nnx.merge(graph, params)
     hidden = hidden_at_labels(model, features, batch, None)
-    return jnp.argmax(hidden @ widened(model.output_table(features)).T, axis=1).astype(jnp.int32)
+    scores = hidden @ widened(model.output_table(features)).T
+    # As in the loss: what can be no label competes with none.
+    return FIRST_CANDIDATE + jnp.argmax(scores[:, FIRST_CANDIDATE:], axis=1).astype(jnp.int32)

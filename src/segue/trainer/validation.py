@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +86,9 @@ class Validation:
 
 
 def is_better(metric: str, value: float, best: float | None) -> bool:
-    """Whether a value is a new best; of losses, the lowest is."""
+    """Whether a value is a new best; of losses, the lowest is. What is not finite never is."""
+    if not math.isfinite(value):
+        return False
     if best is None:
         return True
     return value < best if metric == "loss" else value > best
