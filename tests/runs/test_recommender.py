@@ -10,12 +10,20 @@ import numpy as np
 import pytest
 
 from segue.axes import Ragged
-from segue.config import PrepareConfig, SplitConfig
+from segue.config import (
+    Config,
+    FilterConfig,
+    ModelConfig,
+    PrepareConfig,
+    SplitConfig,
+    TrainingConfig,
+)
 from segue.dataset import Dataset, prepare
 from segue.errors import DatasetError, RequestError, RunError
 from segue.evaluation import evaluate
 from segue.ranking import Queries
 from segue.recommender import Recommender
+from segue.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -230,5 +238,31 @@ def test_an_altered_file_is_refused(genre_run: Path, tmp_path: Path, name: str) 
 def test_a_dataset_that_has_gone_is_said(cycle_run: Path, monkeypatch) -> None:
     model = Recommender.load(cycle_run)
     model._dataset["path"] = "nowhere"
-    with pytest.raises(DatasetError, match="nowhere"):
+    with pytest.raises(DatasetError, match="there is no folder nowhere") as caught:
         model.recommend(user="u1")
+    assert caught.value.hint == "give the history itself instead of a user"
+
+
+def test_a_session_is_told_by_its_own_id_not_by_its_users(tmp_path: Path) -> None:
+    """Sessions have an attribute ``user``; what a model reads by this name is the id."""
+    log = ["user_id,item_id,timestamp"]
+    for user in range(8):
+        places = [(place, 1000 * (place // 4) + place) for place in range(12)]
+        log += [f"u{user},i{(user + place) % 6},{time}" for place, time in places]
+    (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
+    filters, split = FilterConfig(session_gap_s=60), SplitConfig(kind="leave-one-out")
+    config = PrepareConfig(filters=filters, split=split)
+    data = prepare(tmp_path / "log.csv", tmp_path / "sessions", config)
+    reader = Config(
+        model=ModelConfig(
+            layers=1, heads=1, width=8, feed_forward=8, context=8, sequence_features=("user",)
+        ),
+        training=TrainingConfig(batch_size=8, max_steps=2, validation_metric="mrr"),
+    )
+    model = Recommender.load(train(data, tmp_path / "run", config=reader))
+    row = data.sequences.find("u3:2")
+    assert row is not None
+    assert data.sequences.attributes.column("user")[row].as_py() == "u3"
+    told = model.network.vocabulary.encode_all(data.sequences).take(np.array([row]))
+    assert model._prompt((), "u3:2", None).told.codes.tolist() == told.codes.tolist()
+    assert model.recommend(user="u3:2", k=1).notes == []

@@ -97,12 +97,15 @@ class Recommender:
         Raises:
             DatasetError: it is not where it was, or it has changed.
         """
-        dataset = Dataset.open(self._dataset["path"])
+        hint = "give the history itself instead of a user"
+        try:
+            dataset = Dataset.open(self._dataset["path"])
+        except DatasetError as error:
+            message = f"cannot open the dataset that {self.name} was trained on: {error.message}"
+            raise DatasetError(message, hint) from None
         if dataset.fingerprint != self._dataset["fingerprint"]:
-            raise DatasetError(
-                f"{dataset.path} is not the dataset that {self.name} was trained on",
-                "give the history itself instead of a user",
-            )
+            message = f"{dataset.path} is not the dataset that {self.name} was trained on"
+            raise DatasetError(message, hint)
         return dataset
 
     def recommend(
@@ -252,10 +255,10 @@ class Recommender:
         """What the model is told of the sequence, and a note for each value that is new to it."""
         vocabulary = self.network.vocabulary
         said: dict[str, str | None] = {}
-        if user is not None:
-            said[USER] = user
         if row is not None:
             said |= self.dataset.sequences.attributes.slice(row, 1).to_pylist()[0]
+        if user is not None:
+            said[USER] = user  # also where an attribute has this name: sessions say whose they are
         for name in about:
             if name not in vocabulary.values:
                 known = ", ".join(vocabulary.values) or "nothing"
