@@ -51,9 +51,12 @@ def test_draws_a_list_with_posters_and_says_what_is_missing(
 
 def test_draws_the_list_of_a_user(run: Path, world: Path, tmp_path: Path) -> None:
     user = Dataset.open(world).sequences.ids[0].as_py()
-    file = tmp_path / "user.png"
+    file, seen = tmp_path / "user.png", tmp_path / "seen.png"
     assert segue("draw", run, "list", "--user", user, "-o", file).code == 0
     assert file.read_bytes().startswith(b"\x89PNG")
+    asked = segue("draw", run, "list", "--user", user, "-k", 100, "--include-seen", "-o", seen)
+    assert asked.code == 0
+    assert seen.read_bytes() != file.read_bytes()
 
 
 def test_mistakes_get_one_line(run: Path, world: Path, tmp_path: Path) -> None:
@@ -61,6 +64,9 @@ def test_mistakes_get_one_line(run: Path, world: Path, tmp_path: Path) -> None:
     wrong = {
         (run, "curves", "-o", tmp_path / "picture.jpg"): "expected .png, .svg or .pdf",
         (run, "curves", "-o", file, "--items", "a"): "--items is of no use for curves",
+        (run, "curves", "-o", file, "-k", 0): "-k is of no use for curves",
+        (run, "model", "-o", file, "-k", 10): "-k is of no use for model",
+        (run, "model", "-o", file, "--include-seen"): "--include-seen is of no use for model",
         (run, "model", "-o", file, "--posters", tmp_path): "--posters is of no use for model",
         (run, "list", "-o", file, "--posters", tmp_path / "none"): "none does not exist",
         (run, "model", "-o", file, "--title", "rain"): "--title is of no use for model",

@@ -13,10 +13,13 @@ from PIL import Image
 
 from segue.errors import RequestError, RunError, StorageError
 from segue.pictures import curves, draw_curves
+from segue.pictures.fonts import NO_GLYPH
 from segue.pictures.training_log import Best, Log
 from segue.run_folder import RunFolder
 
 METRIC = "ndcg@10"
+PRIVATE = "\U0010f123"
+"""A character that no font has."""
 
 
 def train(step: int, loss: float | None = 2.0) -> dict:
@@ -164,6 +167,19 @@ def test_the_picture_of_a_real_run_is_the_same_every_time(
         assert files[0].read_bytes() == files[1].read_bytes()
     with Image.open(tmp_path / "first.png") as image:
         assert image.size[0] == 1280
+
+
+def test_a_name_that_the_first_font_lacks_is_drawn_or_said(
+    run: Path, tmp_path: Path, figures: list[Figure]
+) -> None:
+    named = run.rename(run.parent / f"a{PRIVATE}$b$")
+    write(named, train(1), "")
+    drawn = draw_curves(named, tmp_path / "curves.svg")
+    assert drawn.notes == [
+        "1 line of metrics.jsonl could not be read",
+        "no installed font has one character: boxes stand there",
+    ]
+    assert figures[0].texts[0].get_text() == f"a{NO_GLYPH}$b$"
 
 
 def test_what_is_no_run_or_has_no_log(run: Path, tmp_path: Path) -> None:

@@ -100,6 +100,14 @@ def test_a_users_history_is_drawn_before_the_items(model: Recommender, tmp_path:
     assert MOST_SHOWN < 20
 
 
+def test_items_of_the_history_come_again_when_asked_for(model: Recommender, tmp_path: Path) -> None:
+    """All 30 items of the catalogue, or all but one."""
+    seen, unseen = tmp_path / "seen.svg", tmp_path / "unseen.svg"
+    draw_list(model, seen, HISTORY[:1], 30, include_seen=True)
+    draw_list(model, unseen, HISTORY[:1], 30)
+    assert seen.read_text().count("score ") == unseen.read_text().count("score ") + 1 == 30
+
+
 def test_posters_are_drawn_and_the_rest_counted(
     model: Recommender, tmp_path: Path, posters: Path
 ) -> None:

@@ -7,9 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
+from segue.cli.options import (
+    About,
+    IncludeSeen,
+    ItemIds,
+    ItemList,
+    Json,
+    Run,
+    Title,
+    User,
+    item_ids,
+)
 from segue.cli.options import about as known_of
 from segue.errors import RequestError
+
+USUAL_K = 10
 
 
 def draw(  # noqa: PLR0913 - a parameter an option
@@ -31,7 +43,11 @@ def draw(  # noqa: PLR0913 - a parameter an option
     user: User = None,
     title: Title = None,
     about: About = None,
-    k: Annotated[int, typer.Option("-k", help="How many to recommend (list).")] = 10,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", help="How many to recommend (list).", show_default=str(USUAL_K)),
+    ] = None,
+    include_seen: IncludeSeen = False,
     posters: Annotated[
         Path | None,
         typer.Option(
@@ -49,8 +65,14 @@ def draw(  # noqa: PLR0913 - a parameter an option
     from segue.recommender import Recommender
 
     given = {"--items": items, "--item": item, "--user": user, "--title": title}
-    given |= {"--about": about, "--posters": posters}
-    if what != "list" and (wrong := [name for name, value in given.items() if value]):
+    given |= {
+        "--about": about,
+        "-k": k,
+        "--include-seen": include_seen or None,
+        "--posters": posters,
+    }
+    wrong = [name for name, value in given.items() if value not in (None, [])]
+    if what != "list" and wrong:
         raise RequestError(f"{wrong[0]} is of no use for {what}", "it belongs to `segue draw list`")
     pictures.check_format(output)
     if what == "curves":
@@ -60,7 +82,16 @@ def draw(  # noqa: PLR0913 - a parameter an option
     else:
         ids, known = item_ids(items, item), known_of(title, about)
         model = Recommender.load(run)
-        drawn = pictures.draw_list(model, output, ids, k, user=user, about=known, posters=posters)
+        drawn = pictures.draw_list(
+            model,
+            output,
+            ids,
+            USUAL_K if k is None else k,
+            user=user,
+            about=known,
+            include_seen=include_seen,
+            posters=posters,
+        )
     for note in drawn.notes:
         notes().print(note, soft_wrap=True)
     if as_json:

@@ -108,6 +108,9 @@ About = Annotated[
         metavar="NAME=VALUE", help="What else the model reads of the sequence; repeatable."
     ),
 ]
+IncludeSeen = Annotated[
+    bool, typer.Option("--include-seen", help="Items of the history may come again.")
+]
 TrainedOn = Annotated[
     Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
 ]

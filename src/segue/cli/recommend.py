@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
+from segue.cli.options import (
+    About,
+    IncludeSeen,
+    ItemIds,
+    ItemList,
+    Json,
+    Run,
+    Title,
+    User,
+    item_ids,
+)
 from segue.cli.options import about as known_of
 
 
@@ -19,9 +29,7 @@ def recommend(  # noqa: PLR0913 - a parameter an option
     title: Title = None,
     about: About = None,
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
-    include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Items of the history may come again.")
-    ] = False,
+    include_seen: IncludeSeen = False,
     as_json: Json = False,
 ) -> None:
     """List the items most likely to come next."""

@@ -22,6 +22,7 @@ from segue.pictures.canvas import (
     check_format,
     figure_for,
 )
+from segue.pictures.fonts import Lettering
 from segue.pictures.training_log import LOSS, Best, Log, Series
 from segue.run_folder import RunFolder
 
@@ -47,7 +48,8 @@ def draw_curves(run: str | Path, file: str | Path) -> Drawn:
         file: where the picture goes; .png, .svg or .pdf.
 
     Returns:
-        The file, and a note on lines of the log that could not be read.
+        The file, and notes on lines of the log that could not be read and on characters of the
+        run's name that were not drawn.
 
     Raises:
         RequestError: another ending of the file.
@@ -58,20 +60,22 @@ def draw_curves(run: str | Path, file: str | Path) -> Drawn:
     log = Log(folder)
     best = log.best()
     shows_metric = best is not None and log.metric != LOSS
-    with figure_for(file) as figure:
+    name = folder.path.resolve().name
+    lettering = Lettering([name])
+    with figure_for(file, lettering.families) as figure:
         panels = _panels(figure, 2 + shows_metric)
         _draw_loss(panels[0], log)
         if shows_metric:
             _draw_metrics(panels[1], log)
         _draw_rate(panels[-1], log)
-        _head(figure, folder.path.resolve().name, log, best)
+        _head(figure, lettering.drawable(name), log, best)
         if best is not None:
             panels[shows_metric].plot(best.step, best.value, "o", color=INK, markersize=5, zorder=4)
             for panel in panels:
                 panel.axvline(best.step, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
     lines = "line" if log.n_damaged == 1 else "lines"
     damaged = f"{log.n_damaged} {lines} of {folder.metrics.name} could not be read"
-    return Drawn(str(file), [damaged] if log.n_damaged else [])
+    return Drawn(str(file), [*([damaged] if log.n_damaged else []), *lettering.notes()])
 
 
 def _draw_loss(axes: Axes, log: Log) -> None:

@@ -29,6 +29,7 @@ def draw_list(
     *,
     user: str | None = None,
     about: Mapping[str, str] | None = None,
+    include_seen: bool = False,
     posters: str | Path | None = None,
 ) -> Drawn:
     """Draw a history and the ``k`` items most likely to come next, as rows of cards.
@@ -40,6 +41,7 @@ def draw_list(
         k: how many, 100 at most.
         user: the id of a sequence of the training dataset; its history comes before ``items``.
         about: what is known of the sequence, as in ``Recommender.recommend``.
+        include_seen: whether items of the history may be recommended again.
         posters: a folder of images ``ITEM_ID.jpg``, ``.png`` or ``.webp``. An item without
             one, or with one that cannot be read, gets a card with its title.
 
@@ -55,7 +57,7 @@ def draw_list(
     if k > MOST_RECOMMENDED:
         message = f"k is {k}, a picture has room for {MOST_RECOMMENDED}"
         raise RequestError(message, "ask for fewer, or list them with `segue recommend`")
-    answer = model.recommend(items, k, user=user, about=about)
+    answer = model.recommend(items, k, user=user, about=about, include_seen=include_seen)
     events = list(enumerate(_history(model, items, user), start=1))
     history = [_card(model, *event, place) for place, event in events[-MOST_SHOWN:]]
     indices = model.items.find([found.item_id for found in answer.items]).tolist()
