@@ -3,17 +3,21 @@
 Training knows nothing of the blend, so one run answers with any weight; 0 is the transformer alone,
 and a weight of many nats the singular vectors alone. Choose on the validation part.
 
-    python benchmarks/blend_weight.py RUN DATASET [--weights 0,4,8,16,1000000] [--on test]
+    python benchmarks/blend_weight.py [RUN DATASET] [--weights 0,4,8,16,1000000] [--on test]
+
+Without a run the built-in world's preset is trained, with a blend: three minutes on 2 cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from playlist_highlights import on_the_built_in_world
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +27,8 @@ from segue.dataset.parts import Part
 from segue.errors import SegueError
 from segue.evaluation import evaluate
 from segue.recommender import Recommender
+
+BLENDED = {"blend.vectors": 64}
 
 
 def weights(text: str) -> list[float]:
@@ -63,20 +69,31 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         console.print(table)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, draw the tables, and end with one line of JSON."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; RUN comes with DATASET."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("dataset", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument("--weights", type=weights, default="0,4,8,16,1000000")
     parser.add_argument("--on", choices=get_args(Part), default="validation")
     parser.add_argument("--playlists", type=int, help="at most, a seeded draw")
     options = parser.parse_args(arguments)
-    try:
-        data = Dataset.open(options.dataset)
-        rows = measure(options.run, data, options.weights, options.on, options.playlists)
-    except SegueError as error:
-        raise SystemExit(f"error: {error}") from None
+    if (options.run is None) != (options.dataset is None):
+        parser.error("RUN needs DATASET")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, draw the tables, and end with one line of JSON."""
+    options = parsed(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if options.run is None:
+                options.run, options.dataset = on_the_built_in_world(Path(folder), BLENDED)
+            data = Dataset.open(options.dataset)
+            rows = measure(options.run, data, options.weights, options.on, options.playlists)
+        except SegueError as error:
+            raise SystemExit(f"error: {error}") from None
     console = Console(width=150)
     show(rows, console)
     about = {"benchmark": "blend_weight", "run": options.run.name, "part": options.on}

@@ -37,6 +37,8 @@ from segue.errors import SegueError
 
 Rows = list[dict[str, Any]]
 
+WITH_END = {"model.end": True}
+
 TITLES = {
     "season": "One Christmas song, and the 10 tracks that follow",
     "order": "The first 10 tracks in several orders",
@@ -89,11 +91,11 @@ def models_of(
     return models
 
 
-def on_the_built_in_world(folder: Path) -> tuple[Path, Path]:
-    """Prepare it and train its preset; the run and the dataset."""
+def on_the_built_in_world(folder: Path, overrides: dict[str, Any]) -> tuple[Path, Path]:
+    """Prepare it and train its preset with these changes; the run and the dataset."""
     source = SourceConfig(format="demo")
     data = prepare(None, folder / "demo", PrepareConfig(source=source))
-    run = trainer.train(data, folder / "run", preset="demo", overrides={"model.end": True})
+    run = trainer.train(data, folder / "run", preset="demo", overrides=overrides)
     return run, data.path
 
 
@@ -168,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             if options.run is None:
-                options.run, options.dataset = on_the_built_in_world(Path(folder))
+                options.run, options.dataset = on_the_built_in_world(Path(folder), WITH_END)
             found = measure(options)
         except SegueError as error:
             raise SystemExit(f"error: {error}") from None

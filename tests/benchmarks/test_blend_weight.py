@@ -52,6 +52,29 @@ def test_what_is_no_weight_is_refused(
     assert "invalid weights value: 'much'" in capsys.readouterr().err
 
 
+def test_without_a_run_one_is_trained_on_the_built_in_world(
+    run: Path,
+    playlists: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def trained(folder: Path, overrides: dict[str, int]) -> tuple[Path, Path]:
+        assert folder.is_dir()
+        assert overrides["blend.vectors"] > 0
+        return run, playlists.path
+
+    monkeypatch.setattr(blend_weight, "on_the_built_in_world", trained)
+    blend_weight.main(["--weights", "3", "--playlists", "5"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {row["weight"] for row in found["rows"]} == {3}
+
+
+def test_a_run_needs_its_dataset(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        blend_weight.main(["run"])
+    assert "RUN needs DATASET" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^error: "):
         blend_weight.main(["run", str(tmp_path)])
