@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segue.errors import StorageError
-from segue.files import replace_file
+from segue.files import check_place, replace_file
 
 
 def test_a_file_is_replaced(tmp_path: Path):
@@ -35,3 +35,15 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
 def test_a_folder_that_is_not_there(tmp_path: Path):
     with pytest.raises(StorageError, match="No such file"):
         replace_file(tmp_path / "none" / "file", lambda partial: partial.write_text("x"))
+
+
+def test_a_place_is_checked_before_the_work_is_done(tmp_path: Path):
+    check_place(tmp_path / "file")
+    (tmp_path / "file").touch()
+    check_place(tmp_path / "file")
+    with pytest.raises(StorageError, match="there is no folder"):
+        check_place(tmp_path / "none" / "file")
+    with pytest.raises(StorageError, match="there is no folder"):
+        check_place(tmp_path / "file" / "below")
+    with pytest.raises(StorageError, match="it is a folder"):
+        check_place(tmp_path)

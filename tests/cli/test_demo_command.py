@@ -101,3 +101,9 @@ def test_a_stopped_demo_says_how_to_go_on(
 def test_the_preset_of_the_demo_validates_before_its_end() -> None:
     training = load_config("demo").training
     assert training.validate_every is not None
+
+
+def test_a_seed_beyond_32_bits_is_refused(tmp_path: Path) -> None:
+    outcome = segue("demo", "-o", tmp_path / "demo", "--seed", 2**32)
+    assert "--seed" in outcome.error
+    assert list(tmp_path.iterdir()) == []

@@ -161,6 +161,14 @@ def test_compare_two_files_and_named_models(by_sequence: Path) -> None:
         (["popularity", "--data", "{world}", "--seen", "exclude-context"], "windows"),
         (["recent-popularity", "--data", "{world}"], "time"),
         (["{run}", "--data", "{world}", "--refit"], "--refit fits baselines again"),
+        (["popularity", "--data", "{world}", "--untold"], "none is among popularity"),
+        (["popularity", "--data", "{world}", "--targets", "first"], "split 'global-time'"),
+        (
+            ["popularity", "--data", "{world}", "--given", "1", "--task", "next-item"],
+            "given 1 belongs to the task 'continuation'",
+        ),
+        (["popularity", "--data", "{world}", "--seed", "5000000000"], "--seed"),
+        (["popularity", "--data", "{world}", "--per-sequence", "{world}"], "it is a folder"),
         (["nothing.parquet", "--data", "{world}"], "there is no file nothing.parquet"),
         (["popularity", "--data", "{world}", "--on", "validation", "--refit"], "test"),
     ],
@@ -184,8 +192,23 @@ def test_what_cannot_be_compared(options: list[str], expected: str, by_sequence:
     assert expected in segue("compare", by_sequence, *options).error
 
 
-def test_results_that_cannot_be_written_leave_nothing(world: Path, tmp_path: Path) -> None:
-    file = tmp_path / "no-such-folder" / "results.parquet"
-    outcome = segue("evaluate", "popularity", "--data", world, *QUICK, "--per-sequence", file)
+def test_a_place_without_a_folder_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    file, nothing = tmp_path / "no-such-folder" / "results.parquet", tmp_path / "no-dataset"
+    outcome = segue("evaluate", "popularity", "--data", nothing, "--per-sequence", file)
     assert "cannot write" in outcome.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_cannot_be_written_are_shown_all_the_same(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    arguments = ("popularity", "--data", world, "--task", "next-item", *QUICK)
+    outcome = segue("evaluate", *arguments, "--per-sequence", tmp_path / "results.parquet")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "cannot write" in outcome.err
+    assert "ndcg@10" in outcome.out
     assert list(tmp_path.iterdir()) == []

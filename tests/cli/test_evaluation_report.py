@@ -108,6 +108,29 @@ def test_notes_and_draws_are_said_once(found: Evaluation, capsys) -> None:
     assert "diversity by artist" in out
 
 
+def test_each_task_has_what_its_own_targets_allow(found: Evaluation, width, capsys) -> None:
+    print_evaluation(found, None, as_json=False)
+    *_, protocol, next_item, continued = capsys.readouterr().out.rstrip().splitlines()
+    first, *ways = [result for result in found.results if result.model == NAME]
+    assert protocol.startswith("split holdout; ")
+    assert next_item == (
+        f"next-item: n {first.n:,} of {first.n_sequences} sequences; "
+        f"unknown targets miss ({first.tally.unknown_targets}); "
+        f"ceiling {100 * first.tally.ceiling:.1f} %"
+    )
+    assert continued.startswith(f"continuation: n {min(way.n for way in ways)} to 9 sequences; ")
+    ceilings = sorted(way.tally.ceiling for way in ways)
+    assert continued.endswith(f"; ceiling {100 * ceilings[0]:.1f} % to {100 * ceilings[1]:.1f} %")
+
+
+def test_the_one_tasks_targets_stand_with_the_protocol(playlists: Dataset, capsys) -> None:
+    config = EvaluationConfig(task="next-item", resamples=0)
+    print_evaluation(evaluate("popularity", playlists, config=config), None, as_json=False)
+    last = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert re.match(r"split holdout; .*; fit train; n [\d,]+ of \d+ sequences; unknown ", last)
+    assert last.count("ceiling") == 1
+
+
 def read_markdown(out: str) -> list[list[list[str]]]:
     """Tables as rows of cells; the rule below the heading is checked and left out."""
     tables = []

@@ -16,6 +16,7 @@ from segue.axes import N_SPECIALS, PAD, Ragged
 from segue.baselines import ListRanker
 from segue.config import EvaluationConfig, PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import Dataset, prepare, targets
+from segue.errors import RequestError
 from segue.evaluation import Result, evaluate, read_per_sequence, write_per_sequence
 from segue.evaluation.background import background
 from segue.evaluation.behaviour import popular_places
@@ -31,7 +32,7 @@ SPLITS = {
 
 
 def options(**values) -> EvaluationConfig:
-    defaults = {"behaviour": True, "resamples": 0, "given": (2,), "given_random": ()}
+    defaults = {"behaviour": True, "resamples": 0}
     return EvaluationConfig(**defaults | values)
 
 
@@ -230,10 +231,13 @@ def test_properties_of_all_lists_have_no_interval_and_no_value_by_sequence(
 
 def test_continuations_are_measured_as_far_as_their_lists_go(tmp_path: Path) -> None:
     data = dataset_of(tmp_path, random_log(40, 60, seed=8), SPLITS["holdout"])
-    config = options(task="continuation", ks=(2, 5, 20), list_length=6)
+    asked = {"task": "continuation", "given": (2,), "given_random": (), "list_length": 6}
+    config = options(ks=(2, 5, 20), **asked)
     (found,) = evaluate(ArbitraryRanker(data), data, config=config).results
     assert {"gini@2", "gini@5", "ndcg@6"} <= set(found.metrics)
     assert "gini@20" not in found.metrics
+    with pytest.raises(RequestError, match="at K 7 and up, but a continuation lists 6 items"):
+        evaluate(ArbitraryRanker(data), data, config=options(ks=(7, 20), **asked))
 
 
 class OneList(Ranker):

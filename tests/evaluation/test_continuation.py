@@ -222,8 +222,6 @@ def test_a_ranker_that_cannot_begin_is_not_asked_to(dataset: Dataset) -> None:
     with pytest.raises(RequestError, match="stuck cannot begin from nothing") as caught:
         evaluate(rankers, dataset, config=options(given=(0, 5)))
     assert "model.start" in caught.value.hint
-    # Next items are asked from the second event on, so 0 is nobody's question there.
-    evaluate(rankers, dataset, config=options(task="next-item", given=(0, 5)))
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from segue.dataset import Dataset
 from segue.errors import RequestError, SourceError, StorageError
 from segue.evaluation import evaluate, read_per_sequence, write_per_sequence
 from segue.ranking import Ranker
-from small_datasets import ArbitraryRanker, dataset_of, random_log
+from small_datasets import ArbitraryRanker, NeverAsked, dataset_of, random_log
 
-FEW = EvaluationConfig(resamples=50, given=(1, 5), given_random=(2,))
+FEW = EvaluationConfig(resamples=50)
+CONTINUED = EvaluationConfig(resamples=50, given=(1, 5), given_random=(2,))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_json_has_the_documented_shape(users: Dataset) -> None:
 
 def test_held_out_sequences_are_evaluated_in_both_ways(playlists: Dataset) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    found = evaluate(rankers, playlists, config=FEW)
+    found = evaluate(rankers, playlists, config=CONTINUED)
     ways = [("next-item", None)] + [("continuation", w) for w in ("first-1", "first-5", "random-2")]
     got = [(each.model, each.task, each.given) for each in found.results]
     assert got == [(ranker.name, *way) for ranker in rankers for way in ways]
@@ -71,7 +72,7 @@ def test_held_out_sequences_are_evaluated_in_both_ways(playlists: Dataset) -> No
 
 
 def test_intervals_narrow_around_the_mean_over_instances(playlists: Dataset) -> None:
-    (found, *_) = evaluate(ArbitraryRanker(playlists), playlists, config=FEW).results
+    (found, *_) = evaluate(ArbitraryRanker(playlists), playlists, config=CONTINUED).results
     scores, mean = found.scores, found.metrics["mrr"].mean
     assert mean == pytest.approx(scores.sums["mrr"].sum() / scores.counts.sum())
     assert mean != pytest.approx((scores.sums["mrr"] / scores.counts).mean())
@@ -81,7 +82,7 @@ def test_rows_of_the_parquet_file_lead_back_to_the_means(
     playlists: Dataset, tmp_path: Path
 ) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    found = evaluate(rankers, playlists, config=FEW)
+    found = evaluate(rankers, playlists, config=CONTINUED)
     write_per_sequence(found, tmp_path / "scores.parquet")
     table = read_per_sequence(tmp_path / "scores.parquet").to_pylist()
     assert set(table[0]) >= {"model", "task", "given", "sequence_id", "n", "ndcg@10", "clicks"}
@@ -184,7 +185,7 @@ def test_lists_answer_one_question_a_sequence(playlists: Dataset, tmp_path: Path
         write_lists(tmp_path, playlists, range(len(playlists.sequences))), playlists
     )
     with pytest.raises(RequestError, match="peer holds one list a sequence, but 4 questions"):
-        evaluate(peer, playlists, config=FEW)
+        evaluate(peer, playlists, config=CONTINUED)
     with pytest.raises(RequestError, match="targets are asked of fewer sequences"):
         evaluate(peer, playlists, config=EvaluationConfig(task="next-item"))
     one = EvaluationConfig(task="continuation", given=(5,), given_random=(), resamples=0)
@@ -210,6 +211,29 @@ def test_impossible_requests_are_refused(users: Dataset) -> None:
         evaluate([ranker, ArbitraryRanker(users)], users)
     with pytest.raises(RequestError, match="exclude-context belongs to the split 'windows'"):
         evaluate(ranker, users, config=EvaluationConfig(seen="exclude-context"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"targets": "first"}, "targets 'first' belongs to the split 'global-time'"),
+        ({"targets": "last"}, "but the split is 'leave-one-out'"),
+        ({"given": (1, 5)}, "given 1,5 belongs to the task 'continuation'"),
+        ({"given_random": (5,)}, "given_random 5 belongs to the task 'continuation'"),
+        ({"list_length": 7}, "list_length 7 belongs to the task 'continuation'"),
+    ],
+)
+def test_an_option_of_other_splits_and_tasks_is_refused(users: Dataset, asked, expected) -> None:
+    config = EvaluationConfig(task="next-item", **asked)
+    with pytest.raises(RequestError, match=expected) as caught:
+        evaluate(NeverAsked(), users, config=config)
+    assert caught.value.hint.startswith("leave it out")
+
+
+def test_an_option_that_says_what_holds_anyway_is_none_too_many(users: Dataset) -> None:
+    config = EvaluationConfig(targets="every", given=(), given_random=(), resamples=0)
+    found = evaluate(ArbitraryRanker(users), users, config=config)
+    assert found.protocol["targets"] == "every"
 
 
 def test_validation_is_a_part_of_its_own(users: Dataset) -> None:

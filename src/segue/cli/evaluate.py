@@ -16,7 +16,7 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     task: options.Task = None,
     seen: options.Seen = None,
     unknown_targets: options.UnknownTargets = "miss",
-    targets: options.Targets = "last",
+    targets: options.Targets = None,
     at: options.Cutoffs = None,
     given: options.Given = None,
     given_random: options.GivenRandom = None,
@@ -41,9 +41,12 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
     from segue.config import EvaluationConfig
     from segue.dataset import Dataset
     from segue.errors import RequestError
+    from segue.files import check_place
 
     if as_json and as_markdown:
         raise RequestError("--json and --markdown exclude each other", "choose one of them")
+    if per_sequence is not None:
+        check_place(per_sequence)
     # Naming one kind of given events asks for that kind alone.
     named: dict[str, Any] = {}
     if given is not None or given_random is not None:
@@ -65,9 +68,9 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
             models, dataset, refit=refit, with_baselines=not no_baselines, told=not untold
         )
         found = evaluation.evaluate(rankers, dataset, on=on, config=config)
-    if per_sequence is not None:
-        evaluation.write_per_sequence(found, per_sequence)
     if as_markdown:
         print_markdown(found)
     else:
         print_evaluation(found, at, as_json)
+    if per_sequence is not None:
+        evaluation.write_per_sequence(found, per_sequence)

@@ -32,8 +32,10 @@ UnknownTargets = Annotated[
     Literal["miss", "drop"], typer.Option(help="What targets outside the catalogue count as.")
 ]
 Targets = Annotated[
-    Literal["last", "first", "random", "every"],
-    typer.Option(help="Which events of a sequence are asked for (split global-time)."),
+    Literal["last", "first", "random", "every"] | None,
+    typer.Option(
+        help="Which events of a sequence are asked for (split global-time); last by default."
+    ),
 ]
 Cutoffs = Annotated[
     Any, typer.Option("--at", parser=cutoffs, metavar="K,K", help="Cut-offs, as in 5,10,20.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from segue.cli.console import print_json, results
 from segue.cli.tables import fitting, markdown, percent
@@ -163,21 +163,49 @@ def _cell(estimate: Estimate | None, form: str) -> str:
 
 
 def _protocol(found: Evaluation) -> list[str]:
-    """The protocol and what the targets allow as one paragraph; a warning as another."""
+    """The protocol and what the targets allow as one paragraph; a warning as another.
+
+    Several tasks have targets of their own: what these allow is a paragraph a task.
+    """
     protocol = found.protocol
-    first = found.results[0]
+    tasks = {
+        of_task[0].task: _allowed(of_task, protocol["unknown_targets"])
+        for of_task in _by_task(found)
+    }
     parts = [
         f"split {protocol['split']}",
         f"catalogue {protocol['catalogue']} ({protocol['candidates']:,} candidates)",
         f"seen {protocol['seen']}",
-        f"unknown targets {protocol['unknown_targets']} ({first.tally.unknown_targets:,})",
         f"fit {protocol['fit'] or 'unknown'}",
-        f"n {first.n:,} of {first.n_sequences:,} sequences",
-        f"ceiling {percent(first.tally.ceiling)}",
     ]
     if protocol["max_sequences"]:
         drawn = f"at most {protocol['max_sequences']:,} sequences, drawn with seed"
-        parts.insert(-1, f"{drawn} {protocol['seed']}")
+        parts.append(f"{drawn} {protocol['seed']}")
     if "similarity" in protocol:
         parts.append(f"diversity by {protocol['similarity']}")
-    return ["; ".join(parts), *([protocol["warning"]] if "warning" in protocol else [])]
+    if len(tasks) == 1:
+        own = ["; ".join([*parts, *tasks.values()])]
+    else:
+        own = ["; ".join(parts), *(f"{task}: {allowed}" for task, allowed in tasks.items())]
+    return [*own, *([protocol["warning"]] if "warning" in protocol else [])]
+
+
+def _allowed(of_task: list[Result], unknown_targets: str) -> str:
+    """What the targets of a task allow, whoever ranks; from least to most over ways of giving.
+
+    Args:
+        unknown_targets: what becomes of them.
+    """
+    tallies = [result.tally for result in of_task]
+    n = _extent([result.n for result in of_task], "{:,}".format)
+    sequences = _extent([result.n_sequences for result in of_task], "{:,}".format)
+    asked = f"n {n} of {sequences} sequences" if n != sequences else f"n {n} sequences"
+    unknown = _extent([tally.unknown_targets for tally in tallies], "{:,}".format)
+    ceiling = _extent([tally.ceiling for tally in tallies], percent)
+    return f"{asked}; unknown targets {unknown_targets} ({unknown}); ceiling {ceiling}"
+
+
+def _extent(values: Sequence[int | float], shown: Callable[..., str]) -> str:
+    """``3``, or ``3 to 8`` where values differ."""
+    ends = dict.fromkeys((shown(min(values)), shown(max(values))))
+    return " to ".join(ends)

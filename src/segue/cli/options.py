@@ -82,7 +82,10 @@ def _scaled(text: str, units: dict[str, float] | dict[str, int], expected: str) 
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of everything drawn.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Of everything drawn."),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train wrote.")]
 ItemList = Annotated[
     str | None,

@@ -33,6 +33,11 @@ def open_rankers(
             f"--refit fits baselines again, but {fixed[0]} stays as it is",
             "name baselines alone, as in: segue evaluate popularity last-item --refit",
         )
+    if not told and not any(is_run(Path(name)) for name in names):
+        raise RequestError(
+            f"--untold hides names and users from models, but none is among {', '.join(names)}",
+            "leave it out, or name a run",
+        )
     rankers = [_open(name, data, refit, told) for name in names]
     if with_baselines and not set(names) <= set(baselines.NAMES):
         missing = [name for name in baselines.defaults_for(data) if name not in names]

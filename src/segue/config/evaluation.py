@@ -22,15 +22,15 @@ class EvaluationConfig(Part):
     the split's window only, and is the default of ``windows``. Elsewhere: ``exclude``."""
     unknown_targets: Literal["miss", "drop"] = "miss"
     """Targets outside the catalogue count as misses, or not at all."""
-    targets: Literal["last", "first", "random", "every"] = "last"
-    """Which events of a sequence are predicted (split ``global-time``)."""
+    targets: Literal["last", "first", "random", "every"] | None = None
+    """Which events of a sequence are predicted (split ``global-time``); when absent the last."""
     ks: tuple[Positive, ...] | None = None
     """Cut-offs of the metrics; when absent 1, 5, 10 and 20, as far as the catalogue goes."""
     given: tuple[Annotated[int, Field(ge=0)], ...] | None = None
     """First events given (continuation). When absent 1, 5, 10, 25 and 100, and before them 0
     where every ranker can begin from nothing."""
-    given_random: tuple[Positive, ...] = (25, 100)
-    """Events given at random places, in order (continuation)."""
+    given_random: tuple[Positive, ...] | None = None
+    """Events given at random places, in order (continuation); when absent 25 and 100."""
     list_length: Positive | None = None
     """Items recommended (continuation); when absent 500, or a smaller catalogue."""
     max_sequences: Positive | None = None

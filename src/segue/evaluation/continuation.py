@@ -90,7 +90,7 @@ def measure_continuation(
     """
     rows = held_out_rows(data, protocol)
     ways = [Given(m, False) for m in protocol.given]
-    ways += [Given(m, True) for m in protocol.options.given_random]
+    ways += [Given(m, True) for m in protocol.given_random]
     artists = data.items.codes("artist")
     size = block_size or QUESTIONS_PER_BLOCK
     measured = []

@@ -9,14 +9,15 @@ from typing import Any
 from segue.baselines import ListRanker
 from segue.config import EvaluationConfig, Seen, Task
 from segue.dataset import Dataset, Split
-from segue.dataset.parts import Part
+from segue.dataset.parts import Part, Which
 from segue.errors import RequestError
 from segue.ranking import Ranker
 
 DEFAULT_KS = (1, 5, 10, 20)
 DEFAULT_GIVEN = (1, 5, 10, 25, 100)
+DEFAULT_GIVEN_RANDOM = (25, 100)
 DEFAULT_LIST_LENGTH = 500
-"""Both are what the Million Playlist Dataset challenge asked for."""
+"""All three are what the Million Playlist Dataset challenge asked for."""
 
 LEAKY = "leaky: training windows overlap the held-out ones"
 
@@ -32,9 +33,12 @@ class Protocol:
         catalogue: which items are candidates: ``train`` or ``all``.
         candidates: how many they are.
         seen: what of the history is no candidate.
+        targets: which events of a sequence are predicted; every one where the split leaves no
+            choice.
         fit: ``train`` or ``train+validation``; None where no ranker says.
         ks: cut-offs of next-item metrics.
         given: first events given in continuations.
+        given_random: events given at random places in continuations.
         list_length: items recommended in a continuation.
         options: what was asked for; the fields above have precedence.
     """
@@ -45,9 +49,11 @@ class Protocol:
     catalogue: str
     candidates: int
     seen: Seen
+    targets: Which
     fit: str | None
     ks: tuple[int, ...]
     given: tuple[int, ...]
+    given_random: tuple[int, ...]
     list_length: int
     options: EvaluationConfig
 
@@ -60,7 +66,7 @@ class Protocol:
             "catalogue": self.catalogue,
             "candidates": self.candidates,
             "unknown_targets": options.unknown_targets,
-            "targets": self._targets(),
+            "targets": self.targets,
             "fit": self.fit,
             "max_sequences": options.max_sequences,
             "resamples": options.resamples,
@@ -71,9 +77,6 @@ class Protocol:
         if self.split.kind == "windows":
             values["warning"] = LEAKY
         return values
-
-    def _targets(self) -> str:
-        return self.options.targets if self.split.kind == "global-time" else "every"
 
 
 def resolve(
@@ -93,9 +96,11 @@ def resolve(
         catalogue=data.manifest.options["split"]["catalogue"],
         candidates=data.n_catalogue,
         seen=_seen(data.manifest.split, options),
+        targets=_targets(data.manifest.split, options),
         fit=_fit(rankers, part),
         ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_catalogue),
         given=_given(rankers, options),
+        given_random=DEFAULT_GIVEN_RANDOM if options.given_random is None else options.given_random,
         list_length=options.list_length or min(DEFAULT_LIST_LENGTH, data.n_catalogue),
         options=options,
     )
@@ -107,6 +112,9 @@ def resolve(
             )
     if "continuation" in protocol.tasks:
         _check_given(rankers, protocol)
+        _check_cutoffs(protocol)
+    else:
+        _refuse_continuation_options(protocol)
     return protocol
 
 
@@ -140,6 +148,18 @@ def _seen(split: Split, options: EvaluationConfig) -> Seen:
     return options.seen or ("exclude-context" if split.kind == "windows" else "exclude")
 
 
+def _targets(split: Split, options: EvaluationConfig) -> Which:
+    if split.kind == "global-time":
+        return options.targets or "last"
+    if options.targets not in (None, "every"):
+        raise RequestError(
+            f"targets {options.targets!r} belongs to the split 'global-time', "
+            f"but the split is {split.kind!r}",
+            "leave it out: every target of the part is asked for",
+        )
+    return "every"
+
+
 def _fit(rankers: Sequence[Ranker], part: Part) -> str | None:
     """What the rankers were fitted on; results of different fits never share a table."""
     refits = {ranker.refit for ranker in rankers if ranker.refit is not None}
@@ -166,7 +186,7 @@ def _given(rankers: Sequence[Ranker], options: EvaluationConfig) -> tuple[int, .
 
 def _check_given(rankers: Sequence[Ranker], protocol: Protocol) -> None:
     """Refuse ways of giving that are none, come twice, or that a ranker has no answer to."""
-    first, at_random = protocol.given, protocol.options.given_random
+    first, at_random = protocol.given, protocol.given_random
     if not first + at_random:
         raise RequestError(
             "a continuation with no number of given events asks nothing",
@@ -186,3 +206,24 @@ def _check_given(rankers: Sequence[Ranker], protocol: Protocol) -> None:
     n_questions = len(first) + len(at_random) + len(protocol.tasks) - 1
     if n_questions > 1:
         refuse_lists(rankers, f"{n_questions} questions are asked of each")
+
+
+def _check_cutoffs(protocol: Protocol) -> None:
+    """Refuse to ask how lists behave at cut-offs that none of them reaches."""
+    if protocol.options.behaviour and min(protocol.ks) > protocol.list_length:
+        raise RequestError(
+            f"behaviour is asked for at K {min(protocol.ks)} and up, "
+            f"but a continuation lists {protocol.list_length} items",
+            "choose a smaller cut-off, or a longer list",
+        )
+
+
+def _refuse_continuation_options(protocol: Protocol) -> None:
+    for name in ("given", "given_random", "list_length"):
+        if asked := getattr(protocol.options, name):
+            said = ",".join(map(str, asked)) if isinstance(asked, tuple) else asked
+            raise RequestError(
+                f"{name} {said} belongs to the task 'continuation', "
+                "but only next items are asked for",
+                "leave it out, or ask for continuations, under the split 'holdout'",
+            )

@@ -118,7 +118,7 @@ def instances(data: Dataset, protocol: Protocol) -> Instances:
     """
     sequences, split, part = data.sequences, protocol.split, protocol.part
     drawn = _draw(target_rows(sequences, split, part), data, protocol)
-    found = targets(sequences, split, part, protocol.options.targets, rows=drawn)
+    found = targets(sequences, split, part, protocol.targets, rows=drawn)
     return Instances(data, protocol, found.rows, found.positions)
 
 
