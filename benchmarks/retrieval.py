@@ -3,9 +3,9 @@
     python benchmarks/retrieval.py [--items 2262292] [--dim 128] [--k 20] [--repeats 7]
 
 The yardstick is how fast two threads can read the table, each adding up half of it. Beside
-Segue stand brute force in NumPy and, where it is installed (the extra ``bench``),
-faiss.IndexFlatIP; all must find the same scores. They take turns, so that other work on the
-machine falls on all alike, and of each the best turn counts: other work only ever adds time.
+Segue stand brute force in NumPy and, where it is installed, faiss.IndexFlatIP; all must find
+the same scores. They take turns, so that other work on the machine falls on all alike, and
+of each the best turn counts: other work only ever adds time.
 """
 
 from __future__ import annotations
