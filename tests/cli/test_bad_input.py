@@ -103,7 +103,9 @@ def damaged(folder: Path, copy: Path, name: str, content: bytes | None) -> Path:
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.parquet", "sequences.arrow"])
-@pytest.mark.parametrize("content", [None, b"not this"])
+@pytest.mark.parametrize(
+    "content", [None, b"not this", b'{"format_version": 1, "files": {"\xff": 0}}']
+)
 def test_datasets_that_are_damaged(
     world: Path, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
@@ -128,6 +130,15 @@ def test_runs_that_are_damaged(run: Path, tmp_path: Path, name: str, content: by
     copy = damaged(run, tmp_path / "copy", name, content)
     assert name in segue("recommend", copy).error
     assert name in segue("continue", copy).error
+
+
+def test_a_manifest_of_another_program_makes_no_dataset(tmp_path: Path, log: Path) -> None:
+    site = tmp_path / "public"
+    site.mkdir()
+    (site / "manifest.json").write_text('{"name": "My app", "icons": []}')
+    assert "neither a dataset nor a run" in segue("inspect", site).error
+    assert "holds no dataset" in segue("prepare", log, "-o", site).error
+    assert [path.name for path in site.iterdir()] == ["manifest.json"]
 
 
 def test_folders_that_are_neither(tmp_path: Path, world: Path) -> None:

@@ -10,9 +10,12 @@ import sys
 
 import pytest
 
-from segue.dataset.manifest import MANIFEST
+from segue.dataset.manifest import DATASET_FILES, MANIFEST
 from segue.dataset.staging import staged
 from segue.errors import DatasetError, StorageError
+
+OLD = '{"format_version": 0, "files": {}}'
+NEW = '{"format_version": 1, "files": {}}'
 
 
 def names(folder) -> list[str]:
@@ -49,21 +52,21 @@ def test_an_interrupt_leaves_nothing(tmp_path):
 def test_a_dataset_is_replaced_when_the_new_one_is_complete(tmp_path):
     output = tmp_path / "data"
     output.mkdir()
-    (output / MANIFEST).write_text("old")
+    (output / MANIFEST).write_text(OLD)
     with staged(output) as folder:
-        (folder / MANIFEST).write_text("new")
-        assert (output / MANIFEST).read_text() == "old"
-    assert (output / MANIFEST).read_text() == "new"
+        (folder / MANIFEST).write_text(NEW)
+        assert (output / MANIFEST).read_text() == OLD
+    assert (output / MANIFEST).read_text() == NEW
     assert names(tmp_path) == ["data"]
 
 
 def test_a_dataset_survives_a_failure(tmp_path):
     output = tmp_path / "data"
     output.mkdir()
-    (output / MANIFEST).write_text("old")
+    (output / MANIFEST).write_text(OLD)
     with pytest.raises(StorageError), staged(output):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert (output / MANIFEST).read_text() == "old"
+    assert (output / MANIFEST).read_text() == OLD
     assert names(tmp_path) == ["data"]
 
 
@@ -80,6 +83,30 @@ def test_a_foreign_folder_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="is not empty, and holds no dataset"), staged(tmp_path):
         pass
     assert names(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ['{"name": "app", "icons": []}', '{"manifest_version": 3, "files": {}}', "{", "[]"],
+)
+def test_a_folder_with_a_manifest_of_another_kind_is_refused(tmp_path, manifest):
+    output = tmp_path / "public"
+    output.mkdir()
+    for name in DATASET_FILES:
+        (output / name).write_text(manifest)
+    with pytest.raises(DatasetError, match="holds no dataset"), staged(output):
+        pass
+    assert names(output) == sorted(DATASET_FILES)
+
+
+def test_a_dataset_with_something_besides_is_refused(tmp_path):
+    output = tmp_path / "data"
+    (output / "run").mkdir(parents=True)
+    (output / MANIFEST).write_text(OLD)
+    with pytest.raises(DatasetError, match="holds run beside a dataset") as caught, staged(output):
+        pass
+    assert caught.value.hint == "choose another folder, or move run elsewhere"
+    assert names(output) == [MANIFEST, "run"]
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):

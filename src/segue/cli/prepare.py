@@ -40,6 +40,7 @@ def prepare(  # noqa: PLR0913 - a parameter an option
     from segue.cli.console import notes
     from segue.cli.dataset_report import print_overview
     from segue.config import PrepareConfig, validated
+    from segue.dataset.manifest import is_dataset
 
     demo = _given(sequences=sequences, items=items, mean_length=mean_length)
     if source is None and format is None:
@@ -69,7 +70,7 @@ def prepare(  # noqa: PLR0913 - a parameter an option
         ),
         "split": _given(kind=split, catalogue=catalogue, seed=seed),
     }
-    replaces = (output / "manifest.json").is_file()
+    replaces = is_dataset(output)
     with notes().status("preparing"):
         data = dataset.prepare(source, output, validated(PrepareConfig, config))
     if replaces:

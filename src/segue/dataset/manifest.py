@@ -18,6 +18,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 ITEMS = "items.parquet"
 SEQUENCES = "sequences.arrow"
+DATASET_FILES = (MANIFEST, ITEMS, SEQUENCES)
+"""All that the folder of a dataset holds."""
 
 _PREPARE_AGAIN = "prepare the dataset again"
 _MAY_READ = "check that you may read it, or prepare the dataset again"
@@ -70,6 +72,13 @@ class _Version(msgspec.Struct):
     format_version: int
 
 
+class _Outline(msgspec.Struct):
+    """What makes a manifest one of ours, of whatever format version."""
+
+    format_version: int
+    files: dict[str, FileRecord]
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json``, readable and with the keys in a fixed order."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
@@ -87,6 +96,18 @@ def read_manifest(folder: Path) -> Manifest:
     for name, record in manifest.files.items():
         _check_file(folder, name, record)
     return manifest
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder has the manifest of a dataset, whatever its format version.
+
+    A ``manifest.json`` alone does not tell: other programs write files of that name.
+    """
+    try:
+        msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Outline)
+    except (OSError, ValueError):  # text that is not UTF-8 is no DecodeError
+        return False
+    return True
 
 
 def file_record(path: Path) -> FileRecord:
@@ -127,7 +148,7 @@ def _decode(folder: Path) -> Manifest:
             message = f"dataset {folder} has format version {version}, expected {FORMAT_VERSION}"
             raise DatasetError(message, _PREPARE_AGAIN)
         return msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{MANIFEST} of dataset {folder} is damaged: {error}"
         raise DatasetError(message, _PREPARE_AGAIN) from None
 

@@ -53,8 +53,8 @@ def prepare(
 
     Args:
         source: the log's file or folder; None for the built-in world.
-        output: the dataset's folder. One that holds a dataset is replaced, once the new
-            one is complete; any other folder that is not empty is refused.
+        output: the dataset's folder. One that holds a dataset and nothing else is replaced,
+            once the new one is complete; any other folder that is not empty is refused.
         config: which reader, filters, split and catalogue; defaults for what is left out.
 
     Raises:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from segue.dataset.manifest import MANIFEST
+from segue.dataset.manifest import DATASET_FILES, is_dataset
 from segue.errors import DatasetError, StorageError
 
 _PARTIAL = "partial"
@@ -20,14 +20,16 @@ _FORMER = "former"
 def staged(output: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``output`` if the block ends without an error.
 
-    A dataset that ``output`` holds already stays until then, and is then replaced. What
-    a killed process left behind is cleared by the next one with the same output.
+    A dataset that ``output`` holds already stays until then, and is then replaced; nothing
+    else is ever replaced. What a killed process left behind is cleared by the next one with
+    the same output.
 
     Args:
         output: absolute path of the folder to be.
 
     Raises:
-        DatasetError: ``output`` is a file, or a folder with something other than a dataset.
+        DatasetError: ``output`` is a file, or a folder with something other than a dataset,
+            or with a dataset and something besides.
         StorageError: an ``OSError`` came up inside: no space, no permission, a limit.
     """
     _refuse_foreign(output)
@@ -48,11 +50,18 @@ def staged(output: Path) -> Iterator[Path]:
 
 def _refuse_foreign(output: Path) -> None:
     hint = "choose another folder, or remove it first"
-    if output.is_dir():
-        if any(output.iterdir()) and not (output / MANIFEST).is_file():
-            raise DatasetError(f"{output} is not empty, and holds no dataset", hint)
-    elif output.exists():
+    if not output.exists():
+        return
+    if not output.is_dir():
         raise DatasetError(f"{output} is a file, expected a folder or nothing", hint)
+    found = {path.name for path in output.iterdir()}
+    if not found:
+        return
+    if not is_dataset(output):
+        raise DatasetError(f"{output} is not empty, and holds no dataset", hint)
+    if others := sorted(found.difference(DATASET_FILES)):
+        message = f"{output} holds {others[0]} beside a dataset, and would be replaced as a whole"
+        raise DatasetError(message, f"choose another folder, or move {others[0]} elsewhere")
 
 
 def _move(folder: Path, output: Path) -> None:
