@@ -222,6 +222,16 @@ def test_odd_folder_names_are_no_patterns(tmp_path: Path) -> None:
     assert list(users_of(read(write_1m(tmp_path / "it's *[1]?")))) == ["2", "10"]
 
 
+@pytest.mark.parametrize("write", [write_1m, write_csv])
+def test_a_folder_is_not_taken_for_another_that_its_name_matches(tmp_path: Path, write) -> None:
+    write(tmp_path / "ml1")
+    folder = write(tmp_path / "ml[1]")
+    ratings = next(folder.glob("ratings.*"))
+    lines = ratings.read_text().splitlines()[: 2 if write is write_csv else 1]
+    ratings.write_text("\n".join(lines) + "\n")
+    assert list(users_of(read(folder))) == ["10"]
+
+
 # What is refused.
 
 
@@ -265,6 +275,13 @@ def test_a_bad_line_of_a_csv_counts_the_header(tmp_path: Path) -> None:
         ("movies.csv", "movieId,genres\n1,Drama\n", "movies.csv has the columns movieId,genres"),
         ("movies.csv", "movieId,title,genres\n\n1,A, B,War\n", "movies.csv, line 3: got 4 fields"),
         ("movies.csv", b"movieId,title,genres\n1,A,\n2,\xe9,\n", "movies.csv, line 3: not UTF-8"),
+        (
+            "movies.csv",
+            'movieId,title,genres\n1,"A\nB",War\n2,"C,' + "War\n3,D,War\n" * 20_000,
+            r"movies\.csv, line 4: field larger than .* \(is a quote left open\?\)",
+        ),
+        ("movies.csv", 'movieId,title,genres\n1,"A\nB",War\n2,C\n', "movies.csv, line 4: got 2"),
+        ("movies.csv", '"' + "x" * 200_000, "movies.csv, line 1: field larger"),
     ],
 )
 def test_wrong_columns_are_said(
@@ -274,6 +291,14 @@ def test_wrong_columns_are_said(
     (folder / file).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(SourceError, match=expected):
         read(folder)
+
+
+def test_tables_of_ones_own_by_these_names_have_a_way_out(tmp_path: Path) -> None:
+    folder = write_csv(tmp_path / "csv")
+    (folder / "movies.csv").write_text("movie_id,title\n1,A\n")
+    with pytest.raises(SourceError, match="has the columns movie_id,title") as caught:
+        read(folder)
+    assert "give the file itself, and its items with --items-file" in caught.value.hint
 
 
 @pytest.mark.parametrize(

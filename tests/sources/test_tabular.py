@@ -311,6 +311,23 @@ def test_a_bad_time_in_json_and_parquet(tmp_path: Path) -> None:
         read(tmp_path / "log.parquet")
 
 
+@pytest.mark.parametrize(("name", "mark"), [("log.tsv", "\t"), ("log.csv", ";"), ("log.csv", "|")])
+def test_quoted_line_breaks_count_whatever_parts_the_columns(
+    tmp_path: Path, name: str, mark: str
+) -> None:
+    rows = ["user_id,item_id,timestamp,note", 'u,a,1,"two\nlines"', "u,b,soon,x"]
+    path = write(tmp_path / name, "\n".join(rows).replace(",", mark) + "\n")
+    with pytest.raises(SourceError, match=r"data row 2 \(line 4\): time is 'soon'"):
+        read(path)
+
+
+def test_a_long_field_costs_the_line_but_not_the_row(tmp_path: Path) -> None:
+    header = "user_id,item_id,timestamp,note"
+    path = log_of(tmp_path, "u,a,1," + "x" * 200_000, "u,b,soon,x", header=header)
+    with pytest.raises(SourceError, match=r"log\.csv: data row 2: time is 'soon'"):
+        read(path)
+
+
 # Ratings, event types
 
 
@@ -414,6 +431,27 @@ def test_the_source_knows_users_from_sessions(tmp_path: Path) -> None:
     assert not open_log(sessions).sequences_are_users
 
 
+# Names of files that DuckDB would take for patterns
+
+NAMES_AND_DECOYS = [("ok[1]", "ok1"), ("ok?", "ok2"), ("o*k", "ok"), ("it's [a-z]{x,y}", "it's b")]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize(("name", "decoy"), NAMES_AND_DECOYS)
+def test_a_path_is_no_pattern(tmp_path: Path, kind: str, name: str, decoy: str) -> None:
+    for place, item in ((tmp_path / name / name, "right"), (tmp_path / decoy / decoy, "wrong")):
+        place.parent.mkdir()
+        path = place.with_name(f"{place.name}.{kind}")
+        if kind == "parquet":
+            pq.write_table(pa.table({"user_id": ["u"], "item_id": [item]}), path)
+        elif kind == "jsonl":
+            write(path, json.dumps({"user_id": "u", "item_id": item}) + "\n")
+        else:
+            write(path, f"user_id,item_id\nu,{item}\n")
+    assert read(tmp_path / name / f"{name}.{kind}") == {"u": ["right"]}
+    assert read(tmp_path / name) == {"u": ["right"]}
+
+
 # Bad input
 
 BAD_FILES = [
@@ -439,6 +477,9 @@ BAD_FILES = [
     ("no_users.csv", b"user_id,item_id\n,2\n,3\n", "every row of .* lacks"),
     ("headless.csv", b"196,242,3,881250949\n", "looks like the user's id; it has 196, 242"),
     ("headless.tsv", b"u1\ti1\t978300760\n", "first line an event.* user_id,item_id,timestamp"),
+    ("begin.csv", b"\n\nuser_id,item_id\n1,2\n", "first line of .* is blank"),
+    ("spaces.csv", b"  \r\nuser_id,item_id\r\n1,2\r\n", "first line of .* is blank"),
+    ("pairs_later.txt", b"\n1 2\n3 4\n", "first line of .* is blank"),
     ("quote.csv", b'"user_id' + b"x" * 200_000 + b"\n", "is no header"),
 ]
 

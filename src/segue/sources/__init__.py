@@ -70,4 +70,5 @@ def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
     given = [option for option in _TABULAR_OPTIONS if getattr(config, option)]
     if given:
         message = f"format {name} has columns of its own, got {', '.join(given)}"
-        raise ConfigError(message, "name --format tabular to choose columns")
+        hint = "give the log's file itself, or name --format tabular, to choose columns"
+        raise ConfigError(message, hint)

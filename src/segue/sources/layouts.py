@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from segue.errors import SourceError
 from segue.sources.columns import is_usual
-from segue.sources.tables import Kind, Table, literal, not_utf8, reading
+from segue.sources.tables import Kind, Table, not_utf8, path_literal, reading
 
 KINDS: dict[str, Kind] = {
     ".csv": "text",
@@ -86,7 +86,9 @@ def join_tables(tables: Sequence[Table], needed: Iterable[str]) -> Table:
                 f"{a} and {b} do not have the same columns: "
                 f"{a} has {', '.join(first.columns)}; {b} has {', '.join(other.columns)}"
             )
-            raise SourceError(message, "keep only files of one kind and form in the folder")
+            hint = "keep only files of one kind and form in the folder, or give the log's file "
+            hint += "itself, and a table of items with --items-file"
+            raise SourceError(message, hint)
     return replace(first, files=tuple(file for table in tables for file in table.files))
 
 
@@ -149,10 +151,13 @@ def _described(table: Table) -> Table:
 
 
 def _sniffed_json(file: Path) -> str:
-    return f"read_json({literal(str(file))}, format = 'newline_delimited')"
+    return f"read_json({path_literal(file)}, format = 'newline_delimited')"
 
 
 def _text_table(file: Path, first_line: str, *, pairs: bool) -> Table:
+    if not first_line.strip():
+        message = f"the first line of {file} is blank, expected the names of the columns"
+        raise SourceError(message, "remove it")
     words = first_line.split()
     counts = {mark: first_line.count(mark) for mark in "\t,;|"}
     if len(words) == 2 and not any(counts[mark] for mark in ",;|"):

@@ -26,7 +26,7 @@ from segue.sources.movielens_tables import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables import literal, reading
+from segue.sources.tables import path_literal, reading
 
 _COLUMNS = "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 _A_RATING = "expected a user, a movie, a rating and a time in seconds"
@@ -112,7 +112,7 @@ def _select(path: Path, layout: Layout) -> str:
     header = str(layout.has_header).lower()
     return f"""
         SELECT userId AS sequence_id, movieId AS item_id, rating, timestamp * 1000000 AS time
-        FROM read_csv({literal(str(path))}, columns = {_COLUMNS}, header = {header},
+        FROM read_csv({path_literal(path)}, columns = {_COLUMNS}, header = {header},
             delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
             auto_detect = false)
     """

@@ -122,7 +122,9 @@ def check_header(path: Path, found: list[str], expected: tuple[str, ...]) -> Non
     """Raise a SourceError unless a file's columns are named as they should be."""
     if tuple(found) != expected:
         message = f"{path.name} has the columns {','.join(found) or 'none'}"
-        raise SourceError(message, f"expected {','.join(expected)}, as in a MovieLens release")
+        hint = f"expected {','.join(expected)}, as in a MovieLens release; "
+        hint += "of a log of your own give the file itself, and its items with --items-file"
+        raise SourceError(message, hint)
 
 
 def split_title(text: str) -> tuple[str, int | None]:
@@ -147,17 +149,31 @@ def _rows(path: Path, layout: Layout, expected: int) -> Iterator[list[str]]:
     """The fields of every row after the header; blank lines are passed over."""
     text = _read_text(path, layout)
     if layout.has_header:
-        rows = csv.reader(io.StringIO(text, newline=""))
-        check_header(path, next(rows, []), MOVIE_HEADER)
+        rows = _csv_rows(text, path)
+        check_header(path, next(rows, (1, []))[1], MOVIE_HEADER)
     else:
-        rows = (line.removesuffix("\r").split(layout.delimiter) for line in text.split("\n"))
-    for number, row in enumerate(rows, start=1 + layout.has_header):
+        lines = enumerate(text.split("\n"), start=1)
+        rows = ((n, line.removesuffix("\r").split(layout.delimiter)) for n, line in lines)
+    for number, row in rows:
         if not any(row):
             continue
         if len(row) != expected:
             message = f"{path.name}, line {number}: got {len(row)} fields, expected {expected}"
             raise SourceError(message, f"fields are parted by {layout.delimiter!r}")
         yield row
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV, each with the line that it begins on."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    try:
+        for row in rows:
+            yield line, row
+            line = rows.line_num + 1
+    except csv.Error as error:
+        message = f"{path.name}, line {line}: {error}"
+        raise SourceError(message, "is a quote left open?") from None
 
 
 def _read_text(path: Path, layout: Layout) -> str:

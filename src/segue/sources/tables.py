@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -44,7 +45,7 @@ class Table:
             as_text: columns of JSONL to read as the text that stands in the file. Text
                 files are text anyway, and Parquet has its own types.
         """
-        paths = f"[{', '.join(literal(str(file)) for file in self.files)}]"
+        paths = f"[{', '.join(map(path_literal, self.files))}]"
         if self.kind == "parquet":
             return f"read_parquet({paths}, binary_as_string = true)"
         types = self.columns | dict.fromkeys(as_text, "VARCHAR")
@@ -69,14 +70,18 @@ def line_of_row(table: Table, row: int) -> int | None:
 
     Args:
         row: data row, from 1. Blank lines are no rows, and a quoted text may span lines.
+
+    Returns:
+        None where the file is not text, or holds a field too long for Python's reader.
     """
     if table.kind != "text":
         return None
     quoting = csv.QUOTE_MINIMAL if table.has_header else csv.QUOTE_NONE
-    with _text_of(table.files[0]) as text:
-        lines = csv.reader(text, quoting=quoting)
+    with _text_of(table.files[0]) as text, suppress(csv.Error):
+        lines = csv.reader(text, delimiter=table.delimiter[0], quoting=quoting)
         rows = (lines.line_num for record in lines if record)
         return next(islice(rows, row - 1 + table.has_header, None), None)
+    return None
 
 
 @contextmanager
@@ -104,6 +109,11 @@ def not_utf8(file: Path) -> SourceError:
 def literal(text: str) -> str:
     """Text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def path_literal(path: Path) -> str:
+    """A path as an SQL literal that stands for this file alone: DuckDB takes it for a pattern."""
+    return literal(glob.escape(str(path)))
 
 
 def identifier(name: str) -> str:
