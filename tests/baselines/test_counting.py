@@ -9,7 +9,7 @@ import pytest
 
 from segue import baselines
 from segue.axes import N_SPECIALS, Ragged
-from segue.baselines import popularity
+from segue.baselines import cooccurrence, popularity
 from segue.baselines.cooccurrence import BACKOFF, HISTORY, SHRINKAGE, WINDOW, count_pairs
 from segue.baselines.events import count_items, fitting_events
 from segue.config import SplitConfig
@@ -74,9 +74,9 @@ def test_blocks_of_events_change_nothing(larger: Dataset, monkeypatch) -> None:
     for name in ("rows", "items", "learnable"):
         joined = np.concatenate([getattr(block, name) for block in blocks])
         np.testing.assert_array_equal(joined, getattr(whole[0], name))
-    pairs = count_pairs(larger, 5).toarray()
+    pairs = count_pairs(larger, 5).weights.toarray()
     monkeypatch.setattr(fitting_events, "__defaults__", (False, 40))
-    np.testing.assert_allclose(count_pairs(larger, 5).toarray(), pairs, rtol=1e-6)
+    np.testing.assert_allclose(count_pairs(larger, 5).weights.toarray(), pairs, rtol=1e-6)
 
 
 def test_items_outside_the_catalogue_are_not_counted(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def slow_pairs(dataset: Dataset, window: int) -> np.ndarray:
 @pytest.mark.parametrize("window", [1, 5])
 def test_pairs_agree_with_the_slow_reference(larger: Dataset, window: int) -> None:
     expected = slow_pairs(larger, window)
-    np.testing.assert_allclose(count_pairs(larger, window).toarray(), expected, rtol=1e-5)
+    np.testing.assert_allclose(count_pairs(larger, window).weights.toarray(), expected, rtol=1e-5)
 
 
 def test_co_occurrence_agrees_with_the_slow_reference(larger: Dataset) -> None:
@@ -150,11 +150,25 @@ def test_co_occurrence_agrees_with_the_slow_reference(larger: Dataset) -> None:
     np.testing.assert_allclose(found, expected[N_SPECIALS:], rtol=1e-4)
 
 
-def test_too_many_pairs_are_cut_to_the_heaviest(larger: Dataset) -> None:
-    every = count_pairs(larger, 5)
-    cut = count_pairs(larger, 5, max_pairs=50)
-    assert 0 < cut.nnz <= 50 < every.nnz
-    assert cut.data.min() > np.sort(every.data)[-51] - 1e-6
+@pytest.mark.parametrize("window", [1, 5])
+@pytest.mark.parametrize("dropped", [1, 40, 200])
+def test_too_many_pairs_are_cut_to_the_heaviest(larger: Dataset, window: int, dropped: int) -> None:
+    every = count_pairs(larger, window).weights.toarray()
+    kept = int(np.count_nonzero(every)) - dropped
+    cut = count_pairs(larger, window, max_pairs=kept).weights.toarray()
+    # The slow reference: a stable sort, so that of pairs that tie the first in the table stay.
+    expected = np.zeros_like(every).ravel()
+    heaviest = np.argsort(-every.ravel(), kind="stable")[:kept]
+    expected[heaviest] = every.ravel()[heaviest]
+    np.testing.assert_array_equal(cut, expected.reshape(every.shape))
+
+
+@pytest.mark.parametrize("name", ["last-item", "co-occurrence"])
+def test_dropped_pairs_are_noted(larger: Dataset, monkeypatch, name: str) -> None:
+    assert baselines.fit(name, larger).notes == ()
+    monkeypatch.setattr(cooccurrence, "MAX_PAIRS", 50)
+    notes = baselines.fit(name, larger).notes
+    assert notes == ("of the pairs met, only the 50 heaviest were kept",)
 
 
 def test_held_out_windows_are_context_but_never_learnt(tmp_path: Path) -> None:
@@ -166,7 +180,7 @@ def test_held_out_windows_are_context_but_never_learnt(tmp_path: Path) -> None:
     assert 0 < np.count_nonzero(parts == VALID_TARGET) < np.count_nonzero(learnable)
     assert count_items(dataset).sum() == np.count_nonzero(learnable)
     assert count_items(dataset, refit=True).sum() == np.count_nonzero(parts != TEST_TARGET)
-    pairs = count_pairs(dataset, 1)
+    pairs = count_pairs(dataset, 1).weights
     followers = 0
     for row in range(len(dataset.sequences)):
         begin, end = dataset.sequences.offsets[row : row + 2]

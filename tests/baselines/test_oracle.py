@@ -195,6 +195,22 @@ class TestOracle:
             track = int(data.items.ids[index - N_SPECIALS].removeprefix("track-"))
             assert scores[index] == expected[track]
 
+    def test_what_is_no_track_of_the_world_scores_nothing(self, tmp_path: Path) -> None:
+        extra = tmp_path / "extra.csv"
+        strangers = ["hymn", "track-9999999", "track-7", "song-0000003"]
+        extra.write_text("\n".join(["item_id", *strangers]) + "\n")
+        options = {
+            "source": {"items_file": str(extra), "demo": {"sequences": 250, "items": 600}},
+            "split": {"catalogue": "all"},
+        }
+        data = prepare(None, tmp_path / "data", PrepareConfig.model_validate(options))
+        indices = data.items.find(strangers)
+        assert (indices < data.table_size).all()
+        known = data.items.find(["track-0000010"]).tolist()
+        scores = Oracle(data).scores(queries_of([known, [*indices.tolist(), *known]]))
+        assert (scores[:, indices] == 0).all()
+        np.testing.assert_array_equal(scores[0], scores[1])
+
     def test_items_outside_the_catalogue_are_history_too(
         self, data: Dataset, oracle: Oracle
     ) -> None:

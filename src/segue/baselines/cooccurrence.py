@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float32, Float64
 from scipy import sparse
@@ -9,7 +11,7 @@ from scipy import sparse
 from segue.axes import N_SPECIALS
 from segue.baselines.events import FittingEvents, count_items, fitting_events
 from segue.baselines.popularity import below_one
-from segue.baselines.sets import over_backoff
+from segue.baselines.sets import heaviest, over_backoff
 from segue.dataset import Dataset
 from segue.ranking import Queries, ScoringRanker
 
@@ -47,6 +49,7 @@ class CoOccurrence(ScoringRanker):
         *,
         history: int,
         refit: bool = False,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Wrap counted pairs.
 
@@ -54,9 +57,11 @@ class CoOccurrence(ScoringRanker):
             followers: (table, table) float32; row i holds what followed item i.
             backoff: what every item scores at least.
             history: how many of a history's last catalogue items are asked.
+            notes: what a reader of its results has to know.
         """
         self.name = name
         self.refit = refit
+        self.notes = notes
         self.table_size = len(backoff)
         self._followers = followers
         self._backoff = backoff
@@ -66,17 +71,29 @@ class CoOccurrence(ScoringRanker):
     def fit(cls, dataset: Dataset, refit: bool = False) -> CoOccurrence:
         """Count pairs up to ``WINDOW`` events apart, and ask the last ``HISTORY`` items."""
         counts = count_items(dataset, refit)
-        followers = _chances(count_pairs(dataset, WINDOW, refit), counts + SHRINKAGE)
-        backoff = BACKOFF * below_one(counts)
-        return cls("co-occurrence", followers, backoff, history=HISTORY, refit=refit)
+        pairs = count_pairs(dataset, WINDOW, refit, MAX_PAIRS)
+        return cls(
+            "co-occurrence",
+            _chances(pairs.weights, counts + SHRINKAGE),
+            BACKOFF * below_one(counts),
+            history=HISTORY,
+            refit=refit,
+            notes=pairs.notes,
+        )
 
     @classmethod
     def fit_last_item(cls, dataset: Dataset, refit: bool = False) -> CoOccurrence:
         """Count direct successors, and ask the last item alone."""
         counts = count_items(dataset, refit)
-        followers = _chances(count_pairs(dataset, 1, refit), np.maximum(counts, 1.0))
-        backoff = BACKOFF * below_one(counts)
-        return cls("last-item", followers, backoff, history=1, refit=refit)
+        pairs = count_pairs(dataset, 1, refit, MAX_PAIRS)
+        return cls(
+            "last-item",
+            _chances(pairs.weights, np.maximum(counts, 1.0)),
+            BACKOFF * below_one(counts),
+            history=1,
+            refit=refit,
+            notes=pairs.notes,
+        )
 
     def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
         return over_backoff(self._asked(queries) @ self._followers, self._backoff)
@@ -95,24 +112,39 @@ class CoOccurrence(ScoringRanker):
         return sparse.csr_matrix((weights, (rows[late], items[late])), shape=shape)
 
 
+class Pairs(NamedTuple):
+    """What followed what.
+
+    Attributes:
+        weights: (table, table) float32; row i holds what followed item i.
+        notes: that the lightest pairs were dropped, where they were.
+    """
+
+    weights: sparse.csr_matrix
+    notes: tuple[str, ...]
+
+
 def count_pairs(
     dataset: Dataset, window: int, refit: bool = False, max_pairs: int = MAX_PAIRS
-) -> sparse.csr_matrix:
+) -> Pairs:
     """Sum 1/d over the times that column j came d <= ``window`` events after row i.
 
-    Returns:
-        (table, table) float32 with at most ``max_pairs`` entries: where there are more, the
-        lightest are dropped after each block of events.
+    Args:
+        max_pairs: how many are kept after each block of events: the heaviest, ties by row and
+            column.
     """
     size = dataset.table_size
     total = sparse.csr_matrix((size, size), dtype=np.float32)
+    notes = ()
     for events in fitting_events(dataset, refit):
         block = _pairs(events, 1, size)
         for distance in range(2, window + 1):
             block = block + _pairs(events, distance, size)
         total = total + block
-        _drop_lightest(total, max_pairs)
-    return total
+        if total.nnz > max_pairs:
+            _drop_lightest(total, max_pairs)
+            notes = (f"of the pairs met, only the {max_pairs:,} heaviest were kept",)
+    return Pairs(total, notes)
 
 
 def _pairs(events: FittingEvents, distance: int, size: int) -> sparse.csr_matrix:
@@ -124,12 +156,10 @@ def _pairs(events: FittingEvents, distance: int, size: int) -> sparse.csr_matrix
 
 
 def _drop_lightest(pairs: sparse.csr_matrix, max_pairs: int) -> None:
-    """Keep the heaviest entries, at most ``max_pairs``; in place."""
-    excess = pairs.nnz - max_pairs
-    if excess > 0:
-        lightest = np.partition(pairs.data, excess - 1)[excess - 1]
-        pairs.data[pairs.data <= lightest] = 0
-        pairs.eliminate_zeros()
+    """Keep the ``max_pairs`` heaviest entries, fewer than there are; in place."""
+    pairs.sort_indices()
+    pairs.data[~heaviest(pairs.data, max_pairs)] = 0
+    pairs.eliminate_zeros()
 
 
 def _chances(pairs: sparse.csr_matrix, counts: Float64[np.ndarray, " table"]) -> sparse.csr_matrix:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 from scipy import sparse
 
 from segue.axes import offsets_of
 from segue.baselines.events import count_items
 from segue.baselines.popularity import below_one
-from segue.baselines.sets import history_sets, item_sets, over_backoff
+from segue.baselines.sets import heaviest, history_sets, item_sets, over_backoff
 from segue.dataset import Dataset
 from segue.dataset.sequences import row_blocks
 from segue.ranking import Queries, ScoringRanker
@@ -108,15 +108,6 @@ def _keep_heaviest(pairs: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     for begin, end in zip(pairs.indptr[:-1], pairs.indptr[1:], strict=True):
         if end - begin > n:
             row = pairs.data[begin:end]
-            row[~_heaviest(row, n)] = 0
+            row[~heaviest(row, n)] = 0
     pairs.eliminate_zeros()
     return pairs
-
-
-def _heaviest(values: Float32[np.ndarray, " row"], n: int) -> Bool[np.ndarray, " row"]:
-    """Which are the ``n`` greatest, ties by place."""
-    bound = np.partition(values, -n)[-n]
-    chosen = values > bound
-    level = np.flatnonzero(values == bound)
-    chosen[level[: n - np.count_nonzero(chosen)]] = True
-    return chosen

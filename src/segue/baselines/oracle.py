@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float64, Int32, Int64
 
 from segue.axes import N_SPECIALS
@@ -18,6 +19,7 @@ from segue.config import DemoConfig, validated
 from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError
 from segue.ranking import Queries, ScoringRanker
+from segue.sources.discography import numbered
 from segue.sources.laws import KERNELS, LAWS, OPENINGS, PRIOR, SWITCHES
 from segue.sources.world import World
 
@@ -32,8 +34,9 @@ class Histories(NamedTuple):
 class Oracle(ScoringRanker):
     """Scores are exact probabilities of being the next track.
 
-    Items outside the catalogue count as history like any other. Unknown items, and repeats,
-    which the world does not have, are passed over.
+    Items outside the catalogue count as history like any other. Unknown items, those that an
+    items file added, and repeats, which the world does not have, are passed over; what is no
+    track of the world scores 0.
     """
 
     name = "oracle"
@@ -45,9 +48,9 @@ class Oracle(ScoringRanker):
             DatasetError: it is none of the built-in world's, or one of other laws.
         """
         self._world = World.build(_options(dataset))
-        numbers = [int(item_id.rpartition("-")[2]) for item_id in dataset.items.ids]
-        self._track_of = np.array([-1] * N_SPECIALS + numbers, dtype=np.int32)
+        self._track_of = _tracks(dataset, self._world)
         self.table_size = dataset.table_size
+        self._strangers = np.flatnonzero(self._track_of[: self.table_size] < 0)
 
     def scores(self, queries: Queries) -> Float64[np.ndarray, "batch table"]:
         probabilities = predict(self._world, self._histories(queries))
@@ -58,6 +61,7 @@ class Oracle(ScoringRanker):
             axis=1,
             out=scores[:, N_SPECIALS:],
         )
+        scores[:, self._strangers] = 0
         return scores
 
     def _histories(self, queries: Queries) -> Histories:
@@ -145,6 +149,15 @@ def _within(
 ) -> Bool[np.ndarray, "..."]:
     """Whether stretches hold tracks, broadcast; none holds -1."""
     return (tracks >= stretches[..., 0]) & (tracks < stretches[..., 1])
+
+
+def _tracks(dataset: Dataset, world: World) -> Int32[np.ndarray, " indices"]:
+    """The world's track of each item index; -1 for special tokens, and for what is none."""
+    options = pc.SetLookupOptions(numbered("track", np.arange(world.n_tracks)))
+    ids = dataset.items.table.column("item_id")
+    tracks = np.full(N_SPECIALS + len(ids), -1, np.int32)
+    tracks[N_SPECIALS:] = pc.call_function("index_in", [ids], options).fill_null(-1).to_numpy()
+    return tracks
 
 
 def _options(dataset: Dataset) -> DemoConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Float32, Int
 from scipy import sparse
 
 from segue.axes import N_SPECIALS
@@ -51,6 +51,15 @@ def over_backoff(
     rows = np.repeat(np.arange(len(lengths)), lengths)
     scores[rows, found.indices] += found.data
     return scores
+
+
+def heaviest(values: Float32[np.ndarray, " n"], k: int) -> Bool[np.ndarray, " n"]:
+    """Which are the ``k`` greatest (1 <= ``k`` <= n), ties by place."""
+    bound = np.partition(values, -k)[-k]
+    chosen = values > bound
+    level = np.flatnonzero(values == bound)
+    chosen[level[: k - np.count_nonzero(chosen)]] = True
+    return chosen
 
 
 def _once(counts: sparse.csr_matrix) -> sparse.csr_matrix:
