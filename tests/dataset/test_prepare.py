@@ -164,7 +164,7 @@ class TestFilters:
             "cid:2": ["a", "b"],
             "dot:1": ["e", "f"],
         }
-        users = dataset.sequences.attributes.column("user").to_pylist()
+        users = dataset.sequences.attributes.column("session_of").to_pylist()
         assert users == ["ann", "bob", "bob", "cid", "cid", "dot"]
 
     def test_filters_that_need_what_the_log_lacks(self, tmp_path):
@@ -220,7 +220,8 @@ class TestNothingToSplit:
 
     def test_all_events_at_one_moment(self, tmp_path):
         log = {"u": [("a", 3), ("b", 3)]}
-        self.refused(tmp_path, "nothing to predict", log, kind="global-time")
+        said = r"nothing to predict.* sequences of at least 1 event;"
+        self.refused(tmp_path, said, log, kind="global-time")
 
     def test_no_events_at_all(self, tmp_path):
         self.refused(tmp_path, "has no events", {})

@@ -83,6 +83,17 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     ]
 
 
+def test_columns_called_like_the_datasets_own_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "code,index,item_id,training_count,mood\n1,2,3,4,calm\n")
+    found = read_items_file(path, SourceConfig(item_column="code"))
+    assert found.items.to_pylist() == [{"item_id": "1", "mood": "calm"}]
+    assert found.report["further"] == ["mood"]
+    assert found.report["warnings"] == [
+        "items.csv: left out, as the dataset has columns of these names: "
+        "index, item_id, training_count"
+    ]
+
+
 @pytest.mark.parametrize(("ids", "said"), [
     ("a b a", "1 row repeats an id that came before"),
     ("a a b a", "2 rows repeat an id that came before"),

@@ -36,9 +36,6 @@ class Descriptions:
         self._parts: list[_Part] = []
         self._writer: pa.RecordBatchFileWriter | None = None
 
-    def __len__(self) -> int:
-        return sum(part.n_rows for part in self._parts)
-
     def append(self, rows: pa.RecordBatch) -> None:
         """Add rows, of at least one column; columns may differ from call to call.
 

@@ -15,9 +15,7 @@ from jaxtyping import Bool, Int32, Int64
 from segue.axes import INDEX_DTYPE
 from segue.dataset.descriptions import NOWHERE, Descriptions
 from segue.numbering import Numbering
-
-RESERVED_COLUMNS = ("index", "item_id", "training_count")
-"""Columns of ``items.parquet`` that no attribute may take the name of."""
+from segue.sources.schema import RESERVED_COLUMNS
 
 ITEMS_AT_ONCE = 1 << 20
 """Items whose attributes are in memory together: the rows of a group in ``items.parquet``."""

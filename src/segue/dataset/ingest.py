@@ -21,8 +21,9 @@ from segue.sources.schema import ItemsFile, Source
 
 _US_PER_SECOND = 1_000_000
 
-USER = "user"
-"""The attribute of a session that names the sequence it was cut from."""
+SESSION_OF = "session_of"
+"""The attribute of a session that names the sequence it was cut from. Not ``user``, which as a
+feature is the sequence's own id."""
 
 
 class Ingested(NamedTuple):
@@ -142,13 +143,13 @@ def _rows_of(
     kept: Int64[np.ndarray, " rows"],
     ordinals: Int64[np.ndarray, " rows"] | None,
 ) -> pa.Table:
-    """Ids and attributes of the kept rows; for sessions ``user:1``, ... and the ``USER``."""
+    """Ids and attributes of the kept rows; for sessions ``user:1``, ... and ``SESSION_OF``."""
     names = [name for name in sequences.schema.names if name not in SEQUENCE_FIELDS]
     rows = sequences.select(["sequence_id", *names]).take(pa.array(kept))
     columns = {name: rows.column(name) for name in names}
     ids = rows.column("sequence_id")
     if ordinals is not None:
-        columns[USER] = ids
+        columns[SESSION_OF] = ids
         numbers = pa.array(ordinals).cast(pa.string())
         ids = pc.call_function("binary_join_element_wise", [ids, numbers, ":"])
     return pa.table({"sequence_id": ids} | columns)

@@ -203,10 +203,11 @@ def _check_parts(findings: dict[str, Any], sequences: Sequences, split: Split) -
         lacking = "nothing to predict"
     else:
         return
+    least = splits.MIN_LENGTHS[split.kind]
     raise DatasetError(
         f"the split {split.kind!r} leaves {lacking}: {counted(len(sequences), 'sequence')}, "
         f"the longest of {counted(int(sequences.lengths.max()), 'event')}",
-        f"it needs several sequences of at least {splits.MIN_LENGTHS[split.kind]} events; "
+        f"it needs several sequences of at least {counted(least, 'event')}; "
         "choose another split, or filter less",
     )
 

@@ -12,7 +12,7 @@ from segue.errors import SourceError
 from segue.sources.columns import candidates, find_column, matching
 from segue.sources.events import connect
 from segue.sources.layouts import join_tables, open_tables
-from segue.sources.schema import ITEM_COLUMNS, ItemsFile
+from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, ItemsFile
 from segue.sources.tables import Table, identifier, is_nested, reading, text_sql
 from segue.sources.vectors import as_vectors, is_vector, vector_sql, vector_widths
 from segue.wording import counted
@@ -37,6 +37,7 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     usual names. Of the further columns, plain ones are kept as they are, and lists of
     numbers are vectors (see ``VECTOR``; an empty list is none). Rows without an id are left
     out; of several rows with one id the first counts, and a warning says how many there are.
+    Columns with the names of ``RESERVED_COLUMNS`` are left out with a warning.
 
     Raises:
         SourceError: the table cannot be read, is empty, has no column of ids, or has vectors
@@ -67,13 +68,17 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
 
 
 class _Columns(NamedTuple):
-    """The columns of a table: the id, attributes with a fixed meaning, and the rest by kind."""
+    """The columns of a table: the id, attributes with a fixed meaning, and the rest by kind.
+
+    ``nested`` and ``reserved`` ones are left out.
+    """
 
     item: str
     known: dict[str, str]
     plain: list[str]
     vectors: list[str]
     nested: list[str]
+    reserved: list[str]
 
 
 def _choose(table: Table, config: SourceConfig, path: Path) -> _Columns:
@@ -81,14 +86,15 @@ def _choose(table: Table, config: SourceConfig, path: Path) -> _Columns:
     others = [name for name in table.columns if name != item]
     found = {key: matching(spellings, others) for key, spellings in SPELLINGS.items()}
     known = {key: name for key, name in found.items() if name is not None}
+    reserved = [name for name in others if name in RESERVED_COLUMNS]
     plain, vectors, nested = [], [], []
     for name in others:
-        if name in known.values() or name in ITEM_COLUMNS:
+        if name in (*known.values(), *ITEM_COLUMNS, *reserved):
             continue
         sql_type = table.columns[name]
         kind = vectors if is_vector(sql_type) else nested if is_nested(sql_type) else plain
         kind.append(name)
-    return _Columns(item, known, plain, vectors, nested)
+    return _Columns(item, known, plain, vectors, nested, reserved)
 
 
 def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
@@ -128,6 +134,9 @@ def _notes(chosen: _Columns, n_again: int, path: Path) -> list[str]:
     if chosen.nested:
         names = ", ".join(chosen.nested)
         notes.append(f"{path.name}: lists and objects that are no vectors were left out: {names}")
+    if chosen.reserved:
+        names = ", ".join(chosen.reserved)
+        notes.append(f"{path.name}: left out, as the dataset has columns of these names: {names}")
     if n_again:
         again = counted(n_again, "row repeats an id", "rows repeat an id")
         notes.append(f"{path.name}: {again} that came before: the first row of each id counts")

@@ -35,6 +35,9 @@ ITEM_COLUMNS = {
 }
 """Columns with a fixed meaning; only ``item_id`` is required, further ones are kept."""
 
+RESERVED_COLUMNS = ("index", "item_id", "training_count")
+"""Columns that the dataset gives items itself: no further column may take these names."""
+
 VECTOR = pa.list_(pa.float32())
 """Type of a further column of items that holds vectors computed elsewhere, of a text or a
 sound: finite numbers, as many for every item, null for an item that has none."""
