@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,26 @@ def test_interrupted_verbs_end_with_130(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("segue.dataset.prepare", interrupted)
     outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_verb_with_130_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    endless = ["--format", "demo", "--sequences", "10000000", "-o", str(tmp_path / "big")]
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "prepare", *endless],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(tmp_path.glob(".big.*.partial/*")):
+            time.sleep(0.05)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -109,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # A title that the terminal cannot show is no reason to fail.
             stream.reconfigure(errors="replace")
     try:
-        code = app(arguments, prog_name="segue", standalone_mode=False)
+        with _sigterm_interrupts():
+            code = app(arguments, prog_name="segue", standalone_mode=False)
         sys.stdout.flush()
     except SegueError as error:
         return _fail(f"error: {error}", USER_ERROR)
@@ -123,6 +125,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         advice = f"a defect of Segue; {TRACEBACK_VARIABLE}=1 shows where"
         return _fail(f"internal error: {kind}: {error} ({advice})", FAILED)
     return code or 0
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end a verb as Ctrl-C does, so that it clears away what it had begun.
+
+    Outside the main thread signals are left alone.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _usage_message(error: typer.TyperException) -> str:
