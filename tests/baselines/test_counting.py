@@ -13,7 +13,7 @@ from segue.baselines import cooccurrence, popularity
 from segue.baselines.cooccurrence import BACKOFF, HISTORY, SHRINKAGE, WINDOW, count_pairs
 from segue.baselines.events import count_items, fitting_events
 from segue.config import SplitConfig
-from segue.dataset import TEST_TARGET, TRAIN_TARGET, VALID_TARGET, Dataset
+from segue.dataset import TEST_TARGET, TRAIN_TARGET, VALID_TARGET, Dataset, sequences
 from segue.errors import DatasetError
 from segue.ranking import Queries, ScoringRanker
 from small_datasets import dataset_of, random_log
@@ -75,7 +75,8 @@ def test_blocks_of_events_change_nothing(larger: Dataset, monkeypatch) -> None:
         joined = np.concatenate([getattr(block, name) for block in blocks])
         np.testing.assert_array_equal(joined, getattr(whole[0], name))
     pairs = count_pairs(larger, 5).weights.toarray()
-    monkeypatch.setattr(fitting_events, "__defaults__", (False, 40))
+    monkeypatch.setattr(sequences, "BLOCK_EVENTS", 40)
+    assert len(list(fitting_events(larger))) > 5
     np.testing.assert_allclose(count_pairs(larger, 5).weights.toarray(), pairs, rtol=1e-6)
 
 

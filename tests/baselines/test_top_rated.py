@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import segue.dataset.sequences
 from segue import baselines
 from segue.axes import N_SPECIALS, Ragged
 from segue.baselines.events import fitting_events
@@ -82,7 +83,8 @@ def test_blocks_change_nothing_and_held_out_windows_are_not_read(
     whole = count_ratings(dataset)
     assert whole.counts.sum() == np.count_nonzero(learnt)
     assert whole.sums.sum() == pytest.approx(sequences.ratings[learnt].sum())
-    monkeypatch.setattr(fitting_events, "__defaults__", (False, 40))
+    monkeypatch.setattr(segue.dataset.sequences, "BLOCK_EVENTS", 40)
+    assert len(list(fitting_events(dataset))) > 5
     blocks = count_ratings(dataset)
     np.testing.assert_array_equal(blocks.counts, whole.counts)
     np.testing.assert_allclose(blocks.sums, whole.sums)
