@@ -12,10 +12,10 @@ from jaxtyping import Array, Float32
 
 from segue.axes import N_SPECIALS
 from segue.dataset import Items
-from segue.dataset.encoding import RESERVED_COLUMNS
 from segue.features.bags import MAX_CODES, MIN_COUNT, Bag, bag_of, joined, known_values
 from segue.features.checks import are_vectors_as_text, check_known, teaches_nothing
 from segue.features.vectors import is_vector, present_vectors, standardised
+from segue.sources.schema import RESERVED_COLUMNS
 
 
 class ItemFeatures(NamedTuple):
