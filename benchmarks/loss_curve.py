@@ -4,9 +4,11 @@ Fits ``a + b * step ** -c`` to the validation losses that a run has logged, and 
 law gives after so many epochs. How far that can be trusted is measured on the run itself: the
 law fitted to the first half of the points, against the last one.
 
-    python benchmarks/loss_curve.py [RUN]... [--epochs 1000]
+    python benchmarks/loss_curve.py [RUN]... [--epochs 1000] [--measured FILE]
 
-A made-up curve, whose end is known, comes first.
+A made-up curve, whose end is known, comes first. FILE is JSON with metrics that were measured at
+some epochs, ``{"epochs": [1, 2, 4], "metrics": {"ndcg@10": [.05, .08, .1]}}``. They rise, so what
+is fitted is what they lack of 1; once from every point on, which says how far the points decide.
 """
 
 from __future__ import annotations
@@ -123,6 +125,36 @@ def extrapolate(curve: Curve, epochs: int) -> dict[str, Any]:
     return found
 
 
+def extrapolate_metrics(measured: dict[str, Any], epochs: int) -> list[dict[str, Any]]:
+    """A row for every metric and every point to begin from, while enough of them are left.
+
+    ``missed_ahead`` is the last value as the law of the first half of these points has it, less
+    the value.
+    """
+    at = np.array(measured["epochs"], np.float64)
+    rows = []
+    for name, values in measured["metrics"].items():
+        lacking = 1 - np.array(values, np.float64)
+        for first in range(len(at) - FEWEST):
+            law, half = fit(at[first:], lacking[first:]), (first + len(at)) // 2
+            ahead = None
+            if half - first >= FEWEST:
+                ahead = lacking[-1] - fit(at[first:half], lacking[first:half]).at(at[-1])
+            rows.append({
+                "metric": name,
+                "from_epoch": measured["epochs"][first],
+                "points": len(at) - first,
+                "last_epoch": measured["epochs"][-1],
+                "last": values[-1],
+                "c": float(f"{law.c:.3g}"),
+                "residual": float(f"{law.residual:.2g}"),
+                "missed_ahead": None if ahead is None else round(float(ahead), 4),
+                "extrapolated_to_epoch": epochs,
+                "extrapolated": round(1 - law.at(epochs), 4),
+            })  # fmt: skip
+    return rows
+
+
 def _rounded(law: PowerLaw) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in law._asdict().items()}
 
@@ -132,22 +164,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Extrapolate validation losses.")
     parser.add_argument("runs", type=Path, nargs="*", help="run folders, finished or not")
     parser.add_argument("--epochs", type=int, default=1000, help="how far")
+    parser.add_argument("--measured", type=Path, metavar="FILE", help="metrics by epoch, as JSON")
     options = parser.parse_args()
     try:
         curves = [made_up_curve(), *map(curve_of_run, options.runs)]
-    except SegueError as error:
+        measured = json.loads(options.measured.read_text()) if options.measured else None
+    except (SegueError, OSError, ValueError) as error:
         parser.error(str(error))
     results = [extrapolate(each, options.epochs) for each in curves]
-    table = Table(title="Validation loss: a + b * step^-c (extrapolated, not measured)")
-    for column in results[0]:
-        table.add_column(column.replace("_", " "), justify="left" if column == "run" else "right")
-    for result in results:
-        table.add_row(*("" if value is None else str(value) for value in result.values()))
     console = Console(width=170)
-    console.print(table)
+    console.print(drawn("Validation loss: a + b * step^-c (extrapolated, not measured)", results))
     points = [{"steps": each.steps.tolist(), "losses": each.losses.tolist()} for each in curves]
     found = [result | more for result, more in zip(results, points, strict=True)]
-    console.out(json.dumps({"benchmark": "loss_curve", "results": found}), highlight=False)
+    told: dict[str, Any] = {"benchmark": "loss_curve", "results": found}
+    if measured is not None:
+        told["metrics"] = extrapolate_metrics(measured, options.epochs)
+        console.print(drawn("1 - metric: a + b * epoch^-c (extrapolated)", told["metrics"]))
+    console.out(json.dumps(told), highlight=False)
+
+
+def drawn(title: str, rows: list[dict[str, Any]]) -> Table:
+    """A table of rows with the same keys, the first of which is a name."""
+    table = Table(title=title)
+    for i, column in enumerate(rows[0]):
+        table.add_column(column.replace("_", " "), justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    return table
 
 
 if __name__ == "__main__":

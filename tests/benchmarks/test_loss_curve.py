@@ -21,7 +21,8 @@ def run_with(folder: Path, losses: list[float | None], steps_per_epoch: int = 10
     """A run folder that has logged one validation an epoch."""
     run = RunFolder(folder)
     run.create()
-    content = {"format_version": 1, "config": Config().model_dump(mode="json"), "dataset": {}}
+    dataset = {"name": "none", "path": "none", "fingerprint": "", "table_size": 0}
+    content = {"format_version": 1, "config": Config().model_dump(mode="json"), "dataset": dataset}
     run.write_json(run.config, content)
     records = []
     for epoch, loss in enumerate(losses, start=1):
@@ -94,6 +95,24 @@ def test_the_table_ends_with_a_line_of_json(
     assert found["c"] == pytest.approx(1, abs=0.01)
     assert found["extrapolated_to_step"] == 1000
     assert found["extrapolated_loss"] == pytest.approx(6.02, abs=0.001)
+
+
+def test_metrics_are_extrapolated_from_every_point_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = [1, 2, 4, 8, 12, 16, 24, 32, 48]
+    values = [0.15 - 0.1 / epoch**0.5 for epoch in epochs]
+    file = tmp_path / "measured.json"
+    file.write_text(json.dumps({"epochs": epochs, "metrics": {"ndcg@10": values}}))
+    monkeypatch.setattr(sys, "argv", ["loss_curve.py", "--measured", str(file)])
+    loss_curve.main()
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]
+    assert [row["from_epoch"] for row in rows] == [1, 2, 4, 8, 12]
+    assert [row["points"] for row in rows] == [9, 8, 7, 6, 5]
+    for row in rows:
+        assert row["extrapolated"] == pytest.approx(0.15 - 0.1 / 1000**0.5, abs=1e-4)
+        assert row["c"] == pytest.approx(0.5, abs=0.01)
+        assert row["missed_ahead"] is None or abs(row["missed_ahead"]) < 1e-4
 
 
 def test_a_folder_that_is_no_run_is_one_line(

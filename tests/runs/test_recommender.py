@@ -243,8 +243,7 @@ def test_a_dataset_that_has_gone_is_said(cycle_run: Path, monkeypatch) -> None:
     assert caught.value.hint == "give the history itself instead of a user"
 
 
-def test_a_session_is_told_by_its_own_id_not_by_its_users(tmp_path: Path) -> None:
-    """Sessions have an attribute ``user``; what a model reads by this name is the id."""
+def test_a_model_can_be_told_a_session_and_whose_it_is(tmp_path: Path) -> None:
     log = ["user_id,item_id,timestamp"]
     for user in range(8):
         places = [(place, 1000 * (place // 4) + place) for place in range(12)]
@@ -255,14 +254,20 @@ def test_a_session_is_told_by_its_own_id_not_by_its_users(tmp_path: Path) -> Non
     data = prepare(tmp_path / "log.csv", tmp_path / "sessions", config)
     reader = Config(
         model=ModelConfig(
-            layers=1, heads=1, width=8, feed_forward=8, context=8, sequence_features=("user",)
+            layers=1,
+            heads=1,
+            width=8,
+            feed_forward=8,
+            context=8,
+            sequence_features=("user", "session_of"),
         ),
         training=TrainingConfig(batch_size=8, max_steps=2, validation_metric="mrr"),
     )
     model = Recommender.load(train(data, tmp_path / "run", config=reader))
     row = data.sequences.find("u3:2")
     assert row is not None
-    assert data.sequences.attributes.column("user")[row].as_py() == "u3"
-    told = model.network.vocabulary.encode_all(data.sequences).take(np.array([row]))
+    assert data.sequences.attributes.column("session_of")[row].as_py() == "u3"
+    told = model.network.vocabulary.encode_rows(data.sequences, np.array([row]))
+    assert np.count_nonzero(told.weights) == 2
     assert model._prompt((), "u3:2", None).told.codes.tolist() == told.codes.tolist()
     assert model.recommend(user="u3:2", k=1).notes == []

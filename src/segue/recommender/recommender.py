@@ -258,7 +258,7 @@ class Recommender:
         if row is not None:
             said |= self.dataset.sequences.attributes.slice(row, 1).to_pylist()[0]
         if user is not None:
-            said[USER] = user  # also where an attribute has this name: sessions say whose they are
+            said[USER] = user  # also where an attribute has this name
         for name in about:
             if name not in vocabulary.values:
                 known = ", ".join(vocabulary.values) or "nothing"
