@@ -125,8 +125,24 @@ def extrapolate(curve: Curve, epochs: int) -> dict[str, Any]:
     return found
 
 
+def read_metrics(file: Path) -> dict[str, Any]:
+    """Metrics by epoch.
+
+    Raises:
+        ValueError: it is no such file, or has too few points.
+    """
+    measured = json.loads(file.read_text())
+    try:
+        n, metrics = len(measured["epochs"]), measured["metrics"].values()
+    except (TypeError, KeyError, AttributeError):
+        raise ValueError(f"{file} has no epochs and metrics") from None
+    if n <= FEWEST or not metrics or any(len(values) != n for values in metrics):
+        raise ValueError(f"{file} has not more than {FEWEST} points of each metric")
+    return measured
+
+
 def extrapolate_metrics(measured: dict[str, Any], epochs: int) -> list[dict[str, Any]]:
-    """A row for every metric and every point to begin from, while enough of them are left.
+    """A row for every metric and every point to begin from, while more than ``FEWEST`` are left.
 
     ``missed_ahead`` is the last value as the law of the first half of these points has it, less
     the value.
@@ -168,7 +184,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         curves = [made_up_curve(), *map(curve_of_run, options.runs)]
-        measured = json.loads(options.measured.read_text()) if options.measured else None
+        measured = read_metrics(options.measured) if options.measured else None
     except (SegueError, OSError, ValueError) as error:
         parser.error(str(error))
     results = [extrapolate(each, options.epochs) for each in curves]

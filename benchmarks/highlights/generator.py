@@ -77,7 +77,9 @@ class Generator:
         return self.network.hidden(prompts, self._told(prompts, None))
 
     def _told(self, prompts: Ragged, rows: Int64[np.ndarray, " playlists"] | None) -> Bag:
-        return self.told.take(np.full(prompts.n_rows, -1) if rows is None else rows)
+        if rows is None:
+            return self.network.vocabulary.encode([{}] * prompts.n_rows)
+        return self.told.take(rows)
 
 
 def held_out(

@@ -65,26 +65,24 @@ class RunFolder:
             RunError: it is there already and holds something.
             StorageError: it cannot be made.
         """
-        try:
-            if self.path.exists() and not (self.path.is_dir() and self.is_unbegun()):
-                raise RunError(
-                    f"{self.path} exists and is not empty",
-                    "continue it with --resume, or choose another folder",
-                )
-            self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
+        with self._creating():
+            if not self.is_unbegun():
+                raise _in_the_way(self.path)
             for left in self.path.iterdir():
                 left.unlink()  # of a start with other options, perhaps
-        except OSError as error:
-            message = f"cannot create {self.path}: {error.strerror}"
-            raise StorageError(message, "choose another folder") from None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other processes from training in the folder; a kill lets go of it too.
 
+        The folder is made where there is none.
+
         Raises:
-            RunError: another one trains in it.
+            RunError: another one trains in it, or a file is in its place.
+            StorageError: it cannot be made.
         """
+        self._make()
         if os.name == "nt":  # has no locks of folders
             yield
             return
@@ -98,6 +96,20 @@ class RunFolder:
             yield
         finally:
             os.close(folder)
+
+    def _make(self) -> None:
+        with self._creating():
+            if self.path.exists() and not self.path.is_dir():
+                raise _in_the_way(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _creating(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            message = f"cannot create {self.path}: {error.strerror}"
+            raise StorageError(message, "choose another folder") from None
 
     def is_unbegun(self) -> bool:
         """Whether the folder is empty, or all in it is of a start that was cut short."""
@@ -226,6 +238,11 @@ class RunFolder:
                 message = f"{self.path / name} is not the file that this run wrote"
                 raise RunError(f"{message}: its checksum differs", mend)
         return card
+
+
+def _in_the_way(path: Path) -> RunError:
+    hint = "continue it with --resume, or choose another folder"
+    return RunError(f"{path} exists and is not empty", hint)
 
 
 def _lock(folder: int) -> bool:

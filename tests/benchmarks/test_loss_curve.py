@@ -115,6 +115,21 @@ def test_metrics_are_extrapolated_from_every_point_on(
         assert row["missed_ahead"] is None or abs(row["missed_ahead"]) < 1e-4
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"epochs": [1, 2], "metrics": {"hr": [0, 1]}}'])
+def test_metrics_that_cannot_be_extrapolated_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+) -> None:
+    file = tmp_path / "measured.json"
+    file.write_text(content)
+    monkeypatch.setattr(sys, "argv", ["loss_curve.py", "--measured", str(file)])
+    with pytest.raises(SystemExit):
+        loss_curve.main()
+    assert "loss_curve.py: error:" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_run_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

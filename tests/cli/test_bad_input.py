@@ -136,7 +136,7 @@ def test_a_manifest_of_another_program_makes_no_dataset(tmp_path: Path, log: Pat
     site = tmp_path / "public"
     site.mkdir()
     (site / "manifest.json").write_text('{"name": "My app", "icons": []}')
-    assert "neither a dataset nor a run" in segue("inspect", site).error
+    assert "manifest.json of dataset" in segue("inspect", site).error
     assert "holds no dataset" in segue("prepare", log, "-o", site).error
     assert [path.name for path in site.iterdir()] == ["manifest.json"]
 

@@ -52,7 +52,7 @@ def test_draws_a_list_with_posters_and_says_what_is_missing(
 def test_draws_the_list_of_a_user(run: Path, world: Path, tmp_path: Path) -> None:
     user = Dataset.open(world).sequences.ids[0].as_py()
     file, seen = tmp_path / "user.png", tmp_path / "seen.png"
-    assert segue("draw", run, "list", "--user", user, "-o", file).code == 0
+    assert segue("draw", run, "list", "--user", user, "-k", 100, "-o", file).code == 0
     assert file.read_bytes().startswith(b"\x89PNG")
     asked = segue("draw", run, "list", "--user", user, "-k", 100, "--include-seen", "-o", seen)
     assert asked.code == 0

@@ -242,6 +242,7 @@ CHECKED = items_of(
     text=["[0.1, -2e-3]", "[.5, 1.]", "[3, 4]", None],
     numbers=["1;2", "3;4", "5;6", "7;8"],
     rounded=["[0.1 0.2]", None, "[0.1 0.2]", "[0.3 0.2]"],
+    tiny=["1e-3, 2E-3", "1e-3, 2E-3", None, None],
     codes=["1|2", "3", "1|2", "3|4"],
     mixed=["1.5, 2.5", "rock", "rock", None],
     year=[1999, 2000, 2001, 1999],
@@ -255,6 +256,7 @@ CHECKED = items_of(
     ("text", "no two items of the catalogue share a value of it"),
     ("numbers", "no two items of the catalogue share a value of it"),
     ("rounded", "its values are vectors written as text"),
+    ("tiny", "its values are vectors written as text"),
     ("still", "its vectors are all the same"),
     ("silent", "no item of the catalogue has a vector"),
 ])  # fmt: skip
@@ -264,7 +266,7 @@ def test_a_column_that_teaches_nothing_is_refused(name, why):
     assert (
         caught.value.message == f"model.item_features names {name!r}, which teaches nothing: {why}"
     )
-    is_text = name in ("text", "numbers", "rounded")
+    is_text = name in ("text", "numbers", "rounded", "tiny")
     vectors = "; vectors take an items file in Parquet or JSON Lines" if is_text else ""
     assert caught.value.hint == f"leave it out of model.item_features{vectors}"
 

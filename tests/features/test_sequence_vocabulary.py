@@ -242,6 +242,15 @@ def test_some_sequences_are_encoded_as_all_are_and_negative_ones_as_unknown(feat
     assert not some.weights[1].any()
 
 
+def test_whose_a_session_is_stays_whole():
+    owners = ["user-12", "user-12", "user-1", "user-1", "Ab", "ab", "!!", "!!"]
+    vocabulary = SequenceVocabulary.of(sequences_of(session_of=owners), ["session_of"])
+    assert vocabulary.values == {"session_of": ["!!", "user-1", "user-12"]}
+    bag = vocabulary.encode_rows(sequences_of(session_of=owners))
+    assert bag.codes[:, 0].tolist() == [3, 3, 2, 2, 0, 0, 1, 1]
+    assert bag.codes.shape[1] == 1
+
+
 # --- rows of a bag ---
 
 

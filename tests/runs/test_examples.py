@@ -182,7 +182,14 @@ def test_what_has_no_effect_where_rows_are_targets_is_refused(cycles, windows, s
     for data, config in ((windows, asked(**setting)), (cycles, asked(FLATTEN, **setting))):
         with pytest.raises(ConfigError, match=f"training.{name} .*target") as caught:
             training_batches(data, config, NOTHING)
-        assert caught.value.hint == "leave it out"
+        assert caught.value.hint.startswith(f"set training.{name}=")
+
+
+def test_labels_of_a_batch_are_no_negatives_of_an_exact_loss(cycles, tmp_path):
+    config = Config.model_validate({"loss": {"in_batch": True}})
+    with pytest.raises(ConfigError, match="compares with every item"):
+        train(cycles, tmp_path / "run", config=config)
+    assert not (tmp_path / "run").exists()
 
 
 # --- validation ---

@@ -364,6 +364,8 @@ def test_the_widest_batch_counts_wherever_it_comes(tmp_path: Path) -> None:
     for seed in range(3):
         work = work_of(data, changed(config, training={"seed": seed}))
         assert work.batch.tokens.shape == (4, 40)
+        first = work_of(data, changed(config, training={"seed": seed, "max_steps": 1}))
+        assert first.batch.tokens.shape == first.sample[0].tokens.shape
 
 
 def test_no_step_is_taken_where_the_run_does_not_fit_or_none_is_wanted(

@@ -10,7 +10,7 @@ import pytest
 from segue.axes import N_SPECIALS
 from segue.config import Config, SplitConfig
 from segue.dataset import Dataset
-from segue.trainer import Trainer, train
+from segue.trainer import Trainer, singular_vectors, train
 from segue.trainer.singular_vectors import POPULARITY_POWER, WARM_SCALE, singular_item_vectors
 from small_datasets import dataset_of, random_log
 
@@ -43,6 +43,25 @@ def test_they_span_what_a_full_decomposition_finds(data: Dataset, width: int):
     # Directions are compared, not signs: the projection onto what they span is unique.
     found = np.linalg.qr(vectors)[0]
     np.testing.assert_allclose(found @ found.T, exact @ exact.T, atol=1e-3)
+
+
+def test_blocks_of_sequences_give_the_same_vectors(data: Dataset, monkeypatch):
+    whole = singular_item_vectors(data, 8, seed=0)
+    monkeypatch.setattr(singular_vectors, "BLOCK_ROWS", 7)
+    np.testing.assert_allclose(singular_item_vectors(data, 8, seed=0), whole, atol=1e-4)
+
+
+def test_a_basis_is_orthonormal_but_for_directions_that_are_noise():
+    random = np.random.default_rng(0)
+    basis = random.standard_normal((30, 5)).astype(np.float32)
+    basis[:, 3] = basis[:, 0] + basis[:, 1]
+    before = basis.astype(np.float64)
+    singular_vectors._orthonormalise(basis)
+    lengths = np.linalg.norm(basis, axis=0)
+    np.testing.assert_allclose(np.sort(lengths), [0, 1, 1, 1, 1], atol=1e-5)
+    # They span what they spanned.
+    kept = basis[:, lengths > 0.5].astype(np.float64)
+    np.testing.assert_allclose(kept @ (kept.T @ before), before, atol=1e-5)
 
 
 def test_entries_are_of_unit_size_over_events(data: Dataset):

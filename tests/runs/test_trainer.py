@@ -34,6 +34,7 @@ from segue.trainer import Progress, Trainer, train
 from segue.trainer.examples import training_batches
 from segue.trainer.progress import Meter, Summary
 from segue.trainer.step import State, StepReport, compile_step
+from segue.trainer.validation import Validation
 from segue.trainer.workload import Workload
 
 
@@ -404,6 +405,29 @@ def test_two_processes_do_not_train_in_one_folder(
         train(cycles, run, resume=True)
     assert before == {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
     train(cycles, run, resume=True)  # and later it may
+
+
+def test_a_folder_in_which_another_process_begins_is_left_as_it_is(
+    cycles: Dataset, config: Config, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.held():
+        partial = folder.path / "config.json.partial"
+        partial.write_text("half")
+        with pytest.raises(RunError, match="another process trains"):
+            train(cycles, folder.path, config=config)
+        assert partial.read_text() == "half"
+
+
+def test_without_a_validation_that_gives_a_number_the_last_weights_are_kept(
+    cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(config, training={"max_steps": 2, "validation_metric": "loss"})
+    monkeypatch.setattr(Validation, "_mean_loss", lambda *_: float("nan"))
+    run = train(cycles, tmp_path / "run", config=config)
+    card = RunFolder(run).verify()
+    assert card["validation"] == {"metric": "loss", "best": None, "step": 0}
+    assert Recommender.load(run).recommend(["i1"], k=1).items
 
 
 def test_a_run_that_diverges_says_so(cycles: Dataset, config: Config, tmp_path: Path) -> None:

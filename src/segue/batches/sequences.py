@@ -38,10 +38,10 @@ class SequenceBatches(TrainingBatches):
         self._spare = np.maximum(n_tokens[self._row] - (layout.context + 1), 0)
         self._positions = np.minimum(n_tokens[self._row] - 1, layout.context)
 
-    @property
-    def widest(self) -> int:
-        longest = np.argmax(self._positions[self._order(0)])
-        return int(longest) // self._config.batch_size
+    def widest(self, steps: int) -> int:
+        size = self._config.batch_size
+        longest = np.argmax(self._positions[self._order(0)[: steps * size]])
+        return int(longest) // size
 
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
         return self._row[examples]

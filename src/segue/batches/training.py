@@ -83,9 +83,8 @@ class TrainingBatches(ABC):
     def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
         """The rows of a batch, save for what is told of their sequences."""
 
-    @property
-    def widest(self) -> int:
-        """The number of a batch of the first epoch that is as wide as any."""
+    def widest(self, steps: int) -> int:  # noqa: ARG002 - all are alike, if none are sorted
+        """The number of a batch as wide as any of the first ``steps``, in the first epoch."""
         return 0
 
     def __len__(self) -> int:

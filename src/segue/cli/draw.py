@@ -45,7 +45,9 @@ def draw(  # noqa: PLR0913 - a parameter an option
     about: About = None,
     k: Annotated[
         int | None,
-        typer.Option("-k", help="How many to recommend (list).", show_default=str(USUAL_K)),
+        typer.Option(
+            "-k", help=f"How many to recommend (list).  [default: {USUAL_K}]", show_default=False
+        ),
     ] = None,
     include_seen: IncludeSeen = False,
     posters: Annotated[

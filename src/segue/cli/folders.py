@@ -14,12 +14,10 @@ def is_run(path: Path) -> bool:
 
 def check_run_or_dataset(path: Path) -> None:
     """Raise RequestError unless a folder is one of the two."""
-    from segue.dataset.manifest import is_dataset  # needs NumPy
-
     if not path.exists():
         raise RequestError(f"there is no folder {path}", "give a dataset or a run")
-    if not is_run(path) and not is_dataset(path):
+    if not is_run(path) and not (path / "manifest.json").is_file():
         raise RequestError(
-            f"{path} is neither a dataset nor a run: no config.json, and no manifest.json of ours",
+            f"{path} is neither a dataset nor a run: no manifest.json and no config.json in it",
             "give a folder that segue prepare or segue train wrote",
         )

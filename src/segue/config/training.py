@@ -96,14 +96,12 @@ class LossConfig(Part):
     """Whether all positions of a batch share one draw of negatives."""
     in_batch: bool = False
     """Whether the labels of a batch are negatives of its other positions too, beside those
-    that are drawn; their log-q correction is by their share of the training events."""
+    that are drawn; their log-q correction is by their share of the training labels."""
     log_q: bool = True
     """Whether the logits of negatives are corrected for how often they are drawn."""
 
     @model_validator(mode="after")
     def _estimates_a_sum(self) -> LossConfig:
-        if self.in_batch and self.kind == "softmax":
-            raise ValueError("in_batch = true takes kind = 'sampled-softmax'")
         # Without the correction there is no sum over the catalogue that could be estimated.
         if not self.log_q and self.estimator != "with-target":
             raise ValueError(f"the estimator {self.estimator!r} needs log_q = true")
@@ -160,7 +158,8 @@ class TrainingConfig(Part):
     """Stop after so many steps even if epochs remain."""
     bucket: bool = False
     """Whether batches are made of sequences of like length and cut to the longest of them, so
-    that little padding is computed. There are four widths, and a compilation for each."""
+    that little padding is computed. There are four widths, and a compilation for each. Not for
+    rows that are targets."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
     rows: Literal["sequences", "targets"] | None = None
@@ -168,7 +167,8 @@ class TrainingConfig(Part):
     the events before it. When absent: targets under the split ``windows`` and for the head
     ``flatten``, else sequences."""
     horizon: Positive = 1
-    """A position's label is drawn from so many of the next events; 1 is the next one."""
+    """A position's label is drawn from so many of the next events; 1 is the next one, and all
+    that there is where rows are targets."""
     unknown_rate: Share | Literal["good-turing"] = 0.01
     """Share of the events that are replaced by UNK in training, so that a model knows what to
     make of an unknown item in its context. ``good-turing`` is the share of unseen items that

@@ -21,7 +21,7 @@ SEQUENCES = "sequences.arrow"
 DATASET_FILES = (MANIFEST, ITEMS, SEQUENCES)
 """All that the folder of a dataset holds."""
 
-_PREPARE_AGAIN = "prepare the dataset again"
+_PREPARE_AGAIN = "remove it, and prepare the dataset again"
 _MAY_READ = "check that you may read it, or prepare the dataset again"
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 18
 

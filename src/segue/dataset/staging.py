@@ -58,7 +58,7 @@ def _refuse_foreign(output: Path) -> None:
     if not found:
         return
     if not is_dataset(output):
-        raise DatasetError(f"{output} is not empty, and holds no dataset", hint)
+        raise DatasetError(f"{output} is not empty, and holds no dataset that can be read", hint)
     if others := sorted(found.difference(DATASET_FILES)):
         message = f"{output} holds {others[0]} beside a dataset, and would be replaced as a whole"
         raise DatasetError(message, f"choose another folder, or move {others[0]} elsewhere")

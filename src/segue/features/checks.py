@@ -38,7 +38,13 @@ def are_vectors_as_text(values: pa.Array) -> bool:
     Lists of whole numbers may be of codes, which are categories.
     """
     present = values.drop_null()
-    return all(map(_is_vector_as_text, present)) and any("." in str(value) for value in present)
+    return all(map(_is_vector_as_text, present)) and any(
+        _is_fraction(str(value)) for value in present
+    )
+
+
+def _is_fraction(text: str) -> bool:
+    return "." in text or "e" in text.lower()
 
 
 def _is_vector_as_text(value: object) -> bool:

@@ -14,11 +14,14 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from segue.dataset import Sequences
+from segue.dataset.ingest import SESSION_OF
 from segue.features.bags import MAX_CODES, Bag, bag_of, joined, known_values
 from segue.features.checks import check_known, teaches_nothing
 
 USER = "user"
 """The sequence feature that is the sequence's own id."""
+IDS = (USER, SESSION_OF)
+"""Features that are ids: whole values, of which no word means anything."""
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -50,7 +53,9 @@ class SequenceVocabulary:
                 values[name] = sequences.ids.filter(trained).to_pylist()
             else:
                 column = sequences.attributes.column(name).filter(trained)
-                values[name] = list(known_values([_words(each) for each in column.to_pylist()]))
+                values[name] = list(
+                    known_values([_parts(name, each) for each in column.to_pylist()])
+                )
                 if not values[name]:
                     why = "no two training sequences share a word of it"
                     raise teaches_nothing(name, "sequence", why)
@@ -65,7 +70,7 @@ class SequenceVocabulary:
         """Codes of sequences described by some of the features; what is unknown is left out."""
         bags = []
         for name, slots in zip(self.values, self.slots, strict=True):
-            parts = [self._parts(name, row.get(name)) for row in rows]
+            parts = [_parts(name, row.get(name)) for row in rows]
             bags.append(bag_of(parts, self._codes[name], slots.stop - slots.start))
         sizes = [len(codes) for codes in self._codes.values()]
         return joined(bags, sizes, len(rows))[0]
@@ -94,19 +99,14 @@ class SequenceVocabulary:
     def is_unknown(self, name: str, value: str) -> bool:
         """Whether nothing is known of a value, not even a word of it."""
         codes = self._codes[name]
-        return not any(part in codes for part in self._parts(name, value))
+        return not any(part in codes for part in _parts(name, value))
 
     @property
     def slots(self) -> list[slice]:
         """The columns of a bag that belong to each feature."""
-        widths = [1 if name == USER else MAX_CODES for name in self.values]
+        widths = [1 if name in IDS else MAX_CODES for name in self.values]
         ends = np.cumsum([0, *widths]).tolist()
         return [slice(begin, end) for begin, end in itertools.pairwise(ends)]
-
-    def _parts(self, name: str, value: Any) -> list[str]:
-        if name == USER:
-            return [value] if value is not None else []
-        return _words(value)
 
     @cached_property
     def _codes(self) -> dict[str, dict[str, int]]:
@@ -114,6 +114,13 @@ class SequenceVocabulary:
             name: {value: code for code, value in enumerate(values)}
             for name, values in self.values.items()
         }
+
+
+def _parts(name: str, value: Any) -> list[str]:
+    """What a value of a feature is taken apart into."""
+    if name in IDS:
+        return [value] if value is not None else []
+    return _words(value)
 
 
 def _words(value: Any) -> list[str]:

@@ -103,10 +103,10 @@ def _check_for_targets(training: TrainingConfig) -> None:
     """Refuse what has no effect where a row of a batch is one target."""
     if training.horizon > 1:
         message = f"training.horizon is {training.horizon}, but the label of a row is its target"
-        raise ConfigError(message, "leave it out")
+        raise ConfigError(message, "set training.horizon=1")
     if training.bucket:
         message = "training.bucket sorts sequences by length, but a row is a target"
-        raise ConfigError(message, "leave it out")
+        raise ConfigError(message, "set training.bucket=false")
 
 
 def _window(config: Config, data: Dataset) -> int:

@@ -90,8 +90,10 @@ class Trainer:
                     break
         finally:
             self._checkpoints.finish()
-        if self.remembered.finished:
+        if self.remembered.finished and self.remembered.best_step:
             self._write_card()
+        elif self.remembered.finished:
+            self._write_weights()  # no validation gave a number: the last are the best
 
     def recommender(self) -> Recommender:
         """The model as it is now, as it would be served."""

@@ -67,11 +67,10 @@ def train(
     features, batches = inputs(chosen, data)
     work = Workload.of(chosen, data, features, batches)
     check_memory(work)
-    if not resume:
-        folder.create()
     use_compilation_cache()
     with folder.held(), stop_signals() as stopped, memory_errors():
         if not resume:
+            folder.create()
             _write_config(folder, chosen, data, features.vocabulary)
         Trainer(work, folder, batches, watch).run(stopped)
     return folder.path
@@ -140,6 +139,11 @@ def _check_goes_with(config: Config, data: Dataset) -> None:
         raise ConfigError(
             f"{metric} needs more items than the {data.n_catalogue} of the catalogue",
             "set training.validation_metric=mrr",
+        )
+    if config.loss.in_batch and config.loss.kind == "softmax":
+        raise ConfigError(
+            "loss.in_batch adds negatives, but loss.kind 'softmax' compares with every item",
+            "set loss.in_batch=false, or loss.kind=sampled-softmax",
         )
     if config.model.end and kind != "holdout":
         raise ConfigError(

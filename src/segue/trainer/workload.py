@@ -28,7 +28,7 @@ class Workload:
 
     Attributes:
         sample: the first of its batches.
-        batch: the widest of the first epoch.
+        batch: the widest of those that it takes of the first epoch.
         total_steps: of all epochs, were no patience to end it before.
     """
 
@@ -48,8 +48,8 @@ class Workload:
         total = min(len(batches), config.training.max_steps or len(batches))
         wanted = BATCHES_SORTED if config.training.bucket else SAMPLE
         sample = tuple(batches[i] for i in range(min(wanted, len(batches))))
-        widest, steps = batches[batches.widest], batches.batches_per_epoch
-        return cls(config, data, features, sample, widest, steps, total)
+        widest = batches[batches.widest(total)]
+        return cls(config, data, features, sample, widest, batches.batches_per_epoch, total)
 
     @property
     def table_size(self) -> int:
