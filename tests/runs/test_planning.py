@@ -360,7 +360,8 @@ def test_batches_of_several_widths_are_all_probed_and_the_widest_counts(cycles: 
 
 def test_the_widest_batch_counts_wherever_it_comes(tmp_path: Path) -> None:
     data = log_of(tmp_path, 800, 4, longest=60)
-    config = changed(model={"context": 40}, training={"bucket": True, "batch_size": 4})
+    bucketed = {"bucket": True, "batch_size": 4, "max_steps": None}
+    config = changed(model={"context": 40}, training=bucketed)
     for seed in range(3):
         work = work_of(data, changed(config, training={"seed": seed}))
         assert work.batch.tokens.shape == (4, 40)

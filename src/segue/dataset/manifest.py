@@ -21,7 +21,7 @@ SEQUENCES = "sequences.arrow"
 DATASET_FILES = (MANIFEST, ITEMS, SEQUENCES)
 """All that the folder of a dataset holds."""
 
-_PREPARE_AGAIN = "remove it, and prepare the dataset again"
+_PREPARE_AGAIN = "prepare the dataset again"
 _MAY_READ = "check that you may read it, or prepare the dataset again"
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 18
 
@@ -149,8 +149,9 @@ def _decode(folder: Path) -> Manifest:
             raise DatasetError(message, _PREPARE_AGAIN)
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # Without its manifest nothing says that the folder may be replaced.
         message = f"{MANIFEST} of dataset {folder} is damaged: {error}"
-        raise DatasetError(message, _PREPARE_AGAIN) from None
+        raise DatasetError(message, f"remove the folder, and {_PREPARE_AGAIN}") from None
 
 
 def _check_file(folder: Path, name: str, expected: FileRecord) -> None:
