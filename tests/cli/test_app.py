@@ -133,12 +133,39 @@ def test_a_signal_ends_a_verb_with_130_and_leaves_nothing(tmp_path: Path, number
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not list(tmp_path.glob(".big.*.partial/*")):
             time.sleep(0.05)
+        time.sleep(1)  # into the midst of its work
         running.send_signal(number)
-        out, err = running.communicate(timeout=60)
+        try:
+            out, err = running.communicate(timeout=30)
+        finally:
+            running.kill()
     assert running.returncode == 130, err
     assert out == ""
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+DEAF = """
+import os, signal, sys, time
+import segue.cli.app, segue.dataset
+app = sys.modules["segue.cli.app"]  # the package has a name like it
+def prepare(*_):
+    while True:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+app.GRACE_S, segue.dataset.prepare = 1, prepare
+sys.exit(app.main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the system has no alarms")
+def test_what_is_deaf_to_sigterm_is_ended_by_the_system(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", DEAF, "prepare", "log.csv", "-o", str(tmp_path / "x")]
+    done = subprocess.run(arguments, capture_output=True, timeout=60, check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

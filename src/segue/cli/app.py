@@ -37,6 +37,8 @@ TRACEBACK_VARIABLE = "SEGUE_TRACEBACK"
 """Environment variable that shows the traceback behind an error."""
 
 FAILED, USER_ERROR = 1, 2
+GRACE_S = 10
+"""Seconds that a verb has to clear up after SIGTERM."""
 
 
 class _Command(TyperGroup):
@@ -131,10 +133,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM end a verb as Ctrl-C does, so that it clears away what it had begun.
 
-    Outside the main thread signals are left alone.
+    What does not end within ``GRACE_S`` the system ends: where Python clears an object away it
+    raises nothing, and a supervisor asks once. Outside the main thread signals are left alone.
     """
+    asked = False
 
     def interrupt(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+        if hasattr(signal, "alarm"):
+            signal.alarm(GRACE_S)
         raise KeyboardInterrupt
 
     try:
@@ -145,6 +153,8 @@ def _sigterm_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
+        if asked and hasattr(signal, "alarm"):
+            signal.alarm(0)
         signal.signal(signal.SIGTERM, before)
 
 
