@@ -6,18 +6,17 @@ from typing import Annotated
 
 import typer
 
-from segue.cli.options import About, ItemIds, ItemList, Json, Run, Title, User, item_ids
-from segue.cli.options import about as known_of
+from segue.cli import options
 
 
 def continue_(  # noqa: PLR0913 - a parameter an option
     *,
-    run: Run,
-    items: ItemList = None,
-    item: ItemIds = None,
-    user: User = None,
-    title: Title = None,
-    about: About = None,
+    run: options.Run,
+    items: options.ItemList = None,
+    item: options.ItemIds = None,
+    user: options.User = None,
+    title: options.Title = None,
+    about: options.About = None,
     length: Annotated[int, typer.Option(help="How many items to add.")] = 20,
     temperature: Annotated[
         float, typer.Option(help="0 takes the best item each time; more is more adventurous.")
@@ -28,13 +27,13 @@ def continue_(  # noqa: PLR0913 - a parameter an option
     ] = 0.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same sequence.")] = 0,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Lengthen a sequence item by item; none comes twice."""
     from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
-    ids, known = item_ids(items, item), known_of(title, about)
+    ids, known = options.item_ids(items, item), options.about(title, about)
     model = Recommender.load(run)
     answer = model.continue_sequence(
         ids,

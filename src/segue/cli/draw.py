@@ -7,18 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from segue.cli.options import (
-    About,
-    IncludeSeen,
-    ItemIds,
-    ItemList,
-    Json,
-    Run,
-    Title,
-    User,
-    item_ids,
-)
-from segue.cli.options import about as known_of
+from segue.cli import options
 from segue.errors import RequestError
 
 USUAL_K = 10
@@ -26,7 +15,7 @@ USUAL_K = 10
 
 def draw(  # noqa: PLR0913 - a parameter an option
     *,
-    run: Run,
+    run: options.Run,
     what: Annotated[
         Literal["list", "curves", "model"],
         typer.Argument(
@@ -38,25 +27,25 @@ def draw(  # noqa: PLR0913 - a parameter an option
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .pdf file.")
     ],
-    items: ItemList = None,
-    item: ItemIds = None,
-    user: User = None,
-    title: Title = None,
-    about: About = None,
+    items: options.ItemList = None,
+    item: options.ItemIds = None,
+    user: options.User = None,
+    title: options.Title = None,
+    about: options.About = None,
     k: Annotated[
         int | None,
         typer.Option(
             "-k", help=f"How many to recommend (list).  [default: {USUAL_K}]", show_default=False
         ),
     ] = None,
-    include_seen: IncludeSeen = False,
+    include_seen: options.IncludeSeen = False,
     posters: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER", help="Images ITEM_ID.jpg, .png or .webp, shown as cards (list)."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Draw what a run recommends, how it was trained, or how its model is built.
 
@@ -82,7 +71,7 @@ def draw(  # noqa: PLR0913 - a parameter an option
     elif what == "model":
         drawn = pictures.draw_model(Recommender.load(run), output)
     else:
-        ids, known = item_ids(items, item), known_of(title, about)
+        ids, known = options.item_ids(items, item), options.about(title, about)
         model = Recommender.load(run)
         drawn = pictures.draw_list(
             model,

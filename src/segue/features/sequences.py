@@ -30,7 +30,7 @@ class SequenceVocabulary:
     """The values that a model knows of each sequence feature.
 
     A text stands for itself and for each of its words, in lower case, so that a playlist's
-    name shares what it has in common with others.
+    name shares what it has in common with others; ids (``IDS``) stay whole.
 
     Attributes:
         values: for each feature its values, in the order of their codes.

@@ -10,6 +10,7 @@ from segue.axes import N_SPECIALS
 
 
 def is_vector(kind: pa.DataType) -> bool:
+    """Whether the values of a column are lists of numbers with decimals."""
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     return is_list and pa.types.is_floating(kind.value_type)
 
