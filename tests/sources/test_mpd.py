@@ -464,6 +464,10 @@ def started(two_workers: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_a_worker_that_is_killed_on_its_way_is_replaced_by_this_process(
     four_slices: Path, started: list[Any]
 ) -> None:
+    # More than a pipe holds: no worker can end before it is asked for the rest.
+    tracks = " ".join(f"t{i}" for i in range(5_000))
+    for number in (10_000, 2_000, 0, 1_000):
+        write_slice(four_slices / "data", number, full_playlist(number, tracks))
     chunks = MpdSource(four_slices, CONFIG).chunks()
     found = [next(chunks)]
     for worker in started:
