@@ -1,9 +1,10 @@
-"""Prepare a large CSV log under a memory limit: seconds, peak memory, rows a second.
+"""Prepare a large CSV log under a memory limit: seconds, peak memory, rows per second.
 
     python benchmarks/large_log.py [--rows 20000000] [--memory-limit 600000000]
 
-Expect a minute at most for 20 million rows on 2 cores, within the limit. The log is drawn
-by DuckDB: 100 events a user, items by a long-tailed popularity, rows in no order.
+Expect at most one minute for 20 million rows on 2 cores, with a peak below the limit (in bytes).
+DuckDB generates the log: 100 events per user on average, items with a long-tailed popularity,
+rows in random order.
 """
 
 from __future__ import annotations
@@ -28,8 +29,17 @@ EVENTS_PER_USER = 100
 N_ITEMS = 100_000
 
 
-class Measured(NamedTuple):
-    """What one run of ``prepare`` took, and what came out."""
+class PreparationCost(NamedTuple):
+    """Time and memory of one run of ``prepare``, and the size of its dataset.
+
+    Attributes:
+        rows: number of rows of the log.
+        memory_limit: the configured limit, in bytes.
+        seconds: wall-clock time.
+        peak_bytes: peak resident memory of the process.
+        sequences: number of sequences of the dataset.
+        items: number of items of the dataset.
+    """
 
     rows: int
     memory_limit: int
@@ -54,52 +64,62 @@ def write_log(path: Path, rows: int) -> None:
         """)
 
 
-def measure(log: Path, output: Path, rows: int, memory_limit: int) -> Measured:
-    """Prepare a log in this process, whose peak memory must not be an earlier task's."""
-    from segue.dataset import prepare
+def measure(log: Path, output: Path, rows: int, memory_limit: int) -> PreparationCost:
+    """Prepare a log in this process.
+
+    Call it in a new process, whose peak memory is that of this work alone.
+
+    Args:
+        log: the CSV file.
+        output: folder of the dataset.
+        rows: number of rows of the log.
+        memory_limit: in bytes.
+    """
+    from segue.preparation import prepare
 
     config = PrepareConfig(source=SourceConfig(memory_limit=memory_limit))
-    started = time.perf_counter()
+    start = time.perf_counter()
     dataset = prepare(log, output, config)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_bytes = peak if sys.platform == "darwin" else peak * 1024
     counts = dataset.manifest.counts
-    return Measured(rows, memory_limit, seconds, peak_bytes, counts.sequences, counts.items)
+    return PreparationCost(rows, memory_limit, seconds, peak_bytes, counts.sequences, counts.items)
 
 
-def show(measured: Measured) -> None:
-    """Print a table for a person, then one JSON line for a program."""
+def show(cost: PreparationCost) -> None:
+    """Print a table, then one line of JSON."""
     table = Table(title="prepare a CSV log")
     cells = {
-        "rows": f"{measured.rows:,}",
-        "limit, MB": f"{measured.memory_limit / 1e6:,.0f}",
-        "seconds": f"{measured.seconds:.1f}",
-        "peak, MB": f"{measured.peak_bytes / 1e6:,.0f}",
-        "rows/s": f"{measured.rows / measured.seconds:,.0f}",
+        "rows": f"{cost.rows:,}",
+        "limit, MB": f"{cost.memory_limit / 1e6:,.0f}",
+        "seconds": f"{cost.seconds:.1f}",
+        "peak, MB": f"{cost.peak_bytes / 1e6:,.0f}",
+        "rows/s": f"{cost.rows / cost.seconds:,.0f}",
     }
     for name in cells:
         table.add_column(name, justify="right")
     table.add_row(*cells.values())
     console = Console()
     console.print(table)
-    console.out(json.dumps({"benchmark": "large_log"} | measured._asdict()), highlight=False)
+    console.out(json.dumps({"benchmark": "large_log"} | cost._asdict()), highlight=False)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="prepare a large CSV log")
+    """Generate the log, prepare it in a new process, and print the cost."""
+    parser = argparse.ArgumentParser(description="Prepare a large CSV log.")
     parser.add_argument("--rows", type=int, default=20_000_000)
     parser.add_argument("--memory-limit", type=int, default=600_000_000, help="bytes")
     options = parser.parse_args()
-    # A fresh process: a forked one would begin with the parent's memory.
-    fresh = multiprocessing.get_context("spawn")
+    # Spawned, because the peak memory of a forked process would include its parent's memory.
+    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="segue-bench-") as folder:
         log = Path(folder, "log.csv")
         write_log(log, options.rows)
-        with fresh.Pool(1) as pool:
+        with context.Pool(1) as pool:
             arguments = (log, Path(folder, "dataset"), options.rows, options.memory_limit)
-            measured = pool.apply(measure, arguments)
-    show(measured)
+            cost = pool.apply(measure, arguments)
+    show(cost)
 
 
 if __name__ == "__main__":

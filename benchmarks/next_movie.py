@@ -1,10 +1,13 @@
-"""Next movie on MovieLens-1M: what a published transformer reached, and what runs reach here.
+"""Next movie on MovieLens-1M: Segue's runs and baselines beside a published transformer.
 
-The post "Transformers for Recommender Systems - Part 1" predicts a movie from the five before
-it and the user. Its split is drawn anew each time the data are read, so that most of the
-windows it scores were trained on; and its baseline compares movie ids with token numbers.
-Scored here are windows of such a second draw ("as published"), windows really held out, and
-each user's last movie ("without the leak"), with the baseline as published and put right.
+The system is next-movie (Recformers), from the blog post "Transformers for Recommender Systems -
+Part 1". It predicts a movie from the five movies before it and the user. Its split is drawn again
+whenever the data are read, so most of the windows that it is scored on were trained on. And its
+baseline compares movie ids with token numbers.
+
+Three sets of targets are scored: windows of such a second draw ("as published"), windows that were
+held out of training ("held out"), and the last movie of each user ("without the leak"). The
+baseline is scored as published and corrected.
 
     python benchmarks/next_movie.py ml-1m/ --work data/next-movie
     segue train data/next-movie/windows-0 -o runs/next-movie --preset next-movie
@@ -12,8 +15,8 @@ each user's last movie ("without the leak"), with the baseline as published and 
     python benchmarks/next_movie.py ml-1m/ --work data/next-movie \\
         --run next-movie=runs/next-movie --leave-one-out-run next-movie=runs/last-movie
 
-Without a folder, that of MovieLens-1M in SEGUE_DATA. The baselines take three minutes
-on 2 cores, a run half a minute more.
+Without a folder, the benchmark reads MovieLens-1M from SEGUE_DATA. The baselines take three
+minutes on 2 cores, and each run half a minute more.
 """
 
 from __future__ import annotations
@@ -27,19 +30,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
+from published.recformers import (
+    AS_PUBLISHED,
+    PUBLISHED,
+    PUBLISHED_BASELINE,
+    PUBLISHED_MODEL,
+    top_rated_as_published,
+)
 from rich.console import Console
 
-from segue.axes import N_SPECIALS
-from segue.baselines.popularity import Popularity
-from segue.baselines.top_rated import WELL_KNOWN
-from segue.cli.tables import markdown
+from segue.cli.console import markdown_table
 from segue.config import EvaluationConfig, PrepareConfig, SourceConfig, SplitConfig
-from segue.dataset import TRAIN_TARGET, Dataset, prepare, targets
+from segue.dataset import TRAIN_TARGET, Dataset
 from segue.errors import RunError, SegueError
 from segue.evaluation import Result, evaluate
+from segue.preparation import prepare
 from segue.recommender import Recommender
-from segue.run_folder import RunFolder
+from segue.runs import RunFolder
 
 SPLITS = {
     "windows-0": SplitConfig(kind="windows", seed=0, catalogue="all"),
@@ -48,81 +55,68 @@ SPLITS = {
 }
 KS = (3, 5, 10)
 METRICS = ("mrr", "map", "ndcg", "hr", "precision", "recall", "f1")
-BEHAVIOUR = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
-
-PUBLISHED_MODEL, PUBLISHED_BASELINE = "published model", "published baseline"
-PUBLISHED: dict[str, dict[str, float]] = {
-    PUBLISHED_MODEL: {
-        "mrr@3": 0.0790383, "hr@3": 0.120252, "ndcg@3": 0.0895683,
-        "mrr@5": 0.0915386, "hr@5": 0.175549, "ndcg@5": 0.112223,
-        "mrr@10": 0.10491, "hr@10": 0.277059, "ndcg@10": 0.144872,
-    },
-    PUBLISHED_BASELINE: {
-        "mrr@3": 0.000148018, "hr@3": 0.000183747, "ndcg@3": 0.000157374,
-        "mrr@5": 0.000253162, "hr@5": 0.000622697, "ndcg@5": 0.000342393,
-        "mrr@10": 0.000517913, "hr@10": 0.00278682, "ndcg@10": 0.00101894,
-    },
-}  # fmt: skip
-"""The post's last table. What it calls MAP exceeds its MRR, which no average precision of a
-single target can: it is the hit rate."""
-
-AS_PUBLISHED = "top-rated as published"
+BEYOND_ACCURACY = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
 BASELINES = ("top-rated", "popularity", "last-item", "co-occurrence")
 
 
-class Question(NamedTuple):
-    """What runs are asked.
+class TargetSet(NamedTuple):
+    """A set of targets that runs and baselines are evaluated on.
 
     Attributes:
-        asked: whose test targets, by a name of ``SPLITS``.
-        trained: and what the runs were trained on.
-        behaviour: whether how lists behave is measured too.
+        name: name in the tables.
+        test_dataset: the dataset whose test targets are predicted, by its name in ``SPLITS``.
+        training_dataset: the dataset that the runs were trained on, by its name in ``SPLITS``.
+        beyond_accuracy: whether beyond-accuracy metrics are computed too.
     """
 
     name: str
-    asked: str
-    trained: str
-    behaviour: bool = False
+    test_dataset: str
+    training_dataset: str
+    beyond_accuracy: bool = False
 
 
-QUESTIONS = (
-    Question("as published", asked="windows-1", trained="windows-0"),
-    Question("held out", asked="windows-0", trained="windows-0", behaviour=True),
-    Question("without the leak", asked="leave-one-out", trained="leave-one-out"),
+TARGET_SETS = (
+    TargetSet("as published", test_dataset="windows-1", training_dataset="windows-0"),
+    TargetSet(
+        "held out", test_dataset="windows-0", training_dataset="windows-0", beyond_accuracy=True
+    ),
+    TargetSet("without the leak", test_dataset="leave-one-out", training_dataset="leave-one-out"),
 )
 
 
-class Trained(NamedTuple):
-    """A run by the name that tables give it."""
+class NamedRun(NamedTuple):
+    """A run folder with its name in the tables."""
 
     name: str
     path: Path
 
     @classmethod
-    def parse(cls, text: str) -> Trained:
-        """``NAME=RUN`` of the command line."""
+    def parse(cls, text: str) -> NamedRun:
+        """Parse ``NAME=RUN`` from the command line."""
         name, sign, path = text.partition("=")
         if not (name and sign and path):
             raise argparse.ArgumentTypeError(f"got {text!r}, expected NAME=RUN")
         return cls(name, Path(path))
 
 
-class Answered(NamedTuple):
-    """What a question gave.
+class TargetSetResults(NamedTuple):
+    """The results on one set of targets.
 
     Attributes:
-        share: of the targets, those that the runs trained on.
-        seen: what of the history was no candidate.
+        target_set: the set of targets.
+        trained_share: the share of the targets that the runs were trained on.
+        seen: which part of the history was excluded, as the protocol of the evaluation gives it.
+        results: one per run and baseline.
     """
 
-    question: Question
-    share: float
+    target_set: TargetSet
+    trained_share: float
     seen: str
     results: list[Result]
 
 
-def prepared(folder: Path, work: Path) -> dict[str, Dataset]:
-    """The datasets by the names of ``SPLITS``; those that are in ``work`` are used again."""
+def prepare_datasets(folder: Path, work: Path) -> dict[str, Dataset]:
+    """Prepare one dataset per split of ``SPLITS``, or open it if it is already in ``work``."""
     datasets = {}
     for name, split in SPLITS.items():
         if (work / name / "manifest.json").is_file():
@@ -133,192 +127,188 @@ def prepared(folder: Path, work: Path) -> dict[str, Dataset]:
     return datasets
 
 
-def mistaken_for(ids: Sequence[str]) -> Int64[np.ndarray, " items"]:
-    """The item that each id hits when it is taken for a token number.
+def evaluate_on(
+    target_set: TargetSet, datasets: dict[str, Dataset], runs: Sequence[NamedRun]
+) -> TargetSetResults:
+    """Evaluate runs and baselines on a set of targets.
 
-    Token t is the t-th id in the order of numbers, from 0.
+    Baselines are fitted on the training part of the test dataset itself, so the leak between two
+    draws does not affect them.
 
-    Returns:
-        places in ``ids``; -1 where the id is no token.
-    """
-    numbers = np.array([int(each) for each in ids])
-    of_token = np.argsort(numbers)
-    is_token = numbers < len(ids)
-    return np.where(is_token, of_token[np.where(is_token, numbers, 0)], -1)
-
-
-def top_rated_as_published(data: Dataset) -> Popularity:
-    """The post's baseline with its mistake: movies of the head are recommended by their id,
-    which hits whatever movie has that token number. It averages all ratings, test ones too.
-
-    An id that is no token can hit nothing and leaves no gap here; none is among the first 15.
-    """
-    assert data.sequences.ratings is not None
-    items, ratings = data.sequences.items, data.sequences.ratings
-    counts = np.bincount(items, minlength=data.table_size)
-    head = np.flatnonzero(counts >= np.quantile(counts[counts > 0], WELL_KNOWN))
-    means = np.bincount(items, ratings, data.table_size)[head] / counts[head]
-    hit = mistaken_for(data.items.ids)[head - N_SPECIALS]
-    scores = np.zeros(data.table_size, np.float32)
-    scores[N_SPECIALS + hit[hit >= 0]] = means[hit >= 0]
-    return Popularity(AS_PUBLISHED, scores)
-
-
-def ask(question: Question, datasets: dict[str, Dataset], runs: Sequence[Trained]) -> Answered:
-    """Evaluate the runs that were trained for a question, and the baselines.
-
-    Baselines are fitted on the training part of what is asked: they have no second draw.
+    Args:
+        target_set: the set of targets.
+        datasets: prepared datasets by their name in ``SPLITS``.
+        runs: runs that were trained on the training dataset of the set.
 
     Raises:
-        SegueError: a run is none, was trained on another dataset, or has another's name.
+        SegueError: a folder is not a run, a run was trained on another dataset, or two runs have
+            the same name.
     """
-    asked, trained = datasets[question.asked], datasets[question.trained]
+    test, training = datasets[target_set.test_dataset], datasets[target_set.training_dataset]
     models = []
     for name, path in runs:
         model = Recommender.load(path)
         model.name = name
-        if model.ranker(trained).data_fingerprint != trained.fingerprint:
-            hint = f"train it on {trained.path}"
-            raise RunError(f"{path} was trained on another dataset than {trained.name}", hint)
+        if model.ranker(training).data_fingerprint != training.fingerprint:
+            hint = f"train it on {training.path}"
+            raise RunError(f"{path} was trained on another dataset than {training.name}", hint)
         models.append(model)
-    rankers = [*models, top_rated_as_published(asked), *BASELINES]
-    found = evaluate(rankers, asked, config=EvaluationConfig(ks=KS, behaviour=question.behaviour))
-    return Answered(question, trained_on(trained, asked), found.protocol["seen"], found.results)
+    rankers = [*models, top_rated_as_published(test), *BASELINES]
+    options = EvaluationConfig(ks=KS, beyond_accuracy=target_set.beyond_accuracy)
+    evaluation = evaluate(rankers, test, config=options)
+    trained_share = share_of_training_targets(training, test)
+    return TargetSetResults(
+        target_set, trained_share, evaluation.protocol["seen"], evaluation.results
+    )
 
 
-def trained_on(trained: Dataset, asked: Dataset) -> float:
-    """The share of the test targets of one split that are training targets of another."""
-    parts = trained.sequences.target_parts
+def share_of_training_targets(training: Dataset, test: Dataset) -> float:
+    """The share of the test targets of one dataset that are training targets of another."""
+    parts = training.sequences.target_parts
     if parts is None:
         return 0.0
-    found = targets(asked.sequences, asked.manifest.split, "test")
-    events = asked.sequences.offsets[found.rows] + found.positions
+    targets = test.targets("test")
+    events = test.sequences.offsets[targets.rows] + targets.positions
     return float(np.mean(parts[events] == TRAIN_TARGET))
 
 
-def table(answers: Sequence[Answered], k: int) -> str:
-    """The metrics at a cut-off as Markdown."""
-    columns = ("model", "asked", *(f"{metric}@{k}" for metric in METRICS), "n")
-    return markdown(columns, metric_rows(answers, k), labels=2)
+def accuracy_table(results: Sequence[TargetSetResults], k: int) -> str:
+    """The accuracy metrics at a cut-off, as Markdown."""
+    columns = ("model", "targets", *(f"{metric}@{k}" for metric in METRICS), "n")
+    return markdown_table(columns, accuracy_rows(results, k), n_labels=2)
 
 
-def metric_rows(answers: Sequence[Answered], k: int) -> Iterator[list[str]]:
-    """A row a model and question, the rows of a model together, below what was published."""
+def accuracy_rows(results: Sequence[TargetSetResults], k: int) -> Iterator[list[str]]:
+    """The published rows, then one row per model and set of targets, grouped by model."""
     for name, figures in PUBLISHED.items():
         cells = [_figure(figures.get(f"{metric}@{k}")) for metric in METRICS]
-        yield [name, QUESTIONS[0].name, *cells, ""]
-    names = dict.fromkeys(result.model for answer in answers for result in answer.results)
+        yield [name, TARGET_SETS[0].name, *cells, ""]
+    names = dict.fromkeys(result.model for of_set in results for result in of_set.results)
     for name in names:
-        for answer in answers:
-            for result in answer.results:
+        for of_set in results:
+            for result in of_set.results:
                 if result.model == name:
                     means = [result.metrics[f"{metric}@{k}"].mean for metric in METRICS]
-                    yield [name, answer.question.name, *map(_figure, means), f"{result.n:,}"]
+                    yield [name, of_set.target_set.name, *map(_figure, means), f"{result.n:,}"]
 
 
-def behaviour_table(answers: Sequence[Answered], k: int) -> str:
-    """How the lists of a cut-off behave, of every question that asked for it, as Markdown."""
+def beyond_accuracy_table(results: Sequence[TargetSetResults], k: int) -> str:
+    """The beyond-accuracy metrics at a cut-off, where they were computed, as Markdown."""
     rows = [
-        [result.model, answer.question.name]
-        + [_figure(result.metrics[f"{metric}@{k}"].mean) for metric in BEHAVIOUR]
-        for answer in answers
-        if answer.question.behaviour
-        for result in answer.results
+        [result.model, of_set.target_set.name]
+        + [_figure(result.metrics[f"{metric}@{k}"].mean) for metric in BEYOND_ACCURACY]
+        for of_set in results
+        if of_set.target_set.beyond_accuracy
+        for result in of_set.results
     ]
-    columns = ("model", "asked", *(f"{metric}@{k}" for metric in BEHAVIOUR))
-    return markdown(columns, rows, labels=2)
+    columns = ("model", "targets", *(f"{metric}@{k}" for metric in BEYOND_ACCURACY))
+    return markdown_table(columns, rows, n_labels=2)
 
 
 def ratio_rows(results: Sequence[Result]) -> Iterator[list[str]]:
-    """A row a published figure and counterpart: runs of the model, our copy of the baseline."""
-    runs = [each for each in results if each.model not in (AS_PUBLISHED, *BASELINES)]
-    copies = [each for each in results if each.model == AS_PUBLISHED]
+    """Each published figure beside ours, and their ratio.
+
+    The published model is compared with every run, the published baseline with our copy of it.
+    """
+    runs = [result for result in results if result.model not in (AS_PUBLISHED, *BASELINES)]
+    copies = [result for result in results if result.model == AS_PUBLISHED]
     for name, counterparts in {PUBLISHED_MODEL: runs, PUBLISHED_BASELINE: copies}.items():
         for metric, published in PUBLISHED[name].items():
-            for each in counterparts:
-                ours = each.metrics[metric].mean
+            for result in counterparts:
+                ours = result.metrics[metric].mean
                 ratio = f"{ours / published:.2f}"
-                yield [name, metric, each.model, _figure(published), _figure(ours), ratio]
+                yield [name, metric, result.model, _figure(published), _figure(ours), ratio]
 
 
-def report(answers: Sequence[Answered], runs: Sequence[dict[str, Any]]) -> str:
-    """All tables as Markdown, below a line on each question and on each run."""
+def report(results: Sequence[TargetSetResults], runs: Sequence[dict[str, Any]]) -> str:
+    """One line per set of targets and per run, then all tables, as Markdown.
+
+    Args:
+        results: the published set of targets first.
+        runs: descriptions of the runs.
+    """
     lines = [
-        f"- {question.name}: the test targets of {question.asked}, {share:.1%} of them training"
-        f" targets of {question.trained}; seen {seen}"
-        for question, share, seen, _ in answers
+        f"- {target_set.name}: the test targets of {target_set.test_dataset}, {share:.1%} of them"
+        f" training targets of {target_set.training_dataset}; seen {seen}"
+        for target_set, share, seen, _ in results
     ]
     for run in runs:
         best = "step {step:,}, validation {metric} {best:.4f}".format(**run["validation"])
         lines.append(f"- {run['name']}, trained on {run['dataset']}: weights of {best}")
     columns = ("published", "metric", "here", "published figure", "figure here", "ratio")
-    ratios = markdown(columns, ratio_rows(answers[0].results), labels=3)
-    tables = [of(answers, k) for of in (table, behaviour_table) for k in KS]
+    ratios = markdown_table(columns, ratio_rows(results[0].results), n_labels=3)
+    tables = [table(results, k) for table in (accuracy_table, beyond_accuracy_table) for k in KS]
     return "\n\n".join(["\n".join(lines), *tables, ratios])
 
 
-def describe(run: Trained) -> dict[str, Any]:
-    """What a run's card says of the weights that were evaluated."""
+def describe(run: NamedRun) -> dict[str, Any]:
+    """The name and dataset of a run, and entries of its card on the evaluated weights."""
     card = RunFolder(run.path).verify()
-    told = ("validation", "seconds", "seed", "parameters", "machine")
+    entries = ("validation", "seconds", "seed", "parameters", "machine")
     names = {"name": run.name, "dataset": card["dataset"]["name"]}
-    return names | {key: card[key] for key in told}
+    return names | {key: card[key] for key in entries}
 
 
-def to_json(answer: Answered) -> dict[str, Any]:
-    """Plain values, with the intervals that the tables leave out."""
-    values = answer.question._asdict() | {"trained_on": answer.share, "seen": answer.seen}
-    return values | {"results": [result.to_json() for result in answer.results]}
+def to_json(results: TargetSetResults) -> dict[str, Any]:
+    """The results as plain values, with the confidence intervals that the tables leave out."""
+    values = results.target_set._asdict()
+    values |= {"trained_share": results.trained_share, "seen": results.seen}
+    return values | {"results": [result.to_json() for result in results.results]}
 
 
 def _figure(value: float | None) -> str:
-    """Four places, or six where those would leave hardly a digit."""
+    """Four decimals, or six for values below .01; empty for None."""
     if value is None:
         return ""
     return f"{value:.4f}" if value >= 0.01 else f"{value:.6f}"
 
 
-def movielens_of_the_environment() -> Path | None:
-    """The release under SEGUE_DATA, if it is there."""
+def movielens_in_environment() -> Path | None:
+    """The folder of MovieLens-1M under SEGUE_DATA; None if there is none."""
     root = os.environ.get("SEGUE_DATA")
     folder = Path(root, "ml-1m") if root else None
     return folder if folder is not None and folder.is_dir() else None
 
 
-def compare(options: argparse.Namespace, folder: Path) -> tuple[list[Answered], list[Any]]:
-    """Ask every question of the baselines and of the runs given for it; and what those are."""
-    windows, last = options.run, options.leave_one_out_run
-    with tempfile.TemporaryDirectory() as passing:
-        datasets = prepared(folder, options.work or Path(passing))
-        runs = (windows, windows, last)
-        pairs = zip(QUESTIONS, runs, strict=True)
-        answers = [ask(question, datasets, own) for question, own in pairs]
-    return answers, [describe(run) for run in (*windows, *last)]
+def compare(
+    options: argparse.Namespace, folder: Path
+) -> tuple[list[TargetSetResults], list[dict[str, Any]]]:
+    """Evaluate on every set of targets; returns the results and descriptions of the runs."""
+    windows_runs, last_movie_runs = options.run, options.leave_one_out_run
+    with tempfile.TemporaryDirectory() as temporary:
+        datasets = prepare_datasets(folder, options.work or Path(temporary))
+        runs_of_sets = (windows_runs, windows_runs, last_movie_runs)
+        results = [
+            evaluate_on(target_set, datasets, runs)
+            for target_set, runs in zip(TARGET_SETS, runs_of_sets, strict=True)
+        ]
+    return results, [describe(run) for run in (*windows_runs, *last_movie_runs)]
 
 
 def main() -> None:
-    """Evaluate, print the tables, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="Next movie, against what was published.")
-    parser.add_argument("folder", type=Path, nargs="?", help="MovieLens-1M as it unpacks")
-    parser.add_argument("--work", type=Path, help="where prepared datasets are kept")
-    for option, of in (("--run", "windows-0"), ("--leave-one-out-run", "leave-one-out")):
-        about = {"type": Trained.parse, "action": "append", "default": [], "metavar": "NAME=RUN"}
-        parser.add_argument(option, **about, help=f"trained on {of}; may be given several times")
+    """Evaluate, print the tables, then one line of JSON."""
+    parser = argparse.ArgumentParser(description="Next movie, compared with a published system.")
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of MovieLens-1M")
+    parser.add_argument("--work", type=Path, help="folder of the prepared datasets")
+    for option, dataset in (("--run", "windows-0"), ("--leave-one-out-run", "leave-one-out")):
+        settings = {"type": NamedRun.parse, "action": "append", "default": []}
+        help_text = f"a run trained on {dataset}; may be given several times"
+        parser.add_argument(option, metavar="NAME=RUN", help=help_text, **settings)
     options = parser.parse_args()
     console = Console()
-    folder = options.folder or movielens_of_the_environment()
-    answers, runs = [], []
+    folder = options.folder or movielens_in_environment()
+    results, runs = [], []
     if folder is None:
-        console.print("No MovieLens-1M: name its folder, or set SEGUE_DATA.")
+        console.print("No MovieLens-1M: give its folder, or set SEGUE_DATA.")
     else:
         try:
-            answers, runs = compare(options, folder)
+            results, runs = compare(options, folder)
         except SegueError as error:
             parser.error(str(error))
-        console.out(report(answers, runs), highlight=False)
-    questions = [to_json(answer) for answer in answers]
-    found = {"benchmark": "next_movie", "runs": runs, "questions": questions}
-    console.out(json.dumps(found), highlight=False)
+        console.out(report(results, runs), highlight=False)
+    target_sets = [to_json(of_set) for of_set in results]
+    record = {"benchmark": "next_movie", "runs": runs, "target_sets": target_sets}
+    console.out(json.dumps(record), highlight=False)
 
 
 if __name__ == "__main__":

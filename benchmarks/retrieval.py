@@ -1,11 +1,12 @@
-"""Exact search over a large catalogue: milliseconds a query, and bytes a second.
+"""Exact top-k search over a large catalogue: milliseconds per query, and bytes per second.
 
     python benchmarks/retrieval.py [--items 2262292] [--dim 128] [--k 20] [--repeats 7]
 
-The yardstick is how fast two threads can read the table, each adding up half of it. Beside
-Segue stand brute force in NumPy and, where it is installed, faiss.IndexFlatIP; all must find
-the same scores. They take turns, so that other work on the machine falls on all alike, and
-of each the best turn counts: other work only ever adds time.
+Compares Segue's search with brute force in NumPy and, if it is installed, faiss.IndexFlatIP. All
+of them must return the same scores. The reference time is that of two threads that read the
+embeddings once and sum half of them each. The methods alternate, so that other work on the
+machine affects all alike. The fastest of several runs is reported, because other work only adds
+time.
 """
 
 from __future__ import annotations
@@ -26,141 +27,174 @@ from jaxtyping import Array, Float32
 from rich.console import Console
 from rich.table import Table
 
-from segue import retrieval
-from segue.axes import N_SPECIALS, Ragged
+from segue.ragged import Ragged
+from segue.recommender import search
+from segue.tokens import N_SPECIALS
 
 Hidden = Float32[np.ndarray, "batch dim"]
-Items = Float32[np.ndarray, "table dim"]
+Embeddings = Float32[np.ndarray, "vocabulary dim"]
 Scores = Float32[np.ndarray, "batch k"]
-Search = Callable[[Hidden], Scores]
+SearchMethod = Callable[[Hidden], Scores]
+"""From hidden states to the scores of the k best items of each, best first."""
 
-BATCHES = (1, 8, 32)
-"""Queries asked together."""
+BATCH_SIZES = (1, 8, 32)
+"""Queries per call."""
 
-READERS = 2
-"""Threads of the yardstick."""
+READER_THREADS = 2
+"""Threads of the read-only sum."""
 
-YARDSTICK = "read-only sum"
+READ_ONLY_SUM = "read-only sum"
 
 
-class Measured(NamedTuple):
-    """The best turn of one way with so many queries.
+class SearchTiming(NamedTuple):
+    """The fastest run of a method with one batch size.
 
     Attributes:
-        core_ms: processor time of all threads, in its own best turn.
+        method: name of the method.
+        queries: number of queries; 0 for the read-only sum.
+        ms: wall-clock time in milliseconds.
+        core_ms: processor time of all threads in milliseconds, the minimum over the runs.
     """
 
-    way: str
+    method: str
     queries: int
     ms: float
     core_ms: float
 
 
-def make_table(rows: int, dim: int) -> Float32[Array, "table dim"]:
-    """Random embeddings."""
+def random_embeddings(rows: int, dim: int) -> Float32[Array, "vocabulary dim"]:
+    """Normally distributed embeddings, on the device."""
     return jax.device_put(np.random.default_rng(0).standard_normal((rows, dim), np.float32))
 
 
-def read(items: Items) -> None:
-    """Add up the table, a part in each of a few threads."""
-    with ThreadPoolExecutor(READERS) as threads:
-        list(threads.map(np.sum, np.array_split(items.reshape(-1), READERS)))
+def read(embeddings: Embeddings) -> None:
+    """Sum the embeddings, an equal part in each of ``READER_THREADS`` threads."""
+    with ThreadPoolExecutor(READER_THREADS) as threads:
+        list(threads.map(np.sum, np.array_split(embeddings.reshape(-1), READER_THREADS)))
 
 
-def with_segue(table: Float32[Array, "table dim"], k: int) -> Search:
-    """The search that is measured, with nothing excluded but the special tokens."""
+def with_segue(embeddings: Float32[Array, "vocabulary dim"], k: int) -> SearchMethod:
+    """Segue's search, with no excluded items."""
 
-    def search(hidden: Hidden) -> Scores:
-        return retrieval.top(hidden, table, Ragged.of([[]] * len(hidden)), k).scores
+    def top_scores(hidden: Hidden) -> Scores:
+        return search.top(hidden, embeddings, Ragged.from_rows([[]] * len(hidden)), k).scores
 
-    return search
+    return top_scores
 
 
-def with_numpy(items: Items, k: int) -> Search:
-    """All scores at once, and a partial sort of them."""
+def with_numpy(embeddings: Embeddings, k: int) -> SearchMethod:
+    """Brute force: all scores at once, and a partial sort."""
 
-    def search(hidden: Hidden) -> Scores:
-        scores = hidden @ items[N_SPECIALS:].T
+    def top_scores(hidden: Hidden) -> Scores:
+        scores = hidden @ embeddings[N_SPECIALS:].T
         return -np.sort(np.partition(-scores, k - 1, axis=1)[:, :k], axis=1)
 
-    return search
+    return top_scores
 
 
-def with_faiss(items: Items, k: int) -> Search:
-    """The exact index of inner products."""
-    index = importlib.import_module("faiss").IndexFlatIP(items.shape[1])
-    index.add(items[N_SPECIALS:])
+def with_faiss(embeddings: Embeddings, k: int) -> SearchMethod:
+    """The exact inner-product index of faiss."""
+    index = importlib.import_module("faiss").IndexFlatIP(embeddings.shape[1])
+    index.add(embeddings[N_SPECIALS:])
     return lambda hidden: index.search(hidden, k)[0]
 
 
-def searches(table: Float32[Array, "table dim"], k: int) -> dict[str, Search]:
-    """The ways that there are here, by name."""
-    items = np.asarray(table)
-    ways = {"segue": with_segue(table, k), "numpy": with_numpy(items, k)}
+def search_methods(embeddings: Float32[Array, "vocabulary dim"], k: int) -> dict[str, SearchMethod]:
+    """The methods that are installed, by name."""
+    on_host = np.asarray(embeddings)
+    methods = {"segue": with_segue(embeddings, k), "numpy": with_numpy(on_host, k)}
     if find_spec("faiss"):
-        ways["faiss"] = with_faiss(items, k)
-    return ways
+        methods["faiss"] = with_faiss(on_host, k)
+    return methods
 
 
-def measure(table: Float32[Array, "table dim"], k: int, repeats: int) -> list[Measured]:
-    """The yardstick first, then every way with every number of queries."""
-    items, ways = np.asarray(table), searches(table, k)
+def measure(
+    embeddings: Float32[Array, "vocabulary dim"], k: int, repeats: int
+) -> list[SearchTiming]:
+    """Time the read-only sum, then every method with every batch size.
+
+    Args:
+        embeddings: output embeddings, special tokens included.
+        k: number of items per query.
+        repeats: number of runs, of which the fastest is reported.
+
+    Raises:
+        RuntimeError: the scores of a method differ from those of NumPy.
+    """
+    on_host, methods = np.asarray(embeddings), search_methods(embeddings, k)
     rng = np.random.default_rng(1)
-    turns: dict[tuple[str, int], Callable[[], object]] = {(YARDSTICK, 0): lambda: read(items)}
-    for batch in BATCHES:
-        hidden = rng.standard_normal((batch, items.shape[1]), np.float32)
-        expected = ways["numpy"](hidden)
-        for way, search in ways.items():
-            if not np.allclose(search(hidden), expected, atol=1e-3):  # compiles, too
-                raise RuntimeError(f"{way} and numpy found different scores")
-            turns[way, batch] = partial(search, hidden)
-    taken = np.array([[_milliseconds(turn) for turn in turns.values()] for _ in range(repeats)])
-    return [Measured(*key, *best) for key, best in zip(turns, taken.min(axis=0), strict=True)]
+    runs: dict[tuple[str, int], Callable[[], object]] = {(READ_ONLY_SUM, 0): lambda: read(on_host)}
+    for batch_size in BATCH_SIZES:
+        hidden = rng.standard_normal((batch_size, on_host.shape[1]), np.float32)
+        expected = methods["numpy"](hidden)
+        for name, method in methods.items():
+            # The first call also compiles.
+            if not np.allclose(method(hidden), expected, atol=1e-3):
+                raise RuntimeError(f"the scores of {name} differ from those of numpy")
+            runs[name, batch_size] = partial(method, hidden)
+    times = np.array([[_milliseconds(run) for run in runs.values()] for _ in range(repeats)])
+    return [SearchTiming(*key, *best) for key, best in zip(runs, times.min(axis=0), strict=True)]
 
 
-def _milliseconds(turn: Callable[[], object]) -> tuple[float, float]:
-    """Of the clock, and of all threads."""
-    clock, cores = time.perf_counter(), time.process_time()
-    turn()
-    return 1e3 * (time.perf_counter() - clock), 1e3 * (time.process_time() - cores)
+def _milliseconds(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock time, and processor time of all threads."""
+    wall_start, processor_start = time.perf_counter(), time.process_time()
+    run()
+    return (
+        1e3 * (time.perf_counter() - wall_start),
+        1e3 * (time.process_time() - processor_start),
+    )
 
 
-def summarise(measured: list[Measured], table_bytes: int) -> list[dict[str, Any]]:
-    """Rows of the table; ``of_yardstick`` is how fast the table is gone through, against it."""
-    yardstick, times = measured[0], {(m.way, m.queries): m.ms for m in measured}
+def summarise(timings: list[SearchTiming], embedding_bytes: int) -> list[dict[str, Any]]:
+    """The rows of the table.
+
+    Args:
+        timings: the read-only sum first.
+        embedding_bytes: size of the embeddings.
+
+    Returns:
+        Values by column. ``of_read_only_sum`` is the time of the read-only sum divided by that of
+        the row, and ``of_one_query`` the time of the row divided by that of one query.
+    """
+    read_only_sum = timings[0]
+    times = {(timing.method, timing.queries): timing.ms for timing in timings}
     return [
         {
-            "way": m.way,
-            "queries": m.queries,
-            "ms": round(m.ms, 2),
-            "ms_per_query": round(m.ms / max(m.queries, 1), 2),
-            "core_ms": round(m.core_ms, 2),
-            "gb_per_s": round(table_bytes / m.ms / 1e6, 2),
-            "of_yardstick": round(yardstick.ms / m.ms, 3),
-            "of_one_query": round(m.ms / times.get((m.way, 1), m.ms), 2),
+            "method": timing.method,
+            "queries": timing.queries,
+            "ms": round(timing.ms, 2),
+            "ms_per_query": round(timing.ms / max(timing.queries, 1), 2),
+            "core_ms": round(timing.core_ms, 2),
+            "gb_per_s": round(embedding_bytes / timing.ms / 1e6, 2),
+            "of_read_only_sum": round(read_only_sum.ms / timing.ms, 3),
+            "of_one_query": round(timing.ms / times.get((timing.method, 1), timing.ms), 2),
         }
-        for m in measured
+        for timing in timings
     ]
 
 
 def main() -> None:
-    """Measure, draw the table, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="exact search over a large catalogue")
-    parser.add_argument("--items", type=int, default=2_262_292, help="those of the MPD")
+    """Measure, print the table, then one line of JSON."""
+    parser = argparse.ArgumentParser(description="Exact search over a large catalogue.")
+    parser.add_argument(
+        "--items", type=int, default=2_262_292, help="by default those of the full MPD"
+    )
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    table = make_table(N_SPECIALS + options.items, options.dim)
-    results = summarise(measure(table, options.k, options.repeats), table.nbytes)
-    title = f"The best {options.k} of {options.items:,} items of {options.dim} numbers"
-    shown = Table(title=title)
+    embeddings = random_embeddings(N_SPECIALS + options.items, options.dim)
+    results = summarise(measure(embeddings, options.k, options.repeats), embeddings.nbytes)
+    title = f"The best {options.k} of {options.items:,} items of {options.dim} dimensions"
+    table = Table(title=title)
     for column in results[0]:
-        shown.add_column(column.replace("_", " "), justify="left" if column == "way" else "right")
+        justify = "left" if column == "method" else "right"
+        table.add_column(column.replace("_", " "), justify=justify)
     for result in results:
-        shown.add_row(*map(str, result.values()))
+        table.add_row(*map(str, result.values()))
     console = Console(width=100)
-    console.print(shown)
+    console.print(table)
     record = {"benchmark": "retrieval"} | vars(options) | {"results": results}
     console.out(json.dumps(record), highlight=False)
 

@@ -1,13 +1,13 @@
-"""Losses and updates of the item table in time, memory and quality: paired, over several seeds.
+"""Time, memory and NDCG of losses and embedding updates: paired, over several seeds.
 
-    python benchmarks/sparse_quality.py [DATASET] [--seeds 0,1,2] [--ways "WAY;WAY"]
+    python benchmarks/sparse_quality.py [DATASET] [--seeds 0,1,2] [--variants "NAME;NAME"]
 
-One model is trained on a prepared dataset, or on the built-in world, by every way of updating
-and of storing its item table and of drawing negatives, from the same seeds, for the same steps
-and at the same rate, and asked for the next item at every held-out event. A way's difference
-from dense AdamW is tested over the sequences of each seed, with a paired permutation test. A
-step's time is the median of some on real batches, and its memory what XLA says it holds beside
-the state.
+The same model is trained on a prepared dataset, or on the built-in world, in several variants of
+loss, embedding updates and storage precision. All variants have the same seeds, number of steps
+and learning rate. Each trained model predicts the next item at every held-out event. The
+difference of a variant from dense AdamW is tested for each seed with a paired permutation test
+over sequences. The time of a step is the median of several on real batches; its memory is what
+XLA reports beside the training state.
 """
 
 from __future__ import annotations
@@ -24,70 +24,89 @@ from segue.config import (
     Config,
     DemoConfig,
     EvaluationConfig,
+    LossConfig,
     ModelConfig,
     OptimizerConfig,
     PrepareConfig,
     SourceConfig,
     TrainingConfig,
 )
-from segue.config import LossConfig as Loss
-from segue.dataset import Dataset, prepare
+from segue.dataset import Dataset
 from segue.evaluation import Evaluation, compare, evaluate
+from segue.preparation import prepare
 from segue.recommender import Recommender
-from segue.trainer import plan, train
+from segue.trainer import train
+from segue.trainer.plan import plan
 
 Precision = Literal["float32", "bfloat16"]
 METRIC = "ndcg@10"
-SHARED = Loss(kind="sampled-softmax", negatives=256, proposal="log-uniform", in_batch=True)
-DRAWN = SHARED.model_copy(update={"in_batch": False})
-APART = DRAWN.model_copy(update={"negatives": 32, "shared_negatives": False})
+IN_BATCH = LossConfig(
+    kind="sampled-softmax", negatives=256, negative_sampler="log-uniform", in_batch=True
+)
+SHARED = IN_BATCH.model_copy(update={"in_batch": False})
+PER_POSITION = SHARED.model_copy(update={"negatives": 32, "shared_negatives": False})
 
 
-class Way(NamedTuple):
-    """A loss, how the item table is updated, and in how many bits it and its moments are kept."""
+class Variant(NamedTuple):
+    """The settings that differ between the trained models; see the configuration."""
 
-    loss: Loss = SHARED
-    item_table: Literal["dense", "sparse", "sparse-lean"] = "dense"
-    table: Precision = "float32"
-    moments: Precision = "float32"
-    row_rate: float = 1.0
+    loss: LossConfig = IN_BATCH
+    embedding_updates: Literal["dense", "sparse", "sparse-rowwise"] = "dense"
+    embedding_precision: Precision = "float32"
+    state_precision: Precision = "float32"
+    sparse_learning_rate_scale: float = 1.0
 
 
-WAYS: dict[str, Way] = {
-    "dense": Way(),
-    "sparse": Way(item_table="sparse"),
-    "sparse-lean": Way(item_table="sparse-lean"),
-    "sparse, rate x 3": Way(item_table="sparse", row_rate=3),
-    "sparse, rate x 10": Way(item_table="sparse", row_rate=10),
-    "sparse-lean, rate x 3": Way(item_table="sparse-lean", row_rate=3),
-    "sparse-lean, rate x 10": Way(item_table="sparse-lean", row_rate=10),
-    "sparse-lean, rate x 30": Way(item_table="sparse-lean", row_rate=30),
-    "exact": Way(Loss()),
-    "sparse, bfloat16 moments": Way(item_table="sparse", moments="bfloat16"),
-    "sparse-lean, bfloat16 table": Way(item_table="sparse-lean", table="bfloat16"),
-    "sparse, none from the batch": Way(DRAWN, "sparse"),
-    "sparse, 32 a position": Way(APART, "sparse"),
+VARIANTS: dict[str, Variant] = {
+    "dense": Variant(),
+    "sparse": Variant(embedding_updates="sparse"),
+    "sparse-rowwise": Variant(embedding_updates="sparse-rowwise"),
+    "sparse, rate x 3": Variant(embedding_updates="sparse", sparse_learning_rate_scale=3),
+    "sparse, rate x 10": Variant(embedding_updates="sparse", sparse_learning_rate_scale=10),
+    "sparse-rowwise, rate x 3": Variant(
+        embedding_updates="sparse-rowwise", sparse_learning_rate_scale=3
+    ),
+    "sparse-rowwise, rate x 10": Variant(
+        embedding_updates="sparse-rowwise", sparse_learning_rate_scale=10
+    ),
+    "sparse-rowwise, rate x 30": Variant(
+        embedding_updates="sparse-rowwise", sparse_learning_rate_scale=30
+    ),
+    "exact": Variant(LossConfig()),
+    "sparse, bfloat16 optimizer state": Variant(
+        embedding_updates="sparse", state_precision="bfloat16"
+    ),
+    "sparse-rowwise, bfloat16 embeddings": Variant(
+        embedding_updates="sparse-rowwise", embedding_precision="bfloat16"
+    ),
+    "sparse, without in-batch negatives": Variant(SHARED, "sparse"),
+    "sparse, 32 negatives per position": Variant(PER_POSITION, "sparse"),
 }
-"""By name. Where nothing is said, 256 negatives are drawn for all positions, and the labels of
-the batch join them; ``exact`` is the exact softmax, dense."""
+"""By name. Unless the name says otherwise, the loss has 256 negatives shared by all positions, and
+the labels of the batch as further negatives. ``exact`` is the exact softmax with dense updates."""
 BASELINE = "dense"
 
 
-def config_of(way: str, seed: int, epochs: int) -> Config:
-    """The same run by one way."""
-    loss, item_table, table, moments, row_rate = WAYS[way]
+def config_of(name: str, seed: int, epochs: int) -> Config:
+    """The configuration of a variant."""
+    variant = VARIANTS[name]
     return Config(
         model=ModelConfig(
-            layers=1, heads=2, width=48, feed_forward=96, context=40, table_precision=table
+            layers=1,
+            heads=2,
+            width=48,
+            feed_forward=96,
+            context=40,
+            embedding_precision=variant.embedding_precision,
         ),
-        loss=loss,
+        loss=variant.loss,
         optimizer=OptimizerConfig(
             learning_rate=4e-3,
             schedule="cosine",
             warmup_steps=50,
-            item_table=item_table,
-            moment_precision=moments,
-            row_rate=row_rate,
+            embedding_updates=variant.embedding_updates,
+            state_precision=variant.state_precision,
+            sparse_learning_rate_scale=variant.sparse_learning_rate_scale,
         ),
         training=TrainingConfig(
             batch_size=64, epochs=epochs, seed=seed, validation_sequences=100, validate_every=10**6
@@ -95,31 +114,41 @@ def config_of(way: str, seed: int, epochs: int) -> Config:
     )
 
 
-def trained(data: Dataset, way: str, config: Config, folder: Path) -> Evaluation:
-    """An evaluation of one run."""
-    run = train(data, folder / f"{list(WAYS).index(way)}-{config.training.seed}", config=config)
+def train_and_evaluate(data: Dataset, name: str, config: Config, folder: Path) -> Evaluation:
+    """Train a variant in a subfolder of ``folder`` and evaluate its next-item predictions."""
+    subfolder = folder / f"{list(VARIANTS).index(name)}-{config.training.seed}"
+    run = train(data, subfolder, config=config)
     options = EvaluationConfig(task="next-item", resamples=0)
     return evaluate(Recommender.load(run), data, config=options)
 
 
 def measure(
-    data: Dataset, ways: list[str], seeds: list[int], epochs: int, folder: Path
+    data: Dataset, names: list[str], seeds: list[int], epochs: int, folder: Path
 ) -> list[dict[str, Any]]:
-    """A row for each way and seed, with its difference from the baseline of that seed."""
+    """One row per variant and seed, with the difference from the baseline of that seed.
+
+    Args:
+        data: the dataset to train and evaluate on.
+        names: names of variants; the baseline has to be the first.
+        seeds: seeds of training.
+        epochs: epochs of training.
+        folder: where the runs are stored.
+    """
     rows = []
     for seed in seeds:
-        found: dict[str, Evaluation] = {}
-        for way in ways:
-            config = config_of(way, seed, epochs)
-            planned = plan(data, config=config)
-            assert planned.times is not None, "too little memory"
-            row: dict[str, Any] = {"way": way, "seed": seed}
-            row["step_ms"] = round(planned.times.step * 1e3, 1)
-            row["step_mb"] = round(planned.memory.step / 1e6, 1)
-            found[way] = trained(data, way, config, folder)
-            row["ndcg"] = found[way].results[0].metrics[METRIC].mean
-            if way != BASELINE:
-                difference = compare(found[BASELINE], found[way], METRIC).differences[0]
+        evaluations: dict[str, Evaluation] = {}
+        for name in names:
+            config = config_of(name, seed, epochs)
+            estimate = plan(data, config=config)
+            assert estimate.times is not None, "too little memory"
+            row: dict[str, Any] = {"variant": name, "seed": seed}
+            row["step_ms"] = round(estimate.times.step * 1e3, 1)
+            row["step_mb"] = round(estimate.memory.step / 1e6, 1)
+            evaluations[name] = train_and_evaluate(data, name, config, folder)
+            row["ndcg"] = evaluations[name].results[0].metrics[METRIC].mean
+            if name != BASELINE:
+                comparison = compare(evaluations[BASELINE], evaluations[name], METRIC)
+                difference = comparison.differences[0]
                 row |= {
                     "difference": difference.difference,
                     "ci95": difference.ci95,
@@ -131,40 +160,44 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Measure, print the table, then one line of JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--ways", default=";".join(WAYS), help="some of them, with ; between")
+    variants_help = "names separated by semicolons, dense first; by default all"
+    parser.add_argument("--variants", default=";".join(VARIANTS), help=variants_help)
     parser.add_argument("--sequences", type=int, default=3_000)
     parser.add_argument("--items", type=int, default=6_000)
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args(arguments)
     world = DemoConfig(sequences=options.sequences, items=options.items)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         source = SourceConfig(format="demo", demo=world)
         if options.dataset is None:
             data = prepare(None, folder / "world", PrepareConfig(source=source))
         else:
             data = Dataset.open(options.dataset)
-        ways, seeds = options.ways.split(";"), [int(seed) for seed in options.seeds.split(",")]
-        rows = measure(data, ways, seeds, options.epochs, folder)
-    report(rows, ways)
-    asked = options.dataset.name if options.dataset else world.model_dump()
-    print(json.dumps({"benchmark": "sparse_quality", "world": asked, "rows": rows}))
+        names, seeds = options.variants.split(";"), [int(seed) for seed in options.seeds.split(",")]
+        rows = measure(data, names, seeds, options.epochs, folder)
+    report(rows, names)
+    trained_on = options.dataset.name if options.dataset else world.model_dump()
+    print(json.dumps({"benchmark": "sparse_quality", "world": trained_on, "rows": rows}))
 
 
-def report(rows: list[dict[str, Any]], ways: list[str]) -> None:
-    """A line for each way: means over the seeds, and the range of its differences."""
-    print(f"\n{'way':28} {METRIC:>8} {'of dense':>9} {'differences':>20} {'ms/step':>8} {'MB':>7}")
-    base = np.mean([row["ndcg"] for row in rows if row["way"] == BASELINE])
-    for way in ways:
-        own = [row for row in rows if row["way"] == way]
-        mean = np.mean([row["ndcg"] for row in own])
-        ms, mb = min(row["step_ms"] for row in own), own[0]["step_mb"]
-        differences = [row.get("difference", 0.0) for row in own]
+def report(rows: list[dict[str, Any]], names: list[str]) -> None:
+    """Print one line per variant: means over the seeds, and the range of its differences."""
+    columns = f"{METRIC:>8} {'of dense':>9} {'differences':>20} {'ms/step':>8} {'MB':>7}"
+    print(f"\n{'variant':36} {columns}")
+    baseline = np.mean([row["ndcg"] for row in rows if row["variant"] == BASELINE])
+    for name in names:
+        variant_rows = [row for row in rows if row["variant"] == name]
+        mean = np.mean([row["ndcg"] for row in variant_rows])
+        ms = min(row["step_ms"] for row in variant_rows)
+        mb = variant_rows[0]["step_mb"]
+        differences = [row.get("difference", 0.0) for row in variant_rows]
         spread = f"{min(differences):+.4f} to {max(differences):+.4f}"
-        print(f"{way:28} {mean:>8.4f} {mean / base:>9.3f} {spread:>20} {ms:>8.1f} {mb:>7.1f}")
+        print(f"{name:36} {mean:>8.4f} {mean / baseline:>9.3f} {spread:>20} {ms:>8.1f} {mb:>7.1f}")
 
 
 if __name__ == "__main__":

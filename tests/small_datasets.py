@@ -1,4 +1,4 @@
-"""Small prepared datasets with known content, and a ranker without any sense."""
+"""Small prepared datasets with known content, and rankers with arbitrary scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from segue.config import PrepareConfig, SourceConfig, SplitConfig
-from segue.dataset import Dataset, prepare
+from segue.dataset import Dataset
+from segue.preparation import prepare
 from segue.ranking import Queries, ScoringRanker
 
 Log = dict[str, list[str]]
@@ -26,21 +27,21 @@ def dataset_of(
     """Prepare a log.
 
     Args:
-        starts: gives the log times: the second at which each sequence begins; its events
-            follow one a second.
+        starts: time of the first event by sequence id, in seconds; one event per second
+            follows. The log has no times if None.
         artists: artist by item id.
-        ratings: of each sequence's events.
+        ratings: of the events, by sequence id.
     """
     columns = ["user_id", "item_id"]
     columns += ["timestamp"] * (starts is not None) + ["rating"] * (ratings is not None)
     lines = [",".join(columns)]
     for sequence_id, items in log.items():
-        for place, item in enumerate(items):
+        for position, item in enumerate(items):
             values = [sequence_id, item]
             if starts is not None:
-                values.append(str(1_600_000_000 + starts[sequence_id] + place))
+                values.append(str(1_600_000_000 + starts[sequence_id] + position))
             if ratings is not None:
-                rating = ratings[sequence_id][place]
+                rating = ratings[sequence_id][position]
                 values.append("" if rating is None else str(rating))
             lines.append(",".join(values))
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
@@ -55,7 +56,7 @@ def dataset_of(
 
 
 def random_log(n_sequences: int, n_items: int, seed: int, longest: int = 30) -> Log:
-    """Sequences of a popularity that falls with the item's number, with some repeats."""
+    """Random sequences with some repeats; popularity falls with the item's number."""
     rng = np.random.default_rng(seed)
     weights = 1 / np.arange(1, n_items + 1)
     lengths = rng.integers(3, longest + 1, n_sequences)
@@ -66,11 +67,11 @@ def random_log(n_sequences: int, n_items: int, seed: int, longest: int = 30) -> 
 
 
 class ArbitraryRanker(ScoringRanker):
-    """Scores that depend on the sequence and on how much of it is seen; many of them tie."""
+    """Random scores with many ties, determined by the sequence and the length of its history."""
 
     def __init__(self, dataset: Dataset, name: str = "arbitrary", levels: int = 9) -> None:
         self.name = name
-        self.table_size = dataset.table_size
+        self.vocabulary_size = dataset.vocabulary_size
         self._levels = levels
 
     def scores(self, queries: Queries) -> np.ndarray:
@@ -78,18 +79,18 @@ class ArbitraryRanker(ScoringRanker):
         return np.stack(
             [
                 np.random.default_rng([int(row), int(length), len(self.name)])
-                .integers(0, self._levels, self.table_size)
+                .integers(0, self._levels, self.vocabulary_size)
                 .astype(np.float32)
                 for row, length in zip(queries.rows, lengths, strict=True)
             ]
         )
 
 
-class NeverAsked(ScoringRanker):
-    """Fails the test that asks it."""
+class UnusedRanker(ScoringRanker):
+    """A ranker whose use fails the test."""
 
-    name = "never-asked"
-    table_size = 1
+    name = "unused"
+    vocabulary_size = 1
 
     def scores(self, queries: Queries) -> np.ndarray:
-        raise AssertionError("this ranker should not have been asked")
+        raise AssertionError("this ranker should not have been used")

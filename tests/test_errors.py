@@ -1,4 +1,4 @@
-"""Every exception of the tree carries what was got and what to do."""
+"""Exceptions: the class hierarchy, messages and hints; and ``quantity``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import inspect
 import pytest
 
 from segue import errors
-from segue.errors import SegueError
+from segue.errors import SegueError, quantity
 
-CLASSES = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
+EXCEPTIONS = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
 
 
-def test_the_tree_is_the_one_that_is_documented():
-    assert {kind.__name__ for kind in CLASSES} == {
+def test_the_exceptions_are_the_documented_ones():
+    assert {exception.__name__ for exception in EXCEPTIONS} == {
         "SegueError",
         "SourceError",
         "DatasetError",
@@ -25,29 +25,42 @@ def test_the_tree_is_the_one_that_is_documented():
     }
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_carries_message_and_hint(kind: type[SegueError]):
-    error = kind("got 3 columns, expected 2", "name the item column")
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_has_message_and_hint(exception: type[SegueError]):
+    error = exception("got 3 columns, expected 2", "name the item column")
     assert isinstance(error, SegueError)
     assert error.message == "got 3 columns, expected 2"
     assert error.hint == "name the item column"
     assert str(error) == "got 3 columns, expected 2 (name the item column)"
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_hint_may_be_absent(kind: type[SegueError]):
-    error = kind("nothing to do")
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_hint_may_be_absent(exception: type[SegueError]):
+    error = exception("nothing to do")
     assert error.hint == ""
     assert str(error) == "nothing to do"
 
 
-@pytest.mark.parametrize("kind", CLASSES)
-def test_says_in_its_docstring_when_it_is_raised(kind: type[SegueError]):
-    assert kind.__doc__
+@pytest.mark.parametrize("exception", EXCEPTIONS)
+def test_docstring_states_when_it_is_raised(exception: type[SegueError]):
+    assert exception.__doc__
 
 
-def test_is_caught_as_the_base_that_the_package_exports():
+def test_is_caught_by_the_base_class_that_the_package_exports():
     import segue
 
     with pytest.raises(segue.SegueError, match="no such file"):
         raise errors.SourceError("no such file")
+
+
+@pytest.mark.parametrize(("n", "singular", "plural", "expected"), [
+    (0, "event", None, "0 events"),
+    (1, "event", None, "1 event"),
+    (1200, "event", None, "1,200 events"),
+    (1, "rating lies", "ratings lie", "1 rating lies"),
+    (2, "rating lies", "ratings lie", "2 ratings lie"),
+])  # fmt: skip
+def test_quantity_is_singular_for_one(
+    n: int, singular: str, plural: str | None, expected: str
+) -> None:
+    assert quantity(n, singular, plural) == expected

@@ -1,5 +1,5 @@
-"""What a playlist model does beside being right: a module a highlight.
+"""Properties of generated playlists: one module per highlight of a published playlist model.
 
-Each measures a trained model on playlists that it has never seen and returns rows, one
-mapping a line of a table. ``benchmarks/playlist_highlights.py`` puts them together.
+Each module measures a trained model on test playlists and returns rows of a table, as mappings
+from column to value. ``benchmarks/playlist_highlights.py`` runs all of them.
 """

@@ -1,7 +1,7 @@
-"""Means over playlists with their intervals, and differences between two ways of asking.
+"""Means over playlists with bootstrap intervals, and paired differences with p-values.
 
-Values are an array with a row a playlist, and NaN where there is nothing to count. Whole
-playlists are resampled, since what belongs to one of them resembles itself.
+Values are arrays with one row per playlist, and NaN where there is no value. Whole playlists are
+resampled, because the values of one playlist are not independent.
 """
 
 from __future__ import annotations
@@ -11,30 +11,33 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from segue.resampling import bootstrap_means, interval95, permutation_test
+from segue.evaluation.statistics import bootstrap_means, interval95, permutation_test
 
 RESAMPLES = 1000
 PERMUTATIONS = 10_000
 DIGITS = 4
-"""Decimals that are kept: the intervals are far wider."""
+"""Decimals of the results; the intervals are much wider than the rounding."""
 
-Values = Float[np.ndarray, "playlists *places"] | Int[np.ndarray, "playlists *places"]
-"""One value a playlist, or one for each of its places."""
+Values = Float[np.ndarray, "playlists *positions"] | Int[np.ndarray, "playlists *positions"]
+"""One value per playlist, or one per playlist and position."""
 
 
-class Estimate(NamedTuple):
-    """A mean over all values that count, and its 95 % bootstrap interval over playlists."""
+class MeanEstimate(NamedTuple):
+    """A mean over all values, and its 95 % bootstrap interval over playlists."""
 
     mean: float
     low: float
     high: float
 
 
-class Difference(NamedTuple):
-    """The mean over playlists of one way's mean less the other's.
+class MeanDifference(NamedTuple):
+    """The mean over playlists of the difference between two means of a playlist.
 
     Attributes:
-        p_value: two-sided, by a permutation test over playlists.
+        mean: the mean difference.
+        low: lower end of its 95 % bootstrap interval over playlists.
+        high: upper end of the interval.
+        p_value: two-sided, by a paired permutation test over playlists.
     """
 
     mean: float
@@ -43,8 +46,8 @@ class Difference(NamedTuple):
     p_value: float
 
 
-def estimate(values: Values, seed: int) -> Estimate | None:
-    """The mean of the values; None where none counts."""
+def estimate(values: Values, seed: int) -> MeanEstimate | None:
+    """The mean of all values that are not NaN, with its interval; None if there are none."""
     rows = _as_rows(values)
     counts = np.count_nonzero(~np.isnan(rows), axis=1)
     rows, counts = rows[counts > 0], counts[counts > 0]
@@ -52,30 +55,30 @@ def estimate(values: Values, seed: int) -> Estimate | None:
         return None
     sums = np.nansum(rows, axis=1)
     low, high = interval95(bootstrap_means(sums[:, None], counts, RESAMPLES, seed))[:, 0]
-    return Estimate(*(round(float(x), DIGITS) for x in (sums.sum() / counts.sum(), low, high)))
+    return MeanEstimate(*(round(float(x), DIGITS) for x in (sums.sum() / counts.sum(), low, high)))
 
 
-def difference(values: Values, reference: Values, seed: int) -> Difference | None:
-    """How far values lie above those of a reference, playlist by playlist.
+def difference(values: Values, reference: Values, seed: int) -> MeanDifference | None:
+    """The mean of ``values`` minus that of ``reference``, paired by playlist.
 
-    A playlist takes part where both have something to count; None where none has.
+    A playlist counts if it has a value in both; None if no playlist has.
     """
     differences = row_means(values) - row_means(reference)
     differences = differences[~np.isnan(differences)]
-    found = estimate(differences, seed)
-    if found is None:
+    mean = estimate(differences, seed)
+    if mean is None:
         return None
     p_value = permutation_test(differences, PERMUTATIONS, seed)
-    return Difference(*found, round(p_value, DIGITS))
+    return MeanDifference(*mean, round(p_value, DIGITS))
 
 
 def row_means(values: Values) -> Float64[np.ndarray, " playlists"]:
-    """The mean of each playlist's values; NaN where it has none."""
+    """The mean value of each playlist; NaN if it has none."""
     rows = _as_rows(values)
     counts = np.count_nonzero(~np.isnan(rows), axis=1)
     return np.where(counts > 0, np.nansum(rows, axis=1) / np.maximum(counts, 1), np.nan)
 
 
-def _as_rows(values: Values) -> Float64[np.ndarray, "playlists places"]:
+def _as_rows(values: Values) -> Float64[np.ndarray, "playlists positions"]:
     rows = np.asarray(values, np.float64)
     return rows[:, None] if rows.ndim == 1 else rows

@@ -1,4 +1,4 @@
-"""A trained model that lengthens many playlists at once, and the playlists that it is given."""
+"""Batched generation with a trained model, and the test playlists that it continues."""
 
 from __future__ import annotations
 
@@ -8,47 +8,49 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64
 
-from segue.axes import N_SPECIALS, Ragged
 from segue.dataset import Dataset
-from segue.dataset.parts import part_bounds
-from segue.features import Bag
-from segue.generation import Sampling, continue_sequences
+from segue.dataset.targets import part_bounds
+from segue.features import FeatureIds
+from segue.ragged import Ragged
 from segue.ranking import Ranked
-from segue.recommender import Network, Recommender
+from segue.recommender import Encoder, Recommender
+from segue.recommender.generation import Sampling, generate_sequences
+from segue.tokens import N_SPECIALS
 
 GREEDY = Sampling(temperature=0.0)
 
 
-def sampled(seed: int, end_weight: float = 0.0) -> Sampling:
-    """Among the best 50 at temperature 1, as the document generates."""
+def top_50_sampling(seed: int, end_weight: float = 0.0) -> Sampling:
+    """Sampling from the best 50 items at temperature 1, as in playlist-decoder (trecs)."""
     return Sampling(temperature=1.0, top_k=50, end_weight=end_weight, seed=seed)
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A model and what it may be told of each playlist.
+    """A model with the sequence features of every playlist of its dataset.
 
     Attributes:
-        name: the run's.
-        told: by row of the dataset.
+        name: name of the run.
+        encoder: the encoder of the model.
+        feature_ids: sequence features by row of the dataset.
     """
 
     name: str
-    network: Network
-    told: Bag
+    encoder: Encoder
+    feature_ids: FeatureIds
 
     @classmethod
     def load(cls, run: Path, data: Dataset) -> Generator:
-        """Open a run that was trained on this very dataset.
+        """Load a run that was trained on the dataset.
 
         Raises:
-            SystemExit: it was trained on another.
+            SystemExit: it was trained on another dataset.
         """
         model = Recommender.load(run)
         if model.ranker(data).data_fingerprint != data.fingerprint:
             raise SystemExit(f"error: {run} was not trained on {data.path}")
-        told = model.network.vocabulary.encode_rows(data.sequences)
-        return cls(model.name, model.network, told)
+        feature_ids = model.encoder.vocabulary.encode_rows(data.sequences)
+        return cls(model.name, model.encoder, feature_ids)
 
     def generate(
         self,
@@ -57,77 +59,90 @@ class Generator:
         sampling: Sampling,
         rows: Int64[np.ndarray, " playlists"] | None = None,
     ) -> Int32[np.ndarray, "playlists length"]:
-        """Lengthen prompts by ``length`` tracks.
+        """Generate ``length`` tracks after each prompt.
 
-        One prompt alone gets the tracks of ``segue continue`` with the same seed.
+        For a single prompt the tracks are those of ``segue generate`` with the same seed.
 
         Args:
-            rows: of the dataset, whose names and other attributes the model is told; it is
-                told nothing when absent.
+            prompts: item indices of the given tracks, one row per playlist.
+            length: number of tracks to generate.
+            sampling: how tracks are selected.
+            rows: rows of the dataset whose sequence features the model gets; no features when
+                None.
         """
-        told = self._told(prompts, rows)
+        feature_ids = self._feature_ids(prompts, rows)
 
         def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
-            return self.network.next_items(histories, told, histories, k)
+            return self.encoder.next_items(histories, feature_ids, histories, k)
 
-        return continue_sequences(next_items, prompts, length, sampling).items
+        return generate_sequences(next_items, prompts, length, sampling).items
 
     def hidden(self, prompts: Ragged) -> Float32[np.ndarray, "playlists dim"]:
-        """The state after each prompt, told nothing."""
-        return self.network.hidden(prompts, self._told(prompts, None))
+        """The hidden state after each prompt, without sequence features."""
+        return self.encoder.hidden(prompts, self._feature_ids(prompts, None))
 
-    def _told(self, prompts: Ragged, rows: Int64[np.ndarray, " playlists"] | None) -> Bag:
+    def _feature_ids(
+        self, prompts: Ragged, rows: Int64[np.ndarray, " playlists"] | None
+    ) -> FeatureIds:
         if rows is None:
-            return self.network.vocabulary.encode([{}] * prompts.n_rows)
-        return self.told.take(rows)
+            return self.encoder.vocabulary.encode([{}] * prompts.n_rows)
+        return self.feature_ids.take(rows)
 
 
-def held_out(
-    data: Dataset, shortest: int, limit: int, seed: int
+def held_out_playlists(
+    data: Dataset, min_length: int, limit: int, seed: int
 ) -> Int64[np.ndarray, " playlists"]:
-    """Rows of test playlists with at least ``shortest`` events; a seeded draw of ``limit``.
+    """Rows of complete test playlists with at least ``min_length`` events.
+
+    Args:
+        data: a dataset with the split ``holdout``.
+        min_length: smallest number of events.
+        limit: largest number of rows; more are reduced by a draw with the seed.
+        seed: seed of the draw.
 
     Raises:
-        SystemExit: there is none, as where the split holds out events instead of playlists.
+        SystemExit: there is none, for example because the split holds out events.
     """
-    begins, ends = part_bounds(data.sequences, "test")
-    rows = np.flatnonzero((begins == 0) & (ends >= shortest))
+    starts, ends = part_bounds(data.sequences, "test")
+    rows = np.flatnonzero((starts == 0) & (ends >= min_length))
     if not len(rows):
-        raise SystemExit(f"error: {data.path} has no test playlist of {shortest} tracks")
+        raise SystemExit(f"error: {data.path} has no test playlist of {min_length} tracks")
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
 
 
-def known_beginnings(
+def distinct_catalogue_prompts(
     data: Dataset, rows: Int64[np.ndarray, " playlists"], length: int
-) -> Int32[np.ndarray, "found length"]:
-    """The first different tracks of playlists that training saw too.
+) -> Int32[np.ndarray, "prompts length"]:
+    """The first ``length`` distinct catalogue tracks of each playlist.
 
-    A playlist with fewer of them is left out.
+    Playlists with fewer such tracks are left out.
 
     Raises:
-        SystemExit: none has as many.
+        SystemExit: no playlist has enough.
     """
-    found = []
+    prompts = []
     for row in rows.tolist():
         events = data.sequences.row(row)
-        known = list(dict.fromkeys(events[events < data.table_size].tolist()))
-        if len(known) >= length:
-            found.append(known[:length])
-    if not found:
-        raise SystemExit(f"error: no test playlist of {data.path} has {length} known tracks")
-    return np.array(found, np.int32)
+        tracks = list(dict.fromkeys(events[events < data.vocabulary_size].tolist()))
+        if len(tracks) >= length:
+            prompts.append(tracks[:length])
+    if not prompts:
+        raise SystemExit(f"error: no test playlist of {data.path} has {length} catalogue tracks")
+    return np.array(prompts, np.int32)
 
 
-def added(items: Int[np.ndarray, "playlists length"]) -> Int64[np.ndarray, " playlists"]:
-    """How many tracks were generated before the end of each."""
+def generated_lengths(
+    items: Int[np.ndarray, "playlists length"],
+) -> Int64[np.ndarray, " playlists"]:
+    """The number of tracks of each generated list before its first special token."""
     return np.count_nonzero(np.cumprod(items >= N_SPECIALS, axis=1), axis=1)
 
 
 def overlap(
     first: Int[np.ndarray, "playlists length"], second: Int[np.ndarray, "playlists length"]
 ) -> Int64[np.ndarray, " playlists"]:
-    """How many tracks two generations of each playlist share, in whatever order."""
+    """The number of tracks that two lists of each playlist have in common, in any order."""
     shared = [np.intersect1d(a[a >= N_SPECIALS], b) for a, b in zip(first, second, strict=True)]
     return np.array([len(tracks) for tracks in shared], np.int64)

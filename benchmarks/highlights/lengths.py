@@ -1,4 +1,4 @@
-"""Where playlists begin and end: generation from START alone, and lengths by END's weight."""
+"""Playlists generated from START alone, and lengths of playlists by the weight of END."""
 
 from __future__ import annotations
 
@@ -8,43 +8,52 @@ import numpy as np
 from jaxtyping import Float64, Int, Int32, Int64
 
 from highlights.estimates import estimate
-from highlights.generator import Generator, added, sampled
-from highlights.wandering import percentiles_of
-from segue.axes import N_SPECIALS, Ragged
+from highlights.generator import Generator, generated_lengths, top_50_sampling
+from highlights.wandering import popularity_percentiles
 from segue.dataset import Dataset
+from segue.ragged import Ragged
+from segue.tokens import N_SPECIALS
 
-FROM_NOTHING = 100
+MAX_PLAYLISTS = 100
+"""Largest number of playlists to generate from START alone."""
 BEGINNING = 20
-"""Tracks of a playlist that is generated from nothing."""
+"""Tracks of a playlist generated from START alone."""
 
 GIVEN = 5
 LONGEST = 100
-"""Tracks added at most; the real playlists are cut there too."""
+"""Largest number of generated tracks; lengths of real playlists are cut to it too."""
 END_WEIGHTS = (0.01, 0.1, 1.0)
 
 
 def measure_beginnings(
     model: Generator, data: Dataset, rows: Int64[np.ndarray, " playlists"], seed: int
 ) -> list[dict[str, Any]]:
-    """Playlists from START alone beside as many real beginnings of the same length."""
-    nothing = Ragged.of([[] for _ in rows])
+    """Compare playlists generated from START alone with as many beginnings of real playlists.
+
+    Args:
+        model: the model.
+        data: its dataset.
+        rows: rows of real playlists of at least ``BEGINNING`` events.
+        seed: seed of sampling and bootstrap.
+    """
+    empty = Ragged.from_rows([[] for _ in rows])
     real = [data.sequences.row(row)[:BEGINNING] for row in rows.tolist()]
-    percentiles = percentiles_of(data.items.training_counts)
+    percentiles = popularity_percentiles(data.items.training_counts)
     return [
-        {"playlists": name, **described(lists, percentiles, seed)}
+        {"playlists": name, **describe_lists(lists, percentiles, seed)}
         for name, lists in (
-            ("from START alone", model.generate(nothing, BEGINNING, sampled(seed))),
+            ("from START alone", model.generate(empty, BEGINNING, top_50_sampling(seed))),
             ("real", np.stack(real)),
         )
     ]
 
 
-def described(
-    lists: Int32[np.ndarray, "playlists places"],
+def describe_lists(
+    lists: Int32[np.ndarray, "playlists positions"],
     percentiles: Float64[np.ndarray, " indices"],
     seed: int,
 ) -> dict[str, Any]:
-    """How different the tracks are, how popular, and what should not be there at all."""
+    """Diversity and popularity of lists, and the number of special tokens and repeats in them."""
     ordered = np.sort(lists, axis=1)
     return {
         "n": len(lists),
@@ -59,22 +68,26 @@ def described(
 def measure_lengths(
     model: Generator, data: Dataset, rows: Int64[np.ndarray, " playlists"], seed: int
 ) -> list[dict[str, Any]]:
-    """How many tracks follow the first five before the end, for each weight of END."""
-    beginnings = Ragged.of([data.sequences.row(row)[:GIVEN] for row in rows.tolist()])
-    found = [{"end_weight": "real", **spread(data.sequences.lengths[rows] - GIVEN, seed)}]
+    """Numbers of tracks generated before END after the first five, for each weight of END.
+
+    The first row describes the real playlists.
+    """
+    prompts = Ragged.from_rows([data.sequences.row(row)[:GIVEN] for row in rows.tolist()])
+    real_lengths = data.sequences.lengths[rows] - GIVEN
+    table = [{"end_weight": "real", **describe_lengths(real_lengths, seed)}]
     for weight in END_WEIGHTS:
-        lists = model.generate(beginnings, LONGEST, sampled(seed, weight))
-        found.append({"end_weight": weight, **spread(added(lists), seed)})
-    return found
+        lists = model.generate(prompts, LONGEST, top_50_sampling(seed, weight))
+        table.append({"end_weight": weight, **describe_lengths(generated_lengths(lists), seed)})
+    return table
 
 
-def spread(lengths: Int[np.ndarray, " playlists"], seed: int) -> dict[str, Any]:
-    """Mean and quartiles, of lengths cut at ``LONGEST``, and the share that ends before."""
-    cut = np.minimum(lengths, LONGEST)
-    quartiles = np.quantile(cut, (0.25, 0.5, 0.75)).tolist()
+def describe_lengths(lengths: Int[np.ndarray, " playlists"], seed: int) -> dict[str, Any]:
+    """Mean and quartiles of lengths cut to ``LONGEST``, and the share of shorter ones."""
+    cut_lengths = np.minimum(lengths, LONGEST)
+    quartiles = np.quantile(cut_lengths, (0.25, 0.5, 0.75)).tolist()
     return {
         "playlists": len(lengths),
-        "mean": estimate(cut, seed),
+        "mean": estimate(cut_lengths, seed),
         **dict(zip(("lower_quartile", "median", "upper_quartile"), quartiles, strict=True)),
         "ended": round(float((lengths < LONGEST).mean()), 3),
     }

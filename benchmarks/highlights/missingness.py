@@ -1,10 +1,10 @@
-"""Robustness to missing tracks: how much of a continuation survives a masked prompt?
+"""Robustness to missing tracks: the overlap of continuations with and without masked tracks.
 
-Of each playlist the first five tracks that training saw are given; then two of them, drawn
-by the seed, are masked as unknown. A masked track may be generated: the model cannot know
-that it was there. What the overlaps are held against: the same prompt continued under
-another seed, which shows what chance alone changes, and another playlist's continuation,
-which shows how much all continuations share.
+The first five distinct catalogue tracks of each playlist are given; then two of them, drawn with
+the seed, are masked as unknown. A masked track may be generated, since the model cannot know that
+it was given. The overlap has two references: the continuation of the same prompt with another
+seed, which shows the effect of sampling alone, and the continuation of another playlist, which
+shows what all continuations have in common.
 """
 
 from __future__ import annotations
@@ -15,58 +15,67 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from highlights.estimates import difference, estimate
-from highlights.generator import GREEDY, Generator, overlap, sampled
-from segue.axes import UNK, Ragged
+from highlights.generator import GREEDY, Generator, overlap, top_50_sampling
+from segue.ragged import Ragged
+from segue.tokens import UNK
 
 GIVEN = 5
 MASKED = 2
 ADDED = 14
-"""The document's single example: 11 of these 14 were shared."""
+"""Generated tracks, as many as in the example of playlist-decoder (trecs), where 11 were shared."""
 
 Prompts = Int32[np.ndarray, "playlists given"]
 Lists = Int32[np.ndarray, "playlists added"]
 
 
-def masked(prompts: Prompts, count: int, seed: int) -> Prompts:
-    """The prompts with ``count`` tracks of each replaced by ``UNK``."""
+def mask_tracks(prompts: Prompts, count: int, seed: int) -> Prompts:
+    """Replace ``count`` random tracks of each prompt with ``UNK``."""
     order = np.random.default_rng(seed).random(prompts.shape).argsort(axis=1)
     return np.where(order < count, np.int32(UNK), prompts)
 
 
 def measure_missingness(model: Generator, prompts: Prompts, seed: int) -> list[dict[str, Any]]:
-    """Overlaps of two continuations, of ``ADDED`` tracks, for each way of generating.
+    """Overlaps between continuations of ``ADDED`` tracks, one row per sampling and reference.
 
-    Both sampled comparisons are of two different seeds.
+    The sampled continuations of the masked and of the same prompt have another seed than the one
+    they are compared with.
     """
-    whole, holed = Ragged.of(list(prompts)), masked(prompts, MASKED, seed)
-    holes = Ragged.of(list(holed))
-    greedy = model.generate(whole, ADDED, GREEDY)
-    drawn, again = (model.generate(whole, ADDED, sampled(each)) for each in (seed, seed + 1))
-    greedy_holed = model.generate(holes, ADDED, GREEDY)
-    drawn_holed = model.generate(holes, ADDED, sampled(seed + 1))
-    hidden = np.where(holed == UNK, prompts, -1)
-    compared = [
-        ("greedy", greedy, {"masked": greedy_holed, "same prompt": greedy}),
-        ("sampled", drawn, {"masked": drawn_holed, "same prompt": again}),
+    masked_prompts = mask_tracks(prompts, MASKED, seed)
+    given, masked = Ragged.from_rows(list(prompts)), Ragged.from_rows(list(masked_prompts))
+    greedy = model.generate(given, ADDED, GREEDY)
+    sampled, resampled = (
+        model.generate(given, ADDED, top_50_sampling(draw_seed)) for draw_seed in (seed, seed + 1)
+    )
+    greedy_masked = model.generate(masked, ADDED, GREEDY)
+    sampled_masked = model.generate(masked, ADDED, top_50_sampling(seed + 1))
+    masked_tracks = np.where(masked_prompts == UNK, prompts, -1)
+    comparisons = [
+        ("greedy", greedy, {"masked": greedy_masked, "same prompt": greedy}),
+        ("sampled", sampled, {"masked": sampled_masked, "same prompt": resampled}),
     ]
     rows = []
-    for way, first, others in compared:
-        others["another playlist"] = np.roll(first, 1, axis=0)
-        control = overlap(first, others["same prompt"])
-        for against, second in others.items():
-            shared = overlap(first, second)
-            row: dict[str, Any] = {"way": way, "against": against, "playlists": len(prompts)}
-            row["shared"] = estimate(shared, seed)
-            row["less_control"], row["recovered"] = None, None
-            if against == "masked":
+    for sampling, lists, references in comparisons:
+        references["another playlist"] = np.roll(lists, 1, axis=0)
+        control = overlap(lists, references["same prompt"])
+        for name, reference in references.items():
+            shared = overlap(lists, reference)
+            row: dict[str, Any] = {
+                "sampling": sampling,
+                "against": name,
+                "playlists": len(prompts),
+                "shared": estimate(shared, seed),
+                "less_control": None,
+                "recovered": None,
+            }
+            if name == "masked":
                 row["less_control"] = difference(shared, control, seed)
-                row["recovered"] = estimate(recovered(second, hidden), seed)
+                row["recovered"] = estimate(recovered(reference, masked_tracks), seed)
             rows.append(row)
     return rows
 
 
 def recovered(
-    lists: Lists, hidden: Int32[np.ndarray, "playlists given"]
+    lists: Lists, masked_tracks: Int32[np.ndarray, "playlists given"]
 ) -> Int64[np.ndarray, " playlists"]:
-    """How many of the masked tracks were generated; ``hidden`` holds -1 for the others."""
-    return overlap(hidden, lists)
+    """The number of masked tracks in each list; ``masked_tracks`` is -1 for unmasked ones."""
+    return overlap(masked_tracks, lists)

@@ -1,7 +1,7 @@
-"""One Christmas song: do the tracks that follow live in playlists named after the season?
+"""Continuation of one Christmas song: how many of the generated tracks are seasonal.
 
-A track *lives* there if at least half of its occurrences in the whole dataset are in
-playlists with such a name, and *visits* if at least one is.
+A track is *seasonal* if at least half of its occurrences in the whole dataset are in playlists with
+a seasonal name. It *occurs in the season* if at least one occurrence is.
 """
 
 from __future__ import annotations
@@ -12,88 +12,121 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from highlights.generator import GREEDY, Generator, sampled
-from segue.axes import N_SPECIALS, Ragged
+from highlights.generator import GREEDY, Generator, top_50_sampling
 from segue.dataset import Dataset
+from segue.ragged import Ragged
+from segue.tokens import N_SPECIALS
 
 TITLE = "All I Want for Christmas Is You"
+"""Title of the given track."""
 NAMES = r"christmas|x-?mas|holiday|navidad|\bno[eë]l\b|weihnacht|\bsanta\b"
+"""Regular expression of seasonal playlist names."""
 
 ADDED = 10
 TARGET = 8
-"""Tracks of the ten that should live there."""
+"""Number of the ten generated tracks that should be seasonal."""
 SEEDS = 20
-SEARCHED = 1000
-"""Items looked at for one with the very title."""
+SEARCH_LIMIT = 1000
+"""Search results among which the exact title is looked up."""
 
 
-class Season(NamedTuple):
-    """Which items belong to the season, by item index; special tokens do not."""
+class SeasonalItems(NamedTuple):
+    """Masks over item indices, false for special tokens.
 
-    lives: Bool[np.ndarray, " indices"]
-    visits: Bool[np.ndarray, " indices"]
+    Attributes:
+        seasonal: at least half of the item's occurrences are in playlists of the season.
+        in_season: at least one occurrence is.
+    """
+
+    seasonal: Bool[np.ndarray, " indices"]
+    in_season: Bool[np.ndarray, " indices"]
 
 
-def season(data: Dataset, names: str) -> Season:
-    """Find the items of playlists whose name matches a regular expression, in any case."""
+def seasonal_items(data: Dataset, names: str) -> SeasonalItems:
+    """Classify items by the playlists that they occur in.
+
+    Args:
+        data: the dataset.
+        names: regular expression of seasonal playlist names; case is ignored.
+    """
     sequences = data.sequences
     size = N_SPECIALS + len(data.items)
-    inside = np.zeros(size)
+    seasonal_counts = np.zeros(size)
     if "name" in sequences.attributes.column_names:
         pattern = re.compile(names, re.IGNORECASE)
-        said = sequences.attributes.column("name").to_pylist()
-        matches = np.array([bool(pattern.search(name or "")) for name in said])
-        in_season = np.repeat(matches, sequences.lengths)
-        inside = np.bincount(sequences.items[in_season], minlength=size)
-    total = np.bincount(sequences.items, minlength=size)
-    return Season((inside > 0) & (2 * inside >= total), inside > 0)
+        playlist_names = sequences.attributes.column("name").to_pylist()
+        matches = np.array([bool(pattern.search(name or "")) for name in playlist_names])
+        is_seasonal_event = np.repeat(matches, sequences.lengths)
+        seasonal_counts = np.bincount(sequences.items[is_seasonal_event], minlength=size)
+    counts = np.bincount(sequences.items, minlength=size)
+    in_season = seasonal_counts > 0
+    return SeasonalItems(in_season & (2 * seasonal_counts >= counts), in_season)
 
 
-def find_prompt(data: Dataset, title: str, found: Season) -> tuple[int, str] | None:
-    """The most frequent item with a title, or else the most frequent one of the season.
+def find_prompt(data: Dataset, title: str, items: SeasonalItems) -> tuple[int, str] | None:
+    """The most frequent track with a title, or else the most frequent seasonal track.
 
     Returns:
-        Its index and how it was found; None where the catalogue has neither.
+        The item index, and how it was found: ``title`` or ``most frequent of the season``. None
+        if the catalogue has neither.
     """
-    hits = data.items.search(title, SEARCHED)
-    titles = data.items.titles(hits)
-    for index, shown in zip(hits.tolist(), titles, strict=True):
-        if shown.casefold() == title.casefold() and index < data.table_size:
+    matches = data.items.search(title, SEARCH_LIMIT)
+    for index, item_title in zip(matches.tolist(), data.items.titles(matches), strict=True):
+        if item_title.casefold() == title.casefold() and index < data.vocabulary_size:
             return index, "title"
-    residents = np.flatnonzero(found.lives[: data.table_size])
-    return (int(residents[0]), "most frequent of the season") if len(residents) else None
+    seasonal = np.flatnonzero(items.seasonal[: data.vocabulary_size])
+    return (int(seasonal[0]), "most frequent of the season") if len(seasonal) else None
 
 
 def measure_season(
     model: Generator, data: Dataset, title: str = TITLE, names: str = NAMES
 ) -> list[dict[str, Any]]:
-    """Continue the one track, greedily and with each seed; beside them chance.
+    """Continue one track, greedily and with each seed, and count seasonal tracks.
 
-    Chance is ten random events of the dataset. No row where nothing is of the season.
+    The last row is the expectation for ten random events of the dataset.
+
+    Args:
+        model: the model.
+        data: its dataset.
+        title: title of the given track.
+        names: regular expression of seasonal playlist names.
+
+    Returns:
+        One row per kind of generation; none if the catalogue has no seasonal track.
     """
-    found = season(data, names)
-    prompt = find_prompt(data, title, found)
+    items = seasonal_items(data, names)
+    prompt = find_prompt(data, title, items)
     if prompt is None:
         return []
     index, how = prompt
-    ways = [("greedy", [GREEDY]), ("sampled", [sampled(seed) for seed in range(SEEDS)])]
+    samplings = {
+        "greedy": [GREEDY],
+        "sampled": [top_50_sampling(seed) for seed in range(SEEDS)],
+    }
     rows = []
-    for way, samplings in ways:
-        prompts = Ragged.of([[index]])
-        lists = [model.generate(prompts, ADDED, sampling)[0] for sampling in samplings]
-        rows.append({"way": way, "prompt": how, **_described(np.stack(lists), found)})
-    lives, visits = (ADDED * mask[data.sequences.items].mean() for mask in found)
-    chance = {"way": "chance", "prompt": None, "lists": None, "lives": round(float(lives), 2)}
-    chance |= {"fewest": None, "share_at_target": None, "visits": round(float(visits), 2)}
+    for name, options in samplings.items():
+        prompts = Ragged.from_rows([[index]])
+        lists = [model.generate(prompts, ADDED, sampling)[0] for sampling in options]
+        rows.append({"sampling": name, "prompt": how, **_describe_lists(np.stack(lists), items)})
+    seasonal, in_season = (ADDED * mask[data.sequences.items].mean() for mask in items)
+    chance = {
+        "sampling": "chance",
+        "prompt": None,
+        "lists": None,
+        "seasonal": round(float(seasonal), 2),
+        "fewest": None,
+        "share_at_target": None,
+        "in_season": round(float(in_season), 2),
+    }
     return [*rows, chance]
 
 
-def _described(lists: np.ndarray, found: Season) -> dict[str, Any]:
-    living = found.lives[lists].sum(axis=1)
+def _describe_lists(lists: np.ndarray, items: SeasonalItems) -> dict[str, Any]:
+    seasonal = items.seasonal[lists].sum(axis=1)
     return {
         "lists": len(lists),
-        "lives": float(living.mean()),
-        "fewest": int(living.min()),
-        "share_at_target": float((living >= TARGET).mean()),
-        "visits": float(found.visits[lists].sum(axis=1).mean()),
+        "seasonal": float(seasonal.mean()),
+        "fewest": int(seasonal.min()),
+        "share_at_target": float((seasonal >= TARGET).mean()),
+        "in_season": float(items.in_season[lists].sum(axis=1).mean()),
     }

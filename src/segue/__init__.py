@@ -1,4 +1,4 @@
-"""Segue learns what comes next: from a log of sequences to a transformer that continues them.
+"""Segue: transformers for sequential recommendation, trained on a log of events.
 
     import segue
 
@@ -7,7 +7,7 @@
     model = segue.Recommender.load(run)
     model.recommend(["1193", "661"], k=10)
 
-Public names are imported when first used, so that ``import segue`` costs nothing.
+A public name is imported when it is first used, so ``import segue`` loads no heavy library.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from segue.config import Config, EvaluationConfig, PrepareConfig, load_config, presets
-    from segue.dataset import Dataset, prepare
+    from segue.dataset import Dataset
     from segue.errors import SegueError
     from segue.evaluation import compare, evaluate
+    from segue.preparation import prepare
     from segue.recommender import Recommender
     from segue.trainer import train
 
-_HOMES = {
+_MODULE_OF = {
     "Config": "segue.config",
     "EvaluationConfig": "segue.config",
     "PrepareConfig": "segue.config",
     "load_config": "segue.config",
     "presets": "segue.config",
     "Dataset": "segue.dataset",
-    "prepare": "segue.dataset",
+    "prepare": "segue.preparation",
     "SegueError": "segue.errors",
     "compare": "segue.evaluation",
     "evaluate": "segue.evaluation",
@@ -57,9 +58,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'segue' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,18 +1,18 @@
-"""The exceptions that Segue raises for a user's mistake.
+"""The exceptions that Segue raises for errors of the user.
 
-Every one carries a message (what was got, what was expected) and a hint (what to do).
-The command line prints them as one line and exits with 2; anything else that escapes is
-a defect of Segue itself.
+Each has a message (what was given, what was expected) and a hint (what to do). The command
+line prints both as one line and exits with code 2; any other exception that escapes is a
+defect of Segue itself.
 """
 
 from __future__ import annotations
 
 
 class SegueError(Exception):
-    """Base of every error that a user can cause and mend.
+    """Base class of all errors that the user can cause and correct.
 
     Attributes:
-        message: what was got and what was expected, in one line.
+        message: what was given and what was expected, in one line.
         hint: what to do about it, in one line; may be empty.
     """
 
@@ -26,11 +26,11 @@ class SegueError(Exception):
 
 
 class SourceError(SegueError):
-    """A file or folder of the user's log cannot be read as what it was taken for."""
+    """A file or folder of the user's log cannot be read in the chosen format."""
 
 
 class DatasetError(SegueError):
-    """A prepared dataset is missing, damaged, of another format version, or unfit for the task."""
+    """A prepared dataset is missing, damaged, of another format version, or not suitable."""
 
 
 class ConfigError(SegueError):
@@ -38,16 +38,21 @@ class ConfigError(SegueError):
 
 
 class RunError(SegueError):
-    """A run folder is missing, incomplete, altered, or does not match what it is asked for."""
+    """A run folder is missing, incomplete, altered, or unfit for the requested operation."""
 
 
 class RequestError(SegueError):
-    """A request for recommendations cannot be answered as asked."""
+    """A request, for recommendations for example, has arguments that cannot be satisfied."""
 
 
 class StorageError(SegueError):
-    """Something could not be written: no space, no permission, a limit on file size."""
+    """A file could not be written: no space, no permission, a limit on file size."""
 
 
 class ResourceError(SegueError):
-    """The machine has less memory than a run would take."""
+    """A run needs more memory than the machine has."""
+
+
+def quantity(n: int, singular: str, plural: str | None = None) -> str:
+    """``1 sequence`` or ``1,200 sequences``; ``plural`` where appending an s is not enough."""
+    return f"{n:,} {singular if n == 1 else plural or singular + 's'}"

@@ -1,4 +1,4 @@
-"""What it takes to be evaluated: a ranker answers queries over the whole catalogue."""
+"""The ``Ranker`` interface: full-catalogue ranking for a batch of queries."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Int64
 
-from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, Ragged
+from segue.ragged import Ragged
+from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
 
 SCORES_PER_BLOCK = 1 << 22
-"""Scores that a ``ScoringRanker`` holds at a time, 16 MiB of float32: larger arrays come as
-fresh pages from the system every time, which costs more than the scoring."""
+"""Largest array of scores that a ``ScoringRanker`` allocates, 16 MiB of float32. The allocator
+requests larger arrays from the operating system every time, and the page faults cost more than
+the scoring."""
 
-GROUPS_PER_PLACE = 4
-"""Groups of items for each place of a list, when the best are looked for."""
+GROUPS_PER_RESULT = 4
+"""Groups of columns per requested item in the search for the k best."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """A block of questions "what comes next?", one a row.
+    """A batch of next-item queries, one per row.
 
     Attributes:
-        histories: all events before the target, oldest first, as item indices; items
-            outside the catalogue keep their own index (at or above ``table_size``).
-        excluded: item indices that must not be recommended, in any order.
-        rows: the sequence that each query comes from, as a row of the dataset; -1 where it
-            comes from outside.
+        histories: item indices of all events before the target, oldest first. Items outside
+            the catalogue have an index of ``vocabulary_size`` or more.
+        excluded: item indices that must not be recommended, in any order. The caller puts the
+            items that the user has seen here: ``Recommender.recommend`` for a request,
+            ``segue.evaluation.instances`` by the protocol's ``seen``.
+        rows: the dataset row of the sequence of each query; -1 for a sequence that is not in
+            the dataset.
     """
 
     histories: Ragged
@@ -39,153 +43,173 @@ class Queries:
     def __len__(self) -> int:
         return self.histories.n_rows
 
-    def slice(self, begin: int, end: int) -> Queries:
-        """The queries ``begin`` up to ``end``."""
+    def slice(self, start: int, end: int) -> Queries:
+        """The queries ``start`` to ``end``, exclusive."""
         return Queries(
-            self.histories.slice(begin, end),
-            self.excluded.slice(begin, end),
-            self.rows[begin:end],
+            self.histories.slice(start, end),
+            self.excluded.slice(start, end),
+            self.rows[start:end],
         )
 
 
 class Ranked(NamedTuple):
-    """Ranked lists: the best first. Places that cannot be filled hold ``PAD`` and -inf."""
+    """Top-k lists, best item first; missing entries are ``PAD`` with the score -inf."""
 
     items: Int32[np.ndarray, "batch k"]
     scores: Float32[np.ndarray, "batch k"]
 
 
 class Ranker(ABC):
-    """Anything that ranks the whole catalogue for a history: a model, a baseline, a list."""
+    """Interface: ranks all candidate items for each query of a batch.
+
+    Trained models, baselines and external lists implement it.
+    """
 
     name: str
-    """How results call it."""
+    """Name in results."""
 
-    refit: bool | None = False
-    """Whether validation events were fitted too; None where there is nothing to say, as for
-    a list from elsewhere."""
+    fit_on_validation: bool | None = False
+    """Whether validation events were used for fitting; None where that is unknown, as for
+    external lists."""
 
     data_fingerprint: str | None = None
-    """The prepared dataset that it was fitted on, where it is known."""
+    """Fingerprint of the prepared dataset that it was fitted on; None if unknown."""
 
-    begins: bool = True
-    """Whether it can rank with no history at all."""
+    supports_empty_history: bool = True
+    """Whether it can rank for an empty history."""
 
     notes: tuple[str, ...] = ()
-    """What a reader of its results has to know, such as candidates that it never met."""
+    """Caveats to report with the results, such as candidates missing from the model's
+    catalogue."""
 
     @abstractmethod
     def ranks(
         self, queries: Queries, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        """The place, from 1, of one target a query among all candidates.
+        """The rank of the target of each query among all candidates, counted from 1.
 
         Candidates are the catalogue without the query's excluded items. A target that ties
-        with others takes the mean of the places that the tie covers, rounded up. The
-        targets are in the catalogue and not excluded. 0 stands for "nowhere" (a list from
-        elsewhere that does not hold the target). A score that is not a number never helps:
-        as a target's it comes last, as another's it counts as higher.
+        with other candidates gets the mean of the tied ranks, rounded up. NaN scores are
+        treated pessimistically: a target with a NaN score ranks last, a candidate with a NaN
+        score ranks above the target.
+
+        Args:
+            queries: a batch of queries.
+            targets: one item index per query, in the catalogue and not excluded.
+
+        Returns:
+            One rank per query; 0 for a target that the ranker does not rank (for example,
+            one that is missing from an external list).
         """
 
     @abstractmethod
     def top(self, queries: Queries, k: int) -> Ranked:
-        """The ``k`` best candidates of each query; ties in any fixed order."""
+        """The ``k`` best candidates per query; ties in any deterministic order."""
 
 
 class ScoringRanker(Ranker):
-    """A ranker that scores the whole item table on the host, a block of queries at a time."""
+    """A ranker that computes a score per item on the host, in blocks of queries."""
 
-    table_size: int
-    """Rows of the item table: the special tokens and the catalogue."""
+    vocabulary_size: int
+    """Number of special tokens and catalogue items: the number of scores per query."""
 
     @abstractmethod
-    def scores(self, queries: Queries) -> Float[np.ndarray, "batch table"]:
-        """A score for every row of the item table, higher is better; may be overwritten."""
+    def scores(self, queries: Queries) -> Float[np.ndarray, "batch vocabulary"]:
+        """One score per query and item index, higher is better.
+
+        The caller may overwrite the array. Scores of special tokens and excluded items are
+        ignored.
+        """
 
     def ranks(
         self, queries: Queries, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        found = [
+        ranks = [
             ranks_from_scores(scores, targets[block])
             for block, scores in self._candidate_scores(queries)
         ]
-        return np.concatenate([np.zeros(0, np.int64), *found])
+        return np.concatenate([np.zeros(0, np.int64), *ranks])
 
     def top(self, queries: Queries, k: int) -> Ranked:
-        found = [top_from_scores(scores, k) for _, scores in self._candidate_scores(queries)]
-        items = [np.zeros((0, k), INDEX_DTYPE), *(ranked.items for ranked in found)]
-        scores = [np.zeros((0, k), np.float32), *(ranked.scores for ranked in found)]
+        blocks = [top_from_scores(scores, k) for _, scores in self._candidate_scores(queries)]
+        items = [np.zeros((0, k), INDEX_DTYPE), *(ranked.items for ranked in blocks)]
+        scores = [np.zeros((0, k), np.float32), *(ranked.scores for ranked in blocks)]
         return Ranked(np.concatenate(items), np.concatenate(scores))
 
     def _candidate_scores(
         self, queries: Queries
-    ) -> Iterator[tuple[slice, Float[np.ndarray, "block table"]]]:
-        """Scores by blocks of queries, with -inf for what is no candidate."""
-        size = max(1, SCORES_PER_BLOCK // self.table_size)
-        for begin in range(0, len(queries), size):
-            block = slice(begin, min(begin + size, len(queries)))
+    ) -> Iterator[tuple[slice, Float[np.ndarray, "block vocabulary"]]]:
+        """Scores per block of queries, -inf for items that are not candidates."""
+        size = max(1, SCORES_PER_BLOCK // self.vocabulary_size)
+        for start in range(0, len(queries), size):
+            block = slice(start, min(start + size, len(queries)))
             scores = self.scores(queries.slice(block.start, block.stop))
-            exclude(scores, queries.excluded.slice(block.start, block.stop))
+            mask_excluded(scores, queries.excluded.slice(block.start, block.stop))
             yield block, scores
 
 
-def exclude(scores: Float[np.ndarray, "batch table"], excluded: Ragged) -> None:
-    """Set special tokens and excluded items to -inf, in place."""
+def mask_excluded(scores: Float[np.ndarray, "batch vocabulary"], excluded: Ragged) -> None:
+    """Set the scores of special tokens and excluded items to -inf, in place."""
     scores[:, :N_SPECIALS] = -np.inf
     rows = np.repeat(np.arange(excluded.n_rows), np.diff(excluded.offsets))
-    known = excluded.values < scores.shape[1]
-    scores[rows[known], excluded.values[known]] = -np.inf
+    in_catalogue = excluded.values < scores.shape[1]
+    scores[rows[in_catalogue], excluded.values[in_catalogue]] = -np.inf
 
 
 def ranks_from_scores(
-    scores: Float[np.ndarray, "batch table"], targets: Int32[np.ndarray, " batch"]
+    scores: Float[np.ndarray, "batch vocabulary"], targets: Int32[np.ndarray, " batch"]
 ) -> Int64[np.ndarray, " batch"]:
-    """Ranks by the tie rule of ``Ranker.ranks``; non-candidates must hold -inf."""
-    own = scores[np.arange(len(targets)), targets][:, None]
-    # What is not lower or equal, rather than what is higher: NaN compares as neither.
-    higher = scores.shape[1] - np.count_nonzero(scores <= own, axis=1)
-    tied = np.count_nonzero(scores == own, axis=1)
-    # The tie covers the places higher + 1 .. higher + tied; their mean, rounded up.
+    """Ranks of the targets by the tie rule of ``Ranker.ranks``.
+
+    Scores of items that are not candidates must be -inf.
+    """
+    target_scores = scores[np.arange(len(targets)), targets][:, None]
+    # "Not lower or equal" instead of "higher", so that NaN counts as higher.
+    higher = scores.shape[1] - np.count_nonzero(scores <= target_scores, axis=1)
+    tied = np.count_nonzero(scores == target_scores, axis=1)
+    # The tied ranks are higher + 1 .. higher + tied; their mean, rounded up.
     return higher + (tied + 2) // 2
 
 
-def top_from_scores(scores: Float[np.ndarray, "batch table"], k: int) -> Ranked:
-    """The ``k`` best of each row, ties by lower index; non-candidates must hold -inf.
+def top_from_scores(scores: Float[np.ndarray, "batch vocabulary"], k: int) -> Ranked:
+    """The ``k`` best items per row; ties go to the lower index.
 
-    A score that is not a number is no candidate.
+    Scores of items that are not candidates must be -inf. Items with a NaN score are left out.
     """
     if np.isnan(scores.max(initial=-np.inf)):
         scores = np.where(np.isnan(scores), -np.inf, scores)
-    k_found = min(k, scores.shape[1])
-    order = _stable_top(scores, k_found)
+    n_results = min(k, scores.shape[1])
+    order = _stable_top(scores, n_results)
     best = np.take_along_axis(scores, order, axis=1)
     items = np.where(np.isneginf(best), PAD, order).astype(INDEX_DTYPE)
-    padding = ((0, 0), (0, k - k_found))
+    padding = ((0, 0), (0, k - n_results))
     return Ranked(
         np.pad(items, padding, constant_values=PAD),
         np.pad(best.astype(np.float32), padding, constant_values=-np.inf),
     )
 
 
-def _stable_top(scores: Float[np.ndarray, "batch table"], k: int) -> np.ndarray:
-    """Column numbers of the ``k`` best of each row, ties by lower column."""
-    found = np.empty((len(scores), k), dtype=np.int64)
+def _stable_top(scores: Float[np.ndarray, "batch vocabulary"], k: int) -> np.ndarray:
+    """Columns of the ``k`` best scores per row, best first; ties go to the lower column."""
+    columns = np.empty((len(scores), k), dtype=np.int64)
     for i, (row, bound) in enumerate(zip(scores, _lower_bounds(scores, k), strict=True)):
-        chosen = np.flatnonzero(row > bound)
-        if len(chosen) < k:
-            level = np.flatnonzero(row == bound)[: k - len(chosen)]
-            chosen = np.concatenate([chosen, level])
-        found[i] = chosen[np.argsort(-row[chosen], kind="stable")[:k]]
-    return found
+        selected = np.flatnonzero(row > bound)
+        if len(selected) < k:
+            tied = np.flatnonzero(row == bound)[: k - len(selected)]
+            selected = np.concatenate([selected, tied])
+        columns[i] = selected[np.argsort(-row[selected], kind="stable")[:k]]
+    return columns
 
 
-def _lower_bounds(scores: Float[np.ndarray, "batch table"], k: int) -> Float[np.ndarray, " batch"]:
-    """For each row a value that at least ``k`` scores reach, and few more.
+def _lower_bounds(
+    scores: Float[np.ndarray, "batch vocabulary"], k: int
+) -> Float[np.ndarray, " batch"]:
+    """A lower bound per row on its k-th largest score, reached by few more than ``k`` scores.
 
-    The k-th largest of the maxima of interleaved groups of columns. A partition of whole
-    rows would give the exact value, but is ten times slower where many scores tie.
+    The bound is the k-th largest of the maxima of interleaved groups of columns. Partitioning
+    the full row would give the exact value, but takes ten times as long where many scores tie.
     """
-    groups = min(GROUPS_PER_PLACE * k, scores.shape[1])
-    depth = scores.shape[1] // groups
-    maxima = scores[:, : depth * groups].reshape(len(scores), depth, groups).max(axis=1)
+    groups = min(GROUPS_PER_RESULT * k, scores.shape[1])
+    group_size = scores.shape[1] // groups
+    maxima = scores[:, : group_size * groups].reshape(len(scores), group_size, groups).max(axis=1)
     return np.partition(maxima, -k, axis=1)[:, -k]

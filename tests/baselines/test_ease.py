@@ -1,4 +1,4 @@
-"""EASE's closed form against the regressions that it stands for."""
+"""EASE: the closed form against ridge regressions, one per item."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from segue import baselines
-from segue.axes import N_SPECIALS, Ragged
 from segue.baselines import ease
-from segue.baselines.ease import BACKOFF, Ease, count_shared, solve
-from segue.baselines.events import count_items
-from segue.baselines.sets import item_sets
+from segue.baselines.ease import BACKOFF, Ease, count_cooccurrences, solve_ease
+from segue.baselines.interaction_matrix import interaction_matrices
 from segue.config import SplitConfig
-from segue.dataset import Dataset, sequences
+from segue.dataset import Dataset
+from segue.dataset.training_events import count_training_events
+from segue.ragged import Ragged
 from segue.ranking import Queries, ScoringRanker
+from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
 LEAVE_ONE_OUT = SplitConfig(kind="leave-one-out", catalogue="all")
@@ -24,77 +25,79 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(tmp_path_factory.mktemp("log"), random_log(60, 25, seed=5), LEAVE_ONE_OUT)
 
 
-def slow_weights(sets: np.ndarray, regularisation: float) -> np.ndarray:
-    """For each item, the ridge regression of its column on all the others."""
-    size = sets.shape[1]
+def slow_weights(interactions: np.ndarray, regularisation: float) -> np.ndarray:
+    """The ridge regression of the column of each item on all other columns."""
+    size = interactions.shape[1]
     weights = np.zeros((size, size))
     for j in range(size):
-        others = np.delete(np.arange(size), j)
-        inputs = sets[:, others]
+        other_items = np.delete(np.arange(size), j)
+        inputs = interactions[:, other_items]
         gram = inputs.T @ inputs + regularisation * np.eye(size - 1)
-        weights[others, j] = np.linalg.solve(gram, inputs.T @ sets[:, j])
+        weights[other_items, j] = np.linalg.solve(gram, inputs.T @ interactions[:, j])
     return weights
 
 
 @pytest.mark.parametrize("regularisation", [0.5, 20.0, 1e6])
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_are_ridge_regressions(seed: int, regularisation: float) -> None:
-    sets = (np.random.default_rng(seed).random((30, 12)) < 0.3).astype(float)
-    found = solve(sets.T @ sets, regularisation)
-    expected = slow_weights(sets, regularisation)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-    assert not np.diag(found).any()
+    interactions = (np.random.default_rng(seed).random((30, 12)) < 0.3).astype(float)
+    weights = solve_ease(interactions.T @ interactions, regularisation)
+    expected = slow_weights(interactions, regularisation)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-7)
+    assert not np.diag(weights).any()
 
 
-def test_items_that_nobody_met_weigh_nothing() -> None:
-    shared = np.zeros((3, 3))
-    shared[:2, :2] = [[4, 2], [2, 3]]
-    weights = solve(shared, 1.0)
+def test_weights_of_items_without_events_are_zero() -> None:
+    counts = np.zeros((3, 3))
+    counts[:2, :2] = [[4, 2], [2, 3]]
+    weights = solve_ease(counts, 1.0)
     assert not weights[2].any()
     assert not weights[:, 2].any()
     assert weights[0, 1] > 0
 
 
 @pytest.mark.parametrize("columns", [1, 7, 256])
-def test_shared_counts_agree_with_whole_matrices(dataset: Dataset, columns, monkeypatch) -> None:
+def test_counts_in_blocks_agree_with_one_matrix_product(
+    dataset: Dataset, columns, monkeypatch
+) -> None:
     monkeypatch.setattr(ease, "COLUMNS_PER_BLOCK", columns)
-    (sets,) = item_sets(dataset)
-    held = sets.toarray()[:, N_SPECIALS : N_SPECIALS + 15]
-    np.testing.assert_array_equal(count_shared(dataset, 15), held.T @ held)
+    (interactions,) = interaction_matrices(dataset)
+    head = interactions.toarray()[:, N_SPECIALS : N_SPECIALS + 15]
+    np.testing.assert_array_equal(count_cooccurrences(dataset, 15), head.T @ head)
 
 
-def test_blocks_of_sequences_add_up(dataset: Dataset, monkeypatch) -> None:
-    whole = count_shared(dataset, 25)
-    monkeypatch.setattr(sequences, "BLOCK_EVENTS", 40)
-    assert len(list(item_sets(dataset))) > 5
-    np.testing.assert_array_equal(count_shared(dataset, 25), whole)
+def test_counts_in_blocks_of_sequences_add_up(dataset: Dataset, monkeypatch) -> None:
+    counts = count_cooccurrences(dataset, 25)
+    monkeypatch.setattr("segue.ragged.BLOCK_EVENTS", 40)
+    assert len(list(interaction_matrices(dataset))) > 5
+    np.testing.assert_array_equal(count_cooccurrences(dataset, 25), counts)
 
 
-def ask(ranker, histories: list[list[int]]) -> np.ndarray:
+def scores_of(ranker, histories: list[list[int]]) -> np.ndarray:
     assert isinstance(ranker, ScoringRanker)
     nothing: list[list[int]] = [[] for _ in histories]
     rows = np.arange(len(histories))
-    return ranker.scores(Queries(Ragged.of(histories), Ragged.of(nothing), rows))
+    return ranker.scores(Queries(Ragged.from_rows(histories), Ragged.from_rows(nothing), rows))
 
 
 def test_scores_sum_the_weights_of_the_history(dataset: Dataset) -> None:
-    (sets,) = item_sets(dataset)
-    held = sets.toarray()[:, N_SPECIALS:].astype(float)
-    weights = slow_weights(held, ease.REGULARISATION)
+    (interactions,) = interaction_matrices(dataset)
+    in_catalogue = interactions.toarray()[:, N_SPECIALS:].astype(float)
+    weights = slow_weights(in_catalogue, ease.REGULARISATION)
     history = [N_SPECIALS + n for n in (3, 8, 3, 11)]
-    counts = count_items(dataset)[N_SPECIALS:]
+    counts = count_training_events(dataset)[N_SPECIALS:]
     expected = weights[[3, 8, 11]].sum(axis=0) + BACKOFF * counts / (counts.max() + 1)
-    found = ask(baselines.fit("ease", dataset), [history])[0]
-    np.testing.assert_allclose(found[N_SPECIALS:], expected, rtol=1e-3, atol=1e-8)
+    scores = scores_of(baselines.fit("ease", dataset), [history])[0]
+    np.testing.assert_allclose(scores[N_SPECIALS:], expected, rtol=1e-3, atol=1e-8)
 
 
-def test_beyond_the_head_popularity_alone_decides(dataset: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(ease, "HEAD", 6)
+def test_items_outside_the_head_are_ranked_by_popularity(dataset: Dataset, monkeypatch) -> None:
+    monkeypatch.setattr(ease, "HEAD_ITEMS", 6)
     ranker = Ease.fit(dataset)
     tail = N_SPECIALS + 6
-    nothing, of_head, of_tail = ask(ranker, [[], [N_SPECIALS + 1], [tail, tail + 3]])
-    np.testing.assert_array_equal(nothing, of_tail)
-    np.testing.assert_array_equal(nothing[tail:], of_head[tail:])
-    assert (nothing[N_SPECIALS:tail] != of_head[N_SPECIALS:tail]).any()
-    counts = dataset.items.training_counts[N_SPECIALS : dataset.table_size]
-    np.testing.assert_allclose(nothing[N_SPECIALS:], BACKOFF * counts / (counts.max() + 1))
+    without_history, of_head, of_tail = scores_of(ranker, [[], [N_SPECIALS + 1], [tail, tail + 3]])
+    np.testing.assert_array_equal(without_history, of_tail)
+    np.testing.assert_array_equal(without_history[tail:], of_head[tail:])
+    assert (without_history[N_SPECIALS:tail] != of_head[N_SPECIALS:tail]).any()
+    counts = dataset.items.training_counts[N_SPECIALS : dataset.vocabulary_size]
+    np.testing.assert_allclose(without_history[N_SPECIALS:], BACKOFF * counts / (counts.max() + 1))

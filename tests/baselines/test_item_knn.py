@@ -1,4 +1,4 @@
-"""Nearest neighbours against a slow obvious reference."""
+"""Item-kNN: neighbours and scores against slow loops."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from segue import baselines
-from segue.axes import N_SPECIALS, Ragged
 from segue.baselines import item_knn
-from segue.baselines.events import count_items, fitting_events
+from segue.baselines.interaction_matrix import interaction_matrices
 from segue.baselines.item_knn import BACKOFF, SHRINKAGE, ItemKNN, nearest_neighbours
-from segue.baselines.sets import item_sets
 from segue.config import SplitConfig
 from segue.dataset import TRAIN_TARGET, Dataset
+from segue.dataset.training_events import count_training_events, readable_event_blocks
+from segue.ragged import Ragged
 from segue.ranking import Queries
+from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
 LEAVE_ONE_OUT = SplitConfig(kind="leave-one-out", catalogue="all")
@@ -29,84 +30,94 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(tmp_path_factory.mktemp("log"), random_log(50, 40, seed=2), LEAVE_ONE_OUT)
 
 
-def sets_of(dataset: Dataset) -> np.ndarray:
-    """(sequences, table): whether a sequence's training events hold an item."""
-    held = np.zeros((len(dataset.sequences), dataset.table_size))
-    for row in range(len(held)):
-        held[row, dataset.sequences.row(row)[: dataset.sequences.train_end[row]]] = 1
-    return held
+def interactions_of(dataset: Dataset) -> np.ndarray:
+    """(sequences, vocabulary): 1 for each item in the training events of a sequence."""
+    interactions = np.zeros((len(dataset.sequences), dataset.vocabulary_size))
+    for row in range(len(interactions)):
+        interactions[row, dataset.sequences.row(row)[: dataset.sequences.train_end[row]]] = 1
+    return interactions
 
 
-def slow_neighbours(sets: np.ndarray, n: int, shrinkage: float) -> np.ndarray:
-    size = sets.shape[1]
-    found = np.zeros((size, size))
+def slow_neighbours(interactions: np.ndarray, n_neighbours: int, shrinkage: float) -> np.ndarray:
+    size = interactions.shape[1]
+    neighbours = np.zeros((size, size))
     for i in range(size):
         similarity = np.zeros(size)
         for j in range(size):
-            norms = np.sqrt(sets[:, i].sum()) * np.sqrt(sets[:, j].sum())
-            shared = np.count_nonzero(sets[:, i] * sets[:, j])
+            norms = np.sqrt(interactions[:, i].sum()) * np.sqrt(interactions[:, j].sum())
+            shared = np.count_nonzero(interactions[:, i] * interactions[:, j])
             if shared and i != j:
                 similarity[j] = shared / (norms + shrinkage)
-        for j in sorted(range(size), key=lambda j: (-round(similarity[j], 6), j))[:n]:
-            found[i, j] = similarity[j]
-    return found
+        for j in sorted(range(size), key=lambda j: (-round(similarity[j], 6), j))[:n_neighbours]:
+            neighbours[i, j] = similarity[j]
+    return neighbours
 
 
-SETS = st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=12)
+ITEM_LISTS = st.lists(st.lists(st.integers(0, 9), max_size=8), min_size=1, max_size=12)
 
 
-@given(SETS, st.integers(1, 12), st.sampled_from([0.0, 2.0]), st.integers(1, 60))
-def test_neighbours_agree_with_the_slow_reference(rows, n, shrinkage, block) -> None:
-    sets = np.zeros((len(rows), 10), np.float32)
-    for row, items in zip(sets, rows, strict=True):
+@given(ITEM_LISTS, st.integers(1, 12), st.sampled_from([0.0, 2.0]), st.integers(1, 60))
+def test_neighbours_agree_with_a_slow_loop(rows, n_neighbours, shrinkage, pairs_per_block) -> None:
+    interactions = np.zeros((len(rows), 10), np.float32)
+    for row, items in zip(interactions, rows, strict=True):
         row[items] = 1
-    found = nearest_neighbours(sparse.csr_matrix(sets), n, shrinkage, pairs_per_block=block)
-    np.testing.assert_allclose(found.toarray(), slow_neighbours(sets, n, shrinkage), rtol=1e-5)
-    assert np.diff(found.indptr).max() <= n
+    neighbours = nearest_neighbours(
+        sparse.csr_matrix(interactions), n_neighbours, shrinkage, pairs_per_block
+    )
+    np.testing.assert_allclose(
+        neighbours.toarray(), slow_neighbours(interactions, n_neighbours, shrinkage), rtol=1e-5
+    )
+    assert np.diff(neighbours.indptr).max() <= n_neighbours
 
 
-def test_scores_sum_over_the_histories_items_once_each(dataset: Dataset) -> None:
+def test_scores_sum_similarities_over_distinct_history_items(dataset: Dataset) -> None:
     ranker = baselines.fit("item-knn", dataset)
     assert isinstance(ranker, ItemKNN)
     history = [f"i{n}" for n in (3, 1, 4, 1, 5, 9, 2, 6, 5)]
-    similar = slow_neighbours(sets_of(dataset), dataset.n_catalogue, SHRINKAGE)
-    counts = count_items(dataset)
+    similarities = slow_neighbours(interactions_of(dataset), dataset.n_catalogue, SHRINKAGE)
+    counts = count_training_events(dataset)
     expected = BACKOFF * counts / (counts.max() + 1)
     for item in set(history):
-        expected += similar[int(dataset.items.find([item])[0])]
-    queries = Queries(Ragged.of([dataset.items.find(history)]), Ragged.of([[]]), np.zeros(1, int))
-    found = ranker.scores(queries)[0]
-    np.testing.assert_allclose(found[N_SPECIALS:], expected[N_SPECIALS:], rtol=1e-4)
+        expected += similarities[int(dataset.items.find([item])[0])]
+    queries = Queries(
+        Ragged.from_rows([dataset.items.find(history)]), Ragged.from_rows([[]]), np.zeros(1, int)
+    )
+    scores = ranker.scores(queries)[0]
+    np.testing.assert_allclose(scores[N_SPECIALS:], expected[N_SPECIALS:], rtol=1e-4)
 
 
-def test_sets_are_those_of_the_training_events(dataset: Dataset) -> None:
-    expected = sets_of(dataset)
-    found = sparse.vstack(list(item_sets(dataset))).toarray()
-    np.testing.assert_array_equal(found, expected)
-    blocks = list(item_sets(dataset, block_events=40))
+def test_interaction_matrices_contain_the_training_events(dataset: Dataset) -> None:
+    expected = interactions_of(dataset)
+    interactions = sparse.vstack(list(interaction_matrices(dataset))).toarray()
+    np.testing.assert_array_equal(interactions, expected)
+    blocks = list(interaction_matrices(dataset, block_events=40))
     assert len(blocks) > 5
     np.testing.assert_array_equal(sparse.vstack(blocks).toarray(), expected)
 
 
-def test_a_large_catalogue_has_fewer_neighbours_an_item(dataset: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(item_knn, "MAX_PAIRS", 3 * dataset.table_size)
-    histories = [[item] for item in range(N_SPECIALS, dataset.table_size)]
-    queries = Queries(Ragged.of(histories), Ragged.of([[] for _ in histories]), np.arange(40))
+def test_a_large_catalogue_has_fewer_neighbours_per_item(dataset: Dataset, monkeypatch) -> None:
+    monkeypatch.setattr(item_knn, "MAX_PAIRS", 3 * dataset.vocabulary_size)
+    histories = [[item] for item in range(N_SPECIALS, dataset.vocabulary_size)]
+    queries = Queries(
+        Ragged.from_rows(histories), Ragged.from_rows([[] for _ in histories]), np.arange(40)
+    )
     scores = ItemKNN.fit(dataset).scores(queries)
-    kept = slow_neighbours(sets_of(dataset), 3, SHRINKAGE)
-    np.testing.assert_allclose(scores, kept.T[N_SPECIALS:], atol=2 * BACKOFF)
+    similarities = slow_neighbours(interactions_of(dataset), 3, SHRINKAGE)
+    np.testing.assert_allclose(scores, similarities.T[N_SPECIALS:], atol=2 * BACKOFF)
     assert (np.count_nonzero(scores > 2 * BACKOFF, axis=0) <= 3).all()
 
 
-def test_held_out_windows_are_not_learnt(tmp_path: Path) -> None:
+def test_held_out_windows_are_not_counted(tmp_path: Path) -> None:
     split = SplitConfig(kind="windows", test_share=0.5)
     dataset = dataset_of(tmp_path, random_log(10, 20, seed=4), split)
     assert dataset.sequences.target_parts is not None
-    (events,) = fitting_events(dataset)
-    (sets,) = item_sets(dataset)
+    (events,) = readable_event_blocks(dataset)
+    (sets,) = interaction_matrices(dataset)
     learnt = dataset.sequences.target_parts <= TRAIN_TARGET
     for row, items in enumerate(sets.toarray()):
         mine = slice(*dataset.sequences.offsets[row : row + 2])
         expected = np.unique(dataset.sequences.items[mine][learnt[mine]])
-        assert np.flatnonzero(items).tolist() == expected[expected < dataset.table_size].tolist()
+        assert (
+            np.flatnonzero(items).tolist() == expected[expected < dataset.vocabulary_size].tolist()
+        )
     assert sets.sum() < len(events.items)

@@ -1,4 +1,4 @@
-"""Lists from elsewhere: read in the caller's ids, or refused in one clear line."""
+"""External lists: reading them, ranking by them, and error messages for bad files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from segue.axes import PAD, Ragged
 from segue.baselines import ListRanker
 from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.errors import SourceError
+from segue.ragged import Ragged
 from segue.ranking import Queries
+from segue.tokens import PAD
 from small_datasets import dataset_of
 
 LOG = {
@@ -29,7 +30,7 @@ LISTS = [
     ("007", "c", 1),
     ("007", "a", 2),
     ("8", "b", 10),
-    ("8", "nobody knows", 1),
+    ("8", "unknown item", 1),
     ("8", "c", 20),
     ("8", "new", 30),
 ]
@@ -48,63 +49,63 @@ def write_csv(folder: Path, rows: list[tuple], header: str = "sequence_id,item_i
 
 def queries(dataset: Dataset, ids: list[str], excluded: list[list[str]]) -> Queries:
     rows = [-1 if name == "?" else dataset.sequences.find(name) for name in ids]
-    barred = Ragged.of([dataset.items.find(each) for each in excluded])
-    return Queries(Ragged.of([[] for _ in ids]), barred, np.array(rows, np.int64))
+    excluded_items = Ragged.from_rows([dataset.items.find(item_ids) for item_ids in excluded])
+    return Queries(Ragged.from_rows([[] for _ in ids]), excluded_items, np.array(rows, np.int64))
 
 
 def ids_of(dataset: Dataset, items: np.ndarray) -> list[str]:
     return ["-" if item == PAD else dataset.items.titles([item])[0] for item in items.tolist()]
 
 
-def test_csv_and_parquet_are_read_alike(dataset: Dataset, tmp_path: Path) -> None:
+def test_csv_and_parquet_give_the_same_lists(dataset: Dataset, tmp_path: Path) -> None:
     csv = ListRanker.read(write_csv(tmp_path, LISTS), dataset)
     columns = dict(zip(("sequence_id", "item_id", "rank"), zip(*LISTS, strict=True), strict=True))
     table = pa.table({name: list(values) for name, values in columns.items()})
     pq.write_table(table, tmp_path / "peer.parquet")
     parquet = ListRanker.read(tmp_path / "peer.parquet", dataset)
-    asked = queries(dataset, ["007", "8", "9", "?"], [[], [], [], []])
-    for one, other in zip(csv.top(asked, 4), parquet.top(asked, 4), strict=True):
-        np.testing.assert_array_equal(one, other)
+    batch = queries(dataset, ["007", "8", "9", "?"], [[], [], [], []])
+    for from_csv, from_parquet in zip(csv.top(batch, 4), parquet.top(batch, 4), strict=True):
+        np.testing.assert_array_equal(from_csv, from_parquet)
     assert csv.name == parquet.name == "peer"
 
 
-def test_ranks_are_places_once_excluded_items_are_out(dataset: Dataset, tmp_path: Path) -> None:
+def test_ranks_are_list_positions_without_excluded_items(dataset: Dataset, tmp_path: Path) -> None:
     ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset)
-    asked = queries(dataset, ["007", "007", "8", "8", "9", "?"], [["c"], [], ["b"], [], [], []])
+    batch = queries(dataset, ["007", "007", "8", "8", "9", "?"], [["c"], [], ["b"], [], [], []])
     targets = dataset.items.find(["d", "d", "c", "a", "a", "a"])
-    assert ranker.ranks(asked, targets).tolist() == [2, 3, 1, 0, 0, 0]
+    assert ranker.ranks(batch, targets).tolist() == [2, 3, 1, 0, 0, 0]
 
 
-def test_lists_leave_out_what_is_no_candidate(dataset: Dataset, tmp_path: Path) -> None:
-    ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset, name="theirs")
-    found = ranker.top(queries(dataset, ["007", "8", "9"], [["a"], [], []]), 3)
-    shown = [ids_of(dataset, row) for row in found.items]
-    assert shown == [["c", "d", "-"], ["b", "c", "-"], ["-", "-", "-"]]
-    assert found.scores[0].tolist() == [-1, -2, -np.inf]
-    assert ranker.not_candidates == 2
-    assert ranker.name == "theirs"
+def test_lists_omit_items_that_are_not_candidates(dataset: Dataset, tmp_path: Path) -> None:
+    ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset, name="external")
+    ranked = ranker.top(queries(dataset, ["007", "8", "9"], [["a"], [], []]), 3)
+    item_ids = [ids_of(dataset, row) for row in ranked.items]
+    assert item_ids == [["c", "d", "-"], ["b", "c", "-"], ["-", "-", "-"]]
+    assert ranked.scores[0].tolist() == [-1, -2, -np.inf]
+    assert ranker.n_dropped == 2
+    assert ranker.name == "external"
 
 
-def test_covered_sequences_are_told(dataset: Dataset, tmp_path: Path) -> None:
+def test_covers_marks_sequences_with_a_list(dataset: Dataset, tmp_path: Path) -> None:
     ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset)
     assert ranker.covers(np.arange(3)).tolist() == [True, True, False]
 
 
-def test_ids_that_are_numbers_are_read_from_parquet(tmp_path: Path) -> None:
+def test_integer_ids_are_read_from_parquet(tmp_path: Path) -> None:
     log = {"1": ["10", "11", "12"], "2": ["11", "10", "12"]}
     dataset = dataset_of(tmp_path, log, SplitConfig(kind="leave-one-out", catalogue="all"))
     table = pa.table({"sequence_id": [1, 2], "item_id": [12, 11], "rank": [1, 1]})
     pq.write_table(table, tmp_path / "numbers.parquet")
     ranker = ListRanker.read(tmp_path / "numbers.parquet", dataset)
-    asked = queries(dataset, ["1", "2"], [[], []])
-    assert ranker.ranks(asked, dataset.items.find(["12", "12"])).tolist() == [1, 0]
+    batch = queries(dataset, ["1", "2"], [[], []])
+    assert ranker.ranks(batch, dataset.items.find(["12", "12"])).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
         ("sequence_id,item,rank", [("8", "a", 1)], "has no column item_id, got"),
-        (None, [("8", "a", 1), ("x", "a", 1), ("y", "a", 2)], "names 2 sequences unknown"),
+        (None, [("8", "a", 1), ("x", "a", 1), ("y", "a", 2)], "has 2 sequences that are not in"),
         (None, [("8", "a", 1), ("8", "a", 2)], "repeats an item within a list, 1 times"),
         (None, [("8", "a", 1), ("8", "b", 1)], "repeats a rank within a list, 1 times"),
         (None, [("8", "a", "first")], "ids or ranks of the wrong type"),
@@ -120,7 +121,7 @@ def test_bad_files_are_refused(dataset, tmp_path: Path, header, rows, message: s
     assert caught.value.hint
 
 
-def test_a_missing_or_unreadable_file_is_said(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_file_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there is no file"):
         ListRanker.read(tmp_path / "nowhere.csv", dataset)
     (tmp_path / "broken.parquet").write_bytes(b"no parquet at all")

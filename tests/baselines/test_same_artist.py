@@ -1,4 +1,4 @@
-"""More by the artists of the history, counted by hand."""
+"""The same-artist baseline against counts by hand."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from segue import baselines
-from segue.axes import Ragged
 from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.errors import DatasetError
+from segue.ragged import Ragged
 from segue.ranking import Queries
 from small_datasets import dataset_of, random_log
 
@@ -21,7 +21,7 @@ LOG = {
     "u2": ["a1", "b1", "b2", "x", "b1", "c1"],
     "u3": ["a1", "a3", "x", "c1", "b1", "c1"],
 }
-"""Training counts: a1 3, x 3, b1 2, and a2, a3, b2, c1 1 each; a-new is met in validation."""
+"""Training counts: a1 3, x 3, b1 2, and a2, a3, b2, c1 1 each; a-new occurs in validation only."""
 
 
 @pytest.fixture(scope="module")
@@ -32,48 +32,54 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def best(dataset: Dataset, history: list[str], k: int = 7) -> list[str]:
     ranker = baselines.fit("same-artist", dataset)
-    asked = Ragged.of([dataset.items.find(history)])
-    items = ranker.top(Queries(asked, asked, np.zeros(1, np.int64)), k).items[0]
+    histories = Ragged.from_rows([dataset.items.find(history)])
+    items = ranker.top(Queries(histories, histories, np.zeros(1, np.int64)), k).items[0]
     return [dataset.items.ids[item - 4] for item in items if item]
 
 
-def test_the_artist_of_most_events_comes_first(dataset: Dataset) -> None:
-    # Two events of B, one of A; within an artist by popularity, then the rest by it.
+def test_items_of_the_artist_with_most_events_rank_first(dataset: Dataset) -> None:
+    # Two events of B, one of A. Items of one artist, and all others, are in order of popularity.
     assert best(dataset, ["b1", "a2", "b1"])[:4] == ["b2", "a1", "a3", "x"]
     assert best(dataset, ["a3", "a2", "b2"])[:4] == ["a1", "b1", "x", "c1"]
 
 
 def test_items_outside_the_catalogue_count_for_their_artist(dataset: Dataset) -> None:
     (index,) = dataset.items.find(["a-new"])
-    assert index >= dataset.table_size
+    assert index >= dataset.vocabulary_size
     assert best(dataset, ["a-new"])[0] == "a1"
     assert sorted(best(dataset, ["a-new"])[1:3]) == ["a2", "a3"]
 
 
 @pytest.mark.parametrize("history", [[], ["x"], ["x", "c1"]])
-def test_without_an_artist_to_go_by_popularity_decides(dataset: Dataset, history) -> None:
+def test_a_history_without_other_items_of_its_artists_gives_popularity(
+    dataset: Dataset, history
+) -> None:
     popular = [item for item in ("a1", "x", "b1") if item not in history]
     assert best(dataset, history)[: len(popular)] in (popular, sorted(popular, reverse=True))
 
 
-def test_scores_are_counts_over_popularity(dataset: Dataset) -> None:
+def test_scores_are_artist_counts_plus_popularity(dataset: Dataset) -> None:
     ranker = baselines.fit("same-artist", dataset)
     history = ["a1", "a1", "b2", "x"]
-    queries = Queries(Ragged.of([dataset.items.find(history)]), Ragged.of([[]]), np.zeros(1, int))
+    queries = Queries(
+        Ragged.from_rows([dataset.items.find(history)]), Ragged.from_rows([[]]), np.zeros(1, int)
+    )
     scores = ranker.scores(queries)[0]
     counts = dataset.items.training_counts
-    expected = {"A": 2, "B": 1}
-    for index in range(4, dataset.table_size):
+    artist_counts = {"A": 2, "B": 1}
+    for index in range(4, dataset.vocabulary_size):
         artist = ARTISTS.get(dataset.items.ids[index - 4], "")
-        own = expected.get(artist, 0) + counts[index] / (counts.max() + 1)
-        assert scores[index] == pytest.approx(own)
+        expected_score = artist_counts.get(artist, 0) + counts[index] / (counts.max() + 1)
+        assert scores[index] == pytest.approx(expected_score)
 
 
-def test_popularity_keeps_its_order_below_large_counts(dataset: Dataset) -> None:
+def test_popularity_orders_items_after_large_counts(dataset: Dataset) -> None:
     ranker = baselines.fit("same-artist", dataset)
     a1, a2 = dataset.items.find(["a1", "a2"])
     history = np.full(1_000_000, a2, np.int32)
-    scores = ranker.scores(Queries(Ragged.of([history]), Ragged.of([[]]), np.zeros(1, int)))[0]
+    scores = ranker.scores(
+        Queries(Ragged.from_rows([history]), Ragged.from_rows([[]]), np.zeros(1, int))
+    )[0]
     assert scores[a1] > scores[a2] > 1_000_000
 
 

@@ -1,71 +1,77 @@
-"""Labels that weigh by their rating, and ratings that a scale does not hold."""
+"""Label weights from ratings, and ratings outside the scale."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from batch_worlds import TABLE, rated, sequences_of, training_of
 from hypothesis import given
 from hypothesis import strategies as st
+from small_data import (
+    VOCABULARY_SIZE,
+    small_sequences,
+    target_batches,
+    training_config,
+    with_ratings,
+)
 
-from segue.axes import END, N_SPECIALS, PAD
-from segue.batches import Layout, SequenceBatches, TargetBatches, check_ratings
+from segue.batches import PromptLayout, SequenceBatches, check_ratings
 from segue.errors import DatasetError
+from segue.tokens import END, N_SPECIALS, PAD
 
 NAN = float("nan")
-BOTH_ENDS = Layout(6, TABLE, start=True, end=True)
+BOTH_ENDS = PromptLayout(6, VOCABULARY_SIZE, start=True, end=True)
 
 
-def test_the_lowest_rating_weighs_a_fifth_and_the_highest_one():
-    sequences = rated(sequences_of([[4, 5, 6, 7]], [4]), [[1, 5, 3, NAN]])
-    config = training_of(rating_scale=(1.0, 5.0), batch_size=1)
+def test_weights_are_linear_from_a_fifth_to_one():
+    sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, NAN]])
+    config = training_config(rating_scale=(1.0, 5.0), batch_size=1)
     batch = SequenceBatches(sequences, BOTH_ENDS, config)[0]
     assert batch.labels.tolist() == [[4, 5, 6, 7, END, PAD]]
     assert batch.weights is not None
     assert batch.weights.dtype == np.float32
-    # An event without a rating counts in full, and so does the end.
+    # An event without a rating has weight 1, and so has END.
     np.testing.assert_allclose(batch.weights[0, :5], [0.2, 1, 0.6, 1, 1], rtol=1e-6)
 
 
-def test_a_single_target_weighs_by_its_own_rating():
-    sequences = rated(sequences_of([[4, 5, 6, 7, 8]], [5]), [[1, 1, 1, 2.5, 4]])
-    config = training_of(rating_scale=(1.0, 5.0))
-    batch = TargetBatches(sequences, BOTH_ENDS, config, window=4)[0]
+def test_a_single_target_is_weighted_by_its_rating():
+    sequences = with_ratings(small_sequences([[4, 5, 6, 7, 8]], [5]), [[1, 1, 1, 2.5, 4]])
+    config = training_config(rating_scale=(1.0, 5.0))
+    batch = target_batches(sequences, BOTH_ENDS, config, window=4)[0]
     assert batch.weights is not None
     weights = dict(zip(batch.labels[:, 0].tolist(), batch.weights[:, 0].tolist(), strict=True))
     assert weights == pytest.approx({7: 0.5, 8: 0.8})
 
 
-def test_without_a_scale_ratings_do_not_matter():
-    sequences = rated(sequences_of([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
+def test_without_a_scale_there_are_no_weights():
+    sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
     for batches in (
-        SequenceBatches(sequences, BOTH_ENDS, training_of()),
-        TargetBatches(sequences, BOTH_ENDS, training_of(), window=4),
+        SequenceBatches(sequences, BOTH_ENDS, training_config()),
+        target_batches(sequences, BOTH_ENDS, training_config(), window=4),
     ):
         assert batches[0].weights is None
 
 
-def test_rows_of_padding_weigh_nothing():
-    sequences = rated(sequences_of([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
-    config = training_of(rating_scale=(1.0, 5.0), batch_size=3)
+def test_padding_rows_have_weight_zero():
+    sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
+    config = training_config(rating_scale=(1.0, 5.0), batch_size=3)
     batch = SequenceBatches(sequences, BOTH_ENDS, config)[0]
     assert batch.weights is not None
     assert not batch.weights[1:].any()
 
 
 @given(horizon=st.integers(1, 4), seed=st.integers(0, 20))
-def test_weights_follow_their_labels_wherever_these_are_drawn(horizon, seed):
-    """Every event has a rating of its own, so that the weight tells the label."""
+def test_weights_belong_to_the_sampled_labels(horizon, seed):
+    """Every event has a different rating, so the weight identifies the label."""
     lengths = [9, 4, 7]
     flat = np.arange(sum(lengths))
     rows = np.split(N_SPECIALS + flat, np.cumsum(lengths)[:-1])
-    sequences = rated(
-        sequences_of([row.tolist() for row in rows], lengths),
+    sequences = with_ratings(
+        small_sequences([row.tolist() for row in rows], lengths),
         np.split(flat / 10, np.cumsum(lengths)[:-1]),
     )
-    layout = Layout(5, N_SPECIALS + len(flat), start=True, end=True)
+    layout = PromptLayout(5, N_SPECIALS + len(flat), start=True, end=True)
     options = {"rating_scale": (0.0, 2.0), "horizon": horizon, "window": "random", "seed": seed}
-    batches = SequenceBatches(sequences, layout, training_of(**options))
+    batches = SequenceBatches(sequences, layout, training_config(**options))
     for number in range(len(batches)):
         batch = batches[number]
         assert batch.weights is not None
@@ -75,12 +81,12 @@ def test_weights_follow_their_labels_wherever_these_are_drawn(horizon, seed):
         np.testing.assert_allclose(batch.weights[counts], expected[counts], rtol=1e-5)
 
 
-# --- what is refused ---
+# --- ratings that are refused ---
 
 
-def test_a_log_without_ratings_cannot_weigh_them():
+def test_a_log_without_ratings_is_refused():
     with pytest.raises(DatasetError, match="but the log has no ratings") as caught:
-        check_ratings(sequences_of([[4, 5]], [2]), (1.0, 5.0))
+        check_ratings(small_sequences([[4, 5]], [2]), (1.0, 5.0))
     assert "rating column" in caught.value.hint
 
 
@@ -89,19 +95,21 @@ def test_a_log_without_ratings_cannot_weigh_them():
     [
         (
             [[1, 5], [3, 6]],
-            "1 rating lies outside the scale 1 to 5: the first is 6, of sequence '1'",
+            "1 rating is outside the scale 1 to 5: the first is 6, of sequence '1'",
         ),
-        ([[0.5, 5], [3, 0]], "2 ratings lie outside .* the first is 0.5, of sequence '0'"),
-        ([[NAN, 5], [NAN, -1]], "1 rating lies outside .* the first is -1, of sequence '1'"),
+        ([[0.5, 5], [3, 0]], "2 ratings are outside .* the first is 0.5, of sequence '0'"),
+        ([[NAN, 5], [NAN, -1]], "1 rating is outside .* the first is -1, of sequence '1'"),
     ],
 )
-def test_a_rating_outside_the_scale_is_named(ratings, message):
-    sequences = rated(sequences_of([[4, 5], [6, 7]], [2, 2]), ratings)
+def test_a_rating_outside_the_scale_is_refused_with_its_sequence(ratings, message):
+    sequences = with_ratings(small_sequences([[4, 5], [6, 7]], [2, 2]), ratings)
     with pytest.raises(DatasetError, match=message) as caught:
         check_ratings(sequences, (1.0, 5.0))
     assert "lowest and highest" in caught.value.hint
 
 
-def test_ratings_on_the_scale_and_missing_ones_are_accepted():
-    sequences = rated(sequences_of([[4, 5], [], [6, 7]], [2, 0, 2]), [[1, 5], [], [NAN, 3]])
+def test_ratings_within_the_scale_and_missing_ratings_are_accepted():
+    sequences = with_ratings(
+        small_sequences([[4, 5], [], [6, 7]], [2, 0, 2]), [[1, 5], [], [NAN, 3]]
+    )
     check_ratings(sequences, (1.0, 5.0))

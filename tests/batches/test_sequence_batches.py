@@ -1,48 +1,55 @@
-"""Batches of sequences against a slow reference that builds one after another."""
+"""Batches of sequences: tokens, labels, order, windows, horizon and length buckets."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from batch_worlds import TABLE, World, epoch_of, rows_of, sequences_of, training_of, worlds
 from hypothesis import given
 from hypothesis import strategies as st
+from small_data import (
+    VOCABULARY_SIZE,
+    SmallData,
+    epoch_rows,
+    random_data,
+    small_sequences,
+    token_label_rows,
+    training_config,
+)
 
-from segue.axes import END, N_SPECIALS, PAD, START, UNK
-from segue.batches import Layout, SequenceBatches
+from segue.batches import PromptLayout, SequenceBatches
+from segue.tokens import END, N_SPECIALS, PAD, START, UNK
 
-# --- against the slow reference ---
+# --- against a naive construction ---
 
 
-@given(world=worlds(), batch_size=st.integers(1, 4), window=st.sampled_from(["last", "random"]))
-def test_an_epoch_shows_every_trainable_sequence_once(world, batch_size, window):
-    batches = world.batches(batch_size=batch_size, window=window, epochs=2)
-    trainable = world.trainable()
+@given(data=random_data(), batch_size=st.integers(1, 4), window=st.sampled_from(["last", "random"]))
+def test_an_epoch_contains_every_trainable_sequence_once(data, batch_size, window):
+    batches = data.batches(batch_size=batch_size, window=window, epochs=2)
+    trainable = data.trainable()
     assert batches.batches_per_epoch == -(-len(trainable) // batch_size)
     assert len(batches) == 2 * batches.batches_per_epoch
     for epoch in range(2):
         numbers = range(epoch * batches.batches_per_epoch, (epoch + 1) * batches.batches_per_epoch)
-        shown = [row for number in numbers for row in rows_of(batches[number])]
-        n_filled = len(numbers) * batch_size - len(trainable)
-        empty = ([PAD] * world.context, [PAD] * world.context)
-        assert shown[len(shown) - n_filled :] == [empty] * n_filled
-        left = shown[: len(shown) - n_filled]
+        rows = [row for number in numbers for row in token_label_rows(batches[number])]
+        n_padding = len(numbers) * batch_size - len(trainable)
+        empty = ([PAD] * data.context, [PAD] * data.context)
+        assert rows[len(rows) - n_padding :] == [empty] * n_padding
+        remaining = rows[: len(rows) - n_padding]
         for row in trainable:
-            choices = world.windows(row) if window == "random" else world.windows(row)[-1:]
-            found = next(one for one in left if one in choices)
-            left.remove(found)
-        assert not left
+            choices = data.windows(row) if window == "random" else data.windows(row)[-1:]
+            remaining.remove(next(pair for pair in remaining if pair in choices))
+        assert not remaining
 
 
-@given(world=worlds(), seed=st.integers(0, 99))
-def test_nothing_beyond_the_training_part_ever_appears(world, seed):
-    """Held-out events are marked by items of their own, which no batch may show."""
+@given(data=random_data(), seed=st.integers(0, 99))
+def test_held_out_events_never_appear(data, seed):
+    """Held-out events are distinct items, from 8 on, which no batch may contain."""
     marked = [
-        [4 + place % 4 if place < end else 8 + place % 4 for place in range(len(row))]
-        for row, end in zip(world.rows, world.train_ends, strict=True)
+        [4 + position % 4 if position < end else 8 + position % 4 for position in range(len(row))]
+        for row, end in zip(data.rows, data.train_ends, strict=True)
     ]
-    marked_world = World(marked, world.train_ends, world.context, world.start, world.end)
-    batches = marked_world.batches(seed=seed, window="random", unknown_rate=0.3)
+    marked_data = SmallData(marked, data.train_ends, data.context, data.start, data.end)
+    batches = marked_data.batches(seed=seed, window="random", unknown_rate=0.3)
     for number in range(len(batches)):
         batch = batches[number]
         assert batch.tokens.max() < 8
@@ -61,65 +68,65 @@ def test_nothing_beyond_the_training_part_ever_appears(world, seed):
         (True, True, [START, 4, 5, UNK, 7], [4, 5, UNK, 7, END]),
     ],
 )
-def test_start_end_and_unknown_have_their_places(start, end, tokens, labels):
-    world = World([[4, 5, TABLE, 7, 8]], [4], context=5, start=start, end=end)
-    (shown,) = rows_of(world.batches(batch_size=1)[0])
-    assert shown == (tokens, labels)
+def test_start_end_and_unknown_tokens(start, end, tokens, labels):
+    data = SmallData([[4, 5, VOCABULARY_SIZE, 7, 8]], [4], context=5, start=start, end=end)
+    (row,) = token_label_rows(data.batches(batch_size=1)[0])
+    assert row == (tokens, labels)
 
 
-def test_long_sequences_lose_their_beginning_start_too():
-    world = World([[4, 5, 6, 7, 8, 9, 10]], [7], context=3)
-    (shown,) = rows_of(world.batches(batch_size=1)[0])
-    assert shown == ([7, 8, 9], [8, 9, 10])
+def test_long_sequences_lose_their_first_tokens_including_start():
+    data = SmallData([[4, 5, 6, 7, 8, 9, 10]], [7], context=3)
+    (row,) = token_label_rows(data.batches(batch_size=1)[0])
+    assert row == ([7, 8, 9], [8, 9, 10])
 
 
-def test_one_event_teaches_only_where_start_or_end_stands_beside_it():
+def test_a_single_event_needs_start_or_end_to_be_an_example():
     for start, end, n in [(False, False, 0), (True, False, 1), (False, True, 1), (True, True, 1)]:
-        assert len(World([[4]], [1], start=start, end=end).batches(epochs=1)) == n
+        assert len(SmallData([[4]], [1], start=start, end=end).batches(epochs=1)) == n
 
 
-def test_a_sequence_without_training_events_is_never_shown():
-    assert len(World([[4, 5, 6]], [0], end=True).batches()) == 0
+def test_a_sequence_without_training_events_is_no_example():
+    assert len(SmallData([[4, 5, 6]], [0], end=True).batches()) == 0
 
 
-def test_arrays_are_ready_for_the_device():
-    batch = World([[4, 5, 6], [7, 8, 9]], [3, 3]).batches()[0]
-    assert (batch.last, batch.weights, batch.told) == (None, None, None)
+def test_arrays_are_contiguous_int32():
+    batch = SmallData([[4, 5, 6], [7, 8, 9]], [3, 3]).batches()[0]
+    assert (batch.last_positions, batch.weights, batch.sequence_features) == (None, None, None)
     for array in (batch.tokens, batch.labels):
         assert array.dtype == np.int32
         assert array.shape == (2, 5)
         assert array.flags.c_contiguous
 
 
-# --- order and chance ---
+# --- order and randomness ---
 
-MANY = World([[4 + row % 8, 4 + row // 8] for row in range(40)], [2] * 40)
-LONG = World([[4 + place % 8 for place in range(30)]] * 8, [30] * 8)
+MANY = SmallData([[4 + row % 8, 4 + row // 8] for row in range(40)], [2] * 40)
+LONG = SmallData([[4 + position % 8 for position in range(30)]] * 8, [30] * 8)
 
 
-def test_the_order_is_drawn_from_seed_and_epoch():
-    batches, again, other = MANY.batches(), MANY.batches(), MANY.batches(seed=1)
-    assert epoch_of(batches, 0) == epoch_of(again, 0)
-    assert epoch_of(batches, 0) != epoch_of(batches, 1)
-    assert epoch_of(batches, 0) != epoch_of(other, 0)
+def test_the_order_depends_on_seed_and_epoch():
+    batches, again, reseeded = MANY.batches(), MANY.batches(), MANY.batches(seed=1)
+    assert epoch_rows(batches, 0) == epoch_rows(again, 0)
+    assert epoch_rows(batches, 0) != epoch_rows(batches, 1)
+    assert epoch_rows(batches, 0) != epoch_rows(reseeded, 0)
 
 
 @given(numbers=st.lists(st.integers(0, 11), min_size=1, max_size=8))
-def test_a_batch_is_a_function_of_its_number(numbers):
-    """In whatever order batches are asked for, as a resumed run does."""
+def test_a_batch_depends_only_on_its_number(numbers):
+    """Not on the batches drawn before it, so that a run can be resumed."""
     options = {"window": "random", "unknown_rate": 0.2}
     used, fresh = LONG.batches(**options), LONG.batches(**options)
-    asked = [rows_of(used[number]) for number in numbers]
-    assert asked == [rows_of(fresh[number]) for number in numbers]
-    assert rows_of(LONG.batches(**options)[numbers[-1]]) == asked[-1]
+    drawn = [token_label_rows(used[number]) for number in numbers]
+    assert drawn == [token_label_rows(fresh[number]) for number in numbers]
+    assert token_label_rows(LONG.batches(**options)[numbers[-1]]) == drawn[-1]
 
 
-def test_random_windows_reach_both_ends_and_differ_between_epochs():
+def test_random_windows_cover_both_ends_and_differ_between_epochs():
     batches = LONG.batches(window="random", epochs=60, batch_size=8)
     firsts = {tuple(tokens) for epoch in range(60) for tokens in batches[epoch].tokens.tolist()}
     assert (START, 4, 5, 6, 7) in firsts
     assert any(labels[-1] == LONG.rows[0][-1] for labels in batches[0].labels.tolist())
-    assert len(firsts) == 9, "START's window, and the eight phases of the cycle"
+    assert len(firsts) == 9, "the window with START, and the eight phases of the cycle"
     assert (batches[0].tokens != batches[1].tokens).any()
 
 
@@ -128,7 +135,7 @@ def test_last_windows_are_the_same_in_every_epoch():
     np.testing.assert_array_equal(batches[0].tokens, batches[1].tokens)
 
 
-def test_iterating_ends():
+def test_iteration_stops_after_the_last_batch():
     batches = MANY.batches(epochs=1)
     assert len(list(batches)) == len(batches) == 20
     for number in (-1, 20):
@@ -136,30 +143,30 @@ def test_iterating_ends():
             batches[number]
 
 
-# --- unknown ---
+# --- unknown items ---
 
 
-def test_unknown_is_injected_at_its_rate_and_specials_are_spared():
-    rows = [[4 + place % 8 for place in range(200)]] * 20
-    world = World(rows, [200] * 20, context=202, end=True)
-    batch = world.batches(unknown_rate=0.25, batch_size=20)[0]
-    plain = world.batches(batch_size=20)[0]
+def test_items_but_no_special_tokens_become_unknown_at_the_rate():
+    rows = [[4 + position % 8 for position in range(200)]] * 20
+    data = SmallData(rows, [200] * 20, context=202, end=True)
+    batch = data.batches(unknown_rate=0.25, batch_size=20)[0]
+    plain = data.batches(batch_size=20)[0]
     items = plain.tokens >= N_SPECIALS
     assert (batch.tokens[items] == UNK).mean() == pytest.approx(0.25, abs=0.03)
     np.testing.assert_array_equal(batch.tokens[~items], plain.tokens[~items])
-    kept = batch.tokens != UNK
-    np.testing.assert_array_equal(batch.tokens[kept], plain.tokens[kept])
+    unchanged = batch.tokens != UNK
+    np.testing.assert_array_equal(batch.tokens[unchanged], plain.tokens[unchanged])
     np.testing.assert_array_equal(batch.tokens[:, 1:], batch.labels[:, :-1])
 
 
 # --- horizon ---
 
 FAR = 1000
-"""A table so large that every event can be an item of its own."""
+"""A vocabulary size that allows every event to be a different item."""
 
 
 def distinct(lengths: list[int]) -> list[list[int]]:
-    """Rows in which no item comes twice, so that a label tells where it lies."""
+    """Rows without repeated items, so that a label identifies its position."""
     items = iter(range(N_SPECIALS, FAR))
     return [[next(items) for _ in range(length)] for length in lengths]
 
@@ -173,74 +180,94 @@ def distinct(lengths: list[int]) -> list[list[int]]:
     end=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_a_label_lies_within_the_next_events_of_the_same_training_part(
+def test_labels_are_within_the_horizon_and_the_training_part(
     lengths, share, context, horizon, start, end, seed
 ):
     rows = distinct(lengths)
     ends = [round(share * length) for length in lengths]
-    layout = Layout(context, FAR, start, end)
-    config = training_of(horizon=horizon, window="random", seed=seed)
-    batches = SequenceBatches(sequences_of(rows, ends), layout, config)
-    # Where each token of the training parts stands; START before the first, END after the last.
-    at = {item: (row, place) for row, items in enumerate(rows) for place, item in enumerate(items)}
+    layout = PromptLayout(context, FAR, start, end)
+    config = training_config(horizon=horizon, window="random", seed=seed)
+    batches = SequenceBatches(small_sequences(rows, ends), layout, config)
+    # Row and position of each item. START has position -1, END the one after the last event.
+    at = {
+        item: (row, position)
+        for row, items in enumerate(rows)
+        for position, item in enumerate(items)
+    }
     for number in range(len(batches)):
-        for tokens, labels in rows_of(batches[number]):
+        for tokens, labels in token_label_rows(batches[number]):
             row = next((at[item][0] for item in [*tokens, *labels] if item in at), None)
             for token, label in zip(tokens, labels, strict=True):
-                if row is None or token in (PAD, END):
+                if token in (PAD, END):
                     assert label == PAD
                     continue
-                place = -1 if token == START else at[token][1]
+                if row is None:  # the row shows no item: END was drawn as the label of START
+                    assert (token, label) == (START, END)
+                    continue
+                position = -1 if token == START else at[token][1]
                 last = ends[row] - 1 + end
-                assert (label == PAD) == (place == last)
+                assert (label == PAD) == (position == last)
                 if label != PAD:
-                    ahead = (ends[row] if label == END else at[label][1]) - place
+                    ahead = (ends[row] if label == END else at[label][1]) - position
                     assert label == END or at[label][0] == row
-                    assert 1 <= ahead <= min(horizon, last - place)
+                    assert 1 <= ahead <= min(horizon, last - position)
 
 
-def test_every_event_ahead_is_drawn_as_often():
+def test_labels_are_uniform_over_the_horizon():
     rows = distinct([40])
-    config = training_of(horizon=4, epochs=500, batch_size=1)
-    batches = SequenceBatches(sequences_of(rows, [40]), Layout(40, FAR, True, False), config)
+    config = training_config(horizon=4, epochs=500, batch_size=1)
+    batches = SequenceBatches(
+        small_sequences(rows, [40]), PromptLayout(40, FAR, True, False), config
+    )
     ahead = np.stack([batches[number].labels[0] for number in range(500)]) - batches[0].tokens[0]
-    inner = ahead[:, 1:37]  # the first token is START, and the last see fewer events ahead
+    inner = ahead[:, 1:37]  # the first token is START, and the last ones have fewer events ahead
     np.testing.assert_allclose(np.bincount(inner.ravel())[1:] / inner.size, 0.25, atol=0.02)
     assert np.abs((inner == 1).mean(axis=0) - 0.25).max() < 0.09
     assert set(ahead[:, 37].tolist()) == {1, 2, 3}
     assert set(ahead[:, 39].tolist()) == {1}
 
 
-@given(world=worlds(), horizon=st.integers(2, 4))
-def test_the_horizon_moves_labels_and_nothing_else(world, horizon):
-    near, far = (world.batches(window="random", horizon=h) for h in (1, horizon))
-    assert len(near) == len(far)
-    for number in range(len(near)):
-        np.testing.assert_array_equal(near[number].tokens, far[number].tokens)
-        np.testing.assert_array_equal(near[number].labels == PAD, far[number].labels == PAD)
+@given(data=random_data(), horizon=st.integers(2, 4))
+def test_the_horizon_changes_only_the_labels(data, horizon):
+    next_item, within_horizon = (data.batches(window="random", horizon=h) for h in (1, horizon))
+    assert len(next_item) == len(within_horizon)
+    for number in range(len(next_item)):
+        np.testing.assert_array_equal(next_item[number].tokens, within_horizon[number].tokens)
+        np.testing.assert_array_equal(
+            next_item[number].labels == PAD, within_horizon[number].labels == PAD
+        )
 
 
-# --- like lengths together ---
+# --- length buckets ---
 
 
-def taught(batches) -> list[list[tuple[int, int]]]:
-    """Every row of an epoch as its tokens with their labels, where there is one, sorted."""
-    rows = [row for number in range(batches.batches_per_epoch) for row in rows_of(batches[number])]
+def labelled_tokens(batches) -> list[list[tuple[int, int]]]:
+    """The rows of an epoch as pairs of a token and its label, without padding, sorted."""
+    rows = [
+        row
+        for number in range(batches.batches_per_epoch)
+        for row in token_label_rows(batches[number])
+    ]
     return sorted([pair for pair in zip(*row, strict=True) if pair[1] != PAD] for row in rows)
 
 
-@given(world=worlds(), batch_size=st.integers(1, 4), seed=st.integers(0, 9))
-def test_buckets_show_the_same_rows_in_another_order(world, batch_size, seed):
+@given(data=random_data(), batch_size=st.integers(1, 4), seed=st.integers(0, 9))
+def test_buckets_contain_the_same_rows_in_another_order(data, batch_size, seed):
     options = {"batch_size": batch_size, "window": "last", "seed": seed, "unknown_rate": 0.0}
-    assert taught(world.batches(bucket=True, **options)) == taught(world.batches(**options))
+    assert labelled_tokens(data.batches(bucket_by_length=True, **options)) == labelled_tokens(
+        data.batches(**options)
+    )
 
 
-def test_buckets_cut_what_all_rows_of_a_batch_leave_empty():
+def test_buckets_shorten_batches_to_their_longest_row():
     random = np.random.default_rng(0)
     lengths = random.integers(2, 60, 400).tolist()
     rows = [random.integers(4, 10, length).tolist() for length in lengths]
-    world = World(rows, lengths, context=40)
-    plain, bucketed = (world.batches(batch_size=8, bucket=bucket) for bucket in (False, True))
+    data = SmallData(rows, lengths, context=40)
+    plain, bucketed = (
+        data.batches(batch_size=8, bucket_by_length=bucket_by_length)
+        for bucket_by_length in (False, True)
+    )
     shares = []
     for batches in (plain, bucketed):
         tokens = [batches[number].tokens for number in range(batches.batches_per_epoch)]
@@ -248,15 +275,17 @@ def test_buckets_cut_what_all_rows_of_a_batch_leave_empty():
         assert {t.shape[1] for t in tokens} <= {10, 20, 30, 40}
     assert shares[1] < 0.5 * shares[0]
     widths = [bucketed[number].tokens.shape[1] for number in range(bucketed.batches_per_epoch)]
-    assert widths != sorted(widths), "batches of one length do not come one after another"
+    assert widths != sorted(widths), "batches are not ordered by length"
 
 
-def test_buckets_differ_between_epochs_and_follow_from_the_number():
+def test_buckets_differ_between_epochs_and_depend_only_on_the_number():
     rows = [[4 + (i + j) % 5 for j in range(2 + i % 7)] for i in range(30)]
-    world = World(rows, [len(row) for row in rows], context=6)
-    batches = world.batches(batch_size=4, bucket=True, epochs=2)
+    data = SmallData(rows, [len(row) for row in rows], context=6)
+    batches = data.batches(batch_size=4, bucket_by_length=True, epochs=2)
     n = batches.batches_per_epoch
-    again = world.batches(batch_size=4, bucket=True, epochs=2)
+    again = data.batches(batch_size=4, bucket_by_length=True, epochs=2)
     for number in (0, n, 2 * n - 1):
-        assert rows_of(batches[number]) == rows_of(again[number])
-    assert [rows_of(batches[i]) for i in range(n)] != [rows_of(batches[n + i]) for i in range(n)]
+        assert token_label_rows(batches[number]) == token_label_rows(again[number])
+    assert [token_label_rows(batches[i]) for i in range(n)] != [
+        token_label_rows(batches[n + i]) for i in range(n)
+    ]

@@ -1,4 +1,4 @@
-"""A tiny world of playlists and a barely trained model of it, for what measures models."""
+"""A small dataset of playlists and a barely trained model, for tests of benchmarks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from segue.config import (
     SourceConfig,
     TrainingConfig,
 )
-from segue.dataset import Dataset, prepare
+from segue.dataset import Dataset
+from segue.preparation import prepare
 from segue.trainer import train
 
-# Benchmarks are scripts beside the package, and find their own modules by their folder.
+# Benchmarks are scripts outside the package; they import each other from their folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 CONFIG = Config(

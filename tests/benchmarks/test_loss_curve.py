@@ -1,4 +1,4 @@
-"""The law that losses are extrapolated by, on curves that are known."""
+"""The benchmark ``loss_curve``, on curves whose law is known."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ import pytest
 
 from segue.config import Config
 from segue.errors import RunError
-from segue.run_folder import RunFolder
+from segue.runs import RunFolder
+from segue.runs.folder import FORMAT_VERSION
 
 STEPS = 500 * np.arange(1.0, 41)
 
 
 def run_with(folder: Path, losses: list[float | None], steps_per_epoch: int = 10) -> Path:
-    """A run folder that has logged one validation an epoch."""
+    """A run folder with a log of one validation per epoch."""
     run = RunFolder(folder)
     run.create()
-    dataset = {"name": "none", "path": "none", "fingerprint": "", "table_size": 0}
-    content = {"format_version": 1, "config": Config().model_dump(mode="json"), "dataset": dataset}
+    dataset = {"name": "none", "path": "none", "fingerprint": "", "vocabulary_size": 0}
+    content = {
+        "format_version": FORMAT_VERSION,
+        "config": Config().model_dump(mode="json"),
+        "dataset": dataset,
+    }
     run.write_json(run.config, content)
     records = []
     for epoch, loss in enumerate(losses, start=1):
@@ -37,38 +42,38 @@ def run_with(folder: Path, losses: list[float | None], steps_per_epoch: int = 10
     ("a", "b", "c"), [(5.6, 12.0, 0.4), (6.0, 900.0, 1.1), (0.0, 9.0, 0.05), (2.5, 0.8, 0.15)]
 )
 def test_a_power_law_is_recovered(a: float, b: float, c: float) -> None:
-    found = loss_curve.fit(STEPS, a + b * STEPS**-c)
-    assert found.residual < 1e-5
-    assert found.at(10 * STEPS[-1]) == pytest.approx(a + b * (10 * STEPS[-1]) ** -c, abs=1e-3)
-    assert found.a == pytest.approx(a, abs=0.02)
-    assert found.c == pytest.approx(c, rel=0.02)
+    law = loss_curve.fit(STEPS, a + b * STEPS**-c)
+    assert law.residual < 1e-5
+    assert law.at(10 * STEPS[-1]) == pytest.approx(a + b * (10 * STEPS[-1]) ** -c, abs=1e-3)
+    assert law.a == pytest.approx(a, abs=0.02)
+    assert law.c == pytest.approx(c, rel=0.02)
 
 
-def test_the_residual_is_the_noise() -> None:
+def test_the_residual_is_the_standard_deviation_of_the_noise() -> None:
     noise = 0.01 * np.random.default_rng(0).normal(size=len(STEPS))
-    found = loss_curve.fit(STEPS, 6 + 40 * STEPS**-0.5 + noise)
-    assert found.residual == pytest.approx(0.01, rel=0.3)
+    law = loss_curve.fit(STEPS, 6 + 40 * STEPS**-0.5 + noise)
+    assert law.residual == pytest.approx(0.01, rel=0.3)
 
 
-def test_losses_that_rise_are_met_by_a_level_and_never_by_a_negative_term() -> None:
-    found = loss_curve.fit(STEPS, 6 + STEPS / STEPS[-1])
-    assert found.a >= 0
-    assert found.b >= 0
-    assert found.at(1e9) == pytest.approx(6.5, abs=0.1)
+def test_rising_losses_are_fitted_by_a_constant() -> None:
+    law = loss_curve.fit(STEPS, 6 + STEPS / STEPS[-1])
+    assert law.a >= 0
+    assert law.b >= 0
+    assert law.at(1e9) == pytest.approx(6.5, abs=0.1)
 
 
-def test_the_made_up_curve_comes_out_near_its_end() -> None:
-    found = loss_curve.extrapolate(loss_curve.made_up_curve(), epochs=1000)
+def test_the_synthetic_curve_is_extrapolated_close_to_its_law() -> None:
+    row = loss_curve.extrapolate(loss_curve.synthetic_curve(), epochs=1000)
     a, b, c = loss_curve.TRUTH
-    assert found["extrapolated_to_step"] == 1_000_000
-    assert found["extrapolated_loss"] == pytest.approx(a + b * 1e6**-c, abs=0.01)
-    assert abs(found["missed_ahead"]) < 0.01
+    assert row["extrapolated_to_step"] == 1_000_000
+    assert row["extrapolated_loss"] == pytest.approx(a + b * 1e6**-c, abs=0.01)
+    assert abs(row["missed_ahead"]) < 0.01
 
 
-def test_a_run_is_read_up_to_where_it_is(tmp_path: Path) -> None:
+def test_finite_losses_of_an_unfinished_run_are_read(tmp_path: Path) -> None:
     run = run_with(tmp_path / "run", [7.0, 6.5, None, 6.2, 6.1])
     curve = loss_curve.curve_of_run(run)
-    assert (curve.name, curve.epoch) == ("run", 10.0)
+    assert (curve.name, curve.steps_per_epoch) == ("run", 10.0)
     assert curve.steps.tolist() == [10, 20, 40, 50]
     assert curve.losses.tolist() == [7.0, 6.5, 6.2, 6.1]
 
@@ -76,13 +81,13 @@ def test_a_run_is_read_up_to_where_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_too_few_points_are_not_extrapolated(n: int) -> None:
     curve = loss_curve.Curve("short", STEPS[:n], 7 - STEPS[:n] / 1e4, 500.0)
-    found = loss_curve.extrapolate(curve, epochs=10)
-    assert found["points"] == n
-    assert found["last_step"] == (STEPS[n - 1] if n else None)
-    assert found["a"] is found["extrapolated_loss"] is found["missed_ahead"] is None
+    row = loss_curve.extrapolate(curve, epochs=10)
+    assert row["points"] == n
+    assert row["last_step"] == (STEPS[n - 1] if n else None)
+    assert row["a"] is row["extrapolated_loss"] is row["missed_ahead"] is None
 
 
-def test_the_table_ends_with_a_line_of_json(
+def test_the_last_line_is_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = run_with(tmp_path / "run", [6 + 2 / epoch for epoch in range(1, 11)])
@@ -90,14 +95,14 @@ def test_the_table_ends_with_a_line_of_json(
     loss_curve.main()
     *table, last = capsys.readouterr().out.splitlines()
     assert any("not measured" in line for line in table)
-    made_up, found = json.loads(last)["results"]
-    assert (made_up["run"], found["run"]) == ("made-up", "run")
-    assert found["c"] == pytest.approx(1, abs=0.01)
-    assert found["extrapolated_to_step"] == 1000
-    assert found["extrapolated_loss"] == pytest.approx(6.02, abs=0.001)
+    synthetic, row = json.loads(last)["results"]
+    assert (synthetic["run"], row["run"]) == ("made-up", "run")
+    assert row["c"] == pytest.approx(1, abs=0.01)
+    assert row["extrapolated_to_step"] == 1000
+    assert row["extrapolated_loss"] == pytest.approx(6.02, abs=0.001)
 
 
-def test_metrics_are_extrapolated_from_every_point_on(
+def test_metrics_are_extrapolated_from_every_first_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     epochs = [1, 2, 4, 8, 12, 16, 24, 32, 48]
@@ -116,7 +121,7 @@ def test_metrics_are_extrapolated_from_every_point_on(
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"epochs": [1, 2], "metrics": {"hr": [0, 1]}}'])
-def test_metrics_that_cannot_be_extrapolated_are_one_line(
+def test_unusable_metrics_are_a_one_line_error(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -130,7 +135,7 @@ def test_metrics_that_cannot_be_extrapolated_are_one_line(
     assert "loss_curve.py: error:" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_run_is_one_line(
+def test_a_folder_without_a_run_is_a_one_line_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(RunError):

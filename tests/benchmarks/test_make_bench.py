@@ -1,4 +1,4 @@
-"""``make bench`` runs every benchmark without arguments: none may ask for any."""
+"""``make bench`` runs every benchmark without arguments, so none may require any."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 FILES = sorted(Path(__file__).resolve().parents[2].joinpath("benchmarks").glob("*.py"))
 
 
-class Parsed(Exception):  # noqa: N818 - the end of what is tested, not an error
-    """The arguments were taken; the benchmark itself takes too long."""
+class ArgumentsParsedError(Exception):
+    """Stops a benchmark after it has parsed its arguments, because running it takes too long."""
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_no_benchmark_needs_an_argument(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_benchmark_requires_an_argument(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parse = argparse.ArgumentParser.parse_args
 
     def stop_after(*arguments: Any) -> None:
         parse(*arguments)
-        raise Parsed
+        raise ArgumentsParsedError
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop_after)
     monkeypatch.setattr(sys, "argv", [file.name])
@@ -32,5 +32,5 @@ def test_no_benchmark_needs_an_argument(file: Path, monkeypatch: pytest.MonkeyPa
     if "argparse" not in file.read_text("utf-8"):
         assert not inspect.signature(benchmark.main).parameters
         return
-    with pytest.raises(Parsed):
+    with pytest.raises(ArgumentsParsedError):
         benchmark.main()

@@ -1,4 +1,4 @@
-"""The benchmark from end to end, on a model that has learned next to nothing."""
+"""The benchmark ``playlist_highlights`` from end to end, with a barely trained model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import playlist_highlights
 import pytest
-from highlights.generator import GREEDY, Generator, held_out, sampled
+from highlights.estimates import MeanDifference, MeanEstimate
+from highlights.generator import GREEDY, Generator, held_out_playlists, top_50_sampling
+from rich.console import Console
 
-from segue.axes import N_SPECIALS, UNK, Ragged
 from segue.config import SplitConfig
 from segue.dataset import Dataset
+from segue.ragged import Ragged
 from segue.recommender import Recommender
+from segue.tokens import N_SPECIALS, UNK
 from small_datasets import dataset_of, random_log
 
 pytestmark = pytest.mark.slow  # trains a model of the built-in world
@@ -25,37 +28,37 @@ def model(playlists: Dataset, playlist_run: Path) -> Generator:
     return Generator.load(playlist_run, playlists)
 
 
-def test_one_prompt_is_continued_as_by_the_recommender(
+def test_a_single_prompt_gets_the_tracks_that_the_recommender_generates(
     model: Generator, playlists: Dataset, playlist_run: Path
 ) -> None:
     recommender = Recommender.load(playlist_run)
     prompt = [N_SPECIALS + 8, N_SPECIALS + 3]
     ids = [playlists.items.ids[index - N_SPECIALS] for index in prompt]
-    for sampling in (GREEDY, sampled(5)):
-        found = model.generate(Ragged.of([prompt]), 6, sampling)[0]
-        answer = recommender.continue_sequence(
-            ids, 6, temperature=sampling.temperature, seed=sampling.seed
-        )
+    for sampling in (GREEDY, top_50_sampling(5)):
+        items = model.generate(Ragged.from_rows([prompt]), 6, sampling)[0]
+        answer = recommender.generate(ids, 6, temperature=sampling.temperature, seed=sampling.seed)
         expected = [item.item_id for item in answer.items]
-        assert [playlists.items.ids[index - N_SPECIALS] for index in found] == expected
+        assert [playlists.items.ids[index - N_SPECIALS] for index in items] == expected
 
 
-def test_what_is_told_changes_what_is_generated(model: Generator, playlists: Dataset) -> None:
-    rows = held_out(playlists, 6, 10, seed=0)
-    prompts = Ragged.of([playlists.sequences.row(row)[:2] for row in rows.tolist()])
-    untold = model.generate(prompts, 8, GREEDY)
-    told = model.generate(prompts, 8, GREEDY, rows)
-    assert (untold != told).any()
-    nothing = model.network.vocabulary.encode([{}])
-    assert not nothing.weights.any()
-    state = model.network.hidden(prompts.slice(0, 1), nothing)
+def test_sequence_features_change_the_generated_tracks(
+    model: Generator, playlists: Dataset
+) -> None:
+    rows = held_out_playlists(playlists, 6, 10, seed=0)
+    prompts = Ragged.from_rows([playlists.sequences.row(row)[:2] for row in rows.tolist()])
+    without = model.generate(prompts, 8, GREEDY)
+    with_features = model.generate(prompts, 8, GREEDY, rows)
+    assert (without != with_features).any()
+    no_features = model.encoder.vocabulary.encode([{}])
+    assert not no_features.weights.any()
+    state = model.encoder.hidden(prompts.slice(0, 1), no_features)
     np.testing.assert_allclose(model.hidden(prompts)[:1], state, atol=1e-5)
 
 
 def test_masked_prompts_are_continued_with_tracks(model: Generator) -> None:
-    found = model.generate(Ragged.of([[UNK, 7, UNK]]), 10, sampled(0))[0]
-    assert (found >= N_SPECIALS).all()
-    assert len({7, *found.tolist()}) == 11
+    items = model.generate(Ragged.from_rows([[UNK, 7, UNK]]), 10, top_50_sampling(0))[0]
+    assert (items >= N_SPECIALS).all()
+    assert len({7, *items.tolist()}) == 11
 
 
 @pytest.fixture(scope="module")
@@ -69,69 +72,73 @@ def printed(playlists: Dataset, playlist_run: Path) -> tuple[str, dict[str, Any]
     return line, json.loads(line)
 
 
-def test_the_last_line_is_json_with_all_that_a_reader_needs(
+def test_the_last_line_is_json_with_every_table(
     printed: tuple[str, dict[str, Any]],
 ) -> None:
-    line, found = printed
+    line, record = printed
     assert "NaN" not in line
-    assert found["benchmark"] == "playlist_highlights"
-    assert found["run"] == "tiny"
-    assert set(found["machine"]) == {"cores", "devices"}
-    assert set(playlist_highlights.TITLES) <= set(found)
+    assert record["benchmark"] == "playlist_highlights"
+    assert record["run"] == "tiny"
+    assert set(record["machine"]) == {"cores", "devices"}
+    assert set(playlist_highlights.TITLES) <= set(record)
 
 
-def test_every_row_of_a_table_has_its_columns(printed: tuple[str, dict[str, Any]]) -> None:
-    _, found = printed
+def test_all_rows_of_a_table_have_the_same_columns(printed: tuple[str, dict[str, Any]]) -> None:
+    _, record = printed
     for name in playlist_highlights.TITLES:
-        assert found[name], name
-        assert len({tuple(row) for row in found[name]}) == 1, name
+        assert record[name], name
+        assert len({tuple(row) for row in record[name]}) == 1, name
 
 
-def test_the_own_prompt_shares_all_that_is_certain(printed: tuple[str, dict[str, Any]]) -> None:
-    _, found = printed
-    shared = {(row["way"], row["against"]): row["shared"]["mean"] for row in found["missingness"]}
+def test_greedy_generation_is_deterministic_for_the_same_prompt(
+    printed: tuple[str, dict[str, Any]],
+) -> None:
+    _, record = printed
+    shared = {
+        (row["sampling"], row["against"]): row["shared"]["mean"] for row in record["missingness"]
+    }
     assert shared["greedy", "same prompt"] == 14
     assert 0 <= shared["sampled", "masked"] <= 14
-    own = {row["figure"]: row["mean"] for row in found["order"] if row["order"] == "own"}
+    own = {row["figure"]: row["mean"] for row in record["order"] if row["order"] == "own"}
     assert own["greedy_overlap"]["mean"] == 10
 
 
-def test_nothing_special_is_generated_from_nothing(printed: tuple[str, dict[str, Any]]) -> None:
-    _, found = printed
-    [generated, real] = found["beginnings"]
+def test_no_special_token_is_generated_from_start_alone(
+    printed: tuple[str, dict[str, Any]],
+) -> None:
+    _, record = printed
+    [generated, real] = record["beginnings"]
     assert (generated["special"], generated["repeats"]) == (0, 0)
     assert 0 < generated["n"] == real["n"] <= 24
 
 
-def test_a_heavier_end_ends_sooner(printed: tuple[str, dict[str, Any]]) -> None:
-    _, found = printed
-    ended = [row["ended"] for row in found["lengths"] if row["end_weight"] != "real"]
+def test_more_playlists_end_with_a_larger_end_weight(printed: tuple[str, dict[str, Any]]) -> None:
+    _, record = printed
+    ended = [row["ended"] for row in record["lengths"] if row["end_weight"] != "real"]
     assert len(ended) == 3
     assert ended == sorted(ended)
 
 
-def test_wandering_has_the_models_and_what_they_are_held_against(
+def test_wandering_has_the_models_and_their_references(
     printed: tuple[str, dict[str, Any]],
 ) -> None:
-    _, found = printed
-    tracks = list(dict.fromkeys(row["tracks"] for row in found["wandering"]))
-    expected = ["the playlist itself", "another playlist", "tiny", "tiny, told the name"]
+    _, record = printed
+    tracks = list(dict.fromkeys(row["tracks"] for row in record["wandering"]))
+    expected = ["the playlist itself", "another playlist", "tiny", "tiny, with the name"]
     assert tracks == [*expected, "without: tiny"]
-    places = [row["places"] for row in found["wandering"] if row["tracks"] == "tiny"]
-    assert places == ["1", "2 to 5", "6 to 10", "11 to 12"]
-    by_name = {row["tracks"]: row for row in found["wandering"] if row["places"] == "1"}
+    positions = [row["positions"] for row in record["wandering"] if row["tracks"] == "tiny"]
+    assert positions == ["1", "2 to 5", "6 to 10", "11 to 12"]
+    by_name = {row["tracks"]: row for row in record["wandering"] if row["positions"] == "1"}
     assert by_name["tiny"] | {"tracks": ""} == by_name["without: tiny"] | {"tracks": ""}
 
 
-def test_the_tables_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
+def test_tables_show_intervals_and_p_values(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [
-        {"order": "own", "mean": playlist_highlights.Estimate(1.0, 0.5, 1.5), "less_own": None},
+        {"order": "own", "mean": MeanEstimate(1.0, 0.5, 1.5), "less_own": None},
         {
             "order": "shuffled",
-            "mean": playlist_highlights.Estimate(0.25, 0, 1),
-            "less_own": playlist_highlights.Difference(-0.75, -1, -0.5, 0.0001),
+            "mean": MeanEstimate(0.25, 0, 1),
+            "less_own": MeanDifference(-0.75, -1, -0.5, 0.0001),
         },
     ]
     playlist_highlights.show({"order": rows}, Console(width=120))
@@ -139,33 +146,34 @@ def test_the_tables_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1.000 (0.500 to 1.500)" in text
     assert "-0.750 (-1.000 to -0.500), p 0.0001" in text
     assert "less own" in text
-    assert "Playlists from START alone: nothing to measure here" in text
+    unmeasured = "not measured, the model or the dataset does not allow it"
+    assert f"Playlists generated from START alone: {unmeasured}" in text
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["run"], "RUN needs DATASET"),
         (["--playlists", "0"], "--playlists is 0, expected 1 or more"),
         (["--length", "5"], "--length is 5, expected 6 or more"),
         (["--seed", "-1"], "--seed is -1, expected 0 or more"),
-        (["--names", "("], "--names is no regular expression"),
+        (["--names", "("], "--names is not a regular expression"),
     ],
 )
 def test_bad_options_are_refused(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        playlist_highlights.parsed(arguments)
-    assert said in capsys.readouterr().err
+        playlist_highlights.parse_options(arguments)
+    assert message in capsys.readouterr().err
 
 
 def test_a_run_of_another_dataset_is_refused(playlist_run: Path, tmp_path: Path) -> None:
-    other = dataset_of(tmp_path, random_log(30, 20, seed=0), SplitConfig(kind="holdout"))
+    another = dataset_of(tmp_path, random_log(30, 20, seed=0), SplitConfig(kind="holdout"))
     with pytest.raises(SystemExit, match="was not trained on"):
-        playlist_highlights.main([str(playlist_run), str(other.path)])
+        playlist_highlights.main([str(playlist_run), str(another.path)])
 
 
-def test_a_folder_that_is_no_run_is_refused(playlists: Dataset, tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(playlists: Dataset, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="error: "):
         playlist_highlights.main([str(tmp_path), str(playlists.path)])

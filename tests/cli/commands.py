@@ -1,4 +1,4 @@
-"""The command line inside this process, with what it printed."""
+"""Run the command line inside the test process and capture what it prints."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from segue.cli import main
 
 
 class Outcome(NamedTuple):
+    """Exit code, stdout and stderr of a command."""
+
     code: int
     out: str
     err: str
 
     @property
     def json(self) -> dict[str, Any]:
-        """The one object on stdout; anything else there is an error."""
+        """The JSON object on stdout, which must be its only line."""
         assert self.code == 0, self.err
         assert self.out.count("\n") == 1
         content = json.loads(self.out)
@@ -26,7 +28,7 @@ class Outcome(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The one line on stderr of a mistake that the user can mend."""
+        """The error message on stderr, which must be its only line; the exit code must be 2."""
         assert self.code == 2, self.err
         assert self.out == ""
         assert self.err.count("\n") == 1, self.err

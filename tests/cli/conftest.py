@@ -1,4 +1,4 @@
-"""A tiny world, prepared and trained through the command line itself."""
+"""Fixtures made with the command line itself: a small prepared dataset, a tiny run, a log."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from commands import segue
 
-WORLD = ("--format", "demo", "--sequences", 240, "--items", 160, "--mean-length", 12)
-TINY_MODEL = """
+SMALL_WORLD = ("--format", "demo", "--sequences", 240, "--items", 160, "--mean-length", 12)
+TINY_CONFIG = """
 [model]
 layers = 1
 width = 16
@@ -25,42 +25,46 @@ log_every = 2
 
 
 @pytest.fixture(scope="session")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all session fixtures."""
     return tmp_path_factory.mktemp("command-line")
 
 
 @pytest.fixture(scope="session")
-def tiny_model(work: Path) -> Path:
-    file = work / "tiny.toml"
-    file.write_text(TINY_MODEL)
+def tiny_config(workspace: Path) -> Path:
+    """A configuration file of a model that trains in a moment."""
+    file = workspace / "tiny.toml"
+    file.write_text(TINY_CONFIG)
     return file
 
 
 @pytest.fixture(scope="session")
-def world(work: Path) -> Path:
-    folder = work / "world"
-    outcome = segue("prepare", *WORLD, "-o", folder)
+def world(workspace: Path) -> Path:
+    """A prepared dataset of the built-in world."""
+    folder = workspace / "world"
+    outcome = segue("prepare", *SMALL_WORLD, "-o", folder)
     assert outcome.code == 0, outcome.err
     return folder
 
 
 @pytest.fixture(scope="session")
-def run(work: Path, world: Path, tiny_model: Path) -> Path:
-    folder = work / "tiny-run"
-    outcome = segue("train", world, "-o", folder, "--config", tiny_model)
+def run(workspace: Path, world: Path, tiny_config: Path) -> Path:
+    """A run trained on ``world``."""
+    folder = workspace / "tiny-run"
+    outcome = segue("train", world, "-o", folder, "--config", tiny_config)
     assert outcome.code == 0, outcome.err
     return folder
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A CSV log of six users, with what filters act on."""
+    """A CSV log of six users with ratings, event types and pauses between sessions."""
     lines = ["user_id,item_id,timestamp,rating,event"]
     for user in range(6):
-        for place in range(5):
-            time = 1_600_000_000 + 100 * place + (10_000 if place > 2 else 0)
-            kind = "view" if place == 0 else "buy"
-            lines.append(f"u{user},i{(user + place) % 7},{time},{place + 1},{kind}")
+        for position in range(5):
+            time = 1_600_000_000 + 100 * position + (10_000 if position > 2 else 0)
+            event_type = "view" if position == 0 else "buy"
+            lines.append(f"u{user},i{(user + position) % 7},{time},{position + 1},{event_type}")
     file = tmp_path / "log.csv"
     file.write_text("\n".join(lines) + "\n")
     return file

@@ -1,4 +1,4 @@
-"""How the command as a whole behaves: help, usage errors, defects, pipes."""
+"""The command as a whole: help, usage errors, internal errors, signals, pipes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from commands import segue
 from segue import __version__
 from segue.cli.app import VERBS, app
 
-NAMES = [verb.__name__.rstrip("_") for verb in VERBS]
+NAMES = [verb.__name__ for verb in VERBS]
 HEAVY = ("jax", "flax", "duckdb", "pyarrow", "numpy", "scipy", "pydantic", "rich", "msgspec")
 COMMAND = "import sys; from segue.cli import main; sys.exit(main())"
 
 
-def process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """A real process of the command."""
+def run_process(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
     command = [sys.executable, "-c", COMMAND, *map(str, arguments)]
     return subprocess.run(command, text=True, timeout=60, check=False, **options)  # type: ignore[call-overload]
 
 
-def test_help_of_any_verb_imports_nothing_heavy() -> None:
+def test_help_of_every_verb_imports_no_heavy_library() -> None:
     code = f"""
 import sys
 from segue.cli import main
@@ -34,19 +34,19 @@ for verb in {[*NAMES, ""]!r}:
     assert main([verb, "--help"] if verb else ["--help"]) == 0
 print("loaded:", sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stderr.strip() == "loaded: []"
+    assert process.stderr.strip() == "loaded: []"
     for verb in NAMES:
-        assert f"Usage: segue {verb} " in done.stdout
+        assert f"Usage: segue {verb} " in process.stdout
 
 
-def test_the_command_alone_prints_its_help() -> None:
-    alone, asked = segue(), segue("--help")
-    assert alone.code == asked.code == 0
-    assert alone.out == asked.out
-    assert all(f"\n  {name} " in alone.out for name in NAMES)
+def test_the_command_without_arguments_prints_its_help() -> None:
+    without_arguments, with_option = segue(), segue("--help")
+    assert without_arguments.code == with_option.code == 0
+    assert without_arguments.out == with_option.out
+    assert all(f"\n  {name} " in with_option.out for name in NAMES)
 
 
 def test_version() -> None:
@@ -72,20 +72,24 @@ def test_version() -> None:
         (["evaluate", "--data", "x"], "RUN|BASELINE|LISTS"),
         (["train", "x"], "-o RUN"),
         (["recommend", "x", "-k", "many"], "valid integer"),
-        (["continue", "x", "--lenght", "3"], "--length"),
+        (["generate", "x", "--lenght", "3"], "--length"),
         (["inspect", "x", "y"], "y"),
     ],
 )
-def test_usage_errors_are_one_line_that_helps(arguments: list[str], expected: str) -> None:
+def test_usage_errors_are_one_line_with_the_expected_value(
+    arguments: list[str], expected: str
+) -> None:
     assert expected in segue(*arguments).error
 
 
-def test_a_defect_is_one_line_with_advice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_internal_error_is_one_line_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of\nthe library")
 
     monkeypatch.delenv("SEGUE_TRACEBACK", raising=False)
-    monkeypatch.setattr("segue.dataset.prepare", broken)
+    monkeypatch.setattr("segue.preparation.prepare", broken)
     outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
     assert outcome.code == 1
     assert outcome.err.startswith("internal error: ZeroDivisionError: of the library")
@@ -101,28 +105,30 @@ def test_tracebacks_are_shown_on_request(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert outcome.err.splitlines()[-1].startswith("error: there is no folder")
 
 
-def test_what_the_system_refuses_is_one_line(
+def test_an_error_of_the_operating_system_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "some/file")
 
-    monkeypatch.setattr("segue.dataset.prepare", refused)
+    monkeypatch.setattr("segue.preparation.prepare", refused)
     outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
     assert outcome.error == "error: some/file: Permission denied"
 
 
-def test_interrupted_verbs_end_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interrupted_verb_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("segue.dataset.prepare", interrupted)
+    monkeypatch.setattr("segue.preparation.prepare", interrupted)
     outcome = segue("prepare", "log.csv", "-o", tmp_path / "x")
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_verb_with_130_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_a_verb_with_130_and_leaves_no_file(tmp_path: Path, number: int) -> None:
     endless = ["--format", "demo", "--sequences", "10000000", "-o", str(tmp_path / "big")]
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, "prepare", *endless],
@@ -133,7 +139,7 @@ def test_a_signal_ends_a_verb_with_130_and_leaves_nothing(tmp_path: Path, number
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not list(tmp_path.glob(".big.*.partial/*")):
             time.sleep(0.05)
-        time.sleep(1)  # into the midst of its work
+        time.sleep(1)  # while it writes
         running.send_signal(number)
         try:
             out, err = running.communicate(timeout=30)
@@ -145,10 +151,10 @@ def test_a_signal_ends_a_verb_with_130_and_leaves_nothing(tmp_path: Path, number
     assert list(tmp_path.iterdir()) == []
 
 
-DEAF = """
+IGNORES_SIGTERM = """
 import os, signal, sys, time
-import segue.cli.app, segue.dataset
-app = sys.modules["segue.cli.app"]  # the package has a name like it
+import segue.cli.app, segue.preparation
+app = sys.modules["segue.cli.app"]  # `segue.cli.app` is the Typer object
 def prepare(*_):
     while True:
         try:
@@ -156,41 +162,49 @@ def prepare(*_):
             time.sleep(60)
         except KeyboardInterrupt:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-app.GRACE_S, segue.dataset.prepare = 1, prepare
+app.GRACE_S, segue.preparation.prepare = 1, prepare
 sys.exit(app.main())
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the system has no alarms")
-def test_what_is_deaf_to_sigterm_is_ended_by_the_system(tmp_path: Path) -> None:
-    arguments = [sys.executable, "-c", DEAF, "prepare", "log.csv", "-o", str(tmp_path / "x")]
-    done = subprocess.run(arguments, capture_output=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGALRM
+def test_a_verb_that_ignores_sigterm_is_ended_by_an_alarm(tmp_path: Path) -> None:
+    arguments = [
+        sys.executable,
+        "-c",
+        IGNORES_SIGTERM,
+        "prepare",
+        "log.csv",
+        "-o",
+        str(tmp_path / "x"),
+    ]
+    process = subprocess.run(arguments, capture_output=True, timeout=60, check=False)
+    assert process.returncode == -signal.SIGALRM
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_closed_output_pipe_is_no_error_message() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as pipe:
-        done = process("--help", stdout=pipe, stderr=subprocess.PIPE)
-    assert done.stderr == ""
-    assert done.returncode == 1
+        process = run_process("--help", stdout=pipe, stderr=subprocess.PIPE)
+    assert process.stderr == ""
+    assert process.returncode == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_output_that_cannot_be_written_is_one_line() -> None:
     with Path("/dev/full").open("w") as full:
-        done = process("--help", stdout=full, stderr=subprocess.PIPE)
-    assert done.returncode == 2
-    assert done.stderr == "error: No space left on device\n"
+        process = run_process("--help", stdout=full, stderr=subprocess.PIPE)
+    assert process.returncode == 2
+    assert process.stderr == "error: No space left on device\n"
 
 
-def test_a_terminal_that_lacks_letters_is_no_error(world: Path) -> None:
+def test_an_ascii_terminal_is_no_error(world: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
-    done = process("inspect", world, capture_output=True, env=environment)
-    assert done.returncode == 0
-    assert done.stdout.isascii()
-    assert "##" in done.stdout
+    process = run_process("inspect", world, capture_output=True, env=environment)
+    assert process.returncode == 0
+    assert process.stdout.isascii()
+    assert "##" in process.stdout
 
 
 def test_every_verb_is_registered_once() -> None:

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line, exit 2, and nothing half written."""
+"""User errors: a message of one line, exit code 2, and no partial output."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COMMAND = "import sys; from segue.cli import main; sys.exit(main())"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where a command may write, and must not leave anything."""
+def output_folder(tmp_path: Path) -> Path:
+    """The folder a failing command must leave empty."""
     folder = tmp_path / "out"
     folder.mkdir()
     return folder
@@ -45,14 +45,19 @@ FILES: list[tuple[str, bytes, list[str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "options", "expected"), FILES)
-def test_logs_that_cannot_be_prepared(
-    tmp_path: Path, place: Path, name: str, content: bytes, options: list[str], expected: list[str]
+def test_invalid_logs_are_errors(
+    tmp_path: Path,
+    output_folder: Path,
+    name: str,
+    content: bytes,
+    options: list[str],
+    expected: list[str],
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    error = segue("prepare", tmp_path / name, "-o", place / "data", *options).error
+    error = segue("prepare", tmp_path / name, "-o", output_folder / "data", *options).error
     for word in expected:
         assert word in error
-    assert list(place.iterdir()) == []
+    assert list(output_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -60,41 +65,43 @@ def test_logs_that_cannot_be_prepared(
     [
         (["no-such-log.csv"], "no-such-log.csv does not exist"),
         ([], "--format demo"),
-        (["--format", "movielens"], "needs a source"),
+        (["--format", "movielens"], "format movielens reads a log, but no source was given"),
     ],
 )
-def test_sources_that_are_not_there(place: Path, arguments: list[str], expected: str) -> None:
-    assert expected in segue("prepare", *arguments, "-o", place / "data").error
-    assert list(place.iterdir()) == []
+def test_missing_sources_are_errors(
+    output_folder: Path, arguments: list[str], expected: str
+) -> None:
+    assert expected in segue("prepare", *arguments, "-o", output_folder / "data").error
+    assert list(output_folder.iterdir()) == []
 
 
-def test_prepare_refuses_to_replace_something_else(log: Path, place: Path) -> None:
-    (place / "thesis.txt").write_text("five years of work")
-    assert "holds no dataset" in segue("prepare", log, "-o", place).error
-    assert [file.name for file in place.iterdir()] == ["thesis.txt"]
+def test_prepare_does_not_replace_other_files(log: Path, output_folder: Path) -> None:
+    (output_folder / "thesis.txt").write_text("five years of work")
+    assert "contains no readable dataset" in segue("prepare", log, "-o", output_folder).error
+    assert [file.name for file in output_folder.iterdir()] == ["thesis.txt"]
 
 
-def test_prepare_into_what_cannot_be_written(log: Path, place: Path) -> None:
-    (place / "file").write_text("")
-    assert "cannot write" in segue("prepare", log, "-o", place / "file" / "data").error
+def test_prepare_into_a_path_that_cannot_be_written(log: Path, output_folder: Path) -> None:
+    (output_folder / "file").write_text("")
+    assert "cannot write" in segue("prepare", log, "-o", output_folder / "file" / "data").error
 
 
-def test_a_disk_that_is_full(tmp_path: Path, log: Path) -> None:
-    """A limit on the size of files acts as a full disk does, and leaves nothing."""
+def test_a_full_disk(tmp_path: Path, log: Path) -> None:
+    """Simulated by a limit on file sizes; no file is left."""
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500)); {COMMAND}"
     output = tmp_path / "out" / "data"
     arguments = [sys.executable, "-c", code, "prepare", log, "-o", output]
-    done = subprocess.run(
+    process = subprocess.run(
         [str(word) for word in arguments], capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: cannot write {output}: ")
-    assert done.stderr.count("\n") == 1
+    assert process.returncode == 2
+    assert process.stderr.startswith(f"error: cannot write {output}: ")
+    assert process.stderr.count("\n") == 1
     assert list(output.parent.iterdir()) == []
 
 
-def damaged(folder: Path, copy: Path, name: str, content: bytes | None) -> Path:
-    """A copy of a folder in which a file has other content, or is missing."""
+def damaged_copy(folder: Path, copy: Path, name: str, content: bytes | None) -> Path:
+    """A copy of a folder in which one file has other content, or is missing."""
     shutil.copytree(folder, copy)
     (copy / name).unlink()
     if content is not None:
@@ -104,44 +111,46 @@ def damaged(folder: Path, copy: Path, name: str, content: bytes | None) -> Path:
 
 @pytest.mark.parametrize("name", ["manifest.json", "items.parquet", "sequences.arrow"])
 @pytest.mark.parametrize(
-    "content", [None, b"not this", b'{"format_version": 1, "files": {"\xff": 0}}']
+    "content", [None, b"not this", b'{"format_version": 2, "files": {"\xff": 0}}']
 )
-def test_datasets_that_are_damaged(
+def test_damaged_datasets_are_errors(
     world: Path, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
-    copy = damaged(world, tmp_path / "copy", name, content)
+    copy = damaged_copy(world, tmp_path / "copy", name, content)
     assert name in segue("inspect", copy).error
     assert name in segue("train", copy, "-o", tmp_path / "run").error
     assert not (tmp_path / "run").exists()
 
 
-def test_datasets_of_another_format(world: Path, tmp_path: Path) -> None:
+def test_a_dataset_of_another_format_version(world: Path, tmp_path: Path) -> None:
     manifest = json.loads((world / "manifest.json").read_text())
     content = json.dumps({**manifest, "format_version": 99}).encode()
-    copy = damaged(world, tmp_path / "copy", "manifest.json", content)
-    assert "format version 99, expected 1" in segue("inspect", copy).error
+    copy = damaged_copy(world, tmp_path / "copy", "manifest.json", content)
+    assert "format version 99, expected 2" in segue("inspect", copy).error
 
 
 @pytest.mark.parametrize(
     "name", ["config.json", "weights.safetensors", "items.parquet", "card.json"]
 )
 @pytest.mark.parametrize("content", [None, b"not this"])
-def test_runs_that_are_damaged(run: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
-    copy = damaged(run, tmp_path / "copy", name, content)
+def test_damaged_runs_are_errors(
+    run: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    copy = damaged_copy(run, tmp_path / "copy", name, content)
     assert name in segue("recommend", copy).error
-    assert name in segue("continue", copy).error
+    assert name in segue("generate", copy).error
 
 
-def test_a_manifest_of_another_program_makes_no_dataset(tmp_path: Path, log: Path) -> None:
+def test_a_manifest_of_another_program_is_no_dataset(tmp_path: Path, log: Path) -> None:
     site = tmp_path / "public"
     site.mkdir()
     (site / "manifest.json").write_text('{"name": "My app", "icons": []}')
     assert "manifest.json of dataset" in segue("inspect", site).error
-    assert "holds no dataset" in segue("prepare", log, "-o", site).error
+    assert "contains no readable dataset" in segue("prepare", log, "-o", site).error
     assert [path.name for path in site.iterdir()] == ["manifest.json"]
 
 
-def test_folders_that_are_neither(tmp_path: Path, world: Path) -> None:
+def test_folders_without_dataset_or_run_are_errors(tmp_path: Path, world: Path) -> None:
     for verb in (["inspect"], ["search", "text"]):
         error = segue(verb[0], tmp_path, *verb[1:]).error
         assert "neither a dataset nor a run" in error
@@ -163,22 +172,22 @@ def test_folders_that_are_neither(tmp_path: Path, world: Path) -> None:
         (["--set", "model.end=true", "--resume"], "no config.json"),
     ],
 )
-def test_configurations_that_are_wrong(
-    world: Path, place: Path, tiny_model: Path, options: list[str], expected: str
+def test_invalid_options_of_train_are_errors(
+    world: Path, output_folder: Path, tiny_config: Path, options: list[str], expected: str
 ) -> None:
-    filled = [word.format(config=tiny_model) for word in options]
-    assert expected in segue("train", world, "-o", place / "run", *filled).error
-    assert list(place.iterdir()) == []
+    filled = [word.format(config=tiny_config) for word in options]
+    assert expected in segue("train", world, "-o", output_folder / "run", *filled).error
+    assert list(output_folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["[model\n", "[model]\nlayer = 2\n", "\xff"])
-def test_configuration_files_that_are_wrong(
-    world: Path, tmp_path: Path, place: Path, text: str
+def test_invalid_configuration_files_are_errors(
+    world: Path, tmp_path: Path, output_folder: Path, text: str
 ) -> None:
     file = tmp_path / "my.toml"
     file.write_bytes(text.encode("latin-1"))
-    assert segue("train", world, "-o", place / "run", "--config", file).error
-    assert list(place.iterdir()) == []
+    assert segue("train", world, "-o", output_folder / "run", "--config", file).error
+    assert list(output_folder.iterdir()) == []
 
 
 def test_a_run_is_never_overwritten(run: Path, world: Path) -> None:
@@ -187,9 +196,9 @@ def test_a_run_is_never_overwritten(run: Path, world: Path) -> None:
     assert (run / "card.json").read_bytes() == before
 
 
-def test_a_run_is_resumed_as_it_was_begun(run: Path, world: Path, log: Path) -> None:
+def test_resume_needs_the_same_configuration_and_dataset(run: Path, world: Path, log: Path) -> None:
     options = ("-o", run, "--resume")
     assert "another configuration" in segue("train", world, *options, "--set", "layers=4").error
-    other = log.parent / "data"
-    assert segue("prepare", log, "-o", other).code == 0
-    assert "another dataset" in segue("train", other, *options).error
+    other_dataset = log.parent / "data"
+    assert segue("prepare", log, "-o", other_dataset).code == 0
+    assert "another dataset" in segue("train", other_dataset, *options).error

@@ -1,4 +1,4 @@
-"""``docs/command-line.md``: its help is what the program prints, its examples are true."""
+"""``docs/command-line.md``: help texts and JSON examples agree with the program."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ TOOL = generator()
 PAGE = TOOL.PAGE.read_text("utf-8")
 
 
-def test_the_help_on_the_page_is_that_of_the_program() -> None:
-    assert TOOL.generated(PAGE) == PAGE, "run `make docs`"
+def test_the_help_texts_are_those_of_the_program() -> None:
+    assert TOOL.with_current_help(PAGE) == PAGE, "run `make docs`"
 
 
 def test_every_verb_has_a_section() -> None:
-    verbs = [verb.__name__.rstrip("_") for verb in VERBS]
+    verbs = [verb.__name__ for verb in VERBS]
     assert TOOL.documented_verbs(PAGE) == ["", *verbs]
     assert re.findall(r"^## (\S+)$", PAGE, re.MULTILINE) == verbs
 
@@ -46,44 +46,42 @@ def examples(verb: str) -> list[dict[str, Any]]:
     return [json.loads(text) for text in re.findall(r"```json\n(.*?)```", section, re.DOTALL)]
 
 
-def check(example: Any, found: Any) -> None:
-    """What an example shows is there; an empty object or list stands for anything."""
+def check(example: Any, printed: Any) -> None:
+    """Check that all keys of an example are printed; an empty object or list stands for any."""
     if isinstance(example, dict) and example:
-        assert example.keys() <= found.keys()
+        assert example.keys() <= printed.keys()
         for key, value in example.items():
-            check(value, found[key])
-    elif isinstance(example, list) and example and found:
-        check(example[0], found[0])
+            check(value, printed[key])
+    elif isinstance(example, list) and example and printed:
+        check(example[0], printed[0])
 
 
 @pytest.fixture(scope="module")
-def by_sequence(world: Path, work: Path) -> Path:
-    file = work / "page.parquet"
+def per_sequence_file(world: Path, workspace: Path) -> Path:
+    file = workspace / "page.parquet"
     arguments = ("popularity", "last-item", "--data", world, "--max-sequences", 5)
     assert segue("evaluate", *arguments, "--per-sequence", file).code == 0
     return file
 
 
-def test_the_examples_have_the_keys_of_what_is_printed(
-    world: Path, run: Path, tiny_model: Path, by_sequence: Path, tmp_path: Path
+def test_the_json_examples_have_the_printed_keys(
+    world: Path, run: Path, tiny_config: Path, per_sequence_file: Path, tmp_path: Path
 ) -> None:
-    tiny = ("--config", tiny_model, "--set", "learning_rate=1e-2")
+    tiny = ("--config", tiny_config, "--set", "learning_rate=1e-2")
     commands: dict[str, list[list[object]]] = {
         "inspect": [[world], [run], [run, "--model"]],
-        "plan": [[world, "--config", tiny_model]],
+        "plan": [[world, "--config", tiny_config]],
         "train": [[world, "-o", run, "--resume"], [world, *tiny, "--overfit-one-batch"]],
         "evaluate": [["popularity", "--data", world, "--max-sequences", 5]],
-        "compare": [[by_sequence]],
+        "compare": [[per_sequence_file]],
         "recommend": [[run]],
         "search": [[world, "a"]],
         "draw": [[run, "curves", "-o", tmp_path / "curves.svg"]],
         "doctor": [[]],
     }
     for verb, calls in commands.items():
-        shown = examples(verb)
-        assert len(shown) == len(calls)
-        for example, arguments in zip(shown, calls, strict=True):
-            found = segue(verb, *arguments, "--json").json
-            assert example.keys() == found.keys()
+        for example, arguments in zip(examples(verb), calls, strict=True):
+            printed = segue(verb, *arguments, "--json").json
+            assert example.keys() == printed.keys()
             if verb != "doctor":
-                check(example, found)
+                check(example, printed)

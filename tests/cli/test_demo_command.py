@@ -1,4 +1,4 @@
-"""``segue demo``, on a world and a model so small that it says nothing of their quality."""
+"""``segue demo`` with a small world and a tiny model, so that metrics are meaningless."""
 
 from __future__ import annotations
 
@@ -9,101 +9,104 @@ from typing import Any
 import pytest
 from commands import segue
 
-from segue import dataset, trainer
+from segue import preparation, trainer
 from segue.cli.demo import MARKER
 from segue.config import PrepareConfig, load_config
+from segue.dataset import Dataset
 
 
 @pytest.fixture(scope="module")
-def small() -> Iterator[None]:
-    """The demo's world and training, made small."""
-    prepare, train = dataset.prepare, trainer.train
+def small_demo() -> Iterator[None]:
+    """Patch the demo to prepare a small world and to train for two steps."""
+    prepare, train = preparation.prepare, trainer.train
 
-    def small_world(source: None, output: Path, config: PrepareConfig) -> dataset.Dataset:
+    def prepare_small_world(source: None, output: Path, config: PrepareConfig) -> Dataset:
         size = {"sequences": 240, "items": 160, "mean_length": 12}
         demo = config.source.demo.model_copy(update=size)
         source_config = config.source.model_copy(update={"demo": demo})
         return prepare(source, output, config.model_copy(update={"source": source_config}))
 
-    def short(*arguments: Any, **options: Any) -> Path:
+    def train_two_steps(*arguments: Any, **options: Any) -> Path:
         tiny = {"training.max_steps": 2, "model.width": 8, "model.context": 12}
         options["overrides"] = tiny | options["overrides"]
         return train(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("segue.dataset.prepare", small_world)
-        patch.setattr("segue.trainer.train", short)
+        patch.setattr("segue.preparation.prepare", prepare_small_world)
+        patch.setattr("segue.trainer.train", train_two_steps)
         yield
 
 
 @pytest.fixture(scope="module")
-def done(small: None, work: Path) -> tuple[Path, dict[str, Any]]:
-    folder = work / "demo"
+def finished_demo(small_demo: None, workspace: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder of a demo and what it printed as JSON."""
+    folder = workspace / "demo"
     return folder, segue("demo", "-o", folder, "--seed", 2, "--json").json
 
 
-def test_json_has_everything(done: tuple[Path, dict[str, Any]]) -> None:
-    _, found = done
-    figures = {
+def test_json_has_all_results(finished_demo: tuple[Path, dict[str, Any]]) -> None:
+    _, printed = finished_demo
+    ndcg = {
         result["model"]: result["metrics"]["ndcg@10"]["mean"]
-        for result in found["evaluation"]["results"]
+        for result in printed["evaluation"]["results"]
     }
-    best = max(value for name, value in figures.items() if name not in {"run", "oracle"})
-    assert found["ratios"]["oracle"] == pytest.approx(figures["run"] / figures["oracle"])
-    assert found["ratios"]["best_baseline"] == pytest.approx(figures["run"] / best)
-    assert [len(playlist["given"]) for playlist in found["playlists"]] == [3, 3, 3]
-    assert len(found["christmas"]["continuation"]["items"]) == 10
-    assert 0 <= found["seasonal"] <= 10
+    best = max(value for name, value in ndcg.items() if name not in {"run", "oracle"})
+    assert printed["ratios"]["oracle"] == pytest.approx(ndcg["run"] / ndcg["oracle"])
+    assert printed["ratios"]["best_baseline"] == pytest.approx(ndcg["run"] / best)
+    assert [len(playlist["given"]) for playlist in printed["playlists"]] == [3, 3, 3]
+    assert len(printed["christmas"]["continuation"]["items"]) == 10
+    assert 0 <= printed["seasonal"] <= 10
 
 
-def test_the_folder_is_ready_for_every_other_verb(done: tuple[Path, dict[str, Any]]) -> None:
-    folder, _ = done
-    assert (
-        segue("inspect", folder / "data", "--json").json["options"]["source"]["demo"]["seed"] == 2
-    )
+def test_dataset_and_run_are_in_the_folder(finished_demo: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = finished_demo
+    options = segue("inspect", folder / "data", "--json").json["options"]
+    assert options["source"]["demo"]["seed"] == 2
     assert segue("inspect", folder / "run", "--json").json["card"]["seed"] == 2
 
 
-def test_an_earlier_demo_is_replaced_on_request_only(
-    done: tuple[Path, dict[str, Any]], small: None
+def test_an_earlier_demo_is_replaced_only_with_overwrite(
+    finished_demo: tuple[Path, dict[str, Any]], small_demo: None
 ) -> None:
-    folder, _ = done
+    folder, _ = finished_demo
     assert "--overwrite" in segue("demo", "-o", folder).error
     outcome = segue("demo", "-o", folder, "--seed", 2, "--overwrite")
     assert outcome.code == 0
-    for word in ("times the best baseline", "of the oracle", "one Christmas track", "are seasonal"):
-        assert word in outcome.out
+    for words in ("times the best baseline", "of the oracle", "a Christmas track", "are seasonal"):
+        assert words in outcome.out
     assert outcome.out.count("  + ") == 3 * 5 + 10
 
 
-def test_other_folders_are_left_alone(tmp_path: Path) -> None:
+def test_folders_without_a_demo_are_not_changed(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("five years of work")
     for options in ([], ["--overwrite"]):
-        assert "holds something else" in segue("demo", "-o", tmp_path, *options).error
-    assert "holds something else" in segue("demo", "-o", tmp_path / "thesis.txt").error
+        error = segue("demo", "-o", tmp_path, *options).error
+        assert "exists and is not the folder of an earlier demo" in error
+    error = segue("demo", "-o", tmp_path / "thesis.txt").error
+    assert "exists and is not the folder of an earlier demo" in error
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
     assert "cannot write" in segue("demo", "-o", tmp_path / "thesis.txt" / "demo").error
 
 
-def test_a_stopped_demo_says_how_to_go_on(
-    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+def test_a_stopped_demo_prints_the_command_that_resumes_it(
+    tmp_path: Path, small_demo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stops_at_once(_: object, run: Path, **__: object) -> Path:
+    def stop_at_once(_: object, run: Path, **__: object) -> Path:
         return run
 
-    monkeypatch.setattr("segue.trainer.train", stops_at_once)
+    monkeypatch.setattr("segue.trainer.train", stop_at_once)
     outcome = segue("demo", "-o", tmp_path / "demo")
     assert outcome.code == 130
     assert "--resume" in outcome.err.splitlines()[-1]
     assert (tmp_path / "demo" / MARKER).exists()
 
 
-def test_the_preset_of_the_demo_validates_before_its_end() -> None:
+def test_the_preset_of_the_demo_validates_during_training() -> None:
     training = load_config("demo").training
     assert training.validate_every is not None
 
 
-def test_a_seed_beyond_32_bits_is_refused(tmp_path: Path) -> None:
+def test_a_seed_of_more_than_32_bits_is_an_error(tmp_path: Path) -> None:
     outcome = segue("demo", "-o", tmp_path / "demo", "--seed", 2**32)
     assert "--seed" in outcome.error
     assert list(tmp_path.iterdir()) == []

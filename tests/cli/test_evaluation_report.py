@@ -1,4 +1,4 @@
-"""Results as tables for people and as Markdown: nothing is lost, whatever the width."""
+"""Results as tables and Markdown: every number is printed in full at every width."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from segue import baselines
+from segue.cli.console import fitting_tables, markdown_table, table
 from segue.cli.evaluation_report import print_comparison, print_evaluation, print_markdown
-from segue.cli.tables import fitting, markdown, table
 from segue.config import EvaluationConfig, SplitConfig
 from segue.dataset import Dataset
 from segue.evaluation import Evaluation, compare, evaluate
 from small_datasets import ArbitraryRanker, dataset_of, random_log
 
 WIDTHS = (60, 80, 100, 160)
-NAME = "a-run-with-a-name-that-tells-all-of-its-hyperparameters"
+NAME = "a-run-with-a-name-that-lists-all-of-its-hyperparameters"
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +34,16 @@ def playlists(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(playlists: Dataset) -> Evaluation:
+def evaluation(playlists: Dataset) -> Evaluation:
     model = ArbitraryRanker(playlists, NAME)
     model.notes = ("it guesses",)
     config = EvaluationConfig(
-        resamples=20, given=(1, 5), given_random=(), ks=(3, 10), behaviour=True, max_sequences=9
+        resamples=20,
+        given=(1, 5),
+        given_random=(),
+        ks=(3, 10),
+        beyond_accuracy=True,
+        max_sequences=9,
     )
     return evaluate([model, baselines.fit("popularity", playlists)], playlists, config=config)
 
@@ -54,17 +59,17 @@ def cells(line: str) -> list[str]:
 
 
 def table_lines(out: str) -> list[str]:
-    """What is shown above notes and protocol, which the terminal wraps by itself."""
+    """The lines above notes and protocol, which the terminal wraps."""
     return out[: out.index(f"{NAME}: it guesses")].splitlines()
 
 
-def test_every_figure_is_seen_whole_at_every_width(found, width, capsys) -> None:
-    print_evaluation(found, (3, 10), as_json=False)
+def test_every_number_is_printed_in_full_at_every_width(evaluation, width, capsys) -> None:
+    print_evaluation(evaluation, (3, 10), as_json=False)
     lines = table_lines(capsys.readouterr().out)
     assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
     seen = set(itertools.chain.from_iterable(map(cells, lines)))
-    for result in found.results:
+    for result in evaluation.results:
         assert f"{result.n:,}" in seen
         for name in [name for name in result.metrics if name in seen]:
             mean, ends = result.metrics[name]
@@ -72,58 +77,64 @@ def test_every_figure_is_seen_whole_at_every_width(found, width, capsys) -> None
             assert ends is None or f"{ends[0]:.4f}-{ends[1]:.4f}" in seen
 
 
-def test_the_columns_are_those_that_were_asked_for_at_every_width(found, width, capsys) -> None:
-    print_evaluation(found, (3, 10), as_json=False)
+def test_the_columns_have_the_chosen_cutoffs_at_every_width(evaluation, width, capsys) -> None:
+    print_evaluation(evaluation, (3, 10), as_json=False)
     seen = set(itertools.chain.from_iterable(map(cells, capsys.readouterr().out.splitlines())))
-    behaviour = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
-    shown = {f"{name}@{k}" for k in (3, 10) for name in ("hr", "ndcg", *behaviour)}
+    beyond_accuracy = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
+    shown = {f"{name}@{k}" for k in (3, 10) for name in ("hr", "ndcg", *beyond_accuracy)}
     assert shown | {"mrr", "r_precision", "r_precision_artist", "clicks"} <= seen
     assert not {"map@3", "f1@10"} & seen
 
 
-def test_a_long_name_folds_and_is_repeated_in_every_table(found, width, capsys) -> None:
-    print_evaluation(found, None, as_json=False)
+def test_a_long_name_is_folded_and_repeated_in_every_table(evaluation, width, capsys) -> None:
+    print_evaluation(evaluation, None, as_json=False)
     lines = table_lines(capsys.readouterr().out)
-    headings = [place for place, line in enumerate(lines) if line.startswith("model")]
+    headings = [i for i, line in enumerate(lines) if line.startswith("model")]
     assert len(headings) > 1
-    for begin, end in itertools.pairwise([*headings, len(lines)]):
-        names = "".join(line.split(" ")[0] for line in lines[begin:end])
+    for start, end in itertools.pairwise([*headings, len(lines)]):
+        names = "".join(line.split(" ")[0] for line in lines[start:end])
         assert NAME in names
         assert "popularity" in names
 
 
-def test_the_usual_cut_off_is_shown_unless_told_otherwise(found, capsys) -> None:
-    print_evaluation(found, None, as_json=False)
+def test_the_default_cutoff_is_10(evaluation, capsys) -> None:
+    print_evaluation(evaluation, None, as_json=False)
     out = capsys.readouterr().out
     assert "ndcg@10" in out
     assert "gini@10" in out
     assert "@3" not in out
 
 
-def test_notes_and_draws_are_said_once(found: Evaluation, capsys) -> None:
-    print_evaluation(found, None, as_json=False)
+def test_notes_and_samples_are_printed_once(evaluation: Evaluation, capsys) -> None:
+    print_evaluation(evaluation, None, as_json=False)
     out = capsys.readouterr().out
     assert out.count("it guesses") == 1
     assert "at most 9 sequences, drawn with seed 0" in out
     assert "diversity by artist" in out
 
 
-def test_each_task_has_what_its_own_targets_allow(found: Evaluation, width, capsys) -> None:
-    print_evaluation(found, None, as_json=False)
-    *_, protocol, next_item, continued = capsys.readouterr().out.rstrip().splitlines()
-    first, *ways = [result for result in found.results if result.model == NAME]
+def test_each_task_has_its_own_targets_and_ceiling(evaluation: Evaluation, width, capsys) -> None:
+    print_evaluation(evaluation, None, as_json=False)
+    *_, protocol, next_item, continuation = capsys.readouterr().out.rstrip().splitlines()
+    first, *continuations = [result for result in evaluation.results if result.model == NAME]
     assert protocol.startswith("split holdout; ")
     assert next_item == (
         f"next-item: n {first.n:,} of {first.n_sequences} sequences; "
-        f"unknown targets miss ({first.tally.unknown_targets}); "
-        f"ceiling {100 * first.tally.ceiling:.1f} %"
+        f"unknown targets miss ({first.target_statistics.unknown_targets}); "
+        f"ceiling {100 * first.target_statistics.ceiling:.1f} %"
     )
-    assert continued.startswith(f"continuation: n {min(way.n for way in ways)} to 9 sequences; ")
-    ceilings = sorted(way.tally.ceiling for way in ways)
-    assert continued.endswith(f"; ceiling {100 * ceilings[0]:.1f} % to {100 * ceilings[1]:.1f} %")
+    assert continuation.startswith(
+        f"continuation: n {min(result.n for result in continuations)} to 9 sequences; "
+    )
+    ceilings = sorted(result.target_statistics.ceiling for result in continuations)
+    assert continuation.endswith(
+        f"; ceiling {100 * ceilings[0]:.1f} % to {100 * ceilings[1]:.1f} %"
+    )
 
 
-def test_the_one_tasks_targets_stand_with_the_protocol(playlists: Dataset, capsys) -> None:
+def test_the_targets_of_a_single_task_are_printed_with_the_protocol(
+    playlists: Dataset, capsys
+) -> None:
     config = EvaluationConfig(task="next-item", resamples=0)
     print_evaluation(evaluate("popularity", playlists, config=config), None, as_json=False)
     last = capsys.readouterr().out.rstrip().splitlines()[-1]
@@ -132,7 +143,7 @@ def test_the_one_tasks_targets_stand_with_the_protocol(playlists: Dataset, capsy
 
 
 def read_markdown(out: str) -> list[list[list[str]]]:
-    """Tables as rows of cells; the rule below the heading is checked and left out."""
+    """Tables as rows of cells, without the rule below the heading, which is checked."""
     tables = []
     for block in out.split("\n\n"):
         if block.startswith("|"):
@@ -146,18 +157,18 @@ def read_markdown(out: str) -> list[list[list[str]]]:
     return tables
 
 
-def test_markdown_has_every_metric_at_every_cut_off(found, width, capsys) -> None:
-    print_markdown(found)
+def test_markdown_has_every_metric_at_every_cutoff(evaluation, width, capsys) -> None:
+    print_markdown(evaluation)
     tables = read_markdown(capsys.readouterr().out)
-    shown: dict[tuple[str, str | None], dict[str, str]] = {}
+    printed_values: dict[tuple[str, str | None], dict[str, str]] = {}
     for heading, *rows in tables:
         for row in rows:
             values = dict(zip(heading, row, strict=True))
             key = (values.pop("model"), values.pop("given", None))
-            shown.setdefault(key, {}).update(values)
-    assert len(shown) == len(found.results)
-    for result in found.results:
-        values = shown[result.model, result.given]
+            printed_values.setdefault(key, {}).update(values)
+    assert len(printed_values) == len(evaluation.results)
+    for result in evaluation.results:
+        values = printed_values[result.model, result.given]
         assert values.pop("n") == f"{result.n:,}"
         assert set(values) == set(result.metrics)
         for name, (mean, ends) in result.metrics.items():
@@ -165,8 +176,8 @@ def test_markdown_has_every_metric_at_every_cut_off(found, width, capsys) -> Non
             assert values[name] == f"{mean:.4f}{interval}"
 
 
-def test_markdown_is_a_table_a_cut_off_below_the_protocol(found, capsys) -> None:
-    print_markdown(found)
+def test_markdown_is_one_table_per_cutoff_below_the_protocol(evaluation, capsys) -> None:
+    print_markdown(evaluation)
     out = capsys.readouterr().out
     assert out.startswith("split holdout; ")
     assert out.index("split holdout") < out.index("**next-item, test part") < out.index("| model")
@@ -176,69 +187,72 @@ def test_markdown_is_a_table_a_cut_off_below_the_protocol(found, capsys) -> None
         for heading, *_ in read_markdown(out)
     ]
     assert cutoffs[:2] == [{"3"}, {"10"}]
-    assert all(len(found) == 1 for found in cutoffs)
+    assert all(len(ks) == 1 for ks in cutoffs)
 
 
-def test_a_warning_is_a_paragraph_of_its_own(tmp_path: Path, capsys) -> None:
+def test_a_warning_is_a_separate_paragraph(tmp_path: Path, capsys) -> None:
     data = dataset_of(tmp_path, random_log(20, 30, seed=3), SplitConfig(kind="windows"))
     print_markdown(evaluate("popularity", data, config=EvaluationConfig(resamples=0)))
     assert "\n\nleaky: " in capsys.readouterr().out
 
 
-def test_markdown_escapes_what_would_end_a_cell() -> None:
-    drawn = markdown(("model", "x"), [["a|b", "1"]], labels=1)
-    assert drawn.splitlines() == ["| model | x |", "| :-- | --: |", r"| a\|b | 1 |"]
+def test_markdown_escapes_vertical_bars() -> None:
+    text = markdown_table(("model", "x"), [["a|b", "1"]], n_labels=1)
+    assert text.splitlines() == ["| model | x |", "| :-- | --: |", r"| a\|b | 1 |"]
 
 
-def test_a_comparison_is_seen_whole_at_every_width(found, width, capsys) -> None:
-    compared = compare(found, metric="ndcg@10", permutations=100)
-    print_comparison(compared, as_json=False)
+def test_a_comparison_is_printed_in_full_at_every_width(evaluation, width, capsys) -> None:
+    comparison = compare(evaluation, metric="ndcg@10", permutations=100)
+    print_comparison(comparison, as_json=False)
     out = capsys.readouterr().out
-    (difference,) = compared.differences
-    figures = [f"{mean:.4f}" for mean in difference.means]
-    figures += [f"{difference.difference:+.4f}", f"{difference.p_value:.4f}"]
-    figures.append(f"{difference.ci95[0]:+.4f} to {difference.ci95[1]:+.4f}")
-    assert all(figure in out for figure in figures)
+    (difference,) = comparison.differences
+    numbers = [f"{mean:.4f}" for mean in difference.means]
+    numbers += [f"{difference.difference:+.4f}", f"{difference.p_value:.4f}"]
+    numbers.append(f"{difference.ci95[0]:+.4f} to {difference.ci95[1]:+.4f}")
+    assert all(number in out for number in numbers)
 
 
-def printed(width: int, *tables) -> list[str]:
+def printed_lines(width: int, *tables) -> list[str]:
     console = Console(file=io.StringIO(), width=width, markup=False)
-    for drawn in tables:
-        console.print(drawn, crop=False)
+    for built in tables:
+        console.print(built, crop=False)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
 
-FIGURES = st.floats(-1e12, 1e12).map("{:.4f}".format)
+NUMBERS = st.floats(-1e12, 1e12).map("{:.4f}".format)
 
 
 @given(
-    st.lists(st.lists(FIGURES, min_size=4, max_size=4), min_size=1, max_size=3),
+    st.lists(st.lists(NUMBERS, min_size=4, max_size=4), min_size=1, max_size=3),
     st.text(alphabet="abc-", min_size=1, max_size=40),
     st.integers(10, 200),
 )
-def test_no_figure_is_cut_at_any_width(rows, name, width) -> None:
+def test_no_number_is_cut_at_any_width(rows, name, width) -> None:
     columns = ["model", *(f"metric@{k}" for k in range(4))]
-    lines = printed(width, *fitting(columns, [[name, *row] for row in rows], labels=1, width=width))
+    lines = printed_lines(
+        width, *fitting_tables(columns, [[name, *row] for row in rows], n_labels=1, width=width)
+    )
     seen = set(itertools.chain.from_iterable(line.split() for line in lines))
     assert set(itertools.chain(columns[1:], *rows)) <= seen
-    if width >= 32:  # room for a label and the widest figure
+    if width >= 32:  # enough for a label and the widest number
         assert max(map(len, lines)) <= width
 
 
 def test_a_table_that_fits_is_one_table() -> None:
     columns = ("model", "given", "hr@10", "n")
-    drawn = fitting(columns, [["popularity", "first-1", "0.1234", "5"]], labels=2, width=60)
-    assert len(drawn) == 1
-    assert printed(60, *drawn)[-1].split() == ["popularity", "first-1", "0.1234", "5"]
+    row = ["popularity", "first-1", "0.1234", "5"]
+    tables = fitting_tables(columns, [row], n_labels=2, width=60)
+    assert len(tables) == 1
+    assert printed_lines(60, *tables)[-1].split() == row
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_titles_give_way_before_figures(width: int) -> None:
+def test_titles_are_shortened_before_numbers(width: int) -> None:
     title = "a title that goes on and on " * 10
     rows = [["1", "id" * 40, title, "-12.345"], ["10", "x", "y", "3.000"]]
-    drawn = table(("rank", "id", "title", "score"), rows, left=("id", "title"))
-    lines = printed(width, drawn)
+    built = table(("rank", "id", "title", "score"), rows, text_columns=("id", "title"))
+    lines = printed_lines(width, built)
     assert lines[-2].split()[0] == "1"
     assert lines[-2].endswith("-12.345")
     assert lines[-1].split() == ["10", "x", "y", "3.000"]
@@ -246,7 +260,7 @@ def test_titles_give_way_before_figures(width: int) -> None:
     assert max(map(len, lines)) <= width
 
 
-def test_markdown_and_behaviour_on_the_command_line(world: Path) -> None:
+def test_markdown_and_beyond_accuracy_on_the_command_line(world: Path) -> None:
     options = ("--data", world, "--at", "3,5,10", "--task", "next-item", "--max-sequences", 10)
     out = segue("evaluate", "popularity", "last-item", *options, "--markdown").out
     first, second, third = read_markdown(out)
@@ -255,9 +269,9 @@ def test_markdown_and_behaviour_on_the_command_line(world: Path) -> None:
         assert {f"{name}@{k}" for name in names} <= set(heading)
         assert [row[0] for row in rows] == ["popularity", "last-item"]
     assert "gini" not in out
-    found = segue("evaluate", "popularity", *options, "--behaviour", "--json").json
-    assert found["results"][0]["metrics"]["gini@5"]["ci95"] is None
-    assert found["protocol"]["similarity"] == "genres"
+    content = segue("evaluate", "popularity", *options, "--beyond-accuracy", "--json").json
+    assert content["results"][0]["metrics"]["gini@5"]["ci95"] is None
+    assert content["protocol"]["similarity"] == "genres"
 
 
 def test_markdown_and_json_exclude_each_other(world: Path) -> None:

@@ -1,4 +1,4 @@
-"""``segue plan``, and the run that ``segue train`` refuses."""
+"""``segue plan``, and ``segue train`` for a run that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -8,40 +8,46 @@ import pytest
 from commands import segue
 
 from segue.errors import RunError
-from segue.runtime import MEMORY_VARIABLE
-from segue.trainer import advice
+from segue.machine import MEMORY_VARIABLE
+from segue.trainer.plan import recommendations
 
 
-def test_the_plan_as_json(world: Path, tiny_model: Path) -> None:
-    found = segue("plan", world, "--config", tiny_model, "--no-probe", "--json").json
-    memory, peaks = found["memory"], found["peaks"]
+def test_the_plan_as_json(world: Path, tiny_config: Path) -> None:
+    plan = segue("plan", world, "--config", tiny_config, "--no-probe", "--json").json
+    memory, peaks = plan["memory"], plan["peaks"]
     assert memory["optimizer"] > 2 * memory["parameters"] > 0
     assert peaks["training"] > memory["process"] + memory["parameters"]
-    assert found["fits"] is True
-    assert found["times"] is None
-    assert found["total_steps"] == 6
-    assert {option["name"] for option in found["options"]} >= {"exact softmax", "sampled softmax"}
+    assert plan["fits"] is True
+    assert plan["times"] is None
+    assert plan["total_steps"] == 6
+    assert {option["name"] for option in plan["options"]} >= {"exact softmax", "sampled softmax"}
 
 
-def test_the_plan_for_people(world: Path, tiny_model: Path) -> None:
+def test_the_plan_as_tables(world: Path, tiny_config: Path) -> None:
     before = {path for path in world.parent.rglob("*") if "xla" not in path.parts}
-    shown = segue("plan", world, "--config", tiny_model).out
-    for words in ("optimizer state", "peak of training", "it fits", "ms a step", "advice: "):
-        assert words in shown
+    printed = segue("plan", world, "--config", tiny_config).out
+    for words in (
+        "optimizer state",
+        "peak of training",
+        "the run fits",
+        "ms per step",
+        "recommended: ",
+    ):
+        assert words in printed
     assert {path for path in world.parent.rglob("*") if "xla" not in path.parts} == before
 
 
 def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, object]] = []
+    calls: list[dict[str, object]] = []
 
     def record(*arguments: object, **options: object) -> None:
-        asked.append({"dataset": arguments[0], **options})
+        calls.append({"dataset": arguments[0], **options})
         raise RunError("recorded")
 
-    monkeypatch.setattr("segue.trainer.plan", record)
+    monkeypatch.setattr("segue.trainer.plan.plan", record)
     segue("plan", world, "--preset", "demo", "--set", "layers=3", "--no-probe")
     segue("plan", world, "--config", "my.toml")
-    first, second = asked
+    first, second = calls
     assert first == {
         "dataset": world,
         "preset": "demo",
@@ -62,27 +68,27 @@ def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.Monke
         (["--set", "heads=3"], "not a multiple of heads"),
     ],
 )
-def test_what_is_wrong_is_one_line(world: Path, options: list[str], expected: str) -> None:
+def test_invalid_configurations_are_errors(world: Path, options: list[str], expected: str) -> None:
     assert expected in segue("plan", world, *options).error
 
 
-def test_what_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+def test_folders_without_a_dataset_are_errors(tmp_path: Path) -> None:
     assert "manifest.json" in segue("plan", tmp_path).error
     assert "there is no folder" in segue("plan", tmp_path / "none").error
 
 
-def test_a_run_that_does_not_fit_is_one_line_and_nothing_is_written(
-    world: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_does_not_fit_is_an_error_and_writes_nothing(
+    world: Path, tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advice, "SMALL_RUN", 0)
+    monkeypatch.setattr(recommendations, "SMALL_RUN", 0)
     monkeypatch.setenv(MEMORY_VARIABLE, "0.000001")
-    error = segue("train", world, "-o", tmp_path / "run", "--config", tiny_model).error
-    assert "of memory, and 0 MB are free" in error
+    error = segue("train", world, "-o", tmp_path / "run", "--config", tiny_config).error
+    assert "of memory, but only 0 MB are free" in error
     assert MEMORY_VARIABLE in error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_limit_that_is_no_number_is_one_line(
+def test_an_invalid_memory_limit_is_an_error(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(MEMORY_VARIABLE, "8GB")

@@ -1,4 +1,4 @@
-"""``segue prepare`` and ``segue inspect``: what they read, print and leave."""
+"""``segue prepare``: its options, its output and the dataset it writes."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ import pytest
 from commands import segue
 
 from segue.config import PrepareConfig
-from segue.dataset import Dataset, prepare
+from segue.dataset import Dataset
+from segue.preparation import prepare
 
 
 def prepared(log: Path, *options: object) -> dict:
+    """Prepare a log and return what is printed as JSON."""
     return segue("prepare", log, "-o", log.parent / "data", "--json", *options).json
 
 
 def test_json_is_the_manifest(log: Path) -> None:
-    found = prepared(log)
-    assert found["kind"] == "dataset"
-    assert found["counts"] == {"sequences": 6, "events": 30, "items": 7, "catalogue": 7}
-    assert found["split"]["kind"] == "leave-one-out"
-    columns = found["source"]["report"]["columns"]
+    manifest = prepared(log)
+    assert manifest["kind"] == "dataset"
+    assert manifest["counts"] == {"sequences": 6, "events": 30, "items": 7, "catalogue": 7}
+    assert manifest["split"]["kind"] == "leave-one-out"
+    columns = manifest["source"]["report"]["columns"]
     assert columns["user"] == "user_id"
     assert columns["item"] == "item_id"
-    assert found == segue("inspect", log.parent / "data", "--json").json
+    assert manifest == segue("inspect", log.parent / "data", "--json").json
 
 
 def test_the_command_does_what_the_function_does(log: Path) -> None:
-    found = prepared(log, "--split", "holdout", "--seed", 3)
+    manifest = prepared(log, "--split", "holdout", "--seed", 3)
     config = PrepareConfig.model_validate({"split": {"kind": "holdout", "seed": 3}})
-    again = prepare(log, log.parent / "again", config)
-    assert found["fingerprint"] == again.fingerprint
+    data = prepare(log, log.parent / "again", config)
+    assert manifest["fingerprint"] == data.fingerprint
 
 
 @pytest.mark.parametrize(
-    ("options", "part", "expected"),
+    ("options", "section", "expected"),
     [
         ("--min-rating 2", "filters", {"min_rating": 2.0}),
         ("--session-gap 30m", "filters", {"session_gap_s": 1800.0}),
@@ -54,13 +56,13 @@ def test_the_command_does_what_the_function_does(log: Path) -> None:
     ],
 )
 def test_every_option_reaches_the_configuration(
-    log: Path, options: str, part: str, expected: dict
+    log: Path, options: str, section: str, expected: dict
 ) -> None:
-    found = prepared(log, *options.split())["options"][part]
-    assert {key: found[key] for key in expected} == expected
+    values = prepared(log, *options.split())["options"][section]
+    assert {key: values[key] for key in expected} == expected
 
 
-def test_options_act_on_the_events(log: Path) -> None:
+def test_filters_are_applied(log: Path) -> None:
     assert prepared(log, "--event-type", "buy")["counts"]["events"] == 24
     assert prepared(log, "--min-rating", 3)["counts"]["events"] == 18
     assert prepared(log, "--session-gap", "1h")["counts"]["sequences"] == 12
@@ -74,71 +76,43 @@ def test_items_file_and_memory_limit(log: Path) -> None:
     assert data.items.titles(data.items.find(["i0"])) == ["Nought"]
 
 
-def test_the_columns_of_an_items_file_are_shown(log: Path) -> None:
+def test_the_columns_of_an_items_file_are_printed(log: Path) -> None:
     sounds = log.parent / "sounds.jsonl"
     sounds.write_text('{"movie_id": "i0", "name": "Nought", "label": "x", "sound": [1.5, 2]}\n')
     outcome = segue("prepare", log, "-o", log.parent / "data", "--items-file", sounds)
     assert outcome.code == 0
-    shown = " ".join(outcome.out.split())
-    assert "item=movie_id, title=name, label, sound (2 numbers)" in shown
-    assert "describes 1 of the log's" in shown
+    printed = " ".join(outcome.out.split())
+    assert "item=movie_id, title=name, label, sound (2 numbers)" in printed
+    assert "describes 1 of the log's" in printed
 
 
-def test_an_items_file_that_matches_nothing_is_warned_of(log: Path) -> None:
+def test_an_items_file_without_matching_ids_is_a_warning(log: Path) -> None:
     titles = log.parent / "titles.csv"
     titles.write_text("item_id,title\nother,Nought\n")
     outcome = segue("prepare", log, "-o", log.parent / "data", "--items-file", titles)
     assert outcome.code == 0
-    shown = " ".join(outcome.out.split())
-    assert "describes none of the log's" in shown
-    assert "'other', the log has 'i" in shown
+    printed = " ".join(outcome.out.split())
+    assert "describes none of the log's" in printed
+    assert "'other', the log has 'i" in printed
 
 
-def test_the_demo_world_takes_its_size(world: Path) -> None:
-    found = segue("inspect", world, "--json").json
-    assert found["source"]["format"] == "demo"
-    assert found["counts"]["sequences"] == 240
-    assert found["counts"]["items"] == 160
+def test_the_demo_world_has_the_given_size(world: Path) -> None:
+    manifest = segue("inspect", world, "--json").json
+    assert manifest["source"]["format"] == "demo"
+    assert manifest["counts"]["sequences"] == 240
+    assert manifest["counts"]["items"] == 160
 
 
-def test_the_table_shows_what_was_found(log: Path) -> None:
+def test_the_overview_is_printed(log: Path) -> None:
     outcome = segue("prepare", log, "-o", log.parent / "data")
     assert outcome.code == 0
     for word in ("tabular", "user=user_id", "6, 5 to 5 events", "leave-one-out, seed 0", "100.0 %"):
         assert word in outcome.out
 
 
-def test_short_sequences_are_kept_and_said(log: Path) -> None:
+def test_short_sequences_are_kept_with_a_warning(log: Path) -> None:
     log.write_text(log.read_text() + "loner,i0,1600000000,1,buy\n")
     outcome = segue("prepare", log, "-o", log.parent / "data")
     assert outcome.code == 0
     assert "1 sequence" in outcome.out
     assert "fewer than 3 events" in outcome.out
-
-
-def test_inspect_draws_the_audit(world: Path) -> None:
-    shown = segue("inspect", world).out
-    for word in ("density", "repeats", "promise", "kept", "events in a sequence", "█"):
-        assert word in shown
-
-
-def test_inspect_says_what_ties(log: Path) -> None:
-    log.write_text(log.read_text().replace("1600000100", "1600000000"))
-    prepared(log)
-    shown = segue("inspect", log.parent / "data").out
-    assert "20.0 % of the events tie with the one before" in shown
-
-
-def test_inspect_admits_that_windows_leak(log: Path) -> None:
-    prepared(log, "--split", "windows")
-    assert "by design" in segue("inspect", log.parent / "data").out
-
-
-@pytest.mark.parametrize("columns", ["20", "40", "500"])
-def test_tables_survive_any_terminal(
-    world: Path, columns: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", columns)
-    outcome = segue("inspect", world)
-    assert outcome.code == 0
-    assert max(map(len, outcome.out.splitlines())) <= int(columns)

@@ -1,4 +1,4 @@
-"""The public data sets, from the command line: what their own descriptions say is counted."""
+"""Public data sets on the command line: counts agree with their descriptions."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def prepared(source: Path, output: Path, *options: object) -> dict[str, Any]:
     return segue("prepare", source, "-o", output / "data", "--json", *options).json
 
 
-def test_an_ordinary_csv_log(segue_data: Path, tmp_path: Path) -> None:
+def test_a_csv_log(segue_data: Path, tmp_path: Path) -> None:
     source = segue_data / "ml-latest-small" / "ratings.csv"
-    found = prepared(source, tmp_path, "--format", "tabular")
-    assert found["counts"]["events"] == 100_836
-    assert found["counts"]["sequences"] == 610
-    assert found["source"]["report"]["columns"]["user"] == "userId"
-    assert found["split"]["kind"] == "leave-one-out"
+    manifest = prepared(source, tmp_path, "--format", "tabular")
+    assert manifest["counts"]["events"] == 100_836
+    assert manifest["counts"]["sequences"] == 610
+    assert manifest["source"]["report"]["columns"]["user"] == "userId"
+    assert manifest["split"]["kind"] == "leave-one-out"
 
 
 def test_a_movielens_release_and_its_titles(segue_data: Path, tmp_path: Path) -> None:
-    found = prepared(segue_data / "ml-latest-small", tmp_path)
-    assert found["source"]["format"] == "movielens"
-    assert found["counts"]["events"] == 100_836
+    manifest = prepared(segue_data / "ml-latest-small", tmp_path)
+    assert manifest["source"]["format"] == "movielens"
+    assert manifest["counts"]["events"] == 100_836
     (first, *_) = segue("search", tmp_path / "data", "toy story", "--json").json["items"]
     assert first["title"].startswith("Toy Story")
     assert first["item_id"] == "1"
@@ -41,11 +41,11 @@ def test_pairs_without_a_header(segue_data: Path, tmp_path: Path) -> None:
 
 
 def test_a_slice_of_playlists(segue_data: Path, tmp_path: Path) -> None:
-    found = prepared(segue_data / "mpd-full-fields", tmp_path)
-    assert found["source"]["format"] == "mpd"
-    assert found["counts"]["sequences"] == 100
-    assert found["split"]["kind"] == "holdout"
-    assert found["audit"]["leakage"]["violations"] == 0
+    manifest = prepared(segue_data / "mpd-full-fields", tmp_path)
+    assert manifest["source"]["format"] == "mpd"
+    assert manifest["counts"]["sequences"] == 100
+    assert manifest["split"]["kind"] == "holdout"
+    assert manifest["audit"]["leakage"]["violations"] == 0
 
 
 @pytest.mark.parametrize("baseline", ["popularity", "last-item"])

@@ -1,4 +1,4 @@
-"""``segue train``: the run that it leaves, resuming, and stopping when told to."""
+"""``segue train``: options, output, resuming, and stopping on a signal."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ import pytest
 from commands import segue
 
 from segue.errors import RunError
-from segue.run_folder import RunFolder
+from segue.runs import RunFolder
 
 COMMAND = "import sys; from segue.cli import main; sys.exit(main())"
 
 
-def test_json_is_one_object_and_the_rest_is_stderr(
-    tmp_path: Path, world: Path, tiny_model: Path
+def test_json_is_one_object_and_progress_goes_to_stderr(
+    tmp_path: Path, world: Path, tiny_config: Path
 ) -> None:
-    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_model, "--json")
-    found = outcome.json
-    assert found["status"] == "finished"
-    assert found["step"] == 6
-    assert found["card"]["validation"]["metric"] == "ndcg@10"
+    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_config, "--json")
+    result = outcome.json
+    assert result["status"] == "finished"
+    assert result["step"] == 6
+    assert result["card"]["validation"]["metric"] == "ndcg@10"
     assert "step 6: ndcg@10" in outcome.err
 
 
-def test_a_summary_comes_at_the_end(tmp_path: Path, world: Path, tiny_model: Path) -> None:
-    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_model)
+def test_the_summary_of_the_run_is_printed(tmp_path: Path, world: Path, tiny_config: Path) -> None:
+    outcome = segue("train", world, "-o", tmp_path / "run", "--config", tiny_config)
     assert "on validation, at step" in outcome.out
-    assert str(tmp_path / "run") in "".join(outcome.out.split())  # wherever it was wrapped
+    assert str(tmp_path / "run") in "".join(outcome.out.split())  # without line breaks
 
 
 def test_every_option_reaches_the_trainer(
     tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[tuple[object, ...], dict[str, object]]] = []
+    calls: list[tuple[tuple[object, ...], dict[str, object]]] = []
 
     def record(*arguments: object, **options: object) -> None:
-        asked.append((arguments, options))
+        calls.append((arguments, options))
         raise RunError("recorded")
 
     monkeypatch.setattr("segue.trainer.train", record)
     changes = ["--set", "max_steps=2", "--set", "model.width=8"]
     segue("train", world, "-o", tmp_path, "--preset", "demo", *changes, "--resume")
     segue("train", world, "-o", tmp_path, "--config", "my.toml")
-    (first, options), (_, others) = asked
-    assert first == (world, tmp_path)
+    (arguments, options), (_, second_options) = calls
+    assert arguments == (world, tmp_path)
     assert options["preset"] == "demo"
     assert options["overrides"] == ["max_steps=2", "model.width=8"]
     assert options["resume"] is True
-    assert others["config"] == Path("my.toml")
-    assert others["resume"] is False
+    assert second_options["config"] == Path("my.toml")
+    assert second_options["resume"] is False
 
 
-def test_set_changes_a_key(tmp_path: Path, world: Path, tiny_model: Path) -> None:
-    arguments = ("-o", tmp_path / "run", "--config", tiny_model, "--set", "max_steps=2", "--json")
+def test_set_changes_a_key(tmp_path: Path, world: Path, tiny_config: Path) -> None:
+    arguments = ("-o", tmp_path / "run", "--config", tiny_config, "--set", "max_steps=2", "--json")
     assert segue("train", world, *arguments).json["step"] == 2
 
 
@@ -69,19 +69,11 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, world: Path) -> None
     assert (run / "weights.safetensors").read_bytes() == before
 
 
-def test_inspect_shows_the_card(run: Path) -> None:
-    found = segue("inspect", run, "--json").json
-    assert found["kind"] == "run"
-    assert found["card"]["steps"] == 6
-    assert found["config"]["model"]["width"] == 16
-    shown = segue("inspect", run).out
-    assert "width=16" in shown
-    assert "parameters" in shown
-
-
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, world: Path, tiny_model: Path) -> None:
+def test_ctrl_c_saves_and_prints_the_command_that_resumes(
+    tmp_path: Path, world: Path, tiny_config: Path
+) -> None:
     run = tmp_path / "run"
-    arguments = ["train", world, "-o", run, "--config", tiny_model]
+    arguments = ["train", world, "-o", run, "--config", tiny_config]
     endless = [
         "--set",
         "max_steps=100000",
@@ -104,11 +96,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path, world: Path, tiny_mo
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    found = json.loads(out)
-    assert found["status"] == "stopped"
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("stopped at step ")
-    assert last.endswith(f"continue with: segue train {world} -o {run} --resume")
+    result = json.loads(out)
+    assert result["status"] == "stopped"
+    last_line = err.strip().splitlines()[-1]
+    assert last_line.startswith("stopped at step ")
+    assert last_line.endswith(f"continue with: segue train {world} -o {run} --resume")
     saved = [int(folder.name) for folder in RunFolder(run).checkpoints.iterdir()]
-    assert found["step"] == max(saved)
-    assert f"stopped at step {max(saved):,};" in last
+    assert result["step"] == max(saved)
+    assert f"stopped at step {max(saved):,};" in last_line

@@ -1,4 +1,4 @@
-"""The JSON, the Parquet file, the notes, and what is refused before anything is asked."""
+"""Evaluation results: JSON, the Parquet file, notes, and requests that are refused."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from segue.dataset import Dataset
 from segue.errors import RequestError, SourceError, StorageError
 from segue.evaluation import evaluate, read_per_sequence, write_per_sequence
 from segue.ranking import Ranker
-from small_datasets import ArbitraryRanker, NeverAsked, dataset_of, random_log
+from small_datasets import ArbitraryRanker, UnusedRanker, dataset_of, random_log
 
-FEW = EvaluationConfig(resamples=50)
-CONTINUED = EvaluationConfig(resamples=50, given=(1, 5), given_random=(2,))
+DEFAULTS = EvaluationConfig(resamples=50)
+BOTH_TASKS = EvaluationConfig(resamples=50, given=(1, 5), given_random=(2,))
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,12 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return dataset_of(tmp_path_factory.mktemp("u"), random_log(30, 40, seed=7), split)
 
 
-def test_json_has_the_documented_shape(users: Dataset) -> None:
-    found = evaluate(ArbitraryRanker(users), users, config=FEW).to_json()
-    assert list(found) == ["dataset", "part", "protocol", "results"]
-    assert found["dataset"] == {"name": users.name, "fingerprint": users.fingerprint}
-    assert found["part"] == "test"
-    assert found["protocol"] == {
+def test_json_of_an_evaluation(users: Dataset) -> None:
+    content = evaluate(ArbitraryRanker(users), users, config=DEFAULTS).to_json()
+    assert list(content) == ["dataset", "part", "protocol", "results"]
+    assert content["dataset"] == {"name": users.name, "fingerprint": users.fingerprint}
+    assert content["part"] == "test"
+    assert content["protocol"] == {
         "split": "leave-one-out",
         "seen": "exclude",
         "catalogue": "all",
@@ -52,108 +52,108 @@ def test_json_has_the_documented_shape(users: Dataset) -> None:
         "resamples": 50,
         "seed": 0,
     }
-    (result,) = found["results"]
+    (result,) = content["results"]
     keys = ["model", "task", "n", "n_sequences", "unknown_targets", "repeats", "ceiling", "metrics"]
     assert list(result) == keys
     estimate = result["metrics"]["ndcg@10"]
     low, high = estimate["ci95"]
     assert low <= estimate["mean"] <= high
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(content)) == content
 
 
-def test_held_out_sequences_are_evaluated_in_both_ways(playlists: Dataset) -> None:
+def test_held_out_sequences_are_evaluated_on_both_tasks(playlists: Dataset) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    found = evaluate(rankers, playlists, config=CONTINUED)
-    ways = [("next-item", None)] + [("continuation", w) for w in ("first-1", "first-5", "random-2")]
-    got = [(each.model, each.task, each.given) for each in found.results]
-    assert got == [(ranker.name, *way) for ranker in rankers for way in ways]
-    assert "given" not in found.to_json()["results"][0]
-    assert found.to_json()["results"][1]["given"] == "first-1"
+    evaluation = evaluate(rankers, playlists, config=BOTH_TASKS)
+    continuations = [("continuation", given) for given in ("first-1", "first-5", "random-2")]
+    settings = [("next-item", None), *continuations]
+    results = [(result.model, result.task, result.given) for result in evaluation.results]
+    assert results == [(ranker.name, *setting) for ranker in rankers for setting in settings]
+    assert "given" not in evaluation.to_json()["results"][0]
+    assert evaluation.to_json()["results"][1]["given"] == "first-1"
 
 
-def test_intervals_narrow_around_the_mean_over_instances(playlists: Dataset) -> None:
-    (found, *_) = evaluate(ArbitraryRanker(playlists), playlists, config=CONTINUED).results
-    scores, mean = found.scores, found.metrics["mrr"].mean
-    assert mean == pytest.approx(scores.sums["mrr"].sum() / scores.counts.sum())
-    assert mean != pytest.approx((scores.sums["mrr"] / scores.counts).mean())
+def test_the_mean_is_over_instances_not_over_sequences(playlists: Dataset) -> None:
+    (result, *_) = evaluate(ArbitraryRanker(playlists), playlists, config=BOTH_TASKS).results
+    sums, counts = result.per_sequence.sums["mrr"], result.per_sequence.counts
+    mean = result.metrics["mrr"].mean
+    assert mean == pytest.approx(sums.sum() / counts.sum())
+    assert mean != pytest.approx((sums / counts).mean())
 
 
-def test_rows_of_the_parquet_file_lead_back_to_the_means(
-    playlists: Dataset, tmp_path: Path
-) -> None:
+def test_the_rows_of_the_parquet_file_give_the_means(playlists: Dataset, tmp_path: Path) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    found = evaluate(rankers, playlists, config=CONTINUED)
-    write_per_sequence(found, tmp_path / "scores.parquet")
-    table = read_per_sequence(tmp_path / "scores.parquet").to_pylist()
+    evaluation = evaluate(rankers, playlists, config=BOTH_TASKS)
+    write_per_sequence(evaluation, tmp_path / "results.parquet")
+    table = read_per_sequence(tmp_path / "results.parquet").to_pylist()
     assert set(table[0]) >= {"model", "task", "given", "sequence_id", "n", "ndcg@10", "clicks"}
-    for result in found.results:
-        mine = [
+    for result in evaluation.results:
+        rows = [
             row
             for row in table
             if (row["model"], row["task"], row["given"])
             == (result.model, result.task, result.given)
         ]
         ids = playlists.sequences.ids.to_pylist()
-        assert [row["sequence_id"] for row in mine] == [ids[i] for i in result.scores.rows]
+        assert [row["sequence_id"] for row in rows] == [ids[i] for i in result.per_sequence.rows]
         for name, estimate in result.metrics.items():
-            total = sum(row[name] * row["n"] for row in mine)
-            assert total / sum(row["n"] for row in mine) == pytest.approx(estimate.mean)
-        others = {"ndcg@10", "clicks"} - set(result.metrics)
-        assert all(row[name] is None for row in mine for name in others)
+            total = sum(row[name] * row["n"] for row in rows)
+            assert total / sum(row["n"] for row in rows) == pytest.approx(estimate.mean)
+        absent = {"ndcg@10", "clicks"} - set(result.metrics)
+        assert all(row[name] is None for row in rows for name in absent)
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(users: Dataset, tmp_path: Path) -> None:
-    found = evaluate(ArbitraryRanker(users), users, config=FEW)
+def test_a_failed_write_leaves_no_file(users: Dataset, tmp_path: Path) -> None:
+    evaluation = evaluate(ArbitraryRanker(users), users, config=DEFAULTS)
     with pytest.raises(StorageError, match="cannot write"):
-        write_per_sequence(found, tmp_path / "no" / "such" / "folder.parquet")
+        write_per_sequence(evaluation, tmp_path / "no" / "such" / "folder.parquet")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
         with pytest.raises(StorageError, match="cannot write"):
-            write_per_sequence(found, tmp_path / "full.parquet")
+            write_per_sequence(evaluation, tmp_path / "full.parquet")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_files_are_refused(tmp_path: Path, users: Dataset) -> None:
+def test_files_of_another_kind_are_refused(tmp_path: Path, users: Dataset) -> None:
     with pytest.raises(SourceError, match="there is no file"):
         read_per_sequence(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(SourceError, match="cannot read"):
         read_per_sequence(tmp_path / "text.parquet")
     pq.write_table(users.items.table, tmp_path / "items.parquet")
-    with pytest.raises(SourceError, match="does not hold results by sequence"):
+    with pytest.raises(SourceError, match="does not contain results per sequence"):
         read_per_sequence(tmp_path / "items.parquet")
 
 
-class Owner:
-    """Stands for a model, which makes a ranker for the dataset that it is asked about."""
+class ModelStub:
+    """A model that makes an ``ArbitraryRanker`` for a dataset."""
 
     def __init__(self, fingerprint: str | None) -> None:
         self._fingerprint = fingerprint
 
     def ranker(self, data: Dataset) -> Ranker:
-        ranker = ArbitraryRanker(data, name="owner's")
+        ranker = ArbitraryRanker(data, name="stub")
         ranker.data_fingerprint = self._fingerprint
         return ranker
 
 
-def test_a_model_makes_its_own_ranker_and_another_dataset_is_said(users: Dataset) -> None:
-    (same,) = evaluate(Owner(users.fingerprint), users, config=FEW).results
-    assert (same.model, same.notes) == ("owner's", ())
-    (other,) = evaluate(Owner("abc"), users, config=FEW).results
-    assert "another dataset" in other.notes[0]
-    assert "abc" in other.to_json()["notes"][0]
+def test_a_model_makes_its_ranker_and_a_note_names_another_dataset(users: Dataset) -> None:
+    (result,) = evaluate(ModelStub(users.fingerprint), users, config=DEFAULTS).results
+    assert (result.model, result.notes) == ("stub", ())
+    (result,) = evaluate(ModelStub("abc"), users, config=DEFAULTS).results
+    assert result.notes == ("fitted on another dataset, with fingerprint abc",)
+    assert "abc" in result.to_json()["notes"][0]
 
 
-def test_what_a_ranker_says_of_itself_stands_in_its_results(users: Dataset) -> None:
+def test_the_notes_of_a_ranker_are_in_its_results(users: Dataset) -> None:
     ranker = ArbitraryRanker(users)
-    ranker.notes = ("it knows 3 of the 40 candidates",)
-    (found,) = evaluate(ranker, users, config=FEW).results
-    assert found.notes == ranker.notes
-    assert found.to_json()["notes"] == ["it knows 3 of the 40 candidates"]
+    ranker.notes = ("the model has 3 of the 40 candidates",)
+    (result,) = evaluate(ranker, users, config=DEFAULTS).results
+    assert result.notes == ranker.notes
+    assert result.to_json()["notes"] == ["the model has 3 of the 40 candidates"]
 
 
 def write_lists(folder: Path, data: Dataset, rows: range) -> Path:
@@ -161,84 +161,91 @@ def write_lists(folder: Path, data: Dataset, rows: range) -> Path:
     lines = ["sequence_id,item_id,rank"]
     for row in rows:
         lines += [f"{ids[row]},i{item},{item + 1}" for item in range(10)]
-    (folder / "peer.csv").write_text("\n".join([*lines, f"{ids[0]},unheard of,99"]) + "\n")
+    (folder / "peer.csv").write_text("\n".join([*lines, f"{ids[0]},no such item,99"]) + "\n")
     return folder / "peer.csv"
 
 
-def test_a_list_stands_in_a_models_place(users: Dataset, tmp_path: Path) -> None:
+def test_a_file_of_lists_is_evaluated_like_a_model(users: Dataset, tmp_path: Path) -> None:
     peer = ListRanker.read(write_lists(tmp_path, users, range(20)), users)
-    found = evaluate([ArbitraryRanker(users), peer], users, config=FEW)
-    mine, theirs = found.results
-    assert mine.scores.rows.tolist() == theirs.scores.rows.tolist()
-    assert theirs.notes[0] == "10 of the sequences have no list, and count as misses"
-    assert theirs.notes[1] == "left out: 1 entry outside the catalogue"
+    arbitrary, lists = evaluate([ArbitraryRanker(users), peer], users, config=DEFAULTS).results
+    assert arbitrary.per_sequence.rows.tolist() == lists.per_sequence.rows.tolist()
+    assert lists.notes == (
+        "10 of the sequences have no list and count as misses",
+        "ignored 1 entry outside the catalogue",
+        "ranked lists read from a file, named after the file",
+    )
     expected = []
-    for row in theirs.scores.rows.tolist():
+    for row in lists.per_sequence.rows.tolist():
         *before, target = users.sequences.row(row).tolist()
-        listed = [i for i in users.items.find([f"i{n}" for n in range(10)]) if i not in before]
-        expected.append(row < 20 and target in listed[:5])
-    assert theirs.metrics["hr@5"].mean == pytest.approx(np.mean(expected))
+        ranked = [i for i in users.items.find([f"i{n}" for n in range(10)]) if i not in before]
+        expected.append(row < 20 and target in ranked[:5])
+    assert lists.metrics["hr@5"].mean == pytest.approx(np.mean(expected))
 
 
-def test_lists_answer_one_question_a_sequence(playlists: Dataset, tmp_path: Path) -> None:
+def test_a_list_ranker_supports_one_query_per_sequence(playlists: Dataset, tmp_path: Path) -> None:
     peer = ListRanker.read(
         write_lists(tmp_path, playlists, range(len(playlists.sequences))), playlists
     )
-    with pytest.raises(RequestError, match="peer holds one list a sequence, but 4 questions"):
-        evaluate(peer, playlists, config=CONTINUED)
-    with pytest.raises(RequestError, match="targets are asked of fewer sequences"):
+    message = "peer has one list per sequence, but the evaluation has 4 queries per sequence"
+    with pytest.raises(RequestError, match=message):
+        evaluate(peer, playlists, config=BOTH_TASKS)
+    with pytest.raises(RequestError, match=r"some sequences have several of the \d+ targets"):
         evaluate(peer, playlists, config=EvaluationConfig(task="next-item"))
-    one = EvaluationConfig(task="continuation", given=(5,), given_random=(), resamples=0)
-    (found,) = evaluate(peer, playlists, config=one).results
-    assert found.metrics["r_precision"].mean > 0
-    assert evaluate(peer, playlists, config=one).protocol["fit"] is None
+    options = EvaluationConfig(task="continuation", given=(5,), given_random=(), resamples=0)
+    evaluation = evaluate(peer, playlists, config=options)
+    (result,) = evaluation.results
+    assert result.metrics["r_precision"].mean > 0
+    assert evaluation.protocol["fit"] is None
 
 
-def test_rankers_of_different_fits_never_share_a_table(users: Dataset) -> None:
-    rankers = [baselines.fit("popularity", users), baselines.fit("last-item", users, refit=True)]
+def test_rankers_fitted_on_different_parts_are_refused(users: Dataset) -> None:
+    rankers = [
+        baselines.fit("popularity", users),
+        baselines.fit("last-item", users, fit_on_validation=True),
+    ]
     with pytest.raises(RequestError, match="others on train\\+validation"):
         evaluate(rankers, users)
-    assert evaluate(rankers[1], users, config=FEW).protocol["fit"] == "train+validation"
+    assert evaluate(rankers[1], users, config=DEFAULTS).protocol["fit"] == "train+validation"
     with pytest.raises(RequestError, match="fitted on the validation events too"):
-        evaluate(rankers[1], users, on="validation")
+        evaluate(rankers[1], users, part="validation")
 
 
-def test_impossible_requests_are_refused(users: Dataset) -> None:
+def test_invalid_evaluations_are_refused(users: Dataset) -> None:
     ranker = ArbitraryRanker(users)
     with pytest.raises(RequestError, match="nothing to evaluate"):
         evaluate([], users)
     with pytest.raises(RequestError, match="two rankers are called 'arbitrary'"):
         evaluate([ranker, ArbitraryRanker(users)], users)
-    with pytest.raises(RequestError, match="exclude-context belongs to the split 'windows'"):
+    with pytest.raises(RequestError, match="exclude-context requires the split 'windows'"):
         evaluate(ranker, users, config=EvaluationConfig(seen="exclude-context"))
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("options", "expected"),
     [
-        ({"targets": "first"}, "targets 'first' belongs to the split 'global-time'"),
+        ({"targets": "first"}, "targets 'first' requires the split 'global-time'"),
         ({"targets": "last"}, "but the split is 'leave-one-out'"),
-        ({"given": (1, 5)}, "given 1,5 belongs to the task 'continuation'"),
-        ({"given_random": (5,)}, "given_random 5 belongs to the task 'continuation'"),
-        ({"list_length": 7}, "list_length 7 belongs to the task 'continuation'"),
+        ({"given": (1, 5)}, "given 1,5 requires the task 'continuation'"),
+        ({"given_random": (5,)}, "given_random 5 requires the task 'continuation'"),
+        ({"list_length": 7}, "list_length 7 requires the task 'continuation'"),
     ],
 )
-def test_an_option_of_other_splits_and_tasks_is_refused(users: Dataset, asked, expected) -> None:
-    config = EvaluationConfig(task="next-item", **asked)
+def test_options_of_other_splits_and_tasks_are_refused(users: Dataset, options, expected) -> None:
+    config = EvaluationConfig(task="next-item", **options)
     with pytest.raises(RequestError, match=expected) as caught:
-        evaluate(NeverAsked(), users, config=config)
+        evaluate(UnusedRanker(), users, config=config)
     assert caught.value.hint.startswith("leave it out")
 
 
-def test_an_option_that_says_what_holds_anyway_is_none_too_many(users: Dataset) -> None:
+def test_options_without_effect_are_accepted(users: Dataset) -> None:
     config = EvaluationConfig(targets="every", given=(), given_random=(), resamples=0)
-    found = evaluate(ArbitraryRanker(users), users, config=config)
-    assert found.protocol["targets"] == "every"
+    evaluation = evaluate(ArbitraryRanker(users), users, config=config)
+    assert evaluation.protocol["targets"] == "every"
 
 
-def test_validation_is_a_part_of_its_own(users: Dataset) -> None:
-    found = evaluate(ArbitraryRanker(users), users, on="validation", config=FEW)
-    assert found.part == "validation"
-    assert found.results[0].n == np.count_nonzero(
+def test_the_validation_part_is_evaluated_separately(users: Dataset) -> None:
+    evaluation = evaluate(ArbitraryRanker(users), users, part="validation", config=DEFAULTS)
+    assert evaluation.part == "validation"
+    assert evaluation.results[0].n == np.count_nonzero(
         users.sequences.train_end < users.sequences.valid_end
     )

@@ -1,4 +1,4 @@
-"""The blocks: attention that weighs alike, and dropout from a hashed counter."""
+"""Transformer blocks: attention, and the statistics of dropout masks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from segue.model.blocks import Keys, dropout
-from small_models import KEY, model_of
+from segue.model.blocks import DropoutKeys, dropout
+from small_models import KEY, small_model
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
 
-def test_attention_alone_mixes_positions_and_is_a_mean_of_values():
-    """With queries of zero every visible position weighs the same."""
-    attention = model_of(layers=1).blocks[0].attention
+def test_attention_is_a_causal_mean_of_values():
+    """With queries of zero all positions up to the current one have the same weight."""
+    attention = small_model(layers=1).blocks[0].attention
     kernel = attention.project_in.kernel
     kernel[...] = kernel[...].at[:, :8].set(0)
 
     @nnx.jit
-    def both_ways(attention, x):
+    def attention_and_mean(attention, x):
         values = x @ attention.project_in.kernel[...][:, 16:]
         means = jnp.cumsum(values, axis=1) / jnp.arange(1.0, 6.0).reshape(1, 5, 1)
-        return attention(x, Keys(None)), attention.project_out(means)
+        return attention(x, DropoutKeys(None)), attention.project_out(means)
 
-    found, expected = both_ways(attention, jax.random.normal(KEY, (1, 5, 8)))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    output, expected = attention_and_mean(attention, jax.random.normal(KEY, (1, 5, 8)))
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
 
 
 # --- dropout ---
@@ -47,69 +47,69 @@ def test_dropout_of_almost_everything_is_still_finite():
     assert np.isfinite(dropout(jnp.ones((50, 50)), 0.9999999, KEY)).all()
 
 
-def test_keys_are_never_handed_out_twice():
-    keys = Keys(KEY)
+def test_dropout_keys_are_distinct():
+    keys = DropoutKeys(KEY)
     drawn = [int(jax.random.bits(keys())) for _ in range(20)]
     assert len(set(drawn)) == 20
-    assert Keys(None)() is None
+    assert DropoutKeys(None)() is None
 
 
-def test_dropout_without_a_key_or_a_rate_is_nothing():
+def test_dropout_without_a_key_or_a_rate_is_the_identity():
     x = jnp.ones((3, 4))
     assert dropout(x, 0.5, None) is x
     assert dropout(x, 0.0, KEY) is x
 
 
-def test_what_is_kept_is_scaled_and_keeps_its_sign():
+def test_remaining_values_are_scaled_and_keep_their_sign():
     x = jax.random.normal(KEY, (50, 50))
     dropped = np.asarray(dropout(x, 0.2, KEY))
-    kept = dropped != 0
-    np.testing.assert_allclose(dropped[kept], np.asarray(x)[kept] / 0.8, rtol=1e-6)
+    is_kept = dropped != 0
+    np.testing.assert_allclose(dropped[is_kept], np.asarray(x)[is_kept] / 0.8, rtol=1e-6)
 
 
 SHAPE = (60, 70)
 
 
 def masks(rate: float, n: int) -> np.ndarray:
-    """Which values each of several keys keeps."""
+    """Whether each value is kept, with each of ``n`` keys."""
     keys = jax.random.split(KEY, n)
     return np.asarray(jax.vmap(lambda key: dropout(jnp.ones(SHAPE), rate, key))(keys)) > 0
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5, 0.95])
-def test_every_place_is_dropped_as_often_as_any_other(rate):
-    """Over many keys, no row, column or single place stands out."""
-    kept = masks(rate, 400)
+def test_every_position_is_dropped_equally_often(rate):
+    """Over many keys, no row, column or single position differs from the others."""
+    is_kept = masks(rate, 400)
     deviation = (rate * (1 - rate)) ** 0.5
     for axes in ((0, 1), (0, 2), (1, 2), (0,)):
-        means = kept.mean(axis=axes)
-        error = deviation / (kept.size / means.size) ** 0.5
+        means = is_kept.mean(axis=axes)
+        error = deviation / (is_kept.size / means.size) ** 0.5
         assert np.abs(means - (1 - rate)).max() < 5.5 * error, axes
         assert means.std() == pytest.approx(error, rel=0.35), axes
 
 
-def correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of two masks laid end to end, at every shift."""
-    a, b = ((mask.ravel() - mask.mean()) / mask.std() for mask in (one, other))
-    products = np.fft.irfft(np.fft.rfft(a) * np.conj(np.fft.rfft(b)), n=one.size)
-    return products / one.size
+def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Circular cross-correlations of two flattened masks, one per shift."""
+    a, b = ((mask.ravel() - mask.mean()) / mask.std() for mask in (first, second))
+    products = np.fft.irfft(np.fft.rfft(a) * np.conj(np.fft.rfft(b)), n=first.size)
+    return products / first.size
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
-def test_no_mask_resembles_itself_or_the_next_at_any_shift(rate):
-    """Correlations, the mean over many keys: a pattern in the hash would add up."""
-    kept = masks(rate, 200)
-    own = np.mean([correlations(mask, mask)[1:] for mask in kept], axis=0)
-    with_next = np.mean([correlations(*pair) for pair in itertools.pairwise(kept)], axis=0)
-    for found in (own, with_next):
-        in_errors = found * kept.size**0.5
+def test_masks_correlate_neither_with_themselves_nor_with_the_next(rate):
+    """At any shift, in the mean over many keys, where a pattern in the hash would add up."""
+    is_kept = masks(rate, 200)
+    with_itself = np.mean([correlations(mask, mask)[1:] for mask in is_kept], axis=0)
+    with_next = np.mean([correlations(*pair) for pair in itertools.pairwise(is_kept)], axis=0)
+    for means in (with_itself, with_next):
+        in_errors = means * is_kept.size**0.5
         assert np.abs(in_errors).max() < 5.5
         assert in_errors.std() == pytest.approx(1, abs=0.1)
 
 
 def test_neighbouring_values_are_dropped_independently():
-    """All sixteen patterns of four neighbours come as often as chance has them."""
-    kept = masks(0.5, 40).reshape(-1, 4)
-    patterns = np.bincount(kept @ np.array([8, 4, 2, 1]), minlength=16)
+    """All sixteen patterns of four neighbours are equally frequent."""
+    is_kept = masks(0.5, 40).reshape(-1, 4)
+    patterns = np.bincount(is_kept @ np.array([8, 4, 2, 1]), minlength=16)
     expected = patterns.sum() / 16
     assert ((patterns - expected) ** 2 / expected).sum() < 45  # chi-square, 15 degrees

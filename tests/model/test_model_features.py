@@ -1,4 +1,4 @@
-"""What a model reads beside ids, against vectors that are added up one item at a time."""
+"""Item and sequence features in the model, against sums computed one item at a time."""
 
 from __future__ import annotations
 
@@ -10,168 +10,174 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from segue.axes import N_SPECIALS
-from segue.features import Bag, ItemFeatures
+from segue.features import FeatureIds, ItemFeatures
 from segue.model import Transformer
 from segue.model.embeddings import VECTOR_SCALE
+from segue.tokens import N_SPECIALS
 from small_models import (
     CONTEXT,
-    FEATURES_OF_ITEMS,
-    FEATURES_OF_SEQUENCES,
+    ITEM_FEATURES,
+    SEQUENCE_FEATURES,
     SIZES,
-    TABLE,
-    bag_of,
-    features_of,
+    VOCABULARY_SIZE,
     hidden_states,
-    model_of,
-    output_rows,
-    output_table,
-    tokens_of,
+    output_embeddings,
+    output_embeddings_at,
+    random_feature_ids,
+    random_item_features,
+    random_tokens,
+    small_model,
 )
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
-PLACES = ["input", "output", "both"]
+SIDES = ["input", "output", "both"]
 
 
 @functools.cache
-def reader(where: str) -> Transformer:
-    """A model of one layer that reads items' features; not to be changed."""
-    return model_of(layers=1, **FEATURES_OF_ITEMS, item_features_at=where)
+def item_feature_model(side: str) -> Transformer:
+    """A model of one layer with item features; do not modify."""
+    return small_model(layers=1, **ITEM_FEATURES, item_features_at=side)
 
 
 @functools.cache
-def listener() -> Transformer:
-    """A model of one layer that is told of sequences; not to be changed."""
-    return model_of(layers=1, **FEATURES_OF_SEQUENCES)
+def sequence_feature_model() -> Transformer:
+    """A model of one layer with sequence features; do not modify."""
+    return small_model(layers=1, **SEQUENCE_FEATURES)
 
 
-def slow_vectors(model: Transformer, table: nnx.Param, features: ItemFeatures) -> np.ndarray:
-    """The vector of every item: its id's where it was trained, and all that is known of it."""
-    assert model.item_codes is not None
-    assert model.item_codes.project is not None
-    code_table = np.asarray(model.item_codes.code_table[...], np.float64)
-    kernel = np.asarray(model.item_codes.project.kernel[...], np.float64)
-    found = np.zeros(table.shape)
-    for row in range(TABLE):
+def naive_vectors(model: Transformer, table: nnx.Param, features: ItemFeatures) -> np.ndarray:
+    """The vector of every item: its id embedding if it was trained, plus all of its features."""
+    assert model.item_feature_embeddings is not None
+    assert model.item_feature_embeddings.project is not None
+    embeddings = np.asarray(model.item_feature_embeddings.embeddings[...], np.float64)
+    kernel = np.asarray(model.item_feature_embeddings.project.kernel[...], np.float64)
+    vectors = np.zeros(table.shape)
+    for row in range(VOCABULARY_SIZE):
         if features.is_trained[row]:
-            found[row] += np.asarray(table[row])
-        for code, weight in zip(features.bag.codes[row], features.bag.weights[row], strict=True):
-            found[row] += weight * code_table[code]
-        found[row] += VECTOR_SCALE * (features.vectors[row] @ kernel)
-    return found
+            vectors[row] += np.asarray(table[row])
+        for feature_id, weight in zip(
+            features.feature_ids.ids[row], features.feature_ids.weights[row], strict=True
+        ):
+            vectors[row] += weight * embeddings[feature_id]
+        vectors[row] += VECTOR_SCALE * (features.vectors[row] @ kernel)
+    return vectors
 
 
-def close(found, expected) -> None:
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+def assert_close(actual, expected) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 # --- items ---
 
 
-@pytest.mark.parametrize("where", PLACES)
-def test_the_output_table_holds_what_is_known_of_the_items(where):
-    model, features = reader(where), features_of()
-    table = np.asarray(model.item_table[...])
-    expected = table if where == "input" else slow_vectors(model, model.item_table, features)
-    close(output_table(model, features), expected)
-    assert (expected[N_SPECIALS:] != table[N_SPECIALS:]).any() == (where != "input")
+@pytest.mark.parametrize("side", SIDES)
+def test_output_embeddings_contain_the_item_features(side):
+    model, features = item_feature_model(side), random_item_features()
+    table = np.asarray(model.item_embeddings[...])
+    expected = table if side == "input" else naive_vectors(model, model.item_embeddings, features)
+    assert_close(output_embeddings(model, features), expected)
+    assert (expected[N_SPECIALS:] != table[N_SPECIALS:]).any() == (side != "input")
 
 
-@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("shape", [(7,), (3, 5)])
-def test_rows_of_the_output_are_those_of_the_whole_table(where, shape):
-    model, features = reader(where), features_of()
-    rows = np.random.default_rng(1).integers(0, TABLE, shape).astype(np.int32)
-    close(output_rows(model, rows, features), output_table(model, features)[rows])
-
-
-def test_rows_of_a_free_output_are_those_of_the_whole_table():
-    model = model_of(layers=1, **FEATURES_OF_ITEMS, tied_output=False)
-    features, rows = features_of(), np.arange(TABLE, dtype=np.int32)
-    assert model.free_output is not None
-    expected = slow_vectors(model, model.free_output, features)
-    close(output_table(model, features), expected)
-    close(output_rows(model, rows, features), expected)
-
-
-@pytest.mark.parametrize("where", PLACES)
-def test_states_are_those_of_a_plain_model_with_the_vectors_for_a_table(where):
-    model, features = reader(where), features_of()
-    expected = hidden_states(model, tokens_of())
-    if where != "output":
-        plain = nnx.clone(model)
-        plain.item_table[...] = jnp.asarray(
-            slow_vectors(model, model.item_table, features), jnp.float32
-        )
-        expected = hidden_states(plain, tokens_of())
-    close(hidden_states(model, tokens_of(), features=features), expected)
-
-
-def test_without_features_at_hand_a_reader_goes_by_ids_alone():
-    model = reader("both")
-    np.testing.assert_array_equal(model.output_table(), model.item_table[...])
-    assert model.features_at == "both"
-    plain = nnx.clone(model)
-    plain.item_codes = None
-    np.testing.assert_array_equal(
-        hidden_states(model, tokens_of()), hidden_states(plain, tokens_of(), features=features_of())
+def test_output_embeddings_at_some_rows_equal_those_of_all(side, shape):
+    model, features = item_feature_model(side), random_item_features()
+    rows = np.random.default_rng(1).integers(0, VOCABULARY_SIZE, shape).astype(np.int32)
+    assert_close(
+        output_embeddings_at(model, rows, features), output_embeddings(model, features)[rows]
     )
 
 
-def test_the_id_of_an_item_that_was_never_trained_on_says_nothing():
-    model, features = reader("both"), features_of()
+def test_untied_output_embeddings_contain_the_item_features():
+    model = small_model(layers=1, **ITEM_FEATURES, tied_output=False)
+    features, rows = random_item_features(), np.arange(VOCABULARY_SIZE, dtype=np.int32)
+    assert model.untied_output_embeddings is not None
+    expected = naive_vectors(model, model.untied_output_embeddings, features)
+    assert_close(output_embeddings(model, features), expected)
+    assert_close(output_embeddings_at(model, rows, features), expected)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_states_equal_those_of_a_model_whose_embeddings_are_the_sums(side):
+    model, features = item_feature_model(side), random_item_features()
+    expected = hidden_states(model, random_tokens())
+    if side != "output":
+        plain = nnx.clone(model)
+        plain.item_embeddings[...] = jnp.asarray(
+            naive_vectors(model, model.item_embeddings, features), jnp.float32
+        )
+        expected = hidden_states(plain, random_tokens())
+    assert_close(hidden_states(model, random_tokens(), features=features), expected)
+
+
+def test_without_features_the_model_uses_ids_alone():
+    model = item_feature_model("both")
+    np.testing.assert_array_equal(model.output_embeddings(), model.item_embeddings[...])
+    assert model.item_features_at == "both"
+    plain = nnx.clone(model)
+    plain.item_feature_embeddings = None
+    np.testing.assert_array_equal(
+        hidden_states(model, random_tokens()),
+        hidden_states(plain, random_tokens(), features=random_item_features()),
+    )
+
+
+def test_id_embeddings_of_untrained_items_are_not_used():
+    model, features = item_feature_model("both"), random_item_features()
     untrained = np.flatnonzero(features.is_trained == 0)
     assert len(untrained) > 3
-    other = nnx.clone(model)
-    other.item_table[...] = other.item_table[...].at[untrained].add(5.0)
-    np.testing.assert_array_equal(*(output_table(each, features) for each in (other, model)))
+    modified = nnx.clone(model)
+    modified.item_embeddings[...] = modified.item_embeddings[...].at[untrained].add(5.0)
+    models = (model, modified)
+    np.testing.assert_array_equal(*(output_embeddings(net, features) for net in models))
     tokens = np.resize(untrained, (2, CONTEXT)).astype(np.int32)
-    states = [hidden_states(each, tokens, features=features) for each in (model, other)]
+    states = [hidden_states(net, tokens, features=features) for net in models]
     np.testing.assert_array_equal(*states)
 
 
-def test_two_items_of_which_the_same_is_known_and_nothing_learned_are_one():
-    features = features_of()
+def test_untrained_items_with_equal_features_have_equal_embeddings():
+    features = random_item_features()
     features.is_trained[[6, 9]] = 0
-    for part in (*features.bag, features.vectors):
-        part[9] = part[6]
-    table = output_table(reader("both"), features)
+    for array in (*features.feature_ids, features.vectors):
+        array[9] = array[6]
+    table = output_embeddings(item_feature_model("both"), features)
     np.testing.assert_array_equal(table[6], table[9])
     assert (table[6] != 0).any()
 
 
-@pytest.mark.parametrize("where", PLACES)
-def test_gradients_reach_the_codes_and_the_projection(where):
-    """Through the states at the input, through the scores at the output."""
-    graph, params = nnx.split(reader(where))
-    features = features_of()
+@pytest.mark.parametrize("side", SIDES)
+def test_gradients_reach_the_feature_embeddings_and_the_projection(side):
+    """At the input through the states, at the output through the scores."""
+    graph, params = nnx.split(item_feature_model(side))
+    features = random_item_features()
 
     @functools.partial(jax.jit, static_argnums=1)
     @functools.partial(jax.grad, argnums=0)
     def gradient(params, through):
         model = nnx.merge(graph, params)
         if through == "input":
-            return jnp.square(model(jnp.asarray(tokens_of()), features)[..., :4]).sum()
-        return jnp.square(model.output_table(features)).sum()
+            return jnp.square(model(jnp.asarray(random_tokens()), features)[..., :4]).sum()
+        return jnp.square(model.output_embeddings(features)).sum()
 
     for through in ("input", "output"):
-        codes = gradient(params, through)["item_codes"]
-        for leaf in map(np.asarray, jax.tree.leaves(codes)):
-            assert bool(leaf.any()) == (where in (through, "both"))
+        gradients = gradient(params, through)["item_feature_embeddings"]
+        for leaf in map(np.asarray, jax.tree.leaves(gradients)):
+            assert bool(leaf.any()) == (side in (through, "both"))
 
 
-def test_codes_that_nothing_has_get_no_gradient():
-    features = features_of()
-    features.bag.codes[features.bag.codes == 3] = 4
-    graph, params = nnx.split(reader("output"))
+def test_unused_feature_ids_get_no_gradient():
+    features = random_item_features()
+    features.feature_ids.ids[features.feature_ids.ids == 3] = 4
+    graph, params = nnx.split(item_feature_model("output"))
 
     @jax.jit
     @jax.grad
     def gradient(params):
-        return jnp.square(nnx.merge(graph, params).output_table(features)).sum()
+        return jnp.square(nnx.merge(graph, params).output_embeddings(features)).sum()
 
-    rows = np.asarray(gradient(params)["item_codes"]["code_table"][...]).any(axis=1)
+    rows = np.asarray(gradient(params)["item_feature_embeddings"]["embeddings"][...]).any(axis=1)
     assert not rows[3]
     assert rows[[1, 2, 4, 5, 6]].all()
 
@@ -179,43 +185,55 @@ def test_codes_that_nothing_has_get_no_gradient():
 # --- sequences ---
 
 
-def test_what_is_told_changes_every_state_of_its_row():
-    tokens, told = tokens_of(), bag_of(2, SIZES.sequence_codes)
-    told.weights[0], told.weights[1] = 0, 1
-    silent, heard = (hidden_states(listener(), tokens, told=bag) for bag in (None, told))
-    close(heard[0], silent[0])
-    assert (np.abs(heard[1] - silent[1]).max(axis=1) > 1e-3).all()
+def test_sequence_features_change_every_state_of_the_row():
+    tokens, feature_ids = random_tokens(), random_feature_ids(2, SIZES.n_sequence_feature_ids)
+    feature_ids.weights[0], feature_ids.weights[1] = 0, 1
+    without, with_features = (
+        hidden_states(sequence_feature_model(), tokens, sequence_features=given)
+        for given in (None, feature_ids)
+    )
+    assert_close(with_features[0], without[0])
+    assert (np.abs(with_features[1] - without[1]).max(axis=1) > 1e-3).all()
 
 
-def test_an_empty_bag_changes_nothing():
-    nothing = Bag(np.zeros((2, 3), np.int32), np.zeros((2, 3), np.float32))
-    heard = hidden_states(listener(), tokens_of(), told=nothing)
-    close(heard, hidden_states(listener(), tokens_of()))
+def test_feature_ids_of_weight_zero_change_nothing():
+    empty = FeatureIds(np.zeros((2, 3), np.int32), np.zeros((2, 3), np.float32))
+    states = hidden_states(sequence_feature_model(), random_tokens(), sequence_features=empty)
+    assert_close(states, hidden_states(sequence_feature_model(), random_tokens()))
 
 
-def test_what_is_told_is_added_to_the_input_of_every_position():
-    model, told = listener(), bag_of(2, SIZES.sequence_codes, seed=3)
-    told.weights[:] = [[0.25, 0.75], [0.5, 0.5]]
-    assert model.sequence_codes is not None
-    assert model.position_table is not None
-    heard = hidden_states(model, tokens_of(), told=told)
+def test_sequence_features_are_added_to_the_input_of_every_position():
+    model, feature_ids = (
+        sequence_feature_model(),
+        random_feature_ids(2, SIZES.n_sequence_feature_ids, seed=3),
+    )
+    feature_ids.weights[:] = [[0.25, 0.75], [0.5, 0.5]]
+    assert model.sequence_feature_embeddings is not None
+    assert model.position_embeddings is not None
+    states = hidden_states(model, random_tokens(), sequence_features=feature_ids)
     for row in range(2):
         plain = nnx.clone(model)
-        vectors = np.asarray(model.sequence_codes.code_table[...])[told.codes[row]]
-        known = (told.weights[row][:, None] * vectors).sum(axis=0)
-        plain.position_table[...] = plain.position_table[...] + known.reshape(1, -1)
-        close(hidden_states(plain, tokens_of())[row], heard[row])
+        vectors = np.asarray(model.sequence_feature_embeddings.embeddings[...])[
+            feature_ids.ids[row]
+        ]
+        total = (feature_ids.weights[row][:, None] * vectors).sum(axis=0)
+        plain.position_embeddings[...] = plain.position_embeddings[...] + total.reshape(1, -1)
+        assert_close(hidden_states(plain, random_tokens())[row], states[row])
 
 
-def test_gradients_reach_what_is_told_and_no_more():
-    graph, params = nnx.split(listener())
-    told = Bag(np.array([[1, 2], [1, 4]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32))
+def test_gradients_reach_only_the_given_sequence_features():
+    graph, params = nnx.split(sequence_feature_model())
+    feature_ids = FeatureIds(
+        np.array([[1, 2], [1, 4]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32)
+    )
 
     @jax.jit
     @jax.grad
     def gradient(params):
-        hidden = nnx.merge(graph, params)(jnp.asarray(tokens_of()), None, told)
+        hidden = nnx.merge(graph, params)(jnp.asarray(random_tokens()), None, feature_ids)
         return jnp.square(hidden[..., :4]).sum()
 
-    rows = np.asarray(gradient(params)["sequence_codes"]["code_table"][...]).any(axis=1)
+    rows = np.asarray(gradient(params)["sequence_feature_embeddings"]["embeddings"][...]).any(
+        axis=1
+    )
     assert rows.tolist() == [False, True, True, False, False]

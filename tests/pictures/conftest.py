@@ -1,4 +1,4 @@
-"""A small run whose items have titles that are hard to draw."""
+"""A small run whose items have titles that are difficult to draw."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segue.config import Config, ModelConfig, PrepareConfig, SourceConfig, TrainingConfig
-from segue.dataset import prepare
+from segue.preparation import prepare
 from segue.recommender import Recommender
 from segue.trainer import train
 
@@ -22,8 +22,7 @@ TITLES = (
     "Donaudampfschifffahrtsgesellschaftskapitänsmütze",
     "<b>bold</b> & [red]markup[/red]",
 )
-"""Too long; like a formula; in another alphabet; in a script that few fonts have; one long
-word; markup."""
+"""Too long; like a formula; Cyrillic; Japanese, which few fonts have; one long word; markup."""
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +32,9 @@ def picture_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         log = csv.writer(file)
         log.writerow(("user_id", "item_id", "timestamp"))
         for user in range(N_USERS):
-            for place in range(LENGTH):
-                log.writerow((f"u{user}", f"i{(user + place) % N_ITEMS}", 1_600_000_000 + place))
+            for position in range(LENGTH):
+                item = f"i{(user + position) % N_ITEMS}"
+                log.writerow((f"u{user}", item, 1_600_000_000 + position))
     with (folder / "items.csv").open("w", newline="", encoding="utf-8") as file:
         items = csv.writer(file)
         items.writerow(("item_id", "title", "artist", "year", "genres"))

@@ -1,4 +1,4 @@
-"""The picture of a model: boxes and wires are where they should be, for every shape."""
+"""The model diagram: positions of boxes, arrows, skip connections and frames for any graph."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.anatomy import Node
 from segue.errors import RequestError, StorageError
+from segue.inspection import Node
 from segue.pictures import draw_model
-from segue.pictures.diagram_layout import BOX_HEIGHT, BOX_WIDTH, GAP, LANE, Layout
+from segue.pictures.diagram_layout import BOX_HEIGHT, BOX_WIDTH, GAP, LANE, DiagramLayout
 from segue.recommender import Recommender
 
-PART = ("blocks", 0)
+BLOCK = ("blocks", 0)
 CHAIN = [
     Node("tokens", "input"),
     Node("table", "table", sources=(0,)),
-    Node("inner", "module", part=PART, sources=(1,)),
-    Node("add", "add", part=PART, sources=(1, 2)),
+    Node("inner", "module", block=BLOCK, sources=(1,)),
+    Node("add", "add", block=BLOCK, sources=(1, 2)),
     Node("scores", "scores", sources=(3,)),
 ]
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Node]:
-    """Nodes that read any of those before them."""
+    """Nodes with any earlier nodes as sources."""
     n = draw(st.integers(1, 8))
     nodes = [Node("first", "input")]
     for number in range(1, n):
@@ -38,78 +38,78 @@ def graphs(draw: st.DrawFn) -> list[Node]:
 
 
 @given(nodes=graphs())
-def test_every_edge_is_drawn_and_boxes_are_apart(nodes: list[Node]) -> None:
-    layout = Layout(nodes, {})
+def test_every_edge_is_drawn_and_boxes_do_not_overlap(nodes: list[Node]) -> None:
+    layout = DiagramLayout(nodes, {})
     n_edges = sum(len(node.sources) for node in nodes)
-    assert len(layout.arrows) + len(layout.detours) == n_edges
-    for above, below in zip(layout.places, layout.places[1:], strict=False):
+    assert len(layout.arrows) + len(layout.skip_connections) == n_edges
+    for above, below in pairwise(layout.placed_nodes):
         assert below.top - above.bottom == GAP
-    assert layout.height == layout.places[-1].bottom
+    assert layout.height == layout.placed_nodes[-1].bottom
 
 
 @given(nodes=graphs())
-def test_wires_beside_each_other_are_apart(nodes: list[Node]) -> None:
-    """No two of them share a piece of the same lane."""
-    ways = []
-    for corners in Layout(nodes, {}).detours:
+def test_skip_connections_do_not_overlap(nodes: list[Node]) -> None:
+    """No two of them share a section of a lane."""
+    sections = []
+    for corners in DiagramLayout(nodes, {}).skip_connections:
         xs = {x for x, _ in corners}
-        lane, begin, end = max(xs), corners[2][1], corners[3][1]
+        lane, y1, y2 = max(xs), corners[2][1], corners[3][1]
         assert lane > BOX_WIDTH / 2
-        ways.append((lane, min(begin, end), max(begin, end)))
-    for number, (lane, begin, end) in enumerate(ways):
-        for other_lane, other_begin, other_end in ways[:number]:
-            assert lane != other_lane or end <= other_begin or other_end <= begin
+        sections.append((lane, min(y1, y2), max(y1, y2)))
+    for number, (lane, top, bottom) in enumerate(sections):
+        for earlier_lane, earlier_top, earlier_bottom in sections[:number]:
+            assert lane != earlier_lane or bottom <= earlier_top or earlier_bottom <= top
 
 
 @given(nodes=graphs())
-def test_wires_go_around_boxes(nodes: list[Node]) -> None:
-    layout = Layout(nodes, {})
-    for corners in layout.detours:
+def test_skip_connections_go_around_boxes(nodes: list[Node]) -> None:
+    layout = DiagramLayout(nodes, {})
+    for corners in layout.skip_connections:
         for (x, y), (next_x, next_y) in pairwise(corners):
             assert x == next_x or y == next_y
-        # Across the column only in the gap below the source, and at the target itself.
+        # They cross the column only in the gap below the source, and at the target.
         turn = corners[1][1]
-        assert all(not place.top < turn < place.bottom for place in layout.places)
+        assert all(not placed.top < turn < placed.bottom for placed in layout.placed_nodes)
 
 
 def test_a_residual_connection_by_hand() -> None:
-    layout = Layout(CHAIN, {PART: 1})
+    layout = DiagramLayout(CHAIN, {BLOCK: 1})
     assert layout.frames == []
     assert len(layout.arrows) == 4
-    (detour,) = layout.detours
-    table, add = layout.places[1], layout.places[3]
-    assert detour[0] == (0, table.bottom)
-    assert detour[-1][1] == (add.top + add.bottom) / 2
-    assert max(x for x, _ in detour) == BOX_WIDTH / 2 + LANE
-    assert layout.places[0].bottom == BOX_HEIGHT
+    (connection,) = layout.skip_connections
+    table, add = layout.placed_nodes[1], layout.placed_nodes[3]
+    assert connection[0] == (0, table.bottom)
+    assert connection[-1][1] == (add.top + add.bottom) / 2
+    assert max(x for x, _ in connection) == BOX_WIDTH / 2 + LANE
+    assert layout.placed_nodes[0].bottom == BOX_HEIGHT
 
 
-def test_a_frame_holds_its_part_and_the_wires_into_it() -> None:
-    layout = Layout(CHAIN, {PART: 6})
+def test_a_frame_encloses_its_block_and_the_connections_into_it() -> None:
+    layout = DiagramLayout(CHAIN, {BLOCK: 6})
     (frame,) = layout.frames
     assert frame.repeats == 6
-    assert layout.places[1].bottom < frame.top < layout.places[2].top
-    assert layout.places[3].bottom < frame.bottom < layout.places[4].top
+    assert layout.placed_nodes[1].bottom < frame.top < layout.placed_nodes[2].top
+    assert layout.placed_nodes[3].bottom < frame.bottom < layout.placed_nodes[4].top
     assert frame.lanes_width == LANE
-    plain = Layout(CHAIN, {PART: 1})
-    assert layout.width > plain.width
-    assert layout.height > plain.height
+    without_frame = DiagramLayout(CHAIN, {BLOCK: 1})
+    assert layout.width > without_frame.width
+    assert layout.height > without_frame.height
 
 
-@pytest.mark.parametrize("ending", [".png", ".svg"])
-def test_the_picture_of_a_run_is_the_same_every_time(
-    model: Recommender, tmp_path: Path, ending: str
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_diagram_of_a_run_has_the_same_bytes_every_time(
+    model: Recommender, tmp_path: Path, suffix: str
 ) -> None:
-    files = [tmp_path / f"{name}{ending}" for name in ("first", "second")]
+    files = [tmp_path / f"{name}{suffix}" for name in ("first", "second")]
     for file in files:
-        drawn = draw_model(model, file)
-        assert (drawn.file, drawn.notes) == (str(file), [])
+        picture = draw_model(model, file)
+        assert (picture.file, picture.notes) == (str(file), [])
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].stat().st_size < 300_000
 
 
-def test_where_the_picture_cannot_go(model: Recommender, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="expected"):
+def test_a_diagram_that_cannot_be_written_is_an_error(model: Recommender, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"expected \.png, \.svg or \.pdf"):
         draw_model(model, tmp_path / "model.dot")
     with pytest.raises(StorageError, match="cannot write"):
         draw_model(model, tmp_path / "nowhere" / "model.svg")

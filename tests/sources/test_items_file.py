@@ -1,4 +1,4 @@
-"""Descriptions of items from a table of their own."""
+"""Items files: attributes, kept columns, warnings and invalid files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_types_are_those_of_the_schema(tmp_path: Path) -> None:
     assert batch.schema.types == list(ITEM_COLUMNS.values())
 
 
-def test_jsonl_keeps_genres_and_vectors_and_no_other_lists_or_objects(tmp_path: Path) -> None:
+def test_jsonl_keeps_genres_and_vectors_but_no_other_lists_or_objects(tmp_path: Path) -> None:
     lines = [
         {"track_id": 1, "track_name": "One", "genres": ["a", "b"], "vector": [0.5], "plays": 3}
         | {"tags": ["x"], "label": {"name": "y"}},
@@ -69,7 +69,7 @@ def test_jsonl_keeps_genres_and_vectors_and_no_other_lists_or_objects(tmp_path: 
         "further": ["plays"],
         "vectors": {"vector": 1},
         "warnings": [
-            "items.jsonl.gz: lists and objects that are no vectors were left out: tags, label"
+            "items.jsonl.gz: left out lists and objects that are not vectors: tags, label"
         ],
     }
 
@@ -83,34 +83,34 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     ]
 
 
-def test_columns_called_like_the_datasets_own_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_columns_with_reserved_names_are_left_out_with_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "code,index,item_id,training_count,mood\n1,2,3,4,calm\n")
-    found = read_items_file(path, SourceConfig(item_column="code"))
-    assert found.items.to_pylist() == [{"item_id": "1", "mood": "calm"}]
-    assert found.report["further"] == ["mood"]
-    assert found.report["warnings"] == [
-        "items.csv: left out, as the dataset has columns of these names: "
+    items_file = read_items_file(path, SourceConfig(item_column="code"))
+    assert items_file.items.to_pylist() == [{"item_id": "1", "mood": "calm"}]
+    assert items_file.report["further"] == ["mood"]
+    assert items_file.report["warnings"] == [
+        "items.csv: left out columns whose names the dataset reserves: "
         "index, item_id, training_count"
     ]
 
 
-@pytest.mark.parametrize(("ids", "said"), [
-    ("a b a", "1 row repeats an id that came before"),
-    ("a a b a", "2 rows repeat an id that came before"),
+@pytest.mark.parametrize(("ids", "warning"), [
+    ("a b a", "1 row repeats an earlier id"),
+    ("a a b a", "2 rows repeat an earlier id"),
 ])  # fmt: skip
-def test_ids_that_come_again_are_counted(tmp_path: Path, ids: str, said: str) -> None:
-    text = "".join(f"{item},{place}\n" for place, item in enumerate(ids.split()))
+def test_repeated_ids_are_counted(tmp_path: Path, ids: str, warning: str) -> None:
+    text = "".join(f"{item},{row}\n" for row, item in enumerate(ids.split()))
     path = write(tmp_path / "items.csv", "item_id,title\n" + text)
     warnings = read_items_file(path, SourceConfig()).report["warnings"]
-    assert warnings == [f"items.csv: {said}: the first row of each id counts"]
+    assert warnings == [f"items.csv: {warning}: the first row of each id is used"]
 
 
-def test_a_title_comes_before_a_name(tmp_path: Path) -> None:
+def test_a_title_takes_precedence_over_a_name(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "item_id,name,title\n1,short,long\n")
     assert rows(path) == [{"item_id": "1", "title": "long", "name": "short"}]
 
 
-def test_the_item_column_of_the_log_counts_here_too(tmp_path: Path) -> None:
+def test_the_item_column_of_the_log_applies_to_the_items_file(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "code,item_id\n1,2\n")
     assert rows(path, item_column="code")[0]["item_id"] == "1"
     assert rows(path, item_column="absent")[0]["item_id"] == "2"
@@ -119,26 +119,29 @@ def test_the_item_column_of_the_log_counts_here_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title,year\nDawn,1999\n", "no column that could be the item's id; it has title, year"),
-        ("item_id,track_id\n1,2\n", "more than one column that could be the item's id"),
-        ("item_id,title\n", "describes no item"),
-        ("item_id,title\n,Dawn\n", "describes no item"),
+        ("title,year\nDawn,1999\n", "no column that could be the item id: title, year"),
+        (
+            "item_id,track_id\n1,2\n",
+            "more than one column that could be the item id: item_id, track_id",
+        ),
+        ("item_id,title\n", "has no row with an item id"),
+        ("item_id,title\n,Dawn\n", "has no row with an item id"),
         ("item_id,title\n1,Dawn,x\n", "line 2 has 3 columns, expected 2"),
         ("", "is empty"),
     ],
 )
-def test_bad_files_get_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_items_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         rows(write(tmp_path / "items.csv", text))
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_items_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         rows(tmp_path / "items.csv")
 
 
 @pytest.mark.real_data
-def test_ml_latest_small(segue_data: Path) -> None:
+def test_movies_of_ml_latest_small(segue_data: Path) -> None:
     movies = rows(segue_data / "ml-latest-small" / "movies.csv")
     assert len(movies) == 9_742
     assert movies[0]["item_id"] == "1"

@@ -1,4 +1,4 @@
-"""Which reader opens what, and what is said when none does."""
+"""Choosing the reader of a source: by its files, by option, or an error."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def table(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("write", "expected"), [(playlists, "mpd"), (movielens, "movielens"), (table, "tabular")]
 )
-def test_the_format_is_told_from_the_files(tmp_path: Path, write, expected: str) -> None:
+def test_the_format_of_a_folder_is_detected(tmp_path: Path, write, expected: str) -> None:
     source = open_source(write(tmp_path), CONFIG)
     assert source.format == expected
     assert sum(chunk.sequences.num_rows for chunk in source.chunks()) == 1
 
 
-def test_a_single_file_is_told_too(tmp_path: Path) -> None:
+def test_the_format_of_a_file_is_detected(tmp_path: Path) -> None:
     assert open_source(playlists(tmp_path) / "mpd.slice.0-999.json", CONFIG).format == "mpd"
     assert open_source(table(tmp_path) / "log.csv", CONFIG).format == "tabular"
 
 
-def test_ratings_of_ones_own_are_a_table(tmp_path: Path) -> None:
+def test_ratings_without_movies_are_a_table(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("user_id,item_id,rating\nu,i,4\n")
     assert open_source(tmp_path, CONFIG).format == "tabular"
 
 
-def test_a_named_format_goes_before_the_guess(tmp_path: Path) -> None:
+def test_the_format_option_takes_precedence_over_detection(tmp_path: Path) -> None:
     path = movielens(tmp_path) / "ratings.csv"
     assert open_source(tmp_path, CONFIG).format == "movielens"
     assert open_source(path, SourceConfig(format="tabular")).format == "tabular"
@@ -64,21 +64,23 @@ def test_no_path_is_the_built_in_world() -> None:
 
 
 def test_the_built_in_world_takes_no_path(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="format demo is generated") as caught:
+    with pytest.raises(
+        ConfigError, match="format demo is generated and reads no source, got"
+    ) as error:
         open_source(tmp_path, SourceConfig(format="demo"))
-    assert caught.value.hint == "leave it out"
-    with pytest.raises(ConfigError, match="format mpd needs a source"):
+    assert error.value.hint == "leave the source out"
+    with pytest.raises(ConfigError, match="format mpd reads a log, but no source was given"):
         open_source(None, SourceConfig(format="mpd"))
 
 
-def test_what_nobody_knows_is_said(tmp_path: Path) -> None:
+def test_unrecognised_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nowhere does not exist"):
         open_source(tmp_path / "nowhere", CONFIG)
-    with pytest.raises(SourceError, match="holds no log of a known kind") as caught:
+    with pytest.raises(SourceError, match=r"the format of .* is not recognised") as error:
         open_source(tmp_path, CONFIG)
-    assert "mpd, movielens, tabular" in caught.value.hint
+    assert "mpd, movielens, tabular" in error.value.hint
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    with pytest.raises(SourceError, match="holds no log of a known kind"):
+    with pytest.raises(SourceError, match=r"the format of .*picture\.png is not recognised"):
         open_source(tmp_path / "picture.png", CONFIG)
 
 
@@ -86,8 +88,12 @@ def test_what_nobody_knows_is_said(tmp_path: Path) -> None:
     "options",
     [{"user_column": "userId"}, {"event_type": ("click",)}],
 )
-def test_options_of_tables_are_refused_elsewhere(tmp_path: Path, options: dict) -> None:
-    with pytest.raises(ConfigError, match=f"format movielens .* got {next(iter(options))}"):
+def test_options_of_tables_are_refused_for_formats_with_fixed_columns(
+    tmp_path: Path, options: dict
+) -> None:
+    with pytest.raises(
+        ConfigError, match=f"format movielens has fixed columns, got {next(iter(options))}"
+    ):
         open_source(movielens(tmp_path), SourceConfig(**options))
-    with pytest.raises(ConfigError, match="format demo"):
+    with pytest.raises(ConfigError, match="format demo has fixed columns"):
         open_source(None, SourceConfig(**options))

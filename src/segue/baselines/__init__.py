@@ -1,6 +1,7 @@
-"""What every model must beat: rankers without a training run.
+"""Baseline rankers: popularity, co-occurrence, item-kNN, EASE, external lists, the oracle.
 
-Each is fitted by counting over the training events alone, on the host, in bounded memory.
+Baselines need no training run. Count-based and linear ones are fitted on the training events,
+on the host, in bounded memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from segue.baselines.lists import ListRanker
 from segue.baselines.popularity import Popularity
 from segue.baselines.same_artist import SameArtist
 from segue.baselines.top_rated import TopRated
-from segue.config import nearest
+from segue.config import nearest_hint
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.ranking import Ranker
@@ -22,7 +23,7 @@ from segue.ranking import Ranker
 __all__ = ["DEFAULTS", "NAMES", "ListRanker", "defaults_for", "fit"]
 
 DEFAULTS: tuple[str, ...] = ("popularity", "recent-popularity", "last-item", "co-occurrence")
-"""What stands beside a model unless told otherwise."""
+"""Baselines that a model is compared with by default."""
 
 NAMES: tuple[str, ...] = (
     *DEFAULTS,
@@ -32,30 +33,34 @@ NAMES: tuple[str, ...] = (
     "top-rated",
     "oracle",
 )
-"""Everything that ``fit`` knows; the oracle knows the laws of the built-in world only."""
+"""All baselines that ``fit`` can build; ``oracle`` is for the built-in world only."""
 
 
-def fit(name: str, dataset: Dataset, refit: bool = False) -> Ranker:
+def fit(name: str, dataset: Dataset, fit_on_validation: bool = False) -> Ranker:
     """Fit a baseline.
 
     Args:
         name: one of ``NAMES``.
-        refit: whether to fit on validation events too.
+        dataset: the prepared dataset.
+        fit_on_validation: whether to fit on validation events too.
 
     Raises:
         RequestError: no baseline has this name.
-        DatasetError: the baseline needs something that the dataset lacks.
+        DatasetError: the dataset lacks a column that the baseline needs.
     """
     if name not in NAMES:
-        raise RequestError(f"unknown baseline {name!r}", nearest(name, list(NAMES)))
-    ranker = _FITTERS[name](dataset, refit)
+        raise RequestError(f"unknown baseline {name!r}", nearest_hint(name, list(NAMES)))
+    ranker = _FITTERS[name](dataset, fit_on_validation)
     ranker.data_fingerprint = dataset.fingerprint
     return ranker
 
 
 def defaults_for(dataset: Dataset) -> list[str]:
-    """The defaults that a dataset allows: no recent popularity without times, and the oracle
-    beside the rest in the built-in world."""
+    """The default baselines for a dataset.
+
+    Without times ``recent-popularity`` is left out; for the built-in world ``oracle`` is
+    added.
+    """
     names = list(DEFAULTS)
     if dataset.sequences.times is None:
         names.remove("recent-popularity")
@@ -64,11 +69,11 @@ def defaults_for(dataset: Dataset) -> list[str]:
     return names
 
 
-def _oracle(dataset: Dataset, refit: bool) -> Ranker:
+def _oracle(dataset: Dataset, fit_on_validation: bool) -> Ranker:
     from segue.baselines.oracle import Oracle
 
     oracle = Oracle(dataset)
-    oracle.refit = refit  # nothing is fitted, so it stands beside either
+    oracle.fit_on_validation = fit_on_validation  # not fitted, so comparable with both
     return oracle
 
 

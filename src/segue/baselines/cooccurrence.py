@@ -1,4 +1,4 @@
-"""What followed what: counts of items met soon after one another."""
+"""Co-occurrence and last-item baselines: counts of item pairs at short distances."""
 
 from __future__ import annotations
 
@@ -8,116 +8,120 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy import sparse
 
-from segue.axes import N_SPECIALS
-from segue.baselines.events import FittingEvents, count_items, fitting_events
-from segue.baselines.popularity import below_one
-from segue.baselines.sets import heaviest, over_backoff
+from segue.baselines.interaction_matrix import add_to_backoff, largest_k_mask
+from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
+from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
 from segue.ranking import Queries, ScoringRanker
+from segue.tokens import N_SPECIALS
 
 WINDOW = 5
-"""Events after an item that ``co-occurrence`` takes to follow it."""
-HISTORY = 10
-"""Last items of a history that ``co-occurrence`` asks."""
+"""Largest distance, in events, of the pairs that ``co-occurrence`` counts."""
+HISTORY_LENGTH = 10
+"""Number of last history items that ``co-occurrence`` uses."""
 SHRINKAGE = 10.0
-"""Events added to an item's count, so that what followed a rare item is trusted less."""
+"""Added to the count of an item, so that pairs with a rare first item score lower."""
 BACKOFF = 1e-6
-"""Weight of popularity: less than any pair's, so that it only orders what else would tie."""
+"""Weight of popularity: below that of any pair, so that it only orders ties."""
 MAX_PAIRS = 50_000_000
-"""Pairs kept, about 400 MB; beyond that the lightest are dropped as counting goes on."""
+"""Largest number of stored pairs, about 400 MB; beyond it the pairs of least weight are dropped."""
 
 
 class CoOccurrence(ScoringRanker):
-    """Scores an item by how it followed the last items of the history, the latest most.
+    """Scores an item by how often it followed the last items of the history.
 
-    A pair weighs 1/d for each time that one item came d events after the other, d up to
-    the window; divided by the first item's count it estimates the chance that the second
-    follows. The score sums the pairs from the last items of the history, 1, 1/2, 1/3, ...
-    the further back they are. With a window and a history of one event this is the
-    first-order Markov chain, ``last-item``.
+    Each time that an item occurs d events after another one, the weight of the pair grows by
+    1/d, for d up to the window. Divided by the count of the first item, the weight estimates the
+    probability that the second one follows. The score of an item is the sum over the last items
+    of the history, weighted 1, 1/2, 1/3, ... from the latest one back. With a window and a
+    history of one event this is the first-order Markov chain, ``last-item``.
 
     Source: the sequential rules and the Markov chain of Ludewig and Jannach, Evaluation of
     session-based recommendation algorithms, User Modeling and User-Adapted Interaction 28,
-    2018; here with the whole recent history in the query and counts shrunk.
+    2018; here with several history items per query and shrunk counts.
     """
 
     def __init__(
         self,
         name: str,
         followers: sparse.csr_matrix,
-        backoff: Float32[np.ndarray, " table"],
+        backoff: Float32[np.ndarray, " vocabulary"],
         *,
-        history: int,
-        refit: bool = False,
+        history_length: int,
+        fit_on_validation: bool = False,
         notes: tuple[str, ...] = (),
     ) -> None:
-        """Wrap counted pairs.
+        """Create the ranker from pair weights.
 
         Args:
-            followers: (table, table) float32; row i holds what followed item i.
-            backoff: what every item scores at least.
-            history: how many of a history's last catalogue items are asked.
-            notes: what a reader of its results has to know.
+            name: name in results.
+            followers: (vocabulary, vocabulary) float32; row i has the weights of the items that
+                followed item i.
+            backoff: popularity score of each item, added to all scores.
+            history_length: number of last catalogue items of the history that are used.
+            fit_on_validation: whether validation events were counted.
+            notes: caveats to report with the results.
         """
         self.name = name
-        self.refit = refit
+        self.fit_on_validation = fit_on_validation
         self.notes = notes
-        self.table_size = len(backoff)
+        self.vocabulary_size = len(backoff)
         self._followers = followers
         self._backoff = backoff
-        self._history = history
+        self._history_length = history_length
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> CoOccurrence:
-        """Count pairs up to ``WINDOW`` events apart, and ask the last ``HISTORY`` items."""
-        counts = count_items(dataset, refit)
-        pairs = count_pairs(dataset, WINDOW, refit, MAX_PAIRS)
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> CoOccurrence:
+        """Count pairs up to ``WINDOW`` events apart; use the last ``HISTORY_LENGTH`` items."""
+        counts = count_training_events(dataset, fit_on_validation)
+        pairs = count_pairs(dataset, WINDOW, fit_on_validation, MAX_PAIRS)
         return cls(
             "co-occurrence",
-            _chances(pairs.weights, counts + SHRINKAGE),
-            BACKOFF * below_one(counts),
-            history=HISTORY,
-            refit=refit,
+            _divide_rows(pairs.weights, counts + SHRINKAGE),
+            BACKOFF * normalised_counts(counts),
+            history_length=HISTORY_LENGTH,
+            fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
 
     @classmethod
-    def fit_last_item(cls, dataset: Dataset, refit: bool = False) -> CoOccurrence:
-        """Count direct successors, and ask the last item alone."""
-        counts = count_items(dataset, refit)
-        pairs = count_pairs(dataset, 1, refit, MAX_PAIRS)
+    def fit_last_item(cls, dataset: Dataset, fit_on_validation: bool = False) -> CoOccurrence:
+        """Count direct successors; use the last item only."""
+        counts = count_training_events(dataset, fit_on_validation)
+        pairs = count_pairs(dataset, 1, fit_on_validation, MAX_PAIRS)
         return cls(
             "last-item",
-            _chances(pairs.weights, np.maximum(counts, 1.0)),
-            BACKOFF * below_one(counts),
-            history=1,
-            refit=refit,
+            _divide_rows(pairs.weights, np.maximum(counts, 1.0)),
+            BACKOFF * normalised_counts(counts),
+            history_length=1,
+            fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
-        return over_backoff(self._asked(queries) @ self._followers, self._backoff)
+    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
+        return add_to_backoff(self._recent_items(queries) @ self._followers, self._backoff)
 
-    def _asked(self, queries: Queries) -> sparse.csr_matrix:
-        """(batch, table): the weight of each history's last items, 1 over their age from 1."""
+    def _recent_items(self, queries: Queries) -> sparse.csr_matrix:
+        """Weights of the last items of each history, 1/age from age 1: (batch, vocabulary)."""
         offsets, items = queries.histories
-        known = (items >= N_SPECIALS) & (items < self.table_size)
-        rows = np.repeat(np.arange(len(queries)), np.diff(offsets))[known]
-        items = items[known]
+        in_catalogue = (items >= N_SPECIALS) & (items < self.vocabulary_size)
+        rows = np.repeat(np.arange(len(queries)), np.diff(offsets))[in_catalogue]
+        items = items[in_catalogue]
         ends = np.cumsum(np.bincount(rows, minlength=len(queries)))
         ages = ends[rows] - np.arange(len(rows))
-        late = ages <= self._history
-        weights = (1 / ages[late]).astype(np.float32)
-        shape = (len(queries), self.table_size)
-        return sparse.csr_matrix((weights, (rows[late], items[late])), shape=shape)
+        is_recent = ages <= self._history_length
+        weights = (1 / ages[is_recent]).astype(np.float32)
+        shape = (len(queries), self.vocabulary_size)
+        return sparse.csr_matrix((weights, (rows[is_recent], items[is_recent])), shape=shape)
 
 
-class Pairs(NamedTuple):
-    """What followed what.
+class PairCounts(NamedTuple):
+    """Distance-weighted counts of ordered item pairs.
 
     Attributes:
-        weights: (table, table) float32; row i holds what followed item i.
-        notes: that the lightest pairs were dropped, where they were.
+        weights: (vocabulary, vocabulary) float32; row i has the weights of the items that
+            followed item i.
+        notes: a caveat if pairs were dropped, else empty.
     """
 
     weights: sparse.csr_matrix
@@ -125,44 +129,50 @@ class Pairs(NamedTuple):
 
 
 def count_pairs(
-    dataset: Dataset, window: int, refit: bool = False, max_pairs: int = MAX_PAIRS
-) -> Pairs:
-    """Sum 1/d over the times that column j came d <= ``window`` events after row i.
+    dataset: Dataset, window: int, fit_on_validation: bool = False, max_pairs: int = MAX_PAIRS
+) -> PairCounts:
+    """Count ordered item pairs: 1/d for each time that item j came d events after item i.
 
     Args:
-        max_pairs: how many are kept after each block of events: the heaviest, ties by row and
-            column.
+        dataset: the prepared dataset.
+        window: largest distance d, in events.
+        fit_on_validation: whether to count validation events too.
+        max_pairs: number of pairs kept after each block of events: those with the most weight,
+            ties by row and column.
     """
-    size = dataset.table_size
+    size = dataset.vocabulary_size
     total = sparse.csr_matrix((size, size), dtype=np.float32)
     notes = ()
-    for events in fitting_events(dataset, refit):
-        block = _pairs(events, 1, size)
+    for events in readable_event_blocks(dataset, fit_on_validation):
+        block = _count_at_distance(events, 1, size)
         for distance in range(2, window + 1):
-            block = block + _pairs(events, distance, size)
+            block = block + _count_at_distance(events, distance, size)
         total = total + block
         if total.nnz > max_pairs:
-            _drop_lightest(total, max_pairs)
-            notes = (f"of the pairs met, only the {max_pairs:,} heaviest were kept",)
-    return Pairs(total, notes)
+            _keep_largest(total, max_pairs)
+            notes = (f"only the {max_pairs:,} item pairs with the most weight were kept",)
+    return PairCounts(total, notes)
 
 
-def _pairs(events: FittingEvents, distance: int, size: int) -> sparse.csr_matrix:
+def _count_at_distance(events: EventBlock, distance: int, size: int) -> sparse.csr_matrix:
+    """Weights 1/``distance`` of the pairs at one distance: (vocabulary, vocabulary)."""
     before, after = slice(None, -distance), slice(distance, None)
-    pair = (events.rows[before] == events.rows[after]) & events.learnable[after]
-    weights = np.full(np.count_nonzero(pair), 1 / distance, np.float32)
-    where = (events.items[before][pair], events.items[after][pair])
-    return sparse.csr_matrix((weights, where), shape=(size, size), dtype=np.float32)
+    is_pair = (events.rows[before] == events.rows[after]) & events.is_training[after]
+    weights = np.full(np.count_nonzero(is_pair), 1 / distance, np.float32)
+    coordinates = (events.items[before][is_pair], events.items[after][is_pair])
+    return sparse.csr_matrix((weights, coordinates), shape=(size, size), dtype=np.float32)
 
 
-def _drop_lightest(pairs: sparse.csr_matrix, max_pairs: int) -> None:
-    """Keep the ``max_pairs`` heaviest entries, fewer than there are; in place."""
+def _keep_largest(pairs: sparse.csr_matrix, max_pairs: int) -> None:
+    """Keep the ``max_pairs`` largest entries, in place; there must be more entries than that."""
     pairs.sort_indices()
-    pairs.data[~heaviest(pairs.data, max_pairs)] = 0
+    pairs.data[~largest_k_mask(pairs.data, max_pairs)] = 0
     pairs.eliminate_zeros()
 
 
-def _chances(pairs: sparse.csr_matrix, counts: Float64[np.ndarray, " table"]) -> sparse.csr_matrix:
-    """Divide each row by its item's count, in place."""
+def _divide_rows(
+    pairs: sparse.csr_matrix, counts: Float64[np.ndarray, " vocabulary"]
+) -> sparse.csr_matrix:
+    """Divide each row by the count of its item, in place."""
     pairs.data /= np.repeat(counts.astype(np.float32), np.diff(pairs.indptr))
     return pairs

@@ -1,4 +1,4 @@
-"""EASE: the linear model that predicts each item of a sequence from all the others."""
+"""EASE baseline: a linear item-item model in closed form, on the most popular items."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy.linalg import get_lapack_funcs
 
-from segue.axes import N_SPECIALS
-from segue.baselines.events import count_items
-from segue.baselines.popularity import below_one
-from segue.baselines.sets import history_sets, item_sets
+from segue.baselines.interaction_matrix import history_matrix, interaction_matrices
+from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
+from segue.dataset.training_events import count_training_events
 from segue.ranking import Queries, ScoringRanker
+from segue.tokens import N_SPECIALS
 
-HEAD = 5_000
-"""Items that are modelled, the most popular ones: their matrix is inverted as a whole, which
-takes 200 MB and some seconds. The time grows with the third power, the memory with the second."""
+HEAD_ITEMS = 5_000
+"""Number of most popular items that are modelled (the head of the catalogue). Inverting their
+matrix takes 200 MB and a few seconds; the memory grows with the square, the time with the cube."""
 REGULARISATION = 500.0
-"""Added to each item's count on the diagonal."""
+"""L2 regularisation, added to the diagonal of the co-occurrence matrix."""
 BACKOFF = 1e-6
-"""Weight of popularity, which alone ranks the items outside the head."""
+"""Weight of popularity, the only score of items outside the head."""
 COLUMNS_PER_BLOCK = 256
-"""Columns of the co-occurrence matrix that are counted at a time."""
+"""Columns of the co-occurrence matrix counted per block."""
 
 
 class Ease(ScoringRanker):
-    """Scores an item by the learnt weights of the history's items, each counted once.
+    """Scores an item by the sum of its EASE weights from the distinct items of the history.
 
-    The weights are the ridge regression of every item of the head on all the others, in
-    closed form: with P the inverse of the regularised co-occurrence matrix,
-    ``B[i, j] = -P[i, j] / P[j, j]``, and 0 on the diagonal.
+    The weights are the ridge regression of each head item on all the others, in closed form:
+    with P the inverse of the regularised co-occurrence matrix, ``B[i, j] = -P[i, j] / P[j, j]``,
+    and 0 on the diagonal.
 
     Source: Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019
     (arXiv 1905.03375).
@@ -40,62 +40,69 @@ class Ease(ScoringRanker):
     def __init__(
         self,
         weights: Float32[np.ndarray, "head head"],
-        backoff: Float32[np.ndarray, " table"],
+        backoff: Float32[np.ndarray, " vocabulary"],
         *,
-        refit: bool = False,
+        fit_on_validation: bool = False,
     ) -> None:
-        """Wrap weights.
+        """Create the ranker from weights.
 
         Args:
-            weights: entry (i, j) is what the i-th item of the catalogue says for the j-th.
-            backoff: what every item scores at least.
+            weights: entry (i, j) is the weight from the i-th to the j-th item of the catalogue.
+            backoff: popularity score of each item, added to all scores.
+            fit_on_validation: whether validation events were used.
         """
-        self.refit = refit
-        self.table_size = len(backoff)
+        self.fit_on_validation = fit_on_validation
+        self.vocabulary_size = len(backoff)
         self._head = slice(N_SPECIALS, N_SPECIALS + len(weights))
         self._weights = weights
         self._backoff = backoff
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> Ease:
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> Ease:
         """Solve for the weights of the head of the catalogue."""
-        head = min(HEAD, dataset.n_catalogue)
-        weights = solve(count_shared(dataset, head, refit), REGULARISATION)
-        return cls(weights, BACKOFF * below_one(count_items(dataset, refit)), refit=refit)
+        head_size = min(HEAD_ITEMS, dataset.n_catalogue)
+        weights = solve_ease(
+            count_cooccurrences(dataset, head_size, fit_on_validation), REGULARISATION
+        )
+        return cls(
+            weights,
+            BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation)),
+            fit_on_validation=fit_on_validation,
+        )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
-        histories = history_sets(queries, self.table_size)[:, self._head]
+    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
+        histories = history_matrix(queries, self.vocabulary_size)[:, self._head]
         scores = np.tile(self._backoff, (len(queries), 1))
         scores[:, self._head] += histories @ self._weights
         return scores
 
 
-def count_shared(
-    dataset: Dataset, head: int, refit: bool = False
+def count_cooccurrences(
+    dataset: Dataset, head_size: int, fit_on_validation: bool = False
 ) -> Float64[np.ndarray, "head head"]:
-    """How many sequences hold both of two items, for the first ``head`` of the catalogue."""
-    shared = np.zeros((head, head))
-    for sets in item_sets(dataset, refit):
-        of_head = sets[:, N_SPECIALS : N_SPECIALS + head]
-        holders = of_head.T.tocsr()
-        for begin in range(0, head, COLUMNS_PER_BLOCK):
-            block = slice(begin, begin + COLUMNS_PER_BLOCK)
-            shared[block] += (holders[block] @ of_head).toarray()
-    return shared
+    """Number of sequences that contain both items i and j, for the first ``head_size`` items."""
+    counts = np.zeros((head_size, head_size))
+    for interactions in interaction_matrices(dataset, fit_on_validation):
+        head_interactions = interactions[:, N_SPECIALS : N_SPECIALS + head_size]
+        transposed = head_interactions.T.tocsr()
+        for start in range(0, head_size, COLUMNS_PER_BLOCK):
+            block = slice(start, start + COLUMNS_PER_BLOCK)
+            counts[block] += (transposed[block] @ head_interactions).toarray()
+    return counts
 
 
-def solve(
-    shared: Float64[np.ndarray, "head head"], regularisation: float
+def solve_ease(
+    counts: Float64[np.ndarray, "head head"], regularisation: float
 ) -> Float32[np.ndarray, "head head"]:
-    """The weights by EASE's closed form; ``shared`` is overwritten.
+    """Item-item weights by the closed form of EASE; overwrites ``counts``.
 
-    The regularised matrix is symmetric and positive definite, so that its Cholesky factor
-    gives the inverse in half the time, and in the matrix's own memory.
+    The regularised matrix is symmetric positive definite, so the inverse is computed from its
+    Cholesky factor: in half the time, and in place.
     """
-    shared[np.diag_indices_from(shared)] += regularisation
-    factorise, invert = get_lapack_funcs(("potrf", "potri"), (shared,))
-    # LAPACK reads columns first; to it the transposed view is the same symmetric matrix.
-    factor, _ = factorise(shared.T, lower=1, overwrite_a=1)
+    counts[np.diag_indices_from(counts)] += regularisation
+    factorise, invert = get_lapack_funcs(("potrf", "potri"), (counts,))
+    # LAPACK is column-major; the transposed view of the symmetric matrix avoids a copy.
+    factor, _ = factorise(counts.T, lower=1, overwrite_a=1)
     inverse, _ = invert(factor, lower=1, overwrite_c=1)
     weights = np.tril(inverse.astype(np.float32))
     diagonal = np.diag(weights).copy()

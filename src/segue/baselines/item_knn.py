@@ -1,4 +1,4 @@
-"""Items that share sequences: nearest neighbours by the cosine."""
+"""Item-kNN baseline: nearest neighbours of items by cosine similarity."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import sparse
 
-from segue.axes import offsets_of
-from segue.baselines.events import count_items
-from segue.baselines.popularity import below_one
-from segue.baselines.sets import heaviest, history_sets, item_sets, over_backoff
+from segue.baselines.interaction_matrix import (
+    add_to_backoff,
+    history_matrix,
+    interaction_matrices,
+    largest_k_mask,
+)
+from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
-from segue.dataset.sequences import row_blocks
+from segue.dataset.training_events import count_training_events
+from segue.ragged import offsets_of, row_blocks
 from segue.ranking import Queries, ScoringRanker
 
 NEIGHBOURS = 300
-"""Neighbours kept of each item, fewer where ``MAX_PAIRS`` does not allow so many."""
+"""Neighbours stored per item; fewer if ``MAX_PAIRS`` limits them."""
 MAX_PAIRS = 50_000_000
-"""Neighbours kept of all items together, 400 MB."""
+"""Largest number of stored neighbours of all items together, 400 MB."""
 SHRINKAGE = 20.0
-"""Added to the product of the norms, so that items that share little are trusted less."""
+"""Added to the product of the norms, which lowers similarities of few shared sequences."""
 BACKOFF = 1e-6
-"""Weight of popularity, so that it only orders what else would tie."""
+"""Weight of popularity: small, so that it only orders ties."""
 PAIRS_PER_BLOCK = 1 << 23
-"""Pairs of items that are weighed at a time, about 200 MB."""
+"""Item pairs whose similarity is computed per block, about 200 MB."""
 
 
 class ItemKNN(ScoringRanker):
-    """Scores an item by its summed similarity to those of its neighbours that the history holds.
+    """Scores an item by the summed similarity of its neighbours in the history.
 
-    An item is the set of sequences that hold it, a history the set of its items. The
-    similarity of two items is the number of sequences that they share over the product of the
-    roots of their own numbers, shrunk; an item's neighbours are the ``NEIGHBOURS`` others most
-    similar to it.
+    Items are compared by the sequences that contain them; repeats within a sequence or history
+    count once. The similarity of two items is the shrunk cosine: the number of shared sequences
+    divided by (the product of the square roots of their sequence counts + ``SHRINKAGE``). The
+    neighbours of an item are the ``NEIGHBOURS`` other items most similar to it.
 
     Source: Sarwar, Karypis, Konstan and Riedl, Item-based collaborative filtering
     recommendation algorithms, WWW 2001; the shrinkage as in Ferrari Dacrema, Cremonesi and
@@ -44,70 +48,81 @@ class ItemKNN(ScoringRanker):
     def __init__(
         self,
         neighbours: sparse.csr_matrix,
-        backoff: Float32[np.ndarray, " table"],
+        backoff: Float32[np.ndarray, " vocabulary"],
         *,
-        refit: bool = False,
+        fit_on_validation: bool = False,
     ) -> None:
-        """Wrap similarities.
+        """Create the ranker from similarities.
 
         Args:
-            neighbours: (table, table) float32; column j holds how similar item j's
-                neighbours are to it.
-            backoff: what every item scores at least.
+            neighbours: (vocabulary, vocabulary) float32; column j has the similarities of item
+                j to its neighbours.
+            backoff: popularity score of each item, added to all scores.
+            fit_on_validation: whether validation events were used.
         """
-        self.refit = refit
-        self.table_size = len(backoff)
+        self.fit_on_validation = fit_on_validation
+        self.vocabulary_size = len(backoff)
         self._neighbours = neighbours
         self._backoff = backoff
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> ItemKNN:
-        """Find every item's neighbours.
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> ItemKNN:
+        """Compute the neighbours of all items.
 
-        Memory: 16 bytes an event, 8 a neighbour, and a block of pairs.
+        Memory: 16 bytes per event, 8 bytes per neighbour, and one block of pairs.
         """
-        n = max(1, min(NEIGHBOURS, MAX_PAIRS // dataset.table_size))
-        sets = sparse.csr_matrix(sparse.vstack(list(item_sets(dataset, refit)), format="csr"))
-        backoff = BACKOFF * below_one(count_items(dataset, refit))
-        nearest = nearest_neighbours(sets, n, SHRINKAGE)
-        return cls(nearest.T.tocsr(), backoff, refit=refit)
+        n_neighbours = max(1, min(NEIGHBOURS, MAX_PAIRS // dataset.vocabulary_size))
+        interactions = sparse.csr_matrix(
+            sparse.vstack(list(interaction_matrices(dataset, fit_on_validation)), format="csr")
+        )
+        backoff = BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation))
+        nearest = nearest_neighbours(interactions, n_neighbours, SHRINKAGE)
+        return cls(nearest.T.tocsr(), backoff, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
-        histories = history_sets(queries, self.table_size)
-        return over_backoff(histories @ self._neighbours, self._backoff)
+    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
+        histories = history_matrix(queries, self.vocabulary_size)
+        return add_to_backoff(histories @ self._neighbours, self._backoff)
 
 
 def nearest_neighbours(
-    sets: sparse.csr_matrix, n: int, shrinkage: float, pairs_per_block: int = PAIRS_PER_BLOCK
+    interactions: sparse.csr_matrix,
+    n_neighbours: int,
+    shrinkage: float,
+    pairs_per_block: int = PAIRS_PER_BLOCK,
 ) -> sparse.csr_matrix:
-    """The shrunk cosines of every item with its ``n`` nearest others, ties by lower index.
+    """Shrunk cosine similarities of each item to its nearest neighbours.
+
+    Ties go to the lower item index.
 
     Args:
-        sets: (sequences, table) ones.
+        interactions: binary matrix (sequences, vocabulary).
+        n_neighbours: maximum number of neighbours per item.
+        shrinkage: added to the product of the norms.
+        pairs_per_block: item pairs computed per block.
 
     Returns:
-        (table, table) float32; row i holds item i's neighbours, at most ``n``.
+        (vocabulary, vocabulary) float32; row i has the similarities of item i to its neighbours.
     """
-    holders = sets.T.tocsr()
-    norms = np.sqrt(np.diff(holders.indptr)).astype(np.float32)
-    # An item meets at most as many others as the sequences that hold it have events.
-    meets = np.minimum(holders @ np.diff(sets.indptr), len(norms)).astype(np.int64)
+    transposed = interactions.T.tocsr()
+    norms = np.sqrt(np.diff(transposed.indptr)).astype(np.float32)
+    # The lengths of an item's sequences add up to an upper bound on its number of neighbours.
+    max_pairs = np.minimum(transposed @ np.diff(interactions.indptr), len(norms)).astype(np.int64)
     nearest = []
-    for first, end in row_blocks(offsets_of(meets), pairs_per_block):
-        shared = (holders[first:end] @ sets).tocsr()
-        shared.sort_indices()
-        rows = np.repeat(np.arange(first, end), np.diff(shared.indptr))
-        shared.data /= norms[rows] * norms[shared.indices] + np.float32(shrinkage)
-        shared.data[rows == shared.indices] = 0  # an item is no neighbour of its own
-        nearest.append(_keep_heaviest(shared, n))
+    for first, end in row_blocks(offsets_of(max_pairs), pairs_per_block):
+        similarities = (transposed[first:end] @ interactions).tocsr()
+        similarities.sort_indices()
+        rows = np.repeat(np.arange(first, end), np.diff(similarities.indptr))
+        similarities.data /= norms[rows] * norms[similarities.indices] + np.float32(shrinkage)
+        similarities.data[rows == similarities.indices] = 0  # an item is not its own neighbour
+        nearest.append(_keep_largest_per_row(similarities, n_neighbours))
     return sparse.csr_matrix(sparse.vstack(nearest, format="csr"))
 
 
-def _keep_heaviest(pairs: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
-    """The ``n`` greatest entries above 0 of each row; in place."""
-    for begin, end in zip(pairs.indptr[:-1], pairs.indptr[1:], strict=True):
-        if end - begin > n:
-            row = pairs.data[begin:end]
-            row[~heaviest(row, n)] = 0
-    pairs.eliminate_zeros()
-    return pairs
+def _keep_largest_per_row(similarities: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
+    """Keep the ``k`` largest entries above 0 of each row, in place."""
+    for start, end in zip(similarities.indptr[:-1], similarities.indptr[1:], strict=True):
+        if end - start > k:
+            row = similarities.data[start:end]
+            row[~largest_k_mask(row, k)] = 0
+    similarities.eliminate_zeros()
+    return similarities

@@ -1,4 +1,4 @@
-"""Lists that another system made, in a model's place: peers answer exactly the same questions."""
+"""External recommendation lists, read from Parquet or CSV, as a ranker for evaluation."""
 
 from __future__ import annotations
 
@@ -11,77 +11,82 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int32, Int64
 
-from segue.axes import INDEX_DTYPE, N_SPECIALS, PAD, UNK, Ragged, offsets_of
 from segue.dataset import Dataset
-from segue.errors import SourceError
+from segue.errors import SourceError, quantity
+from segue.ragged import Ragged, offsets_of
 from segue.ranking import Queries, Ranked, Ranker
-from segue.wording import counted
+from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD, UNK
 
 SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
 _HINT = "give Parquet or CSV with the columns sequence_id, item_id, rank"
 
 
 class ListRanker(Ranker):
-    """Answers from one stored list a sequence, whatever the history.
+    """Ranks by external lists: one list per sequence, independent of the history.
 
-    A target's rank is its place in the list once items that are no candidates are taken
-    out; 0 where the list does not hold it. A sequence without a list gets only misses.
+    The rank of a target is its position in the list after removal of all items that are not
+    candidates; 0 if it is not in the list. For a sequence without a list all ranks are 0.
 
     Attributes:
-        not_candidates: entries that were left out, as their item is not in the catalogue.
+        n_dropped: number of list entries that were dropped because their item is not in the
+            catalogue.
     """
 
-    refit = None
+    fit_on_validation = None
 
-    def __init__(self, name: str, lists: Ragged, *, not_candidates: int = 0) -> None:
-        """Wrap lists.
+    def __init__(self, name: str, lists: Ragged, *, n_dropped: int = 0) -> None:
+        """Create the ranker from lists of item indices.
 
         Args:
-            lists: item indices of the catalogue, the best first, one list for each row of
-                the dataset; empty where there is none.
+            name: name in results.
+            lists: one list of catalogue item indices per row of the dataset, best first; empty
+                for sequences without a list.
+            n_dropped: number of list entries that were dropped.
         """
         self.name = name
-        self.not_candidates = not_candidates
+        self.n_dropped = n_dropped
         self._lists = lists
 
     @classmethod
     def read(cls, path: str | Path, dataset: Dataset, name: str | None = None) -> ListRanker:
-        """Read lists in the caller's own ids, joined to a dataset.
+        """Read lists of sequence and item ids and join them to a dataset.
 
         Args:
-            path: a Parquet or CSV file; ``rank`` orders a sequence's items, lowest first.
-            name: what results call it; the file's name when absent.
+            path: a Parquet or CSV file with the columns ``sequence_id``, ``item_id`` and
+                ``rank``; the lowest rank is best.
+            dataset: the dataset with these ids.
+            name: name in results; by default the name of the file.
 
         Raises:
-            SourceError: the file cannot be read, lacks a column or a value, names a sequence
-                that the dataset does not have, or holds an item or a rank twice in a list.
+            SourceError: the file cannot be read, lacks a column or a value, has a sequence id
+                that is not in the dataset, or repeats an item or a rank in a list.
         """
         path = Path(path)
         table = _read_columns(path)
         rows = _rows_of(table.column("sequence_id"), dataset, path)
         ids = table.column("item_id").combine_chunks().dictionary_encode()
         ranks = table.column("rank").to_numpy()
-        _refuse_twice(f"{path} repeats an item", rows, ids.indices.to_numpy())
-        _refuse_twice(f"{path} repeats a rank", rows, ranks)
+        _check_distinct(f"{path} repeats an item", rows, ids.indices.to_numpy())
+        _check_distinct(f"{path} repeats a rank", rows, ranks)
         items = _indices_of(ids, dataset)
-        known = items < dataset.table_size
-        order = np.lexsort((ranks[known], rows[known]))
-        counts = np.bincount(rows[known], minlength=len(dataset.sequences))
-        lists = Ragged(offsets_of(counts), items[known][order])
-        return cls(name or path.stem, lists, not_candidates=int(np.count_nonzero(~known)))
+        in_catalogue = items < dataset.vocabulary_size
+        order = np.lexsort((ranks[in_catalogue], rows[in_catalogue]))
+        counts = np.bincount(rows[in_catalogue], minlength=len(dataset.sequences))
+        lists = Ragged(offsets_of(counts), items[in_catalogue][order])
+        return cls(name or path.stem, lists, n_dropped=int(np.count_nonzero(~in_catalogue)))
 
     def covers(self, rows: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
-        """Which of these rows of the dataset have a list."""
+        """Mask of the given dataset rows that have a list."""
         return np.diff(self._lists.offsets)[rows] > 0
 
     def ranks(
         self, queries: Queries, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        found = np.zeros(len(queries), np.int64)
+        ranks = np.zeros(len(queries), np.int64)
         for i, target in enumerate(targets):
-            places = np.flatnonzero(self._candidates(queries, i) == target)
-            found[i] = places[0] + 1 if len(places) else 0
-        return found
+            positions = np.flatnonzero(self._candidates(queries, i) == target)
+            ranks[i] = positions[0] + 1 if len(positions) else 0
+        return ranks
 
     def top(self, queries: Queries, k: int) -> Ranked:
         items = np.full((len(queries), k), PAD, INDEX_DTYPE)
@@ -93,6 +98,7 @@ class ListRanker(Ranker):
         return Ranked(items, scores)
 
     def _candidates(self, queries: Queries, i: int) -> Int32[np.ndarray, " items"]:
+        """The list of query ``i`` without its excluded items."""
         row = int(queries.rows[i])
         if row < 0:
             return np.zeros(0, INDEX_DTYPE)
@@ -101,13 +107,13 @@ class ListRanker(Ranker):
 
 
 def _read_columns(path: Path) -> pa.Table:
-    """The three columns, complete: ids as text, ranks as int64."""
+    """Read the three columns without missing values: ids as strings, ranks as int64."""
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise SourceError(f"there is no file {path}", _HINT) from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"cannot read the lists of {path}: {_line(error)}", _HINT) from None
+        raise SourceError(f"cannot read the lists of {path}: {_first_line(error)}", _HINT) from None
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         got = ", ".join(table.column_names)
@@ -115,48 +121,54 @@ def _read_columns(path: Path) -> pa.Table:
     table = table.select(SCHEMA.names)
     for name in SCHEMA.names:
         if table.column(name).null_count:
-            raise SourceError(f"{path} has empty values in the column {name}", _HINT)
+            raise SourceError(
+                f"{path} has empty values in the column {name}", "fill in or remove these rows"
+            )
     try:
         return table.cast(SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        message = f"{path} has ids or ranks of the wrong type: {_line(error)}"
-        raise SourceError(message, "ranks are whole numbers, the best is 1") from None
+        message = f"{path} has ids or ranks of the wrong type: {_first_line(error)}"
+        raise SourceError(message, "write ranks as integers from 1, the best item") from None
 
 
 def _read_csv(path: Path) -> pa.Table:
-    # As text, so that an id such as 007 stays as it is written.
+    # As strings, so that an id such as 007 keeps its zeros.
     types = {"sequence_id": pa.string(), "item_id": pa.string()}
     return pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=types))
 
 
 def _rows_of(ids: pa.ChunkedArray, dataset: Dataset, path: Path) -> Int64[np.ndarray, " entries"]:
+    """Dataset row of each entry, by sequence id."""
     options = pc.SetLookupOptions(value_set=dataset.sequences.ids)
     rows = pc.call_function("index_in", [ids], options)
     if rows.null_count:
         unknown = ids.filter(rows.is_null()).unique()
         first = unknown[0].as_py()
-        message = f"{path} names {counted(len(unknown), 'sequence')} unknown to {dataset.name}"
-        raise SourceError(f"{message}, the first is {first!r}", "use the ids of the dataset")
+        sequences_are = quantity(len(unknown), "sequence that is", "sequences that are")
+        message = f"{path} has {sequences_are} not in {dataset.name}"
+        raise SourceError(
+            f"{message}; the first one is {first!r}", "use the sequence ids of that dataset"
+        )
     return rows.to_numpy().astype(np.int64)
 
 
 def _indices_of(ids: pa.DictionaryArray, dataset: Dataset) -> Int32[np.ndarray, " entries"]:
-    """Item indices; what the dataset does not know lies beyond its items."""
+    """Item indices; items that are not in the dataset get an index beyond the last item."""
     indices = dataset.items.find(ids.dictionary.to_pylist())
     indices[indices == UNK] = N_SPECIALS + len(dataset.items)
     return indices[ids.indices.to_numpy()]
 
 
-def _refuse_twice(what: str, rows: Int64[np.ndarray, " entries"], values: np.ndarray) -> None:
-    """Raise where a value comes twice in a row."""
+def _check_distinct(problem: str, rows: Int64[np.ndarray, " entries"], values: np.ndarray) -> None:
+    """Raise ``SourceError`` if a sequence has the same value twice."""
     order = np.lexsort((values, rows))
-    twice = (np.diff(rows[order]) == 0) & (np.diff(values[order]) == 0)
-    if twice.any():
+    is_repeated = (np.diff(rows[order]) == 0) & (np.diff(values[order]) == 0)
+    if is_repeated.any():
         raise SourceError(
-            f"{what} within a list, {np.count_nonzero(twice)} times",
-            "each sequence has one list, with each item and each rank once",
+            f"{problem} within a list, {np.count_nonzero(is_repeated)} times",
+            "give one list per sequence, with each item and each rank once",
         )
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]

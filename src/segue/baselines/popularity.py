@@ -1,26 +1,26 @@
-"""The same list for everyone: what is popular, ever or of late."""
+"""Popularity baselines: item counts over all events, or over the most recent tenth."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from segue.axes import N_SPECIALS
-from segue.baselines.events import count_items, fitting_events
 from segue.dataset import Dataset
+from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
 from segue.ranking import Queries, ScoringRanker
+from segue.tokens import N_SPECIALS
 
 RECENT_SHARE = 0.1
-"""``recent-popularity`` counts the latest tenth of the events. A share of the events and not
-of the calendar, so that it holds enough of them whatever the log's pace."""
+"""Share of the events, the latest ones, that ``recent-popularity`` counts. A share of the events
+instead of a period of time, so that there are enough of them in a log of any rate."""
 
 _SAMPLED_TIMES = 1_000_000
+"""Number of times from which the start of the recent events is estimated."""
 
 
 class Popularity(ScoringRanker):
-    """Scores an item by how often it was met. A sequence's history decides nothing but what
-    is excluded.
+    """Scores items by their count in the training events, the same for every history.
 
     Source: "most popular" of Cremonesi, Koren and Turrin, Performance of recommender
     algorithms on top-N recommendation tasks, RecSys 2010; "RecentPop" of Ji, Sun, Zhang
@@ -28,66 +28,75 @@ class Popularity(ScoringRanker):
     """
 
     def __init__(
-        self, name: str, item_scores: Float32[np.ndarray, " table"], *, refit: bool = False
+        self,
+        name: str,
+        item_scores: Float32[np.ndarray, " vocabulary"],
+        *,
+        fit_on_validation: bool = False,
     ) -> None:
         self.name = name
-        self.refit = refit
-        self.table_size = len(item_scores)
+        self.fit_on_validation = fit_on_validation
+        self.vocabulary_size = len(item_scores)
         self._item_scores = item_scores
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> Popularity:
-        """Count all fitting events."""
-        counts = count_items(dataset, refit)
-        return cls("popularity", counts.astype(np.float32), refit=refit)
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> Popularity:
+        """Count all training events."""
+        counts = count_training_events(dataset, fit_on_validation)
+        return cls("popularity", counts.astype(np.float32), fit_on_validation=fit_on_validation)
 
     @classmethod
-    def fit_recent(cls, dataset: Dataset, refit: bool = False) -> Popularity:
-        """Count the latest tenth of the fitting events; ties by the count of all.
+    def fit_recent(cls, dataset: Dataset, fit_on_validation: bool = False) -> Popularity:
+        """Count the latest tenth of the training events; ties are ordered by the total count.
 
         Raises:
             DatasetError: the log has no times.
         """
-        since = _recent_since(dataset, refit)
-        recent = np.zeros(dataset.table_size, np.int64)
-        for events in fitting_events(dataset, refit):
+        start = _start_of_recent_events(dataset, fit_on_validation)
+        recent_counts = np.zeros(dataset.vocabulary_size, np.int64)
+        for events in readable_event_blocks(dataset, fit_on_validation):
             assert events.times is not None
-            late = events.learnable & (events.times >= since)
-            recent += np.bincount(events.items[late], minlength=len(recent))
-        scores = recent + below_one(count_items(dataset, refit))
-        return cls("recent-popularity", scores.astype(np.float32), refit=refit)
+            is_recent = events.is_training & (events.times >= start)
+            recent_counts += np.bincount(events.items[is_recent], minlength=len(recent_counts))
+        all_counts = count_training_events(dataset, fit_on_validation)
+        scores = recent_counts + normalised_counts(all_counts)
+        return cls(
+            "recent-popularity", scores.astype(np.float32), fit_on_validation=fit_on_validation
+        )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch table"]:
+    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
         return np.tile(self._item_scores, (len(queries), 1))
 
 
-def below_one(counts: Int64[np.ndarray, " table"]) -> Float32[np.ndarray, " table"]:
-    """Counts scaled into [0, 1), to decide between items that tie by a greater measure.
+def normalised_counts(
+    counts: Int64[np.ndarray, " vocabulary"],
+) -> Float32[np.ndarray, " vocabulary"]:
+    """Item counts scaled into [0, 1), to order items that tie by another score.
 
-    Special tokens are 0.
+    Special tokens get 0.
     """
     scaled = (counts / (counts.max() + 1)).astype(np.float32)
     scaled[:N_SPECIALS] = 0
     return scaled
 
 
-def _recent_since(dataset: Dataset, refit: bool) -> int:
-    """The time, in microseconds since 1970, from which on an event is recent."""
+def _start_of_recent_events(dataset: Dataset, fit_on_validation: bool) -> int:
+    """Time of the first recent event, in microseconds since 1970."""
     times = dataset.sequences.times
     if times is None:
         raise DatasetError(
             "recent-popularity needs times, but the log has none",
             "leave it out, or prepare the dataset with a time column",
         )
-    # The quantile of a large log comes from an even sample of it: a million events place it
-    # within a thousandth, and memory stays bounded.
+    # For a large log the quantile is estimated from every n-th event, in bounded memory: a
+    # million of them determine it to within a thousandth.
     step = max(1, len(times) // _SAMPLED_TIMES)
     samples = [
         events.times[::step]
-        for events in fitting_events(dataset, refit)
+        for events in readable_event_blocks(dataset, fit_on_validation)
         if events.times is not None
     ]
-    every = np.sort(np.concatenate(samples))
-    if not len(every):
+    sorted_times = np.sort(np.concatenate(samples))
+    if not len(sorted_times):
         return 0
-    return int(every[int((1 - RECENT_SHARE) * len(every))])
+    return int(sorted_times[int((1 - RECENT_SHARE) * len(sorted_times))])

@@ -1,4 +1,4 @@
-"""More by the artists that were heard."""
+"""Same-artist baseline: the most popular items by the artists of the history."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 from jaxtyping import Float64, Int32
 from scipy import sparse
 
-from segue.baselines.events import count_items
-from segue.baselines.popularity import below_one
-from segue.baselines.sets import counts_at, over_backoff
+from segue.baselines.interaction_matrix import add_to_backoff, count_matrix
+from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
+from segue.dataset.training_events import count_training_events
 from segue.errors import DatasetError
 from segue.ranking import Queries, ScoringRanker
 
 
 class SameArtist(ScoringRanker):
-    """Scores an item by how many of the history's events are its artist's, then by popularity.
+    """Scores an item by the number of history events of its artist, then by popularity.
 
-    Artists are told apart by name. An event whose item is outside the catalogue counts for
-    its artist like any other.
+    Artists are identified by name. Events of items outside the catalogue count for their
+    artist too.
 
     Source: "same artists, greatest hits" of Bonnin and Jannach, Automated generation of music
-    playlists: survey and experiments, ACM Computing Surveys 47(2), 2014; here the artists
-    with more events come first.
+    playlists: survey and experiments, ACM Computing Surveys 47(2), 2014; here artists
+    with more history events rank first.
     """
 
     name = "same-artist"
@@ -30,49 +30,54 @@ class SameArtist(ScoringRanker):
     def __init__(
         self,
         artists: Int32[np.ndarray, " indices"],
-        backoff: Float64[np.ndarray, " table"],
+        backoff: Float64[np.ndarray, " vocabulary"],
         *,
-        refit: bool = False,
+        fit_on_validation: bool = False,
     ) -> None:
-        """Wrap what is known of the items.
+        """Create the ranker from item artists and popularity scores.
 
         Args:
-            artists: a number for the artist of each item index, -1 without one.
-            backoff: what every item scores at least, below 1.
+            artists: artist number of each item index; -1 for items without an artist.
+            backoff: popularity score of each item, below 1.
+            fit_on_validation: whether validation events were counted.
         """
-        self.refit = refit
-        self.table_size = len(backoff)
+        self.fit_on_validation = fit_on_validation
+        self.vocabulary_size = len(backoff)
         self._artists = artists
         self._n_artists = int(artists.max()) + 1
         self._backoff = backoff
-        has_one = np.flatnonzero(artists[: len(backoff)] >= 0)
+        with_artist = np.flatnonzero(artists[: len(backoff)] >= 0)
         shape = (self._n_artists, len(backoff))
-        self._items_of = counts_at(artists[has_one], has_one, shape)
+        self._items_by_artist = count_matrix(artists[with_artist], with_artist, shape)
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> SameArtist:
-        """Count the items.
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> SameArtist:
+        """Read the artists of the items and count the training events.
 
         Raises:
             DatasetError: no item has an artist.
         """
-        artists = dataset.items.codes("artist")
+        artists = dataset.items.category_codes("artist")
         if artists is None:
             raise DatasetError(
                 "same-artist needs artists, but no item of the dataset has one",
                 "leave it out, or prepare the dataset with an items file that names artists",
             )
-        # In double precision, where counts of any size leave popularity its order.
-        backoff = below_one(count_items(dataset, refit)).astype(np.float64)
-        return cls(artists, backoff, refit=refit)
+        # In float64, so that adding large counts does not round popularity differences away.
+        backoff = normalised_counts(count_training_events(dataset, fit_on_validation)).astype(
+            np.float64
+        )
+        return cls(artists, backoff, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch table"]:
-        return over_backoff(self._events_by_artist(queries) @ self._items_of, self._backoff)
+    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch vocabulary"]:
+        return add_to_backoff(
+            self._events_by_artist(queries) @ self._items_by_artist, self._backoff
+        )
 
     def _events_by_artist(self, queries: Queries) -> sparse.csr_matrix:
-        """(batch, artists): how many events of each history are whose."""
+        """Number of history events per artist: (batch, artists)."""
         offsets, items = queries.histories
         rows = np.repeat(np.arange(len(queries)), np.diff(offsets))
         artists = self._artists[items]
-        known = artists >= 0
-        return counts_at(rows[known], artists[known], (len(queries), self._n_artists))
+        has_artist = artists >= 0
+        return count_matrix(rows[has_artist], artists[has_artist], (len(queries), self._n_artists))

@@ -1,4 +1,4 @@
-"""What is rated highest, among what is rated most."""
+"""Top-rated baseline: items with the highest mean rating among those with the most ratings."""
 
 from __future__ import annotations
 
@@ -7,70 +7,76 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from segue.baselines.events import count_items, fitting_events
-from segue.baselines.popularity import below_one
+from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
+from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
 from segue.ranking import Queries, ScoringRanker
 
-WELL_KNOWN = 0.95
-"""The quantile of the items' numbers of ratings from which on a mean is trusted."""
+HEAD_QUANTILE = 0.95
+"""Items whose number of ratings is at or above this quantile are ranked by mean rating."""
 
 
 class Ratings(NamedTuple):
-    """What the fitting events say of each item: how many ratings, and their sum."""
+    """Number and sum of the ratings of each item."""
 
-    counts: Int64[np.ndarray, " table"]
-    sums: Float64[np.ndarray, " table"]
+    counts: Int64[np.ndarray, " vocabulary"]
+    sums: Float64[np.ndarray, " vocabulary"]
 
 
 class TopRated(ScoringRanker):
-    """Scores the most rated twentieth of the items by mean rating, and the rest, below it, by
-    popularity. A sequence's history decides nothing but what is excluded.
+    """Ranks the items with the most ratings by mean rating, then all others by popularity.
+
+    The first group consists of the items whose number of ratings reaches the 0.95 quantile. The
+    ranking is the same for every history.
 
     Source: the baseline of the blog post "Transformers for Recommender Systems - Part 1", which
-    never leaves the first group: what has at least as many ratings as the .95 quantile.
+    recommends items of the first group only.
     """
 
     name = "top-rated"
 
-    def __init__(self, item_scores: Float64[np.ndarray, " table"], *, refit: bool = False) -> None:
-        self.refit = refit
-        self.table_size = len(item_scores)
+    def __init__(
+        self, item_scores: Float64[np.ndarray, " vocabulary"], *, fit_on_validation: bool = False
+    ) -> None:
+        self.fit_on_validation = fit_on_validation
+        self.vocabulary_size = len(item_scores)
         self._item_scores = item_scores
 
     @classmethod
-    def fit(cls, dataset: Dataset, refit: bool = False) -> TopRated:
-        """Average the ratings of the fitting events.
+    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> TopRated:
+        """Average the ratings of the training events per item.
 
         Raises:
-            DatasetError: no fitting event has a rating.
+            DatasetError: no training event has a rating.
         """
-        ratings = count_ratings(dataset, refit)
-        rated = ratings.counts > 0
-        if not rated.any():
+        ratings = count_ratings(dataset, fit_on_validation)
+        has_ratings = ratings.counts > 0
+        if not has_ratings.any():
             raise DatasetError(
                 "top-rated needs ratings, but no training event has one",
                 "leave it out, or prepare the dataset with a rating column",
             )
-        head = ratings.counts >= max(1, np.quantile(ratings.counts[rated], WELL_KNOWN))
+        head = ratings.counts >= max(1, np.quantile(ratings.counts[has_ratings], HEAD_QUANTILE))
         means = ratings.sums[head] / ratings.counts[head]
-        scores = below_one(count_items(dataset, refit)).astype(np.float64)
-        scores[head] = 1 + means - means.min()  # above all others, whatever the scale
-        return cls(scores, refit=refit)
+        scores = normalised_counts(count_training_events(dataset, fit_on_validation)).astype(
+            np.float64
+        )
+        scores[head] = 1 + means - means.min()  # above all others, for any rating scale
+        return cls(scores, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch table"]:
+    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch vocabulary"]:
         return np.tile(self._item_scores, (len(queries), 1))
 
 
-def count_ratings(dataset: Dataset, refit: bool = False) -> Ratings:
-    """The ratings of the events that may be learnt; events without one count nowhere."""
-    counts = np.zeros(dataset.table_size, np.int64)
-    sums = np.zeros(dataset.table_size)
-    for events in fitting_events(dataset, refit):
+def count_ratings(dataset: Dataset, fit_on_validation: bool = False) -> Ratings:
+    """Number and sum of the ratings per item; training events without a rating are skipped."""
+    counts = np.zeros(dataset.vocabulary_size, np.int64)
+    sums = np.zeros(dataset.vocabulary_size)
+    for events in readable_event_blocks(dataset, fit_on_validation):
         if events.ratings is not None:
-            given = events.learnable & ~np.isnan(events.ratings)
-            items = events.items[given]
+            is_rated = events.is_training & ~np.isnan(events.ratings)
+            items = events.items[is_rated]
             counts += np.bincount(items, minlength=len(counts))
-            sums += np.bincount(items, events.ratings[given], len(sums))
+            sums += np.bincount(items, events.ratings[is_rated], len(sums))
     return Ratings(counts, sums)

@@ -1,16 +1,16 @@
-"""What a model is fed: prompts and training batches, item indices all of one shape."""
+"""Training batches and prompts: item indices in arrays of fixed shape."""
 
-from segue.batches.layout import Layout
+from segue.batches.prompts import PromptLayout
 from segue.batches.sequences import SequenceBatches
 from segue.batches.targets import TargetBatches
-from segue.batches.training import Batch, Told, TrainingBatches, check_ratings
+from segue.batches.training import Batch, SequenceFeatureTable, TrainingBatches, check_ratings
 
 __all__ = [
     "Batch",
-    "Layout",
+    "PromptLayout",
     "SequenceBatches",
+    "SequenceFeatureTable",
     "TargetBatches",
-    "Told",
     "TrainingBatches",
     "check_ratings",
 ]

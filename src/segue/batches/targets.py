@@ -1,69 +1,58 @@
-"""Training batches whose rows are single targets and the events before them."""
+"""Training batches whose rows are single targets with the events before them."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int64
 
-from segue.axes import INDEX_DTYPE, UNK
-from segue.batches.layout import Layout
-from segue.batches.training import Batch, Told, TrainingBatches
+from segue.batches.prompts import PromptLayout
+from segue.batches.training import Batch, SequenceFeatureTable, TrainingBatches
 from segue.config import TrainingConfig
 from segue.dataset import Sequences
-from segue.dataset.sequences import TRAIN_TARGET, positions_in_rows
-
-FIRST_TARGET = 3
-"""Events before the first target of a sequence, where a row is a target: with fewer there is
-hardly anything to predict from. As the split ``windows`` has it."""
+from segue.tokens import INDEX_DTYPE, UNK
 
 
 class TargetBatches(TrainingBatches):
-    """An example is one training target and the events before it, at most ``window``.
+    """Each example is one training target and at most ``window`` events before it.
 
-    Under the split ``windows`` the earlier events may be held-out targets; as there is no
-    label but the last, they are never learned from as such.
+    Under the split ``windows`` the earlier events may include held-out targets. They are input
+    only: the target is the only label of a row.
     """
 
     def __init__(
         self,
         sequences: Sequences,
-        layout: Layout,
+        targets: Int64[np.ndarray, " targets"],
+        layout: PromptLayout,
         config: TrainingConfig,
         window: int,
-        told: Told | None = None,
-        targets: Int64[np.ndarray, " targets"] | None = None,
+        sequence_features: SequenceFeatureTable | None = None,
     ) -> None:
-        """Choose the targets.
+        """Locate the events before each target.
 
         Args:
-            window: events that a target is predicted from.
-            targets: places in ``sequences.items``; every training target when absent.
+            targets: indices into ``sequences.items``, such as those of ``training_targets``.
+            window: maximum number of events before a target that it is predicted from.
+            sequence_features: features of all sequences; None if the model reads none.
         """
-        self._targets = training_targets(sequences) if targets is None else targets
-        self._row = np.searchsorted(sequences.offsets, self._targets, side="right") - 1
-        self._begins = np.maximum(sequences.offsets[self._row], self._targets - window)
-        super().__init__(len(self._targets), sequences, layout, config, told)
+        self._targets = targets
+        self._sequence_rows = np.searchsorted(sequences.offsets, targets, side="right") - 1
+        self._span_starts = np.maximum(
+            sequences.offsets[self._sequence_rows], self._targets - window
+        )
+        super().__init__(len(self._targets), sequences, layout, config, sequence_features)
 
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
-        return self._row[examples]
+        return self._sequence_rows[examples]
 
     def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
-        begins, targets = self._begins[examples], self._targets[examples]
-        flat, ratings = self._sequences.items, self._sequences.ratings
-        tokens, last = self._layout.inputs_before(flat, begins, targets - begins)
-        wanted = flat[targets]
-        labels = np.where(wanted < self._layout.table_size, wanted, INDEX_DTYPE(UNK))[:, None]
-        batch = Batch(self._inject_unknown(tokens, random), labels, last)
+        starts, targets = self._span_starts[examples], self._targets[examples]
+        items, ratings = self._sequences.items, self._sequences.ratings
+        tokens, last_positions = self._layout.prompts_of_spans(items, starts, targets - starts)
+        labels = items[targets]
+        labels = np.where(labels < self._layout.vocabulary_size, labels, INDEX_DTYPE(UNK))
+        batch = Batch(self._inject_unknown(tokens, random), labels[:, None], last_positions)
         if self._config.rating_scale is None:
             return batch
         assert ratings is not None
-        return batch._replace(weights=self._weights(ratings[targets][:, None]))
-
-
-def training_targets(sequences: Sequences) -> Int64[np.ndarray, " targets"]:
-    """Places of every event that is trained on as a target."""
-    if sequences.target_parts is not None:
-        return np.flatnonzero(sequences.target_parts == TRAIN_TARGET)
-    place = positions_in_rows(sequences.offsets)
-    ends = np.repeat(sequences.train_end, sequences.lengths)
-    return np.flatnonzero((place >= FIRST_TARGET) & (place < ends))
+        return batch._replace(weights=self._label_weights(ratings[targets][:, None]))

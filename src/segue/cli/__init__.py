@@ -1,8 +1,8 @@
-"""The command line: one file a verb, each of which parses, calls one function and prints.
+"""The command line: one file per verb, which parses options, calls one function and prints.
 
-``app`` registers the verbs and turns errors into one line; ``options`` reads their values;
-``console``, ``tables`` and ``progress`` draw. Nothing heavy is imported until a verb runs, so
-that ``--help`` answers at once.
+``app`` registers the verbs and turns exceptions into messages and exit codes; ``options`` holds
+the options that verbs share; ``console`` prints; ``evaluation_report`` prints the results of
+three verbs. Verbs import heavy libraries only when they run, so that ``--help`` is fast.
 """
 
 from segue.cli.app import app, main

@@ -1,7 +1,7 @@
-"""The ``segue`` command: its verbs, and how it ends.
+"""The ``segue`` command: its verbs, error messages and exit codes.
 
-Exit codes: 0 done; 1 a defect of Segue, a self-test that failed, or nobody left to read the
-output; 2 something that the user can mend, said in one line; 130 stopped by a signal.
+Exit codes: 0 done; 1 a bug in Segue, a failed self-test, or a closed output pipe; 2 an error
+that the user can fix, explained in one line; 130 stopped by a signal.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typer.core import TyperGroup
 
 import segue
 from segue.cli.compare import compare
-from segue.cli.continue_ import continue_
 from segue.cli.demo import demo
 from segue.cli.doctor import doctor
 from segue.cli.draw import draw
 from segue.cli.evaluate import evaluate
+from segue.cli.generate import generate
 from segue.cli.inspect import inspect
 from segue.cli.plan import plan
 from segue.cli.prepare import prepare
@@ -34,22 +34,23 @@ from segue.cli.train import train
 from segue.errors import SegueError
 
 TRACEBACK_VARIABLE = "SEGUE_TRACEBACK"
-"""Environment variable that shows the traceback behind an error."""
+"""Environment variable that shows the traceback of an error."""
 
 FAILED, USER_ERROR = 1, 2
+"""Exit codes."""
 GRACE_S = 10
-"""Seconds that a verb has to clear up after SIGTERM."""
+"""Seconds that a verb has to clean up after SIGTERM."""
 
 
-class _Command(TyperGroup):
-    """The command, with contexts of the type that Typer promises to callbacks."""
+class _VerbGroup(TyperGroup):
+    """The command group, with the context class that a Typer callback has to annotate."""
 
     context_class = typer.Context
 
 
 app = typer.Typer(
     name="segue",
-    cls=_Command,
+    cls=_VerbGroup,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -63,19 +64,18 @@ VERBS = (
     evaluate,
     compare,
     recommend,
-    continue_,
+    generate,
     search,
     draw,
     demo,
     doctor,
 )
 for verb in VERBS:
-    # `continue` is a word of Python's own, so the function has an underscore behind it.
-    app.command(verb.__name__.rstrip("_"))(verb)
+    app.command(verb.__name__)(verb)
 
 
-# Typer's own help option, where it is not asked for, loads pydantic: half of the time that
-# the help of a verb takes. So the command has one of its own.
+# Typer's own help option loads pydantic, which takes half of the time of `segue VERB --help`.
+# So the command defines its own.
 @app.callback(invoke_without_command=True, add_help_option=False)
 def segue_command(
     context: typer.Context,
@@ -87,7 +87,7 @@ def segue_command(
     """Segue learns what comes next.
 
     From a log of sequences (playlists, histories, sessions) to a transformer that continues
-    them: prepare, train, evaluate, recommend, continue.
+    them: prepare, train, evaluate, recommend, generate.
     """
     if version:
         typer.echo(f"segue {segue.__version__}")
@@ -102,14 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: what follows ``segue``; those of the process when absent.
+        arguments: the words after ``segue``; by default those of the process.
 
     Returns:
         The exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A title that the terminal cannot show is no reason to fail.
+            # A character that the terminal cannot show must not end a verb with an error.
             stream.reconfigure(errors="replace")
     try:
         with _sigterm_interrupts():
@@ -121,41 +121,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"error: {_usage_message(error)}", USER_ERROR)
     except OSError as error:
         return _os_error(error)
-    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, one line
-        error = error.__cause__ or error  # Typer's Abort stands for an EOFError
+    except Exception as error:  # noqa: BLE001 - any other exception is printed as one line, too
+        error = error.__cause__ or error  # Typer's Abort wraps an EOFError
         kind = type(error).__name__
-        advice = f"a defect of Segue; {TRACEBACK_VARIABLE}=1 shows where"
-        return _fail(f"internal error: {kind}: {error} ({advice})", FAILED)
+        hint = f"a bug in Segue; {TRACEBACK_VARIABLE}=1 shows the traceback"
+        return _fail(f"internal error: {kind}: {error} ({hint})", FAILED)
     return code or 0
 
 
 @contextlib.contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end a verb as Ctrl-C does, so that it clears away what it had begun.
+    """Raise KeyboardInterrupt on SIGTERM, so that a verb removes its partial output.
 
-    What does not end within ``GRACE_S`` the system ends: where Python clears an object away it
-    raises nothing, and a supervisor asks once. Outside the main thread signals are left alone.
+    If the verb has not ended after ``GRACE_S`` seconds, SIGALRM ends the process: Python
+    discards an exception that is raised in a finalizer, and a supervisor sends SIGTERM only
+    once. Outside the main thread signals are left unchanged.
     """
-    asked = False
+    is_terminated = False
 
     def interrupt(_number: int, _frame: object) -> None:
-        nonlocal asked
-        asked = True
+        nonlocal is_terminated
+        is_terminated = True
         if hasattr(signal, "alarm"):
             signal.alarm(GRACE_S)
         raise KeyboardInterrupt
 
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        previous_handler = signal.signal(signal.SIGTERM, interrupt)
     except ValueError:  # not the main thread
         yield
         return
     try:
         yield
     finally:
-        if asked and hasattr(signal, "alarm"):
+        if is_terminated and hasattr(signal, "alarm"):
             signal.alarm(0)
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _usage_message(error: typer.TyperException) -> str:
@@ -163,14 +164,14 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _os_error(error: OSError) -> int:
-    """Say what the operating system refused; a reader that went away needs no telling."""
-    # What is still buffered has nowhere to go, and must not fail again at exit.
+    """Print an error of the operating system; nothing for a pipe that its reader closed."""
+    # Buffered output can no longer be written and must not raise a second error at exit.
     with contextlib.suppress(OSError, io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return FAILED
-    where = f" {error.filename}:" if error.filename else ""
-    return _fail(f"error:{where} {error.strerror or error}", USER_ERROR)
+    file_name = f" {error.filename}:" if error.filename else ""
+    return _fail(f"error:{file_name} {error.strerror or error}", USER_ERROR)
 
 
 def _fail(line: str, code: int) -> int:

@@ -1,74 +1,69 @@
-"""``segue demo``: everything once, on the built-in world whose answer is known."""
+"""``segue demo``: the whole pipeline on the built-in world, compared with the oracle."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segue.cli.console import print_json, stderr, stdout
+from segue.cli.evaluation_report import print_evaluation
 from segue.cli.options import Json, Seed
+from segue.cli.train import show_progress, stopped
 from segue.errors import RequestError, StorageError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segue.dataset import Items
+    from segue.demo import Continuation, Demo
+
 MARKER = "demo.json"
-"""Tells a folder of an earlier demo from a folder of yours."""
+"""File that marks the folder of an earlier demo, which --overwrite may replace."""
 
 
 def demo(
     folder: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where everything goes.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")
     ] = Path("demo-run"),
     seed: Seed = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what an earlier demo left there.")
+        bool, typer.Option("--overwrite", help="Replace an earlier demo in that folder.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show everything once, on a world whose answer is known.
+    """Run the whole pipeline on a built-in world of playlists.
 
-    Generates playlists, prepares, trains, measures the model beside the baselines and the
-    oracle that knows the world's laws, and continues some playlists. Takes a few minutes.
+    Draws playlists from a known generative model, prepares them, trains a transformer,
+    evaluates it together with baselines and the oracle (the Bayes-optimal predictor), and
+    continues some playlists. Takes a few minutes.
     """
-    from segue import baselines, dataset, trainer
-    from segue.cli.console import notes
-    from segue.cli.demo_report import Demo, print_demo
-    from segue.cli.progress import watching
-    from segue.cli.run_report import finished_card, stopped
-    from segue.config import DemoConfig, EvaluationConfig, PrepareConfig, SourceConfig
-    from segue.evaluation import evaluate
-    from segue.recommender import Recommender
+    from segue.demo import run_demo
 
     _claim(folder, overwrite)
-    log = notes()
-    with log.status("preparing"):
-        source = SourceConfig(format="demo", demo=DemoConfig(seed=seed))
-        data = dataset.prepare(None, folder / "data", PrepareConfig(source=source))
-    log.print(f"prepared {data.manifest.counts.events:,} events in {folder / 'data'}")
-    changes = {"training.seed": seed}
-    with watching(log) as watch:
-        run = trainer.train(data, folder / "run", preset="demo", overrides=changes, watch=watch)
-    if finished_card(run) is None:
-        raise stopped(data.path, run, watch.step)
-    with log.status("evaluating"):
-        model = Recommender.load(run)
-        rankers = [baselines.fit(name, data) for name in baselines.defaults_for(data)]
-        options = EvaluationConfig(task="next-item")
-        found = evaluate([model.ranker(data), *rankers], data, config=options)
-    print_demo(Demo.of(data, model, found, seed), as_json)
+    log = stderr()
+    with show_progress(log) as progress:
+        result = run_demo(folder, seed=seed, watch=progress, report=log.print)
+    if result is None:
+        raise stopped(folder / "data", folder / "run", progress.step)
+    print_demo(result, as_json)
 
 
 def _claim(folder: Path, overwrite: bool) -> None:
-    """Make the folder this demo's own.
+    """Create the folder, or remove the earlier demo in it, and mark it as a demo.
 
     Raises:
-        RequestError: it holds something else, or an earlier demo that may not be replaced.
+        RequestError: the folder contains other files, or a demo that may not be replaced.
+        StorageError: the folder cannot be written.
     """
     if (folder / MARKER).exists():
         if not overwrite:
-            raise RequestError(f"{folder} holds an earlier demo", "start anew with --overwrite")
+            raise RequestError(f"{folder} contains an earlier demo", "replace it with --overwrite")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RequestError(f"{folder} holds something else", "choose another folder with -o")
+        message = f"{folder} exists and is not the folder of an earlier demo"
+        raise RequestError(message, "choose another folder with -o")
     try:
         for name in ("data", "run"):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -77,3 +72,36 @@ def _claim(folder: Path, overwrite: bool) -> None:
     except OSError as error:
         message = f"cannot write to {folder}: {error.strerror}"
         raise StorageError(message, "choose another folder with -o") from None
+
+
+def print_demo(demo: Demo, as_json: bool) -> None:
+    """Print the evaluation, the ratios and the continuations."""
+    from segue.demo import METRIC, N_SEASONAL_ADDED
+
+    if as_json:
+        print_json(demo.to_json())
+        return
+    print_evaluation(demo.evaluation, None, as_json=False)
+    console = stdout()
+    console.print(
+        f"\n{METRIC}: {demo.ratios['best_baseline']:.2f} times the best baseline, "
+        f"{100 * demo.ratios['oracle']:.0f} % of the oracle, the Bayes-optimal predictor"
+    )
+    for playlist in demo.playlists:
+        _print_continuation(console, "a test playlist, continued", playlist, demo.items)
+    _print_continuation(console, "a Christmas track, continued", demo.christmas, demo.items)
+    console.print(f"{demo.n_seasonal} of the {N_SEASONAL_ADDED} tracks that follow are seasonal")
+
+
+def _print_continuation(console: Console, title: str, playlist: Continuation, items: Items) -> None:
+    console.print(f"\n{title}", style="bold")
+    for item_id in playlist.given:
+        console.print(f"    {_description(items, item_id)}", style="dim", no_wrap=True)
+    for item in playlist.answer.items:
+        console.print(f"  + {_description(items, item.item_id)}", no_wrap=True)
+
+
+def _description(items: Items, item_id: str) -> str:
+    """``Title - Artist (1983, gisirock)``."""
+    track = items.describe(int(items.find([item_id])[0]))
+    return f"{track['title']} - {track['artist']} ({track['year']}, {track['genres'][0]})"

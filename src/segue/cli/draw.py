@@ -1,4 +1,4 @@
-"""``segue draw``: pictures of a run."""
+"""``segue draw``: pictures of the recommendations, training curves or model graph of a run."""
 
 from __future__ import annotations
 
@@ -8,84 +8,91 @@ from typing import Annotated, Literal
 import typer
 
 from segue.cli import options
+from segue.cli.console import print_json, stderr, stdout
 from segue.errors import RequestError
 
-USUAL_K = 10
+DEFAULT_K = 10
 
 
-def draw(  # noqa: PLR0913 - a parameter an option
+def draw(  # noqa: PLR0913 - one parameter per option
     *,
-    run: options.Run,
-    what: Annotated[
+    run: options.RunPath,
+    kind: Annotated[
         Literal["list", "curves", "model"],
         typer.Argument(
             metavar="list|curves|model",
-            help="What is recommended after a history; the curves of the training; the graph "
-            "of the model.",
+            help="A list of recommendations for a history, the training curves, or the graph of "
+            "the model.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .pdf file.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The .png, .svg or .pdf file to write."
+        ),
     ],
     items: options.ItemList = None,
-    item: options.ItemIds = None,
+    item: options.SingleItems = None,
     user: options.User = None,
     title: options.Title = None,
-    about: options.About = None,
+    sequence_features: options.SequenceFeatures = None,
     k: Annotated[
         int | None,
         typer.Option(
-            "-k", help=f"How many to recommend (list).  [default: {USUAL_K}]", show_default=False
+            "-k", help=f"Number of items (list).  [default: {DEFAULT_K}]", show_default=False
         ),
     ] = None,
     include_seen: options.IncludeSeen = False,
     posters: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Images ITEM_ID.jpg, .png or .webp, shown as cards (list)."
+            metavar="FOLDER", help="Images ITEM_ID.jpg, .png or .webp to show as cards (list)."
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw what a run recommends, how it was trained, or how its model is built.
+    """Draw the recommendations, training curves or model of a run.
 
     Needs the extra `pictures`: pip install "segue[pictures]".
     """
     from segue import pictures
-    from segue.cli.console import notes, print_json, results
     from segue.recommender import Recommender
 
-    given = {"--items": items, "--item": item, "--user": user, "--title": title}
-    given |= {
-        "--about": about,
+    list_options = {
+        "--items": items,
+        "--item": item,
+        "--user": user,
+        "--title": title,
+        "--sequence-feature": sequence_features,
         "-k": k,
         "--include-seen": include_seen or None,
         "--posters": posters,
     }
-    wrong = [name for name, value in given.items() if value not in (None, [])]
-    if what != "list" and wrong:
-        raise RequestError(f"{wrong[0]} is of no use for {what}", "it belongs to `segue draw list`")
+    given = [name for name, value in list_options.items() if value not in (None, [])]
+    if kind != "list" and given:
+        hint = "it is an option of `segue draw RUN list`"
+        raise RequestError(f"{given[0]} cannot be used with {kind}", hint)
     pictures.check_format(output)
-    if what == "curves":
-        drawn = pictures.draw_curves(run, output)
-    elif what == "model":
-        drawn = pictures.draw_model(Recommender.load(run), output)
+    if kind == "curves":
+        picture = pictures.draw_curves(run, output)
+    elif kind == "model":
+        picture = pictures.draw_model(Recommender.load(run), output)
     else:
-        ids, known = options.item_ids(items, item), options.about(title, about)
-        model = Recommender.load(run)
-        drawn = pictures.draw_list(
-            model,
+        history = options.item_ids(items, item)
+        features = options.sequence_features(title, sequence_features)
+        picture = pictures.draw_list(
+            Recommender.load(run),
             output,
-            ids,
-            USUAL_K if k is None else k,
+            history,
+            DEFAULT_K if k is None else k,
             user=user,
-            about=known,
+            sequence_features=features,
             include_seen=include_seen,
             posters=posters,
         )
-    for note in drawn.notes:
-        notes().print(note, soft_wrap=True)
+    for note in picture.notes:
+        stderr().print(note, soft_wrap=True)
     if as_json:
-        print_json({"what": what, "file": drawn.file, "notes": drawn.notes})
+        print_json({"what": kind, "file": picture.file, "notes": picture.notes})
     else:
-        results().print(drawn.file, soft_wrap=True)
+        stdout().print(picture.file, soft_wrap=True)

@@ -1,56 +1,143 @@
-"""``segue evaluate``: how good models are on held-out events, beside the baselines."""
+"""``segue evaluate``: metrics of models on held-out events, compared with baselines."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from segue.cli import evaluate_options as options
-from segue.cli.options import Json, Seed
+import typer
+
+from segue.cli.console import stderr
+from segue.cli.evaluation_report import print_evaluation, print_markdown
+from segue.cli.options import Json, Seed, parse_counts, parse_cutoffs
+from segue.errors import RequestError
+
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN|BASELINE|LISTS",
+        help="Run folders, names of baselines, or files of ranked lists (.parquet, .csv).",
+    ),
+]
+Data = Annotated[
+    Path,
+    typer.Option("--data", metavar="DATASET", help="A dataset folder, written by prepare."),
+]
+EvaluatedPart = Annotated[
+    Literal["test", "validation"], typer.Option(help="Part of the dataset to evaluate on.")
+]
+Task = Annotated[
+    Literal["next-item", "continuation"] | None,
+    typer.Option(help="Default: both for the split holdout, next-item for other splits."),
+]
+Seen = Annotated[
+    Literal["exclude", "include", "exclude-context"] | None,
+    typer.Option(help="Whether items of the history may be recommended; exclude by default."),
+]
+UnknownTargets = Annotated[
+    Literal["miss", "drop"],
+    typer.Option(help="Whether targets outside the catalogue count as misses or are dropped."),
+]
+Targets = Annotated[
+    Literal["last", "first", "random", "every"] | None,
+    typer.Option(
+        help="Which events of a sequence are targets (split global-time); last by default."
+    ),
+]
+Cutoffs = Annotated[
+    Any,
+    typer.Option("--at", parser=parse_cutoffs, metavar="K,K", help="Cut-offs, as in 5,10,20."),
+]
+Given = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_counts,
+        metavar="M,M",
+        help="Numbers of first events given (continuation), as in 0,1,5,10,25,100.",
+    ),
+]
+GivenRandom = Annotated[
+    Any,
+    typer.Option(
+        parser=parse_cutoffs,
+        metavar="M,M",
+        help="Numbers of events given at random positions (continuation), as in 25,100.",
+    ),
+]
+FitOnValidation = Annotated[
+    bool,
+    typer.Option("--fit-on-validation", help="Fit the baselines on validation events, too."),
+]
+NoBaselines = Annotated[
+    bool, typer.Option("--no-baselines", help="Do not add the default baselines to a model.")
+]
+NoSequenceFeatures = Annotated[
+    bool,
+    typer.Option(
+        "--no-sequence-features",
+        help="Hide all sequence features (name, user, ...) from the models.",
+    ),
+]
+PerSequence = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the results per sequence as Parquet, for compare."),
+]
+MaxSequences = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Evaluate on a random sample of at most N sequences."),
+]
+BeyondAccuracy = Annotated[
+    bool,
+    typer.Option(
+        "--beyond-accuracy",
+        help="Also compute beyond-accuracy metrics: diversity, novelty, coverage, ...",
+    ),
+]
+Markdown = Annotated[
+    bool, typer.Option("--markdown", help="Print every metric at every cut-off as Markdown.")
+]
 
 
-def evaluate(  # noqa: PLR0913 - a parameter an option
+def evaluate(  # noqa: PLR0913 - one parameter per option
     *,
-    models: options.Models,
-    data: options.Data,
-    on: options.Part = "test",
-    task: options.Task = None,
-    seen: options.Seen = None,
-    unknown_targets: options.UnknownTargets = "miss",
-    targets: options.Targets = None,
-    at: options.Cutoffs = None,
-    given: options.Given = None,
-    given_random: options.GivenRandom = None,
-    refit: options.Refit = False,
-    no_baselines: options.NoBaselines = False,
-    untold: options.Untold = False,
-    per_sequence: options.PerSequence = None,
-    max_sequences: options.MaxSequences = None,
-    behaviour: options.Behaviour = False,
+    models: Models,
+    data: Data,
+    part: EvaluatedPart = "test",
+    task: Task = None,
+    seen: Seen = None,
+    unknown_targets: UnknownTargets = "miss",
+    targets: Targets = None,
+    at: Cutoffs = None,
+    given: Given = None,
+    given_random: GivenRandom = None,
+    fit_on_validation: FitOnValidation = False,
+    no_baselines: NoBaselines = False,
+    no_sequence_features: NoSequenceFeatures = False,
+    per_sequence: PerSequence = None,
+    max_sequences: MaxSequences = None,
+    beyond_accuracy: BeyondAccuracy = False,
     seed: Seed = 0,
     as_json: Json = False,
-    as_markdown: options.Markdown = False,
+    as_markdown: Markdown = False,
 ) -> None:
-    """Measure models on held-out events, beside the baselines.
+    """Evaluate models on held-out events, together with baselines.
 
-    Every target is ranked among the whole catalogue, and every mean has its 95 % interval.
+    Every target is ranked among the whole catalogue; every mean has a 95 % confidence interval.
     """
     from segue import evaluation
-    from segue.cli.console import notes
-    from segue.cli.evaluation_report import print_evaluation, print_markdown
-    from segue.cli.rankers import open_rankers
     from segue.config import EvaluationConfig
     from segue.dataset import Dataset
-    from segue.errors import RequestError
-    from segue.files import check_place
+    from segue.evaluation.rankers import open_rankers
+    from segue.storage.atomic import check_writable
 
     if as_json and as_markdown:
         raise RequestError("--json and --markdown exclude each other", "choose one of them")
     if per_sequence is not None:
-        check_place(per_sequence)
-    # Naming one kind of given events asks for that kind alone.
-    named: dict[str, Any] = {}
+        check_writable(per_sequence)
+    # One of --given and --given-random alone selects only that kind of continuation.
+    continuations: dict[str, Any] = {}
     if given is not None or given_random is not None:
-        named = {"given": given or (), "given_random": given_random or ()}
+        continuations = {"given": given or (), "given_random": given_random or ()}
     config = EvaluationConfig(
         task=task,
         seen=seen,
@@ -58,19 +145,23 @@ def evaluate(  # noqa: PLR0913 - a parameter an option
         targets=targets,
         ks=at,
         max_sequences=max_sequences,
-        behaviour=behaviour,
+        beyond_accuracy=beyond_accuracy,
         seed=seed,
-        **named,
+        **continuations,
     )
     dataset = Dataset.open(data)
-    with notes().status("evaluating"):
+    with stderr().status("evaluating"):
         rankers = open_rankers(
-            models, dataset, refit=refit, with_baselines=not no_baselines, told=not untold
+            models,
+            dataset,
+            fit_on_validation=fit_on_validation,
+            with_baselines=not no_baselines,
+            use_sequence_features=not no_sequence_features,
         )
-        found = evaluation.evaluate(rankers, dataset, on=on, config=config)
+        results = evaluation.evaluate(rankers, dataset, part=part, config=config)
     if as_markdown:
-        print_markdown(found)
+        print_markdown(results)
     else:
-        print_evaluation(found, at, as_json)
+        print_evaluation(results, at, as_json)
     if per_sequence is not None:
-        evaluation.write_per_sequence(found, per_sequence)
+        evaluation.write_per_sequence(results, per_sequence)

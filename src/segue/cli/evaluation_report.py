@@ -1,145 +1,155 @@
-"""Evaluations and comparisons, for people and as JSON."""
+"""Results of ``segue evaluate`` and ``segue compare`` as tables, Markdown and JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from segue.cli.console import print_json, results
-from segue.cli.tables import fitting, markdown, percent
-from segue.evaluation import Comparison, Estimate, Evaluation, Result
+from segue.cli.console import fitting_tables, markdown_table, percent, print_json, stdout
 
-USUAL_K = 10
-"""The cut-off in the table unless told otherwise; JSON and Markdown have them all."""
+if TYPE_CHECKING:
+    from segue.evaluation import Comparison, Estimate, Evaluation, Result
+
+DEFAULT_K = 10
+"""The cut-off in the table unless --at is given; JSON and Markdown have all cut-offs."""
 
 TWO_LINES, ONE_LINE = "{:.4f}\n{:.4f}-{:.4f}", "{:.4f} ({:.4f}-{:.4f})"
-"""Forms of a mean with its interval."""
+"""Formats of a mean with its confidence interval."""
 
-BEHAVIOUR = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
+BEYOND_ACCURACY = ("diversity", "novelty", "serendipity", "popularity", "coverage", "gini")
 
 
-def print_evaluation(found: Evaluation, ks: Sequence[int] | None, as_json: bool) -> None:
-    """Print the results as a table a task, with the protocol below.
+def print_evaluation(evaluation: Evaluation, ks: Sequence[int] | None, as_json: bool) -> None:
+    """Print one table per task, then the notes and the protocol.
 
     Args:
-        ks: cut-offs that the table shows; 10, or the largest there is, when absent.
+        ks: cut-offs that the tables show; by default 10, or the largest if 10 was not computed.
     """
     if as_json:
-        print_json(found.to_json())
+        print_json(evaluation.to_json())
         return
-    console = results()
-    for of_task in _by_task(found):
-        console.print(_title(found, of_task), style="bold", soft_wrap=True)
-        columns, rows, labels = _cells(of_task, _shown(of_task[0], ks), TWO_LINES)
-        for part in fitting(columns, rows, labels=labels, width=console.width):
-            console.print(part, crop=False)
+    console = stdout()
+    for task_results in _by_task(evaluation):
+        console.print(_title(evaluation, task_results), style="bold", soft_wrap=True)
+        metrics = _shown_metrics(task_results[0], ks)
+        columns, rows, n_labels = _cells(task_results, metrics, TWO_LINES)
+        for table in fitting_tables(columns, rows, n_labels=n_labels, width=console.width):
+            console.print(table, crop=False)
             console.print()
-    for note in _notes(found):
+    for note in _notes(evaluation):
         console.print(note, soft_wrap=True)
-    console.print("\n".join(_protocol(found)), style="dim", soft_wrap=True)
+    console.print("\n".join(_protocol(evaluation)), style="dim", soft_wrap=True)
 
 
-def print_markdown(found: Evaluation) -> None:
-    """Print every metric as GitHub's Markdown: the protocol, then a table a cut-off.
+def print_markdown(evaluation: Evaluation) -> None:
+    """Print all metrics as GitHub's Markdown: the protocol, then one table per cut-off.
 
-    A row is a model; the metrics without a cut-off stand in a task's first table.
+    Each row is a model. Metrics without a cut-off are in the first table of a task.
     """
-    console = results()
-    blocks = list(_protocol(found))
-    for of_task in _by_task(found):
-        blocks.append(f"**{_title(found, of_task)}**")
-        for names in _by_cutoff(of_task[0]):
-            columns, rows, labels = _cells(of_task, names, ONE_LINE)
-            blocks.append(markdown(columns, rows, labels=labels))
-    blocks += [f"- {note}" for note in _notes(found)]
-    console.print("\n\n".join(blocks), soft_wrap=True)
+    blocks = list(_protocol(evaluation))
+    for task_results in _by_task(evaluation):
+        blocks.append(f"**{_title(evaluation, task_results)}**")
+        for metrics in _metrics_by_cutoff(task_results[0]):
+            columns, rows, n_labels = _cells(task_results, metrics, ONE_LINE)
+            blocks.append(markdown_table(columns, rows, n_labels=n_labels))
+    blocks += [f"- {note}" for note in _notes(evaluation)]
+    stdout().print("\n\n".join(blocks), soft_wrap=True)
 
 
-def print_comparison(found: Comparison, as_json: bool) -> None:
-    """Print the differences between two models."""
+def print_comparison(comparison: Comparison, as_json: bool) -> None:
+    """Print the differences between two models, one row per task."""
     if as_json:
-        print_json(found.to_json())
+        print_json(comparison.to_json())
         return
-    first, second = found.models
     rows = [
         [
-            f"{each.task} {each.given or ''}",
-            *(f"{mean:.4f}" for mean in each.means),
-            f"{each.difference:+.4f}",
-            f"{each.ci95[0]:+.4f} to {each.ci95[1]:+.4f}",
-            f"{each.p_value:.4f}",
-            f"{each.n_sequences:,}",
+            f"{difference.task} {difference.given or ''}",
+            *(f"{mean:.4f}" for mean in difference.means),
+            f"{difference.difference:+.4f}",
+            f"{difference.ci95[0]:+.4f} to {difference.ci95[1]:+.4f}",
+            f"{difference.p_value:.4f}",
+            f"{difference.n_sequences:,}",
         ]
-        for each in found.differences
+        for difference in comparison.differences
     ]
-    columns = (found.metric, first, second, "difference", "95 % interval", "p", "sequences")
-    console = results()
-    for part in fitting(columns, rows, labels=1, width=console.width):
-        console.print(part, crop=False)
+    columns = (
+        comparison.metric,
+        *comparison.models,
+        "difference",
+        "95 % interval",
+        "p",
+        "sequences",
+    )
+    console = stdout()
+    for table in fitting_tables(columns, rows, n_labels=1, width=console.width):
+        console.print(table, crop=False)
 
 
-def _by_task(found: Evaluation) -> list[list[Result]]:
-    tasks = dict.fromkeys(result.task for result in found.results)
-    return [[result for result in found.results if result.task == task] for task in tasks]
+def _by_task(evaluation: Evaluation) -> list[list[Result]]:
+    results = evaluation.results
+    tasks = dict.fromkeys(result.task for result in results)
+    return [[result for result in results if result.task == task] for task in tasks]
 
 
-def _title(found: Evaluation, of_task: list[Result]) -> str:
-    return f"{of_task[0].task}, {found.part} part of {found.dataset['name']}"
+def _title(evaluation: Evaluation, task_results: list[Result]) -> str:
+    return f"{task_results[0].task}, {evaluation.part} part of {evaluation.dataset['name']}"
 
 
-def _notes(found: Evaluation) -> list[str]:
-    """What is said of a model, once, however many results say it."""
-    said = (f"{result.model}: {note}" for result in found.results for note in result.notes)
-    return list(dict.fromkeys(said))
+def _notes(evaluation: Evaluation) -> list[str]:
+    """The notes on each model without duplicates."""
+    notes = (f"{result.model}: {note}" for result in evaluation.results for note in result.notes)
+    return list(dict.fromkeys(notes))
 
 
 def _cells(
-    of_task: list[Result], metrics: Sequence[str], form: str
+    task_results: list[Result], metrics: Sequence[str], interval_format: str
 ) -> tuple[list[str], list[list[str]], int]:
-    """Columns, rows by way of giving and then model, and how many columns are labels.
+    """Columns, rows, and the number of label columns of the table of a task.
 
-    Args:
-        form: of a mean with its interval.
+    Rows are ordered by the given events of a continuation, then by model.
     """
-    ways = list(dict.fromkeys(result.given for result in of_task))
-    labels = ["model", *(["given"] if ways != [None] else [])]
+    given_kinds = list(dict.fromkeys(result.given for result in task_results))
+    labels = ["model", *(["given"] if given_kinds != [None] else [])]
     rows = [
         [
             result.model,
-            *([way] if way else []),
-            *(_cell(result.metrics.get(name), form) for name in metrics),
+            *([given] if given else []),
+            *(_cell(result.metrics.get(name), interval_format) for name in metrics),
             f"{result.n:,}",
         ]
-        for way in ways
-        for result in of_task
-        if result.given == way
+        for given in given_kinds
+        for result in task_results
+        if result.given == given
     ]
     return [*labels, *metrics, "n"], rows, len(labels)
 
 
-def _shown(result: Result, ks: Sequence[int] | None) -> list[str]:
-    """The metrics of a task that a person looks at first, and behaviour if it was asked for."""
+def _shown_metrics(result: Result, ks: Sequence[int] | None) -> list[str]:
+    """The main metrics of a task, and the beyond-accuracy metrics if they were computed."""
     if result.task == "continuation":
         shown = [
             name for name in result.metrics if name.startswith(("r_precision", "ndcg@", "clicks"))
         ]
     else:
-        cuts = _shown_cutoffs(result, "hr", ks)
-        shown = [f"{name}@{k}" for k in cuts for name in ("hr", "ndcg")] + ["mrr"]
-    behaviour = (f"{name}@{k}" for k in _shown_cutoffs(result, "gini", ks) for name in BEHAVIOUR)
-    return shown + [name for name in behaviour if name in result.metrics]
+        cutoffs = _shown_cutoffs(result, "hr", ks)
+        shown = [f"{name}@{k}" for k in cutoffs for name in ("hr", "ndcg")] + ["mrr"]
+    beyond_accuracy = (
+        f"{name}@{k}" for k in _shown_cutoffs(result, "gini", ks) for name in BEYOND_ACCURACY
+    )
+    return shown + [name for name in beyond_accuracy if name in result.metrics]
 
 
 def _shown_cutoffs(result: Result, metric: str, ks: Sequence[int] | None) -> list[int]:
-    """The cut-offs of a metric that were asked for, else the usual one or the largest."""
+    """The cut-offs ``ks`` of a metric; by default 10, or the largest if 10 was not computed."""
     names = [name for name in result.metrics if name.startswith(f"{metric}@")]
-    measured = sorted(_cutoff(name) for name in names)
+    computed = sorted(_cutoff(name) for name in names)
     if ks:
-        return [k for k in ks if k in measured]
-    return [USUAL_K] if USUAL_K in measured else measured[-1:]
+        return [k for k in ks if k in computed]
+    return [DEFAULT_K] if DEFAULT_K in computed else computed[-1:]
 
 
-def _by_cutoff(result: Result) -> list[list[str]]:
-    """All metrics in groups of one cut-off; those without one are in the first."""
+def _metrics_by_cutoff(result: Result) -> list[list[str]]:
+    """All metrics, grouped by cut-off; those without a cut-off are in the first group."""
     cutoffs = [_cutoff(name) for name in result.metrics]
     first = next(filter(None, cutoffs))
     groups: dict[int, list[str]] = {}
@@ -149,63 +159,65 @@ def _by_cutoff(result: Result) -> list[list[str]]:
 
 
 def _cutoff(metric: str) -> int:
-    """K of ``name@K``, 0 of a metric without one."""
+    """K of ``name@K``; 0 for a metric without a cut-off."""
     return int(metric.partition("@")[2] or 0)
 
 
-def _cell(estimate: Estimate | None, form: str) -> str:
-    """A mean with its interval, where it has one."""
+def _cell(estimate: Estimate | None, interval_format: str) -> str:
+    """A mean, with its confidence interval if it has one."""
     if estimate is None:
         return ""
     if estimate.ci95 is None:
         return f"{estimate.mean:.4f}"
-    return form.format(estimate.mean, *estimate.ci95)
+    return interval_format.format(estimate.mean, *estimate.ci95)
 
 
-def _protocol(found: Evaluation) -> list[str]:
-    """The protocol and what the targets allow as one paragraph; a warning as another.
+def _protocol(evaluation: Evaluation) -> list[str]:
+    """The protocol and the targets in one paragraph, and a warning as another.
 
-    Several tasks have targets of their own: what these allow is a paragraph a task.
+    With several tasks, the targets of each task are a paragraph of their own.
     """
-    protocol = found.protocol
-    tasks = {
-        of_task[0].task: _allowed(of_task, protocol["unknown_targets"])
-        for of_task in _by_task(found)
+    protocol = evaluation.protocol
+    targets = {
+        task_results[0].task: _targets(task_results, protocol["unknown_targets"])
+        for task_results in _by_task(evaluation)
     }
-    parts = [
+    choices = [
         f"split {protocol['split']}",
         f"catalogue {protocol['catalogue']} ({protocol['candidates']:,} candidates)",
         f"seen {protocol['seen']}",
         f"fit {protocol['fit'] or 'unknown'}",
     ]
     if protocol["max_sequences"]:
-        drawn = f"at most {protocol['max_sequences']:,} sequences, drawn with seed"
-        parts.append(f"{drawn} {protocol['seed']}")
+        sample = f"at most {protocol['max_sequences']:,} sequences, drawn with seed"
+        choices.append(f"{sample} {protocol['seed']}")
     if "similarity" in protocol:
-        parts.append(f"diversity by {protocol['similarity']}")
-    if len(tasks) == 1:
-        own = ["; ".join([*parts, *tasks.values()])]
+        choices.append(f"diversity by {protocol['similarity']}")
+    if len(targets) == 1:
+        paragraphs = ["; ".join([*choices, *targets.values()])]
     else:
-        own = ["; ".join(parts), *(f"{task}: {allowed}" for task, allowed in tasks.items())]
-    return [*own, *([protocol["warning"]] if "warning" in protocol else [])]
+        paragraphs = ["; ".join(choices), *(f"{task}: {text}" for task, text in targets.items())]
+    return [*paragraphs, *([protocol["warning"]] if "warning" in protocol else [])]
 
 
-def _allowed(of_task: list[Result], unknown_targets: str) -> str:
-    """What the targets of a task allow, whoever ranks; from least to most over ways of giving.
+def _targets(task_results: list[Result], unknown_targets: str) -> str:
+    """Numbers of targets and sequences of a task, unknown targets, and the ceiling.
+
+    Where they differ between the results of the task, their range is given.
 
     Args:
-        unknown_targets: what becomes of them.
+        unknown_targets: ``miss`` or ``drop``.
     """
-    tallies = [result.tally for result in of_task]
-    n = _extent([result.n for result in of_task], "{:,}".format)
-    sequences = _extent([result.n_sequences for result in of_task], "{:,}".format)
-    asked = f"n {n} of {sequences} sequences" if n != sequences else f"n {n} sequences"
-    unknown = _extent([tally.unknown_targets for tally in tallies], "{:,}".format)
-    ceiling = _extent([tally.ceiling for tally in tallies], percent)
-    return f"{asked}; unknown targets {unknown_targets} ({unknown}); ceiling {ceiling}"
+    statistics = [result.target_statistics for result in task_results]
+    n = _range([result.n for result in task_results], "{:,}".format)
+    sequences = _range([result.n_sequences for result in task_results], "{:,}".format)
+    counts = f"n {n} of {sequences} sequences" if n != sequences else f"n {n} sequences"
+    unknown = _range([target.unknown_targets for target in statistics], "{:,}".format)
+    ceiling = _range([target.ceiling for target in statistics], percent)
+    return f"{counts}; unknown targets {unknown_targets} ({unknown}); ceiling {ceiling}"
 
 
-def _extent(values: Sequence[int | float], shown: Callable[..., str]) -> str:
-    """``3``, or ``3 to 8`` where values differ."""
-    ends = dict.fromkeys((shown(min(values)), shown(max(values))))
+def _range(values: Sequence[int | float], format_value: Callable[..., str]) -> str:
+    """``3`` if all values are equal, else ``3 to 8``."""
+    ends = dict.fromkeys((format_value(min(values)), format_value(max(values))))
     return " to ".join(ends)

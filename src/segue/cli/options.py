@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how values are read that are more than a word."""
+"""Options that several verbs share, and the parsers of structured option values."""
 
 from __future__ import annotations
 
@@ -10,71 +10,81 @@ import typer
 
 from segue.errors import RequestError
 
-_DURATIONS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SECONDS_PER_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_BYTES_PER_UNIT = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def duration_s(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Seconds of ``30s``, ``30m``, ``2h`` or ``1.5d``."""
-    return _scaled(text, _DURATIONS, "a number with s, m, h or d, as in 30m")
+    return _parse_with_unit(text, _SECONDS_PER_UNIT, "a number with s, m, h or d, as in 30m")
 
 
-def size_bytes(text: str) -> int:
-    """Bytes of ``500KB``, ``600MB`` or ``2GB``: powers of ten."""
-    return round(_scaled(text.upper(), _SIZES, "a number with KB, MB or GB, as in 2GB"))
+def parse_size(text: str) -> int:
+    """Bytes of ``500KB``, ``600MB`` or ``2GB``; the units are powers of ten."""
+    return round(
+        _parse_with_unit(text.upper(), _BYTES_PER_UNIT, "a number with KB, MB or GB, as in 2GB")
+    )
 
 
-def cutoffs(text: str) -> tuple[int, ...]:
-    """Whole numbers of ``5,10,20``."""
-    return _numbers(text, 1, "5,10,20")
+def parse_cutoffs(text: str) -> tuple[int, ...]:
+    """The positive integers of a list such as ``5,10,20``."""
+    return _parse_integers(text, 1, "5,10,20")
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Whole numbers of ``0,1,5``, 0 among them."""
-    return _numbers(text, 0, "0,1,5")
+def parse_counts(text: str) -> tuple[int, ...]:
+    """The integers of a list such as ``0,1,5``; 0 is allowed."""
+    return _parse_integers(text, 0, "0,1,5")
 
 
-def words(text: str) -> list[str]:
-    """The words between commas, without the spaces around them."""
-    return [word.strip() for word in text.split(",") if word.strip()]
+def parse_names(text: str) -> list[str]:
+    """The names of a list such as ``a,b``; spaces around them and empty names are dropped."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def item_ids(items: str | None, item: list[str] | None) -> list[str]:
-    """The ids of a prompt: those of ``--items`` first, then each ``--item`` as it is.
+    """The item ids of a history: those of ``--items``, then the value of each ``--item``.
 
     Raises:
-        RequestError: an id is empty, as where a variable of a script is.
+        RequestError: an id is empty, for example because a shell variable is.
     """
-    first = [] if items is None else [word.strip() for word in items.split(",")]
-    ids = first + (item or [])
+    listed = [] if items is None else [item_id.strip() for item_id in items.split(",")]
+    ids = listed + (item or [])
     if not all(map(str.strip, ids)):
         hint = "leave --items and --item out where there is no history"
-        raise RequestError("an item id is empty, expected one as in the log", hint)
+        raise RequestError("an item id is empty, expected an id of the log", hint)
     return ids
 
 
-def _numbers(text: str, least: int, example: str) -> tuple[int, ...]:
+def sequence_features(title: str | None, features: list[str] | None) -> dict[str, str]:
+    """The sequence features of ``--title``, if it is not blank, and ``--sequence-feature``.
+
+    Raises:
+        RequestError: a feature is not of the form NAME=VALUE.
+    """
+    by_name = {"name": title} if title and title.strip() else {}
+    for text in features or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(
+                f"--sequence-feature {text!r} has no '='", "write NAME=VALUE, as in gender=F"
+            )
+        by_name[name.strip()] = value.strip()
+    return by_name
+
+
+def _parse_integers(text: str, minimum: int, example: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(int(word) for word in text.split(","))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         numbers = ()
-    if not numbers or min(numbers) < least:
-        raise ValueError(f"{text!r} is not a list of numbers from {least} on, as in {example}")
+    if not numbers or min(numbers) < minimum:
+        raise ValueError(
+            f"{text!r} is not a list of integers of at least {minimum}, as in {example}"
+        )
     return numbers
 
 
-def about(title: str | None, others: list[str] | None) -> dict[str, str]:
-    """What is known of a sequence: its title is what datasets call its ``name``; '' is none."""
-    known = {"name": title} if title and title.strip() else {}
-    for text in others or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise RequestError(f"--about {text!r} has no '='", "write NAME=VALUE, as in gender=F")
-        known[name.strip()] = value.strip()
-    return known
-
-
-def _scaled(text: str, units: dict[str, float] | dict[str, int], expected: str) -> float:
+def _parse_with_unit(text: str, units: dict[str, float] | dict[str, int], expected: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
     if match is None or match[2] not in units or float(match[1]) == 0:
         raise ValueError(f"{text!r} is not {expected}")
@@ -84,45 +94,57 @@ def _scaled(text: str, units: dict[str, float] | dict[str, int], expected: str) 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Of everything drawn."),
+    typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Seed of all random draws."),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that train wrote.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, written by train.")]
+DatasetPath = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="A dataset folder, written by prepare.")
+]
+
 ItemList = Annotated[
     str | None,
-    typer.Option("--items", metavar="A,B,C", help="The history: item ids, oldest first."),
+    typer.Option("--items", metavar="A,B,C", help="Item ids of the history, oldest first."),
 ]
-ItemIds = Annotated[
+SingleItems = Annotated[
     list[str] | None,
-    typer.Option("--item", metavar="ID", help="One more item id, commas and all; repeatable."),
+    typer.Option(
+        "--item", metavar="ID", help="One more item id, which may contain commas; repeatable."
+    ),
 ]
 User = Annotated[
     str | None,
     typer.Option(
-        "--user", metavar="ID", help="A sequence of the training dataset, before the items."
+        "--user",
+        metavar="ID",
+        help="A sequence of the training dataset, whose events come before the items.",
     ),
 ]
 Title = Annotated[
     str | None,
-    typer.Option(metavar="TEXT", help="The sequence's name, for a model that reads names."),
+    typer.Option(
+        "--title", metavar="TEXT", help="The name of the sequence, for a model that reads names."
+    ),
 ]
-About = Annotated[
+SequenceFeatures = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=VALUE", help="What else the model reads of the sequence; repeatable."
+        "--sequence-feature",
+        metavar="NAME=VALUE",
+        help="Another sequence feature that the model reads; repeatable.",
     ),
 ]
 IncludeSeen = Annotated[
-    bool, typer.Option("--include-seen", help="Items of the history may come again.")
+    bool, typer.Option("--include-seen", help="Also recommend items of the history.")
 ]
-TrainedOn = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="The folder that prepare wrote.")
-]
+
 Preset = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
+    typer.Option("--preset", metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
 ]
-ConfigFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration in TOML.")]
-Changes = Annotated[
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A configuration file in TOML.")
+]
+Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one key; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one configuration key; repeatable."),
 ]

@@ -1,35 +1,122 @@
-"""``segue plan``: what a run would take, before it is begun."""
+"""``segue plan``: the memory and time of a training run, estimated before it starts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segue.cli.options import Changes, ConfigFile, Json, Preset, TrainedOn
+from segue.cli.console import duration, key_values, print_json, stderr, stdout, table
+from segue.cli.options import ConfigFile, DatasetPath, Json, Overrides, Preset
+
+if TYPE_CHECKING:
+    from segue.trainer.plan import Plan
+
+MEMORY_LABELS = {
+    "process": "libraries and items",
+    "compiler": "allocated by the compiler",
+    "dataset": "memory-mapped sequences",
+    "parameters": "parameters",
+    "optimizer": "optimizer state",
+    "features": "item features, ensemble vectors",
+    "step": "training step, in addition",
+    "validation": "validation, in addition",
+    "initialisation": "computing initial embeddings",
+    "resume": "reading a checkpoint",
+}
+"""Labels of the fields of ``MemoryUse``, in the order of the table."""
+OPTION_COLUMNS = ("training option", "peak, GB", "fits")
 
 
 def plan(
-    dataset: TrainedOn,
+    dataset: DatasetPath,
     preset: Preset = None,
     config: ConfigFile = None,
-    changes: Changes = None,
+    overrides: Overrides = None,
     no_probe: Annotated[
-        bool, typer.Option("--no-probe", help="Take no step, and tell nothing of the time.")
+        bool, typer.Option("--no-probe", help="Take no training step and estimate no time.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what memory and time a run would take.
+    """Estimate the memory and time of a training run.
 
-    Takes the options of train, compiles its step and takes a few; writes nothing. Tells too
-    whether the run fits, and what would suit it better.
+    Takes the configuration options of train, compiles the training step and takes a few steps;
+    writes nothing. Also shows whether the run fits into memory, and recommends settings.
     """
-    from segue import trainer
-    from segue.cli.console import notes
-    from segue.cli.plan_report import print_plan
+    from segue.trainer import plan as planner
 
-    with notes().status("compiling, and taking a few steps"):
-        found = trainer.plan(
-            dataset, preset=preset, config=config, overrides=changes, probe=not no_probe
+    with stderr().status("compiling, then taking a few steps"):
+        result = planner.plan(
+            dataset, preset=preset, config=config, overrides=overrides, probe=not no_probe
         )
-    print_plan(found, as_json)
+    print_plan(result, as_json)
+
+
+def print_plan(plan: Plan, as_json: bool) -> None:
+    """Print a resource estimate."""
+    if as_json:
+        print_json(plan.to_json())
+        return
+    console = stdout()
+    console.print(key_values(_run_facts(plan)))
+    console.print()
+    console.print(table(("memory", "GB"), _memory_rows(plan), text_columns=("memory",)))
+    console.print()
+    console.print(table(OPTION_COLUMNS, _option_rows(plan), text_columns=OPTION_COLUMNS[:1]))
+    for option in plan.options:
+        console.print(f"{option.name}: {_as_options(option.settings)}", soft_wrap=True)
+    console.print()
+    console.print(f"recommended: {_as_options(plan.recommendations)}", soft_wrap=True)
+
+
+def _run_facts(plan: Plan) -> dict[str, str]:
+    rows = {
+        "dataset": f"{plan.dataset}, a vocabulary of {plan.vocabulary_size:,} tokens",
+        "steps": f"{plan.total_steps:,}, {plan.steps_per_epoch:,} per epoch",
+    }
+    if plan.softmax_block is not None:
+        rows["softmax"] = f"exact, {plan.softmax_block:,} rows of the output embeddings at a time"
+    if plan.times is not None:
+        times = plan.times
+        rows["time"] = (
+            f"{1000 * times.step:.1f} ms per step, {duration(times.epoch)} per epoch, "
+            f"{duration(times.run)} in total, without validations"
+        )
+        rows["input"] = f"{1000 * times.batch:.1f} ms per batch, made while a step runs"
+    rows["compiling"] = f"{plan.compilation:.1f} s"
+    return rows
+
+
+def _memory_rows(plan: Plan) -> list[list[str]]:
+    memory, peaks = plan.memory, plan.peaks
+    rows = [[label, _gb(getattr(memory, field))] for field, label in MEMORY_LABELS.items()]
+    terms = ", ".join(
+        f"{field} {_gb(getattr(memory, field))}" for field in ("gradients", "activations", "logits")
+    )
+    rows.insert(
+        list(MEMORY_LABELS).index("step") + 1,
+        [f"  by the formula: {terms}", _gb(plan.estimated_step)],
+    )
+    rows += [
+        ["peak of training", _gb(peaks.training)],
+        ["peak while a checkpoint is written", _gb(peaks.saving)],
+        ["peak while a run is resumed", _gb(peaks.resuming)],
+        ["needed", _gb(plan.needed)],
+    ]
+    if plan.available is not None:
+        verdict = "the run fits" if plan.fits else "the run does not fit"
+        rows.append([f"available: {verdict}", _gb(plan.available)])
+    return rows
+
+
+def _option_rows(plan: Plan) -> list[list[str]]:
+    labels = {True: "yes", False: "no", None: "unknown"}
+    return [[option.name, _gb(option.peak), labels[option.fits]] for option in plan.options]
+
+
+def _as_options(settings: list[str]) -> str:
+    return " ".join(f"--set {setting}" for setting in settings) or "as configured"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.3f}"

@@ -2,54 +2,148 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from segue.cli import prepare_options as options
-from segue.cli.options import Json
+import typer
+
+from segue.cli.console import stderr
+from segue.cli.inspect import print_overview
+from segue.cli.options import Json, parse_duration, parse_size
 from segue.errors import ConfigError
 
 
-def prepare(  # noqa: PLR0913 - a parameter an option
+def _column(content: str) -> Any:
+    return typer.Option(metavar="NAME", help=f"Column of {content}; guessed when absent (tabular).")
+
+
+Source = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="SOURCE", help="The log: a file or a folder. Not needed with --format demo."
+    ),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DATASET", help="The dataset folder to write.")
+]
+Format = Annotated[
+    Literal["mpd", "movielens", "tabular", "demo"] | None,
+    typer.Option(help="Format of the log; guessed when absent."),
+]
+Split = Annotated[
+    Literal["holdout", "leave-one-out", "global-time", "windows"] | None,
+    typer.Option(
+        help="How events are held out. Default: leave-one-out for a log of users, else holdout."
+    ),
+]
+Catalogue = Annotated[
+    Literal["train", "all"] | None,
+    typer.Option(help="Items that can be recommended: those of training events (default), or all."),
+]
+MinItemEvents = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Drop items with fewer than N events in the log."),
+]
+MinSequenceEvents = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Drop sequences with fewer than N events.")
+]
+MinRating = Annotated[
+    float | None, typer.Option(metavar="X", help="Drop events with a rating below X.")
+]
+EventType = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Keep only events of this type; repeatable (tabular)."),
+]
+SessionGap = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_duration,
+        metavar="DURATION",
+        help="Split a history into sessions at pauses longer than this: 30s, 30m, 2h or 1d.",
+    ),
+]
+DropConsecutiveRepeats = Annotated[
+    bool,
+    typer.Option(
+        "--drop-consecutive-repeats", help="Keep one of several consecutive events of an item."
+    ),
+]
+UserColumn = Annotated[str | None, _column("users")]
+ItemColumn = Annotated[str | None, _column("items")]
+TimeColumn = Annotated[str | None, _column("times")]
+RatingColumn = Annotated[str | None, _column("ratings")]
+EventColumn = Annotated[str | None, _column("event types")]
+ItemsFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Attributes of items: titles, artists, genres, years, vectors."
+    ),
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse_size,
+        metavar="SIZE",
+        help="Memory for reading and sorting the log: 600MB, 2GB (default).",
+    ),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Seed of the split and of the demo world.")
+]
+DemoSequences = Annotated[
+    int | None,
+    typer.Option("--sequences", min=1, metavar="N", help="Playlists of the demo world."),
+]
+DemoItems = Annotated[
+    int | None, typer.Option("--items", min=1, metavar="N", help="Tracks of the demo world.")
+]
+DemoMeanLength = Annotated[
+    int | None,
+    typer.Option(
+        "--mean-length", min=1, metavar="N", help="Mean playlist length of the demo world."
+    ),
+]
+
+
+def prepare(  # noqa: PLR0913 - one parameter per option
     *,
-    source: options.Source = None,
-    output: options.Output,
-    format: options.Format = None,  # noqa: A002 - named as the option
-    split: options.Split = None,
-    catalogue: options.Catalogue = None,
-    min_item_events: options.MinItemEvents = None,
-    min_sequence_events: options.MinSequenceEvents = None,
-    min_rating: options.MinRating = None,
-    event_type: options.EventType = None,
-    session_gap: options.SessionGap = None,
-    drop_consecutive_repeats: options.DropConsecutiveRepeats = False,
-    user_column: options.UserColumn = None,
-    item_column: options.ItemColumn = None,
-    time_column: options.TimeColumn = None,
-    rating_column: options.RatingColumn = None,
-    event_column: options.EventColumn = None,
-    items_file: options.ItemsFile = None,
-    memory_limit: options.MemoryLimit = None,
-    seed: options.Seed = None,
-    sequences: options.DemoSequences = None,
-    items: options.DemoItems = None,
-    mean_length: options.DemoMeanLength = None,
+    source: Source = None,
+    output: Output,
+    format: Format = None,  # noqa: A002 - the name of the option
+    split: Split = None,
+    catalogue: Catalogue = None,
+    min_item_events: MinItemEvents = None,
+    min_sequence_events: MinSequenceEvents = None,
+    min_rating: MinRating = None,
+    event_type: EventType = None,
+    session_gap: SessionGap = None,
+    drop_consecutive_repeats: DropConsecutiveRepeats = False,
+    user_column: UserColumn = None,
+    item_column: ItemColumn = None,
+    time_column: TimeColumn = None,
+    rating_column: RatingColumn = None,
+    event_column: EventColumn = None,
+    items_file: ItemsFile = None,
+    memory_limit: MemoryLimit = None,
+    seed: Seed = None,
+    sequences: DemoSequences = None,
+    items: DemoItems = None,
+    mean_length: DemoMeanLength = None,
     as_json: Json = False,
 ) -> None:
-    """Turn a log into a prepared dataset, with a fixed split."""
-    from segue import dataset
-    from segue.cli.console import notes
-    from segue.cli.dataset_report import print_overview
+    """Turn a log into a prepared dataset with a fixed split."""
+    from segue import preparation
     from segue.config import PrepareConfig, validated
     from segue.dataset.manifest import is_dataset
 
-    demo = _given(sequences=sequences, items=items, mean_length=mean_length)
+    demo = _without_none(sequences=sequences, items=items, mean_length=mean_length)
     if source is None and format is None:
         raise ConfigError("no SOURCE was given", "give a file or folder, or --format demo")
     if demo and format != "demo":
         option = next(iter(demo)).replace("_", "-")
-        raise ConfigError(f"--{option} belongs to the demo", "add --format demo")
+        raise ConfigError(f"--{option} applies only to the demo world", "add --format demo")
     config = {
-        "source": _given(
+        "source": _without_none(
             format=format,
             user_column=user_column,
             item_column=item_column,
@@ -59,25 +153,25 @@ def prepare(  # noqa: PLR0913 - a parameter an option
             event_type=tuple(event_type or ()),
             items_file=None if items_file is None else str(items_file),
             memory_limit=memory_limit,
-            demo=demo | _given(seed=seed),
+            demo=demo | _without_none(seed=seed),
         ),
-        "filters": _given(
+        "filters": _without_none(
             min_rating=min_rating,
             session_gap_s=session_gap,
             drop_consecutive_repeats=drop_consecutive_repeats,
             min_item_events=min_item_events,
             min_sequence_events=min_sequence_events,
         ),
-        "split": _given(kind=split, catalogue=catalogue, seed=seed),
+        "split": _without_none(kind=split, catalogue=catalogue, seed=seed),
     }
     replaces = is_dataset(output)
-    with notes().status("preparing"):
-        data = dataset.prepare(source, output, validated(PrepareConfig, config))
+    with stderr().status("preparing"):
+        data = preparation.prepare(source, output, validated(PrepareConfig, config))
     if replaces:
-        notes().print(f"replaced the dataset that was in {output}")
+        stderr().print(f"replaced the dataset that was in {output}")
     print_overview(data, as_json)
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name, value in values.items() if value is not None}
+def _without_none(**options: Any) -> dict[str, Any]:
+    """The options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}

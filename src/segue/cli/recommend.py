@@ -1,31 +1,65 @@
-"""``segue recommend``: what is most likely to come next."""
+"""``segue recommend``: the items most likely to come next."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segue.cli import options
+from segue.cli.console import print_json, stderr, stdout, table
+from segue.errors import quantity
+
+if TYPE_CHECKING:
+    from segue.recommender import Answer, Recommender
+
+ATTRIBUTES = ("artist", "year")
+"""Attributes shown beside the title, where the items have them."""
 
 
-def recommend(  # noqa: PLR0913 - a parameter an option
+def recommend(  # noqa: PLR0913 - one parameter per option
     *,
-    run: options.Run,
+    run: options.RunPath,
     items: options.ItemList = None,
-    item: options.ItemIds = None,
+    item: options.SingleItems = None,
     user: options.User = None,
     title: options.Title = None,
-    about: options.About = None,
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    sequence_features: options.SequenceFeatures = None,
+    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
     include_seen: options.IncludeSeen = False,
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next."""
-    from segue.cli.answer_report import print_answer
     from segue.recommender import Recommender
 
-    ids, known = options.item_ids(items, item), options.about(title, about)
+    history = options.item_ids(items, item)
+    features = options.sequence_features(title, sequence_features)
     model = Recommender.load(run)
-    answer = model.recommend(ids, k, user=user, about=known, include_seen=include_seen)
+    answer = model.recommend(
+        history, k, user=user, sequence_features=features, include_seen=include_seen
+    )
     print_answer(answer, model, as_json)
+
+
+def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
+    """Print the items of an answer on stdout, and its notes on stderr."""
+    if answer.unknown_items:
+        unknown = ", ".join(answer.unknown_items)
+        stderr().print(f"unknown items were replaced by <unk>: {unknown}")
+    if answer.truncated:
+        oldest = quantity(answer.truncated, "oldest event", "oldest events")
+        stderr().print(f"the {oldest} did not fit into the model's context")
+    for note in answer.notes:
+        stderr().print(note)
+    if as_json:
+        print_json(answer.to_json())
+        return
+    attributes = [name for name in ATTRIBUTES if name in model.items.table.column_names]
+    indices = model.items.find([item.item_id for item in answer.items])
+    rows = []
+    for item, index in zip(answer.items, indices, strict=True):
+        description = model.items.describe(int(index))
+        values = [str(description.get(name, "")) for name in attributes]
+        rows.append([str(item.rank), item.item_id, item.title, *values, f"{item.score:.3f}"])
+    columns = ("rank", "id", "title", *attributes, "score")
+    stdout().print(table(columns, rows, text_columns=("id", "title", "artist")))

@@ -1,4 +1,4 @@
-"""``segue search``: find an item's id by its title."""
+"""``segue search``: find the ids of items by their titles."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from typing import Annotated
 
 import typer
 
+from segue.cli.console import print_json, stderr, stdout, table
 from segue.cli.options import Json
 
 
 def search(
-    folder: Annotated[Path, typer.Argument(metavar="RUN|DATASET", help="Whose items.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Part of a title or an artist.")],
-    limit: Annotated[int, typer.Option("-n", min=1, help="At most so many.")] = 10,
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN|DATASET", help="The folder whose items are searched.")
+    ],
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="Part of a title, an artist or an id.")
+    ],
+    limit: Annotated[int, typer.Option("-n", min=1, help="Largest number of items.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Find items by part of a title or artist."""
-    from segue.cli.console import notes, print_json, results
-    from segue.cli.folders import check_run_or_dataset
-    from segue.cli.tables import table
-    from segue.dataset.prepared import read_items
+    """Find items by part of their title, artist or id."""
+    from segue.dataset.dataset import read_items
+    from segue.runs.folder import check_run_or_dataset
 
     check_run_or_dataset(folder)
     items = read_items(folder)
-    found = [items.describe(int(index)) for index in items.search(text, limit)]
+    matches = [items.describe(int(index)) for index in items.search(text, limit)]
     if as_json:
-        print_json({"query": text, "items": found})
+        print_json({"query": text, "items": matches})
         return
-    if not found:
-        notes().print(f"nothing holds {text!r}")
+    if not matches:
+        stderr().print(f"no item matches {text!r}")
         return
-    shown = [name for name in ("title", "artist", "year") if any(name in item for item in found)]
-    columns = ("item_id", *shown, "training_count")
-    rows = [[str(item.get(name, "")) for name in columns] for item in found]
-    headings = ("id", *shown, "events")
-    results().print(table(headings, rows, left=("id", "title", "artist")))
+    attributes = [
+        name for name in ("title", "artist", "year") if any(name in match for match in matches)
+    ]
+    keys = ("item_id", *attributes, "training_count")
+    rows = [[str(match.get(key, "")) for key in keys] for match in matches]
+    columns = ("id", *attributes, "events")
+    stdout().print(table(columns, rows, text_columns=("id", "title", "artist")))

@@ -1,23 +1,40 @@
-"""``segue train``: from a prepared dataset to a run."""
+"""``segue train``: from a prepared dataset to a run; progress display and card summary."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segue.cli.options import Changes, ConfigFile, Json, Preset, TrainedOn
+from segue.cli.console import duration, key_values, print_json, stderr, stdout
+from segue.cli.options import ConfigFile, DatasetPath, Json, Overrides, Preset
+from segue.errors import RequestError, quantity
+
+if TYPE_CHECKING:
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    from segue.trainer import OverfitResult, Progress
+
+STOPPED = 130
+"""Exit code after a signal stopped the training; the run is saved."""
+
+SECONDS_PER_LINE = 10.0
+"""Minimum time between two progress lines, in seconds, where stderr is not a terminal."""
 
 
 def train(
-    dataset: TrainedOn,
+    dataset: DatasetPath,
     run: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="RUN", help="The folder to write.")
+        Path | None, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")
     ] = None,
     preset: Preset = None,
     config: ConfigFile = None,
-    changes: Changes = None,
+    overrides: Overrides = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
@@ -25,51 +42,147 @@ def train(
         bool,
         typer.Option(
             "--overfit-one-batch",
-            help="Only check that the model can learn one batch by heart; nothing is written.",
+            help="Only check that the model can memorise one batch; nothing is written.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a model on a prepared dataset.
 
-    Ctrl-C saves and stops, with exit code 130; --resume then continues to the same end.
+    Ctrl-C saves a checkpoint and stops, with exit code 130; --resume then continues to the
+    same result as an uninterrupted run.
     """
     from segue import trainer
-    from segue.cli.console import notes, print_json, results
-    from segue.cli.overfit_report import print_overfitted
-    from segue.cli.progress import watching
-    from segue.cli.run_report import finished_card, stopped, summary
-    from segue.cli.tables import facts
     from segue.config import load_config
     from segue.dataset import Dataset
-    from segue.errors import RequestError
+    from segue.runs.folder import RunFolder
 
     if overfit:
-        given = {"-o": run is not None, "--resume": resume}
-        if wrong := [name for name, is_given in given.items() if is_given]:
-            message = f"{wrong[0]} is of no use for --overfit-one-batch, which writes nothing"
+        options = {"-o": run is not None, "--resume": resume}
+        if unusable := [name for name, is_given in options.items() if is_given]:
+            message = f"{unusable[0]} cannot be used with --overfit-one-batch, which writes nothing"
             raise RequestError(message, "leave it out")
-        chosen = load_config(preset, config, changes)
-        print_overfitted(trainer.overfit_one_batch(Dataset.open(dataset), chosen), as_json)
+        loaded = load_config(preset, config, overrides)
+        print_overfit_result(trainer.overfit_one_batch(Dataset.open(dataset), loaded), as_json)
         return
     if run is None:
-        raise RequestError("no folder to write was given", "add -o RUN")
-    with watching(notes()) as watch:
+        raise RequestError("no run folder was given", "add -o RUN")
+    with show_progress(stderr()) as display:
         trainer.train(
             dataset,
             run,
             preset=preset,
             config=config,
-            overrides=changes,
+            overrides=overrides,
             resume=resume,
-            watch=watch,
+            watch=display,
         )
-    card = finished_card(run)
+    card = RunFolder(run).read_finished_card()
     if as_json:
-        step = watch.step if card is None else card["steps"]
+        step = display.step if card is None else card["steps"]
         status = "stopped" if card is None else "finished"
         print_json({"run": str(run), "status": status, "step": step, "card": card})
     if card is None:
-        raise stopped(dataset, run, watch.step)
+        raise stopped(dataset, run, display.step)
     if not as_json:
-        results().print(facts(summary(run, card)))
+        stdout().print(key_values(card_summary(run, card)))
+
+
+class ProgressDisplay:
+    """Prints the progress of a training run; pass it to ``segue.train`` as ``watch``.
+
+    Attributes:
+        step: the last step that was reported.
+    """
+
+    def __init__(self, console: Console, bar: rich_progress.Progress | None = None) -> None:
+        """Print to a console, with a progress bar if there is one, else as lines."""
+        self.step = 0
+        self._console = console
+        self._bar = bar
+        self._next_line_s = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Show a progress report."""
+        self.step = progress.step
+        if progress.message:
+            self._console.print(progress.message)
+        if self._bar is not None:
+            self._update_bar(self._bar, progress)
+        elif not progress.message and time.monotonic() >= self._next_line_s:
+            position = f"step {progress.step:,}/{progress.total_steps:,}"
+            self._console.print(f"{position}  {_figures(progress)}")
+            self._next_line_s = time.monotonic() + SECONDS_PER_LINE
+
+    def _update_bar(self, bar: rich_progress.Progress, progress: Progress) -> None:
+        if not bar.tasks:
+            bar.add_task("", total=progress.total_steps, figures="")
+        bar.update(bar.tasks[0].id, completed=progress.step, figures=_figures(progress))
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[ProgressDisplay]:
+    """A progress display: a bar if the console is a terminal, else a line every 10 seconds."""
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as ProgressBar
+
+    if not console.is_terminal:
+        yield ProgressDisplay(console)
+        return
+    columns = (
+        TextColumn("step {task.completed:,.0f}/{task.total:,.0f}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with ProgressBar(*columns, console=console, transient=True) as bar:
+        yield ProgressDisplay(console, bar)
+
+
+def _figures(progress: Progress) -> str:
+    """Loss, events per second and remaining time of a progress report."""
+    remaining = duration(progress.seconds_left)
+    return f"loss {progress.loss:.4f}  {progress.events_per_s:,.0f} events/s  {remaining} left"
+
+
+def stopped(dataset: Path, run: Path, step: int) -> typer.Exit:
+    """Print the command that resumes a stopped run, and return the exit for the verb to raise."""
+    command = f"segue train {dataset} -o {run} --resume"
+    stderr().print(f"stopped at step {step:,}; continue with: {command}", soft_wrap=True)
+    return typer.Exit(STOPPED)
+
+
+def card_summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
+    """The card of a run as one line per subject."""
+    machine, dataset = card["machine"], card["dataset"]
+    epochs = "1 epoch" if card["epochs"] == 1 else f"{card['epochs']:g} epochs"
+    return {
+        "run": str(run),
+        "dataset": f"{dataset['name']} ({dataset['fingerprint']})",
+        "best": _best_validation(card["validation"]),
+        "steps": f"{card['steps']:,} in {duration(card['seconds'])}, {epochs}",
+        "ended": card["finished"],
+        "parameters": f"{card['parameters']:,}",
+        "machine": f"{machine['device']}, {machine['cores']} cores, jax {machine['jax']}, "
+        f"segue {card['segue_version']}",
+    }
+
+
+def _best_validation(validation: dict[str, Any]) -> str:
+    """``ndcg@10 0.1234 on validation, at step 800``."""
+    metric, best, step = (validation[key] for key in ("metric", "best", "step"))
+    if best is None:
+        return "none: the dataset has no validation events, or the run ended before a validation"
+    return f"{metric} {best:.4f} on validation, at step {step:,}"
+
+
+def print_overfit_result(result: OverfitResult, as_json: bool) -> None:
+    """Print after how many steps one batch was memorised."""
+    if as_json:
+        print_json(result._asdict())
+        return
+    ambiguous = quantity(result.ambiguous, "ambiguous label was", "ambiguous labels were")
+    note = f"; {ambiguous} left out" if result.ambiguous else ""
+    stdout().print(
+        f"overfitted one batch: {quantity(result.targets, 'target')} predicted correctly after "
+        f"{quantity(result.steps, 'step')}, with a loss of {result.loss:.4f}{note}"
+    )

@@ -1,11 +1,11 @@
-"""Configuration: one frozen model a part, read from TOML, presets and ``key=value``.
+"""Configuration: one frozen model per section, read from TOML, presets and ``key=value``.
 
-A key that does not exist is an error that names the nearest one that does. A preset is a
-TOML file in ``segue/presets``; anything it leaves out has the default of its part.
+An unknown key is an error that names the nearest known key. A preset is a TOML file in
+``segue/presets``; keys that it omits have the default of their section.
 """
 
-from segue.config.evaluation import EvaluationConfig, Seen, Task
-from segue.config.part import Part
+from segue.config.evaluation import EvaluationConfig, SeenPolicy, Task
+from segue.config.loading import load_config, nearest_hint, presets, validated
 from segue.config.preparation import (
     DemoConfig,
     FilterConfig,
@@ -14,10 +14,10 @@ from segue.config.preparation import (
     SplitConfig,
     SplitKind,
 )
-from segue.config.reading import load_config, nearest, presets, validated
+from segue.config.section import ConfigSection
 from segue.config.training import (
-    BlendConfig,
     Config,
+    EnsembleConfig,
     Estimator,
     LossConfig,
     ModelConfig,
@@ -27,26 +27,26 @@ from segue.config.training import (
 )
 
 __all__ = [
-    "BlendConfig",
     "Config",
+    "ConfigSection",
     "DemoConfig",
+    "EnsembleConfig",
     "Estimator",
     "EvaluationConfig",
     "FilterConfig",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
-    "Part",
     "Precision",
     "PrepareConfig",
-    "Seen",
+    "SeenPolicy",
     "SourceConfig",
     "SplitConfig",
     "SplitKind",
     "Task",
     "TrainingConfig",
     "load_config",
-    "nearest",
+    "nearest_hint",
     "presets",
     "validated",
 ]

@@ -1,4 +1,4 @@
-"""A training run: the model, its loss, its optimizer, and how it is trained."""
+"""The configuration of a training run: model, ensemble, loss, optimizer and training."""
 
 from __future__ import annotations
 
@@ -6,255 +6,266 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segue.config.part import Names, Part, Positive, Seed, Share
+from segue.config.section import ColumnNames, ConfigSection, PositiveInt, Seed, Share
 
 Estimator = Literal["with-target", "negatives-only", "bias-corrected"]
 Precision = Literal["float32", "bfloat16"]
-Updates = Literal["dense", "sparse", "sparse-lean"]
+UpdateMode = Literal["dense", "sparse", "sparse-rowwise"]
 
 
-class ModelConfig(Part):
+class ModelConfig(ConfigSection):
     """A causal transformer over item embeddings."""
 
-    layers: Positive = 2
-    heads: Positive = 1
-    width: Positive = 64
+    layers: PositiveInt = 2
+    heads: PositiveInt = 1
+    width: PositiveInt = 64
     """Dimensions of the embeddings and of the residual stream."""
-    feed_forward: Positive = 256
+    feed_forward: PositiveInt = 256
     """Dimensions inside the feed-forward network."""
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "gelu"
     norm: Literal["pre", "post"] = "pre"
     """Layer normalisation before each sub-layer (and once at the end), or after it."""
     dropout: Share = 0.1
     positions: Literal["learned", "none"] = "learned"
-    context: Positive = 200
-    """Positions that the model sees, START included."""
+    context: PositiveInt = 200
+    """Positions that the model attends to, including START."""
     tied_output: bool = True
-    """Whether the output head is the item table itself."""
+    """Whether the output embeddings are the item embeddings."""
     start: bool = True
-    """Whether sequences begin with START, so that the model can begin one from nothing."""
+    """Whether sequences start with START, which lets the model predict a first item."""
     end: bool = False
-    """Whether the model learns where sequences end."""
+    """Whether END is predicted after the last event of a sequence."""
     head: Literal["inner-product", "flatten"] = "inner-product"
-    """What makes scores of hidden states: their inner product with the output table, or a
-    dense layer over the states of all positions laid side by side, then that product. The
-    second predicts what follows a whole window only, never what follows each position."""
-    head_width: Positive = 16
-    """Dimensions of the dense layer of the head ``flatten``."""
-    item_features: Names = ()
-    """Columns of the items that the model reads: words (artist, genres), numbers (year), or
-    lists of numbers, which are projected."""
+    """How scores are computed from hidden states. ``inner-product``: with the output
+    embeddings. ``flatten``: a dense layer over the concatenated states of all positions, then
+    the inner product; it predicts only what follows the complete window, not what follows each
+    position."""
+    head_width: PositiveInt = 16
+    """Dimensions of the dense layer of ``head = "flatten"``."""
+    item_features: ColumnNames = ()
+    """Columns of the items that are inputs of the model: words (artist, genres), numbers
+    (year), or lists of numbers, which are projected."""
     item_features_at: Literal["input", "output", "both"] = "both"
-    sequence_features: Names = ()
-    """What the model is told of a sequence: columns of its attributes (a playlist's name, an
-    age group), or ``user`` for an embedding of the sequence's own id."""
-    sequence_width: Positive | None = None
-    """Dimensions of what the model is told of a sequence; ``width`` when absent. Another
-    width takes the head ``flatten``, which joins it to every position's state; elsewhere it
-    is added to every position's input."""
-    table_precision: Precision = "float32"
-    """How item embeddings are stored. ``bfloat16`` takes half the memory, and updates by rows,
-    which are computed in float32 and rounded at random."""
+    sequence_features: ColumnNames = ()
+    """Attributes of a sequence that are inputs of the model: columns (a playlist's name, an
+    age group), or ``user`` for an embedding of the sequence's id."""
+    sequence_width: PositiveInt | None = None
+    """Dimensions of the sequence-feature embedding; by default ``width``. It is added to the
+    input of every position, or with ``head = "flatten"`` concatenated to the state of every
+    position; only then may it differ from ``width``."""
+    embedding_precision: Precision = "float32"
+    """How item embeddings are stored. ``bfloat16`` halves their memory and needs sparse updates,
+    which are computed in float32 and rounded stochastically."""
     initialisation: Literal["normal", "uniform", "singular-vectors"] = "normal"
-    """How tables begin: drawn at random, or the items' with the leading singular vectors of
-    the training sequences, so that items found together begin together."""
+    """How embeddings are initialised: at random, or with ``singular-vectors`` those of items
+    from the leading singular vectors of the training sequences, which makes items that occur
+    together similar from the start."""
     initial_scale: Annotated[float, Field(gt=0)] = 0.02
-    """Standard deviation of fresh embeddings, or their bound if they are uniform."""
+    """Standard deviation of random embeddings, or their bound if they are uniform."""
     scale_embeddings: bool = True
-    """Whether embeddings are multiplied by the root of the width where they enter."""
+    """Whether input embeddings are multiplied by the square root of ``width``."""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> ModelConfig:
+    def _heads_divide_width(self) -> ModelConfig:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit_the_head(self) -> ModelConfig:
         if self.head == "flatten" and self.tied_output:
-            raise ValueError("the head 'flatten' needs tied_output = false")
+            raise ValueError("head = 'flatten' needs tied_output = false")
         if self.head == "flatten" and self.item_features and self.item_features_at != "input":
-            raise ValueError("the head 'flatten' takes item_features_at = 'input'")
+            raise ValueError("head = 'flatten' needs item_features_at = 'input'")
         if self.head != "flatten" and self.sequence_width not in (None, self.width):
             raise ValueError(
-                f"sequence_width {self.sequence_width} is added to states of width {self.width}"
+                f"sequence_width {self.sequence_width} differs from width {self.width}, which "
+                "needs head = 'flatten'"
             )
         return self
 
 
-class LossConfig(Part):
-    """What is minimised at every position that has a target."""
+class LossConfig(ConfigSection):
+    """The loss that is minimised at every position that has a label; see ``docs/losses.md``."""
 
     kind: Literal["softmax", "sampled-softmax"] = "softmax"
-    """``softmax`` is exact over the catalogue, computed by blocks of it."""
-    negatives: Positive = 1024
-    """Negatives of ``sampled-softmax``: a position's, or a batch's if they are shared."""
-    proposal: Literal["uniform", "log-uniform"] = "uniform"
-    """What negatives are drawn from: every item alike, or by rank of popularity, the chance
-    falling as one over the rank."""
+    """``softmax`` is exact over the catalogue, computed in blocks of items."""
+    negatives: PositiveInt = 1024
+    """Negatives of ``sampled-softmax`` per position, or per batch if they are shared."""
+    negative_sampler: Literal["uniform", "log-uniform"] = "uniform"
+    """The distribution of negatives: uniform over the items, or about proportional to
+    one over the popularity rank."""
     estimator: Estimator = "with-target"
-    """How the sum over the catalogue is estimated: the target's own term exactly and the
-    rest from the sample; everything from the sample; or as the first, with the bias of the
-    logarithm taken off to second order."""
+    """How the sum over the catalogue is estimated. ``with-target``: the target's term exactly,
+    the others from the sample. ``negatives-only``: all from the sample. ``bias-corrected``: as
+    ``with-target``, with the bias of the logarithm removed to second order."""
     shared_negatives: bool = True
-    """Whether all positions of a batch share one draw of negatives."""
+    """Whether all positions of a batch share one sample of negatives."""
     in_batch: bool = False
-    """Whether the labels of a batch are negatives of its other positions too, beside those
-    that are drawn; their log-q correction is by their share of the training labels."""
+    """Whether the labels of a batch are additional negatives of its other positions; their
+    log-q correction uses their share of the training labels."""
     log_q: bool = True
-    """Whether the logits of negatives are corrected for how often they are drawn."""
+    """Whether the logits of negatives have the log-q correction for their sampling frequency."""
 
     @model_validator(mode="after")
-    def _estimates_a_sum(self) -> LossConfig:
-        # Without the correction there is no sum over the catalogue that could be estimated.
+    def _estimator_fits(self) -> LossConfig:
+        # Without the correction, the sample does not estimate a sum over the catalogue.
         if not self.log_q and self.estimator != "with-target":
-            raise ValueError(f"the estimator {self.estimator!r} needs log_q = true")
+            raise ValueError(f"estimator = {self.estimator!r} needs log_q = true")
         fits = self.estimator == "with-target" and self.shared_negatives and self.log_q
         if self.in_batch and not fits:
             raise ValueError(
-                "in_batch = true takes shared_negatives = true, log_q = true and the estimator "
+                "in_batch = true needs shared_negatives = true, log_q = true and estimator = "
                 "'with-target'"
             )
         return self
 
 
-class BlendConfig(Part):
-    """What the model's scores are blended with when it answers; training knows nothing of it."""
+class EnsembleConfig(ConfigSection):
+    """Models whose scores are added to the transformer's at inference; training ignores them."""
 
-    vectors: Annotated[int, Field(ge=0)] = 0
-    """Singular vectors of the training sequences whose scores are added; 0 adds nothing."""
-    weight: Annotated[float, Field(gt=0)] = 16.0
-    """What these scores weigh: nats for an item that is all of the history."""
+    puresvd_factors: Annotated[int, Field(ge=0)] = 0
+    """Factors (singular vectors) of PureSVD, fitted on the training events; 0 for no PureSVD."""
+    puresvd_weight: Annotated[float, Field(gt=0)] = 16.0
+    """Mixture weight of PureSVD, in nats for a cosine of 1."""
 
 
-class OptimizerConfig(Part):
+class OptimizerConfig(ConfigSection):
     """AdamW with a schedule and gradient clipping."""
 
-    item_table: Updates = "dense"
-    """How the item tables are updated: every row at every step; only the rows that a batch
-    touches, each with moments of its own; or these with one second moment a row and no first.
-    Sampled losses touch few rows: with many items, updating all of them is most of a step."""
-    code_tables: Updates = "dense"
-    """The same of the tables of codes: users, artists, words of names."""
-    row_rate: Annotated[float, Field(gt=0)] = 1.0
-    """What the learning rate is multiplied with for tables that are updated by rows. A row moves
-    when it is touched only, where dense moments let it drift on: rare items want more than 1."""
-    moment_precision: Precision = "float32"
-    """How the moments of ``sparse`` tables are stored; bfloat16 is rounded at random."""
+    embedding_updates: UpdateMode = "dense"
+    """How item embeddings are updated. ``dense``: every row at every step. ``sparse``: only the
+    rows that the batch uses, each with its own moments. ``sparse-rowwise``: the same rows, with
+    one second moment per row and no first. Sampled losses use few rows; with many items, dense
+    updates take most of the time of a step."""
+    feature_embedding_updates: UpdateMode = "dense"
+    """The same for the embeddings of features: users, artists, words of names."""
+    sparse_learning_rate_scale: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of the learning rate for embeddings with sparse updates. Their rows move only at the
+    steps that use them, without the drift of dense momentum: rare items need more than 1."""
+    state_precision: Precision = "float32"
+    """How the moments of ``sparse`` updates are stored; bfloat16 is rounded stochastically."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """After the warm-up: constant, or falling to zero over the rest of the run."""
+    """After the warm-up: constant, or decaying to zero over the rest of the run."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     beta1: Share = 0.9
     beta2: Share = 0.999
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
     clip_norm: Annotated[float, Field(gt=0)] | None = None
-    """Largest global norm of a gradient; larger ones are scaled down to it."""
+    """Gradients with a larger global norm are scaled down to this norm."""
 
 
-class TrainingConfig(Part):
-    """How long, on what, and how it is watched."""
+class TrainingConfig(ConfigSection):
+    """Batches, duration, regularisation, validation and checkpoints of a training run."""
 
-    batch_size: Positive = 128
-    epochs: Positive = 100
-    max_steps: Positive | None = None
-    """Stop after so many steps even if epochs remain."""
-    bucket: bool = False
-    """Whether batches are made of sequences of like length and cut to the longest of them, so
-    that little padding is computed. There are four widths, and a compilation for each. Not for
-    rows that are targets."""
+    batch_size: PositiveInt = 128
+    epochs: PositiveInt = 100
+    max_steps: PositiveInt | None = None
+    """Stop after this many steps even if epochs remain."""
+    bucket_by_length: bool = False
+    """Whether batches consist of sequences of similar length, truncated to the longest, which
+    avoids most of the padding. There are four widths, each with its own compilation. Incompatible
+    with ``rows = "targets"``."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
     rows: Literal["sequences", "targets"] | None = None
-    """What a row of a batch is: a sequence with a label at every position, or one target and
-    the events before it. When absent: targets under the split ``windows`` and for the head
-    ``flatten``, else sequences."""
-    horizon: Positive = 1
-    """A position's label is drawn from so many of the next events; 1 is the next one, and all
-    that there is where rows are targets."""
+    """What a row of a batch is: a sequence with a label at every position, or one target with
+    the events before it. By default ``targets`` under the split ``windows`` and with
+    ``head = "flatten"``, else ``sequences``."""
+    horizon: PositiveInt = 1
+    """The label of a position is drawn from this many of the next events; 1 is the next event,
+    the only possible value with ``rows = "targets"``."""
     unknown_rate: Share | Literal["good-turing"] = 0.01
-    """Share of the events that are replaced by UNK in training, so that a model knows what to
-    make of an unknown item in its context. ``good-turing`` is the share of unseen items that
-    the training data predicts: that of the events whose item occurs once."""
+    """Share of the events that are replaced by UNK in training, so that the model learns to
+    handle unknown items in its context. ``good-turing`` is the Good-Turing estimate of the share
+    of unseen items: the share of training events whose item occurs once."""
     feature_dropout: Share = 0.0
-    """Share of the rows that are trained on without what is told of the sequence, so that the
-    model can do without it; drawn for each feature by itself."""
+    """Share of the rows in which a sequence feature is omitted in training, drawn independently
+    for each feature, so that the model does not depend on it."""
     rating_scale: Annotated[tuple[float, float], Field(strict=False)] | None = None
-    """The lowest and highest rating. When given, a label weighs by its rating, from 1 for
-    the highest down to 0.2 for the lowest; unrated ones weigh 1."""
-    validate_every: Positive | None = None
-    """Steps between validations; an epoch when absent."""
+    """The lowest and highest rating. If set, labels are weighted by their rating, from 1 for the
+    highest to 0.2 for the lowest; unrated ones have weight 1."""
+    validate_every: PositiveInt | None = None
+    """Steps between validations; by default one epoch."""
     validation_metric: Literal["ndcg@10", "hr@10", "mrr@10", "mrr", "loss"] = "ndcg@10"
-    """What decides which weights are the best; the lowest ``loss``, else the highest value."""
-    validation_sequences: Positive = 2_000
-    """At most so many sequences are validated on, a seeded draw."""
-    patience: Positive | None = None
-    """Stop after so many validations without a better one."""
-    checkpoint_every: Positive | None = None
-    """Steps between checkpoints; at every validation when absent."""
-    log_every: Positive = 10
-    """Steps between lines of metrics."""
+    """The metric that selects the best weights: the lowest ``loss``, or the highest value of any
+    other metric."""
+    validation_sequences: PositiveInt = 2_000
+    """Validate on at most this many sequences, the same random draw in every run."""
+    patience: PositiveInt | None = None
+    """Stop after this many validations without improvement."""
+    checkpoint_every: PositiveInt | None = None
+    """Steps between checkpoints; by default at every validation."""
+    log_every: PositiveInt = 10
+    """Steps between entries of the metrics log."""
     seed: Seed = 0
 
     @model_validator(mode="after")
     def _scale_rises(self) -> TrainingConfig:
         if self.rating_scale is not None and self.rating_scale[0] >= self.rating_scale[1]:
             lowest, highest = self.rating_scale
-            raise ValueError(f"rating_scale {lowest:g} to {highest:g} does not rise")
+            raise ValueError(
+                f"rating_scale {lowest:g} to {highest:g}, expected the lowest rating, then the "
+                "highest"
+            )
         return self
 
 
-class Config(Part):
-    """A training run."""
+class Config(ConfigSection):
+    """The complete configuration of a training run."""
 
     model: ModelConfig = ModelConfig()
-    blend: BlendConfig = BlendConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _end_is_comparable(self) -> Config:
-        if self.blend.vectors and self.model.end:
+    def _ensemble_fits(self) -> Config:
+        if self.ensemble.puresvd_factors and self.model.end:
             raise ValueError(
-                "blend.vectors raises the scores of items, with which that of the end could no "
-                "longer be compared: set model.end = false"
+                "ensemble.puresvd_factors raises the scores of items but not that of END, so they "
+                "would no longer be comparable: set model.end = false"
             )
         return self
 
     @model_validator(mode="after")
-    def _rows_are_few(self) -> Config:
+    def _sparse_updates_fit(self) -> Config:
         model, optimizer = self.model, self.optimizer
-        if optimizer.item_table != "dense" and self.loss.kind == "softmax":
+        items, features = optimizer.embedding_updates, optimizer.feature_embedding_updates
+        if items != "dense" and self.loss.kind == "softmax":
             raise ValueError(
-                f"optimizer.item_table {optimizer.item_table!r} updates the rows that a "
-                "batch touches, but loss.kind 'softmax' touches all: set it to 'sampled-softmax'"
+                f"optimizer.embedding_updates {items!r} updates only the rows that a batch uses, "
+                "but loss.kind 'softmax' uses every row: set loss.kind to 'sampled-softmax'"
             )
-        if optimizer.item_table == "dense" and model.table_precision != "float32":
+        if items == "dense" and model.embedding_precision != "float32":
             raise ValueError(
-                f"model.table_precision {model.table_precision!r} takes updates by rows: set "
-                "optimizer.item_table to 'sparse' or 'sparse-lean'"
+                f"model.embedding_precision {model.embedding_precision!r} needs sparse updates: "
+                "set optimizer.embedding_updates to 'sparse' or 'sparse-rowwise'"
             )
-        by_codes = optimizer.code_tables != "dense" and bool(model.item_features)
-        if optimizer.item_table == "dense" and by_codes:
+        if items == "dense" and features != "dense" and model.item_features:
             raise ValueError(
-                f"optimizer.code_tables {optimizer.code_tables!r} takes the features of touched "
-                "items: set optimizer.item_table to 'sparse' or 'sparse-lean', and loss.kind to "
-                "'sampled-softmax'"
+                f"optimizer.feature_embedding_updates {features!r} with model.item_features needs "
+                "sparse updates of the items too: set optimizer.embedding_updates to 'sparse' or "
+                "'sparse-rowwise', and loss.kind to 'sampled-softmax'"
             )
-        if optimizer.code_tables != "dense" and not (
-            model.item_features or model.sequence_features
-        ):
+        if features != "dense" and not (model.item_features or model.sequence_features):
             raise ValueError(
-                f"optimizer.code_tables {optimizer.code_tables!r} is of item_features and "
-                "sequence_features, and the model has neither"
+                f"optimizer.feature_embedding_updates {features!r} needs features: set "
+                "model.item_features or model.sequence_features"
             )
-        kinds = (optimizer.item_table, optimizer.code_tables)
-        if optimizer.row_rate != 1 and kinds == ("dense", "dense"):
+        if optimizer.sparse_learning_rate_scale != 1 and (items, features) == ("dense", "dense"):
             raise ValueError(
-                f"optimizer.row_rate {optimizer.row_rate:g} is of tables that are updated by rows: "
-                "set optimizer.item_table to 'sparse' or 'sparse-lean'"
+                f"optimizer.sparse_learning_rate_scale {optimizer.sparse_learning_rate_scale:g} "
+                "applies to sparse updates only: set optimizer.embedding_updates to 'sparse' or "
+                "'sparse-rowwise'"
             )
-        if optimizer.moment_precision != "float32" and "sparse" not in kinds:
+        if optimizer.state_precision != "float32" and "sparse" not in (items, features):
             raise ValueError(
-                f"optimizer.moment_precision {optimizer.moment_precision!r} is of the moments of "
-                "'sparse' tables: set optimizer.item_table or optimizer.code_tables to that"
+                f"optimizer.state_precision {optimizer.state_precision!r} applies to 'sparse' "
+                "updates only: set optimizer.embedding_updates or "
+                "optimizer.feature_embedding_updates to 'sparse'"
             )
         return self

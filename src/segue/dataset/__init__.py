@@ -1,31 +1,49 @@
-"""From a foreign log to a prepared dataset: items by index, sequences by row, a fixed split."""
+"""The prepared dataset: items by index, sequences by row, and the stored split."""
 
+from segue.dataset.dataset import Dataset
+from segue.dataset.items import Items
 from segue.dataset.manifest import Manifest
-from segue.dataset.parts import Targets, target_rows, targets
-from segue.dataset.prepare import prepare
-from segue.dataset.prepared import Dataset
 from segue.dataset.sequences import (
     NO_TARGET,
+    SESSION_OF,
     TEST_TARGET,
     TRAIN_TARGET,
     VALID_TARGET,
+    Cuts,
     Sequences,
 )
-from segue.dataset.splits import Split
-from segue.dataset.vocabulary import Items
+from segue.dataset.splits import Split, SplitRule, rule_of
+from segue.dataset.targets import SplitPart, TargetChoice, Targets
+from segue.dataset.training_events import (
+    EventBlock,
+    count_training_events,
+    readable_event_blocks,
+    readable_lengths,
+    training_mask,
+    training_targets,
+)
 
 __all__ = [
     "NO_TARGET",
+    "SESSION_OF",
     "TEST_TARGET",
     "TRAIN_TARGET",
     "VALID_TARGET",
+    "Cuts",
     "Dataset",
+    "EventBlock",
     "Items",
     "Manifest",
     "Sequences",
     "Split",
+    "SplitPart",
+    "SplitRule",
+    "TargetChoice",
     "Targets",
-    "prepare",
-    "target_rows",
-    "targets",
+    "count_training_events",
+    "readable_event_blocks",
+    "readable_lengths",
+    "rule_of",
+    "training_mask",
+    "training_targets",
 ]

@@ -1,4 +1,4 @@
-"""``manifest.json``: what a prepared dataset is, and what its other files must be."""
+"""``manifest.json``: description of a prepared dataset and checksums of its other files."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import msgspec
 from segue.dataset.splits import Split
 from segue.errors import DatasetError
 
-FORMAT_VERSION = 1
-"""Of the folder as a whole; a reader accepts its own version only."""
+FORMAT_VERSION = 2
+"""Version of the dataset format. Datasets of any other version are refused."""
 
 MANIFEST = "manifest.json"
 ITEMS = "items.parquet"
 SEQUENCES = "sequences.arrow"
 DATASET_FILES = (MANIFEST, ITEMS, SEQUENCES)
-"""All that the folder of a dataset holds."""
+"""All files of a dataset's folder."""
 
 _PREPARE_AGAIN = "prepare the dataset again"
-_MAY_READ = "check that you may read it, or prepare the dataset again"
+_CHECK_PERMISSIONS = "check its permissions, or prepare the dataset again"
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 18
 
 
 class FileRecord(msgspec.Struct, frozen=True):
-    """What a file must be: its size in bytes, and a checksum of its content."""
+    """The size of a file in bytes and a checksum of its content."""
 
     size: int
     checksum: str
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How much there is: sequences, events, items known, and items in the catalogue."""
+    """Numbers of sequences, events, items, and items in the catalogue."""
 
     sequences: int
     events: int
@@ -43,18 +43,19 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prepared dataset is.
+    """The description of a prepared dataset.
 
     Attributes:
-        format_version: of the folder's format.
-        segue_version: that wrote it.
-        fingerprint: of the items, sequences and split, whatever they were prepared from.
-        source: the source's ``format``, ``fingerprint`` and ``report``.
+        format_version: version of the folder's format.
+        segue_version: version of Segue that wrote it.
+        fingerprint: checksum of items, sequences and split, independent of the source.
+        source: ``format``, ``fingerprint`` and ``report`` of the source.
         options: the configuration that it was prepared with.
-        counts: how much there is.
-        split: the rule that gave each event its part.
-        audit: what ``segue inspect`` shows; see ``segue.dataset.audit``.
-        files: the other files by name.
+        counts: numbers of sequences, events and items.
+        split: the parameters of the split.
+        audit: the statistics and warnings of ``segue inspect``; see
+            ``segue.preparation.audit``.
+        files: size and checksum of the other files, by name.
     """
 
     format_version: int
@@ -73,24 +74,24 @@ class _Version(msgspec.Struct):
 
 
 class _Outline(msgspec.Struct):
-    """What makes a manifest one of ours, of whatever format version."""
+    """The keys by which a manifest of any format version is recognised."""
 
     format_version: int
     files: dict[str, FileRecord]
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json``, readable and with the keys in a fixed order."""
+    """Write ``manifest.json``, indented and with the keys in a fixed order."""
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST).write_bytes(text + b"\n")
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json`` and check that the other files are the ones it was written with.
+    """Read ``manifest.json`` and check the other files against it.
 
     Raises:
-        DatasetError: no dataset there, one of another format version, or one with a file
-            that is missing or altered.
+        DatasetError: there is no dataset, it has another format version, or one of its files
+            is missing or altered.
     """
     manifest = _decode(folder)
     for name, record in manifest.files.items():
@@ -99,27 +100,27 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder has the manifest of a dataset, whatever its format version.
+    """Whether a folder has the manifest of a dataset of any format version.
 
-    A ``manifest.json`` alone does not tell: other programs write files of that name.
+    The content is checked because other programs write files called ``manifest.json`` too.
     """
     try:
         msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Outline)
-    except (OSError, ValueError):  # text that is not UTF-8 is no DecodeError
+    except (OSError, ValueError):  # ValueError: text that is not UTF-8 raises no DecodeError
         return False
     return True
 
 
 def file_record(path: Path) -> FileRecord:
-    """Describe a file as it is now."""
+    """The current size and checksum of a file."""
     return FileRecord(path.stat().st_size, checksum(path))
 
 
 def checksum(path: Path) -> str:
-    """A quick checksum: of the whole of a file up to 16 MiB, of even samples of a larger one.
+    """A fast checksum: of a complete file up to 16 MiB, of evenly spaced samples of a larger one.
 
-    So that opening a dataset of any size takes milliseconds; the manifest's fingerprint
-    covers every byte.
+    It lets a dataset of any size open in milliseconds. The manifest's fingerprint covers every
+    byte.
     """
     size = path.stat().st_size
     digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
@@ -141,7 +142,7 @@ def _decode(folder: Path) -> Manifest:
         raise DatasetError(f"{folder} is not a prepared dataset: no {MANIFEST}", hint) from None
     except OSError as error:
         message = f"cannot read {folder / MANIFEST}: {error.strerror}"
-        raise DatasetError(message, _MAY_READ) from None
+        raise DatasetError(message, _CHECK_PERMISSIONS) from None
     try:
         version = msgspec.json.decode(data, type=_Version).format_version
         if version != FORMAT_VERSION:
@@ -149,21 +150,24 @@ def _decode(folder: Path) -> Manifest:
             raise DatasetError(message, _PREPARE_AGAIN)
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # Without its manifest nothing says that the folder may be replaced.
+        # Without a readable manifest, ``prepare`` does not recognise a dataset and will not
+        # replace the folder.
         message = f"{MANIFEST} of dataset {folder} is damaged: {error}"
         raise DatasetError(message, f"remove the folder, and {_PREPARE_AGAIN}") from None
 
 
 def _check_file(folder: Path, name: str, expected: FileRecord) -> None:
     try:
-        found = file_record(folder / name)
+        actual = file_record(folder / name)
     except FileNotFoundError:
         raise DatasetError(f"dataset {folder} has no {name}", _PREPARE_AGAIN) from None
     except OSError as error:
         message = f"cannot read {folder / name}: {error.strerror}"
-        raise DatasetError(message, _MAY_READ) from None
-    if found.size != expected.size:
-        message = f"{name} of dataset {folder} has {found.size} bytes, expected {expected.size}"
+        raise DatasetError(message, _CHECK_PERMISSIONS) from None
+    if actual.size != expected.size:
+        message = f"{name} of dataset {folder} has {actual.size} bytes, expected {expected.size}"
         raise DatasetError(message, _PREPARE_AGAIN)
-    if found != expected:
-        raise DatasetError(f"{name} of dataset {folder} was altered", _PREPARE_AGAIN)
+    if actual != expected:
+        raise DatasetError(
+            f"{name} of dataset {folder} was altered after it was prepared", _PREPARE_AGAIN
+        )

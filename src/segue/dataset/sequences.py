@@ -1,8 +1,7 @@
-"""The sequences of a prepared dataset: events laid end to end in memory-mapped arrays."""
+"""The sequences of a prepared dataset: events stored end to end in memory-mapped arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,25 +9,26 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Float32, Int8, Int32, Int64
+from jaxtyping import Float32, Int8, Int32, Int64
 
 from segue.errors import DatasetError
 
 NO_TARGET = -1
-"""Under the split ``windows``: an event too early in its sequence to be a target."""
+"""Label of the split ``windows``: an event too early in its sequence to be a target."""
 TRAIN_TARGET = 0
-"""Under the split ``windows``: an event that is trained on."""
+"""Label of the split ``windows``: a training target."""
 TEST_TARGET = 1
-"""Under the split ``windows``: an event that is held out as a target of the test."""
+"""Label of the split ``windows``: a held-out target of the test part."""
 VALID_TARGET = 2
-"""Under the split ``windows``: an event that is held out as a target of validation."""
+"""Label of the split ``windows``: a held-out target of the validation part."""
 
-BLOCK_EVENTS = 1 << 20
-"""Events that are worked on at a time where a dataset is larger than memory should hold."""
+SESSION_OF = "session_of"
+"""The attribute of a session that names the sequence it was cut from. It is not called ``user``
+because that sequence feature is the sequence's own id."""
 
 
 class MappedFile(NamedTuple):
-    """A file that arrays are views of, and what it was when it was mapped."""
+    """A memory-mapped file, with the inode and size (bytes) it had when it was mapped."""
 
     path: Path
     inode: int
@@ -36,53 +36,68 @@ class MappedFile(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> MappedFile:
-        """The file as it is now."""
-        found = path.stat()
-        return cls(path, found.st_ino, found.st_size)
+        """The file with its current inode and size."""
+        status = path.stat()
+        return cls(path, status.st_ino, status.st_size)
 
     def check(self) -> None:
-        """See that the file is still whole.
+        """Check that the file still has its size.
 
-        The system ends a process, without a word, that reads where a mapped file was cut: as
-        ``cp`` cuts one that it overwrites. A file that was removed or replaced by another is
-        still mapped as it was.
+        Reading beyond the end of a mapped file kills the process without a message. That can
+        happen when a program such as ``cp`` overwrites the file in place. A file that was
+        deleted or replaced by another stays mapped as it was.
 
         Raises:
-            DatasetError: it has another size than before.
+            DatasetError: the size has changed.
         """
         try:
-            now = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return
-        if now.st_ino == self.inode and now.st_size != self.size:
+        if status.st_ino == self.inode and status.st_size != self.size:
             raise DatasetError(
-                f"{self.path} was overwritten while it was read: it has {now.st_size:,} bytes "
+                f"{self.path} was overwritten while it was read: it has {status.st_size:,} bytes "
                 f"and had {self.size:,}",
-                "put the dataset back as it was; a run then continues with --resume",
+                "restore the dataset; a run then continues with --resume",
             )
+
+
+class Cuts(NamedTuple):
+    """How a split divides each sequence.
+
+    Attributes:
+        train_end: the position of the first event after the training events.
+        valid_end: the position of the first event after the validation events; the rest are
+            test events.
+        target_parts: under the split ``windows`` only, the label of each event: ``NO_TARGET``,
+            ``TRAIN_TARGET``, ``TEST_TARGET`` or ``VALID_TARGET``. Both positions are then the
+            length of the sequence.
+    """
+
+    train_end: Int32[np.ndarray, " sequences"]
+    valid_end: Int32[np.ndarray, " sequences"]
+    target_parts: Int8[np.ndarray, " events"] | None = None
 
 
 @dataclass(frozen=True)
 class Sequences:
     """All sequences of a dataset, in its order; sequence ``i`` is *row* ``i``.
 
-    The arrays are read-only views over the mapped file: opening costs nothing, and pages
-    are read as they are touched.
+    The arrays are read-only views of the memory-mapped file: opening reads nothing, and pages
+    are read on first access.
 
     Attributes:
-        ids: the caller's name of each sequence.
-        offsets: row ``i`` owns the events ``offsets[i]`` up to ``offsets[i + 1]``.
+        ids: the caller's id of each sequence.
+        offsets: row ``i`` consists of the events ``offsets[i]`` to ``offsets[i + 1]``, exclusive.
         items: item indices of all events; never a special token, and at or above the
-            dataset's ``table_size`` where an item is outside the catalogue.
+            dataset's ``vocabulary_size`` where an item is outside the catalogue.
         times: microseconds since 1970 in UTC, or None where the log has no times.
         ratings: the ratings, NaN where an event has none, or None where the log has none.
-        train_end: events before this position in their sequence are training events.
-        valid_end: those from ``train_end`` up to here are validation, the rest test events.
-        target_parts: under the split ``windows`` alone, each event's ``TRAIN_TARGET``,
-            ``VALID_TARGET``, ``TEST_TARGET`` or ``NO_TARGET``; the cut positions then say
-            nothing.
-        attributes: one row a sequence, such as a playlist's name; may have no column.
-        file: what the arrays are views of; None where they are in memory.
+        train_end: see ``Cuts``.
+        valid_end: see ``Cuts``.
+        target_parts: see ``Cuts``.
+        attributes: one row per sequence, such as a playlist's name; may have no column.
+        file: the file that the arrays are views of; None where they are in memory.
     """
 
     ids: pa.StringArray
@@ -101,20 +116,25 @@ class Sequences:
 
     @property
     def n_events(self) -> int:
-        """Events in all sequences together."""
+        """Number of events in all sequences together."""
         return len(self.items)
 
     @cached_property
     def lengths(self) -> Int64[np.ndarray, " sequences"]:
-        """Events in each sequence."""
+        """Number of events in each sequence."""
         return np.diff(self.offsets)
+
+    @property
+    def cuts(self) -> Cuts:
+        """Where each sequence is cut into its training, validation and test part."""
+        return Cuts(self.train_end, self.valid_end, self.target_parts)
 
     def row(self, i: int) -> Int32[np.ndarray, " events"]:
         """Item indices of sequence ``i``, oldest first, as a view."""
         return self.items[self.offsets[i] : self.offsets[i + 1]]
 
     def check(self) -> None:
-        """See that the arrays can still be read, before a read that a run depends on.
+        """Check that the arrays can still be read. To be called before a long read.
 
         Raises:
             DatasetError: their file was overwritten.
@@ -123,35 +143,6 @@ class Sequences:
             self.file.check()
 
     def find(self, sequence_id: str) -> int | None:
-        """The row of a sequence by the caller's id, None where there is no such sequence."""
+        """The row of a sequence by the caller's id; None where there is no such sequence."""
         row = self.ids.index(sequence_id).as_py()
         return row if row >= 0 else None
-
-
-def row_blocks(
-    offsets: Int64[np.ndarray, " bounds"], n_events: int | None = None
-) -> Iterator[tuple[int, int]]:
-    """Cut rows into consecutive blocks ``(first, end)``.
-
-    A block holds whole rows and at most ``n_events`` events (``BLOCK_EVENTS`` unless told
-    otherwise), except that a single longer row is a block of its own.
-    """
-    n_events = n_events or BLOCK_EVENTS
-    first, n_rows = 0, len(offsets) - 1
-    while first < n_rows:
-        within = np.searchsorted(offsets, offsets[first] + n_events, side="right") - 1
-        end = max(int(within), first + 1)
-        yield first, end
-        first = end
-
-
-def positions_in_rows(offsets: Int64[np.ndarray, " bounds"]) -> Int64[np.ndarray, " values"]:
-    """0, 1, 2, ... within each row, for rows laid end to end."""
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
-
-
-def count_per_row(
-    mask: Bool[np.ndarray, " values"], offsets: Int64[np.ndarray, " bounds"]
-) -> Int64[np.ndarray, " rows"]:
-    """How many values of each row are true."""
-    return np.diff(np.concatenate([[0], np.cumsum(mask)])[offsets])

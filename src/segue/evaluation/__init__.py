@@ -1,18 +1,19 @@
-"""How good a ranker is, by a protocol that is named in every result.
+"""Offline evaluation: rank the whole catalogue for held-out targets, under an explicit protocol.
 
-    evaluate    asks rankers the questions of a part, over the whole catalogue
-    has_targets tells whether there is any to ask
-    compare     tells whether one of two models is better, by a paired test
+    evaluate     measures rankers on the validation or test part of a dataset
+    has_targets  whether a part has a target to measure on
+    compare      tests whether one of two models is better, with a paired permutation test
 
-Reading order: ``protocol`` (what is asked), ``questions`` (by blocks), ``next_item`` and
-``continuation`` (the two tasks), ``background`` and ``behaviour`` (what lists are like),
-``results``, ``per_sequence`` (the Parquet file), ``comparison``.
+Reading order: ``protocol`` (the choices that every metric depends on), ``instances`` (targets and
+queries in blocks), ``next_item`` and ``continuation`` (the two tasks), ``beyond_accuracy``,
+``results``, ``statistics`` (intervals and tests), ``measurement`` (``evaluate``), ``per_sequence``
+(the Parquet file), ``comparison``, ``rankers`` (runs, baselines and files by name).
 """
 
 from segue.evaluation.comparison import Comparison, Difference, compare
+from segue.evaluation.instances import has_targets
 from segue.evaluation.measurement import evaluate
 from segue.evaluation.per_sequence import read_per_sequence, write_per_sequence
-from segue.evaluation.questions import has_targets
 from segue.evaluation.results import Estimate, Evaluation, Result
 
 __all__ = [

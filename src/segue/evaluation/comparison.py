@@ -1,4 +1,4 @@
-"""Is one model better than another? A paired test over the same sequences."""
+"""``compare``: paired comparison of two models on the same sequences."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
-from segue.config import nearest
+from segue.config import nearest_hint
 from segue.errors import RequestError
 from segue.evaluation.per_sequence import KEYS, header, per_sequence_table, read_per_sequence
 from segue.evaluation.results import Evaluation
-from segue.resampling import bootstrap_means, interval95, permutation_test
+from segue.evaluation.statistics import bootstrap_means, interval95, permutation_test
 
-Scores = str | Path | Evaluation
+ResultsSource = str | Path | Evaluation
+"""Results per sequence: a Parquet file of ``write_per_sequence``, or an evaluation."""
 
 POOLED = "pooled"
-"""In place of a way of giving: all of them, each sequence with all its continuations."""
+"""The value of ``given`` for all settings of given events together."""
 
-MUST_AGREE = (
+KEYS_THAT_MUST_AGREE = (
     "dataset",
     "part",
     "split",
@@ -35,24 +36,26 @@ MUST_AGREE = (
     "seed",
     "fit",
 )
-"""What two protocols must share before their figures may be compared."""
+"""Keys of the protocol that must be equal for a comparison to be fair."""
 
-MAY_BE_UNSAID = ("list_length", "fit")
-"""What a protocol may leave open: next items have no list, lists from elsewhere no fit."""
+OPTIONAL_KEYS = ("list_length", "fit")
+"""Keys that may be absent from one protocol: ``list_length`` exists for continuation only, and
+``fit`` not for external lists."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The second model against the first, over the questions that both were asked.
+    """The difference of a metric between two models, over the same instances.
 
     Attributes:
         task: ``next-item`` or ``continuation``.
-        given: one way of giving, ``pooled`` for all of a continuation's, None elsewhere.
-        n: instances.
-        n_sequences: sequences, which the interval and the test draw or flip whole.
+        given: for continuation the given events, such as ``first-5``, or ``pooled`` for all
+            settings together; None for next items.
+        n: number of instances.
+        n_sequences: number of sequences, the units of the bootstrap and of the test.
         means: each model's mean over the instances.
         difference: the second mean minus the first.
-        ci95: its 95 % interval, by a paired bootstrap.
+        ci95: 95 % confidence interval of the difference, by a paired bootstrap.
         p_value: two-sided, by a paired permutation test.
     """
 
@@ -66,14 +69,21 @@ class Difference:
     p_value: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain JSON values."""
         lists = {"means": list(self.means), "ci95": list(self.ci95)}
         return {**vars(self), **lists}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models by one metric: a difference for each kind of question, then pooled ones."""
+    """The differences of one metric between two models.
+
+    Attributes:
+        metric: printed key.
+        models: names of the first and the second model.
+        permutations: random sign flips behind each p-value.
+        differences: one per task and setting of given events, then the pooled ones.
+    """
 
     metric: str
     models: tuple[str, str]
@@ -81,17 +91,17 @@ class Comparison:
     differences: list[Difference]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``segue compare --json`` prints."""
+        """The object that ``segue compare --json`` prints."""
         return {
             "metric": self.metric,
             "models": list(self.models),
             "permutations": self.permutations,
-            "differences": [found.to_json() for found in self.differences],
+            "differences": [difference.to_json() for difference in self.differences],
         }
 
 
-class _Draws(NamedTuple):
-    """How much chance is drawn, and from which seed."""
+class _Resampling(NamedTuple):
+    """Numbers of random draws, and their seed."""
 
     permutations: int
     resamples: int
@@ -99,15 +109,15 @@ class _Draws(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """Both models on the same questions, one row a sequence and way of giving.
+class _PairedResults:
+    """Both models on the same instances: one row per sequence, task and given events.
 
     Attributes:
-        task: of each row.
-        given: of each row; None for next items.
-        sequences: a number for the sequence of each row.
-        counts: instances of each row.
-        sums: each model's metric, summed over them.
+        task: task of each row.
+        given: given events of each row; None for next items.
+        sequences: number of the sequence of each row, from 0.
+        counts: number of instances of each row.
+        sums: each model's metric, summed over the instances.
     """
 
     task: np.ndarray
@@ -118,8 +128,8 @@ class _Pairs:
 
 
 def compare(
-    first: Scores,
-    second: Scores | None = None,
+    first: ResultsSource,
+    second: ResultsSource | None = None,
     metric: str = "ndcg@10",
     *,
     models: tuple[str | None, str | None] = (None, None),
@@ -127,21 +137,22 @@ def compare(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Comparison:
-    """Compare two models, sequence by sequence.
+    """Compare two models on the same sequences, with a paired permutation test.
 
     Args:
-        first: a file of ``write_per_sequence``, or an evaluation, with the first model.
-        second: likewise with the second model; the same as ``first`` when absent.
+        first: the results of the first model: a file of ``write_per_sequence``, or an
+            evaluation.
+        second: the results of the second model; by default the same as ``first``.
         metric: a printed key, such as ``ndcg@10`` or ``r_precision``.
-        models: which model of each; may be left out where it holds one only, or where both
-            come from one file that holds two.
+        models: the name of the model in each source. May be omitted for a source with a single
+            model, or if both come from one source with two models.
         permutations: random sign flips behind the p-value, at least 1.
         resamples: bootstrap samples behind the interval, at least 1.
 
     Raises:
         SourceError: a file cannot be read.
-        RequestError: a model or metric is unknown, or the two were not asked the same
-            questions.
+        RequestError: a model or metric is unknown, or the models were not evaluated on the
+            same instances under the same protocol.
     """
     if permutations < 1 or resamples < 1:
         raise RequestError(
@@ -149,90 +160,98 @@ def compare(
         )
     tables = (_table(first), _table(first if second is None else second))
     _check_protocols(header(tables[0]), header(tables[1]))
-    names = _choose(tables, models, one_file=second is None)
-    pairs = _join(_of(tables[0], names[0], metric), _of(tables[1], names[1], metric), names)
-    ways = list(dict.fromkeys(zip(pairs.task, pairs.given, strict=True)))
+    names = _choose_models(tables, models, one_source=second is None)
+    values = [_model_rows(table, name, metric) for table, name in zip(tables, names, strict=True)]
+    pairs = _pair(values[0], values[1], names)
+    groups = list(dict.fromkeys(zip(pairs.task, pairs.given, strict=True)))
     for task in dict.fromkeys(pairs.task):
-        if sum(way[0] == task for way in ways) > 1:
-            ways.append((task, POOLED))
-    draws = _Draws(permutations, resamples, seed)
-    differences = [_difference(pairs, task, given, draws) for task, given in ways]
+        if sum(group[0] == task for group in groups) > 1:
+            groups.append((task, POOLED))
+    resampling = _Resampling(permutations, resamples, seed)
+    differences = [_difference(pairs, task, given, resampling) for task, given in groups]
     return Comparison(metric, names, permutations, differences)
 
 
-def _table(scores: Scores) -> pa.Table:
-    if isinstance(scores, Evaluation):
-        return per_sequence_table(scores)
-    return read_per_sequence(scores)
+def _table(source: ResultsSource) -> pa.Table:
+    if isinstance(source, Evaluation):
+        return per_sequence_table(source)
+    return read_per_sequence(source)
 
 
 def _check_protocols(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Refuse to compare figures that mean different things."""
-    stated = [
-        {"dataset": each["dataset"]["fingerprint"], "part": each["part"], **each["protocol"]}
-        for each in (first, second)
+    """Raise ``RequestError`` if the protocols of two results differ."""
+    protocols = [
+        {
+            "dataset": metadata["dataset"]["fingerprint"],
+            "part": metadata["part"],
+            **metadata["protocol"],
+        }
+        for metadata in (first, second)
     ]
-    for key in MUST_AGREE:
-        got = [each.get(key) for each in stated]
-        if got[0] != got[1] and not (key in MAY_BE_UNSAID and None in got):
+    for key in KEYS_THAT_MUST_AGREE:
+        values = [protocol.get(key) for protocol in protocols]
+        if values[0] != values[1] and not (key in OPTIONAL_KEYS and None in values):
             raise RequestError(
-                f"the two were measured under different protocols: {key} {got[0]} and {got[1]}",
-                "evaluate both in the same way",
+                f"the models were evaluated under different protocols: "
+                f"{key} is {values[0]} for the first and {values[1]} for the second",
+                "evaluate both with the same options",
             )
 
 
-def _choose(
-    tables: tuple[pa.Table, pa.Table], models: tuple[str | None, str | None], *, one_file: bool
+def _choose_models(
+    tables: tuple[pa.Table, pa.Table], models: tuple[str | None, str | None], *, one_source: bool
 ) -> tuple[str, str]:
-    """Which model of each table; a single file with two models needs no names."""
-    held = [table.column("model").unique().to_pylist() for table in tables]
-    if one_file and models == (None, None) and len(held[0]) == 2:
-        return held[0][0], held[0][1]
-    first, second = (_one(names, model) for names, model in zip(held, models, strict=True))
+    """The model of each table; a single source with two models needs no names."""
+    available = [table.column("model").unique().to_pylist() for table in tables]
+    if one_source and models == (None, None) and len(available[0]) == 2:
+        return available[0][0], available[0][1]
+    first, second = (
+        _choose_model(names, model) for names, model in zip(available, models, strict=True)
+    )
     return first, second
 
 
-def _one(held: list[str], model: str | None) -> str:
-    if model is None and len(held) == 1:
-        return held[0]
+def _choose_model(available: list[str], model: str | None) -> str:
+    if model is None and len(available) == 1:
+        return available[0]
     if model is None:
         raise RequestError(
-            f"{len(held)} models are in the results, and none was named",
-            f"name one of {', '.join(held)}",
+            f"the results have {len(available)} models, and none was named",
+            f"name one of {', '.join(available)}",
         )
-    if model not in held:
-        raise RequestError(f"no results of a model {model!r}", nearest(model, held))
+    if model not in available:
+        raise RequestError(f"the results have no model {model!r}", nearest_hint(model, available))
     return model
 
 
-def _of(table: pa.Table, model: str, metric: str) -> pa.Table:
-    """The rows of one model that have the metric, as ``value``."""
+def _model_rows(table: pa.Table, model: str, metric: str) -> pa.Table:
+    """The rows of one model that have the metric, with the metric as ``value``."""
     metrics = [name for name in table.column_names if name not in KEYS.names]
     if metric not in metrics:
-        raise RequestError(f"the results have no metric {metric!r}", nearest(metric, metrics))
-    mine = table.filter((pc.field("model") == model) & pc.field(metric).is_valid())
-    return mine.select([*KEYS.names[1:], metric]).rename_columns([*KEYS.names[1:], "value"])
+        raise RequestError(f"the results have no metric {metric!r}", nearest_hint(metric, metrics))
+    rows = table.filter((pc.field("model") == model) & pc.field(metric).is_valid())
+    return rows.select([*KEYS.names[1:], metric]).rename_columns([*KEYS.names[1:], "value"])
 
 
-def _join(first: pa.Table, second: pa.Table, names: tuple[str, str]) -> _Pairs:
-    """Pair the rows of the same task, way of giving and sequence."""
-    keys = [_keys(table) for table in (first, second)]
-    differ = len(set(keys[0]) ^ set(keys[1]))
-    place = {key: row for row, key in enumerate(keys[1])}
-    if not differ:
-        second = second.take(pa.array([place[key] for key in keys[0]], pa.int64()))
+def _pair(first: pa.Table, second: pa.Table, names: tuple[str, str]) -> _PairedResults:
+    """Pair the rows of the same task, given events and sequence."""
+    keys = [_row_keys(table) for table in (first, second)]
+    n_different = len(set(keys[0]) ^ set(keys[1]))
+    row_of_key = {key: row for row, key in enumerate(keys[1])}
+    if not n_different:
+        second = second.take(pa.array([row_of_key[key] for key in keys[0]], pa.int64()))
         counts = [table.column("n").to_numpy() for table in (first, second)]
-        differ = int(np.count_nonzero(counts[0] != counts[1]))
-    if differ or not keys[0]:
+        n_different = int(np.count_nonzero(counts[0] != counts[1]))
+    if n_different or not keys[0]:
         raise RequestError(
-            f"{names[0]} and {names[1]} were not asked the same questions: "
-            f"{differ} of their sequences differ",
-            "evaluate both with the same options",
+            f"{names[0]} and {names[1]} were not evaluated on the same instances: "
+            f"{n_different} of their sequences differ in their targets",
+            "evaluate both on the same dataset with the same options",
         )
     task, given, sequence_ids = (np.array(column, object) for column in zip(*keys[0], strict=True))
     counts = first.column("n").to_numpy()
     means = [table.column("value").to_numpy() for table in (first, second)]
-    return _Pairs(
+    return _PairedResults(
         task=task,
         given=given,
         sequences=np.unique(sequence_ids, return_inverse=True)[1],
@@ -241,22 +260,24 @@ def _join(first: pa.Table, second: pa.Table, names: tuple[str, str]) -> _Pairs:
     )
 
 
-def _keys(table: pa.Table) -> list[tuple[str, str | None, str]]:
+def _row_keys(table: pa.Table) -> list[tuple[str, str | None, str]]:
     columns = (table.column(name).to_pylist() for name in ("task", "given", "sequence_id"))
     return list(zip(*columns, strict=True))
 
 
-def _difference(pairs: _Pairs, task: str, given: str | None, draws: _Draws) -> Difference:
-    """Test one kind of question, or all of a task pooled by sequence."""
-    mine = pairs.task == task
+def _difference(
+    pairs: _PairedResults, task: str, given: str | None, resampling: _Resampling
+) -> Difference:
+    """Test one setting of given events, or all settings of a task pooled by sequence."""
+    in_group = pairs.task == task
     if given != POOLED:
-        mine &= pairs.given == given
-    _, of = np.unique(pairs.sequences[mine], return_inverse=True)
-    counts = np.bincount(of, pairs.counts[mine]).astype(np.int64)
-    sums = np.stack([np.bincount(of, model) for model in pairs.sums[mine].T], axis=1)
+        in_group &= pairs.given == given
+    _, numbers = np.unique(pairs.sequences[in_group], return_inverse=True)
+    counts = np.bincount(numbers, pairs.counts[in_group]).astype(np.int64)
+    sums = np.stack([np.bincount(numbers, model) for model in pairs.sums[in_group].T], axis=1)
     differences = sums[:, 1] - sums[:, 0]
-    drawn = bootstrap_means(differences[:, None], counts, draws.resamples, draws.seed)
-    low, high = interval95(drawn)[:, 0].tolist()
+    resampled = bootstrap_means(differences[:, None], counts, resampling.resamples, resampling.seed)
+    low, high = interval95(resampled)[:, 0].tolist()
     n = int(counts.sum())
     first, second = (sums.sum(axis=0) / n).tolist()
     return Difference(
@@ -267,5 +288,5 @@ def _difference(pairs: _Pairs, task: str, given: str | None, draws: _Draws) -> D
         means=(first, second),
         difference=second - first,
         ci95=(low, high),
-        p_value=permutation_test(differences, draws.permutations, draws.seed),
+        p_value=permutation_test(differences, resampling.permutations, resampling.seed),
     )

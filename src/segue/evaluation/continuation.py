@@ -1,9 +1,9 @@
-"""The task *continuation*: the rest of a sequence as a set, from some of its events.
+"""The continuation task: given some events of a sequence, recommend the rest as a set.
 
-The first m events are given, or m at random places in their order. What the sequence
-holds beside them, each item once, is the set of targets; what was given is never
-recommended. A sequence takes part in every m that it is longer than. With m = 0 there is no
-history, only what a ranker reads of the sequence itself, such as its title.
+The first m events are given, or m events at random positions in their original order. The
+targets are the distinct items of the rest that were not given. Given items are never
+recommended. A sequence is evaluated for every m below its length. With m = 0 the history is empty,
+and a ranker only has the sequence features, such as the title.
 """
 
 from __future__ import annotations
@@ -15,30 +15,36 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
-from segue.axes import N_SPECIALS, Ragged
 from segue.dataset import Dataset
 from segue.errors import DatasetError
-from segue.evaluation.behaviour import Behaviour
+from segue.evaluation.beyond_accuracy import BeyondAccuracy
+from segue.evaluation.instances import QUERIES_PER_BLOCK, held_out_rows
 from segue.evaluation.protocol import Protocol
-from segue.evaluation.questions import QUESTIONS_PER_BLOCK, held_out_rows
-from segue.evaluation.results import PerSequence, Result, Tally, summarise
-from segue.metrics import Background, HitPlaces, continuation_metrics
+from segue.evaluation.results import PerSequence, Result, TargetStatistics, make_result
+from segue.metrics import ItemStatistics, ListHits, continuation_metrics
+from segue.ragged import Ragged
 from segue.ranking import Queries, Ranker
+from segue.tokens import N_SPECIALS
 
 
-class Given(NamedTuple):
-    """Which events of a sequence a ranker sees: the first ``m``, or ``m`` random ones."""
+class GivenEvents(NamedTuple):
+    """Which events of a sequence are given: the first ``m``, or ``m`` at random positions."""
 
     m: int
     is_random: bool
 
     @property
     def label(self) -> str:
-        """As printed: ``first-5``, ``random-25``."""
+        """The printed form: ``first-5``, ``random-25``."""
         return f"{'random' if self.is_random else 'first'}-{self.m}"
 
     def mask(self, length: int, row: int, seed: int) -> Bool[np.ndarray, " events"]:
-        """Which of a sequence's events are given; the same whatever else is evaluated."""
+        """Which events of a sequence are given; depends on its row and the seed only.
+
+        Args:
+            length: number of events of the sequence.
+            row: the sequence, as a row of the dataset.
+        """
         mask = np.zeros(length, bool)
         if self.is_random:
             rng = np.random.default_rng([seed, self.m, row])
@@ -49,26 +55,29 @@ class Given(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Questions:
-    """One question a sequence: what is given, and the set that is wanted.
+class _ContinuationInstances:
+    """One instance per sequence: the given events and the set of targets.
 
     Attributes:
-        unknown_targets: targets outside the catalogue, wanted or dropped.
-        repeats: events of the rest that were given, or that repeat one before them.
+        rows: the sequences, as rows of the dataset.
+        given: the given events, in order.
+        targets: the distinct target items.
+        unknown_targets: number of targets outside the catalogue, including dropped ones.
+        repeats: number of events of the rest whose item was given or occurs earlier in the rest.
     """
 
-    rows: Int64[np.ndarray, " questions"]
+    rows: Int64[np.ndarray, " instances"]
     given: Ragged
-    wanted: Ragged
+    targets: Ragged
     unknown_targets: int
     repeats: int
 
     def blocks(self, size: int) -> Iterator[tuple[Queries, Ragged]]:
-        """Queries with the targets of each, some at a time."""
-        for begin in range(0, len(self.rows), size):
-            end = min(begin + size, len(self.rows))
-            given = self.given.slice(begin, end)
-            yield Queries(given, given, self.rows[begin:end]), self.wanted.slice(begin, end)
+        """Blocks of at most ``size`` queries, with the targets of each query."""
+        for start in range(0, len(self.rows), size):
+            end = min(start + size, len(self.rows))
+            given = self.given.slice(start, end)
+            yield Queries(given, given, self.rows[start:end]), self.targets.slice(start, end)
 
 
 def measure_continuation(
@@ -76,125 +85,150 @@ def measure_continuation(
     data: Dataset,
     protocol: Protocol,
     block_size: int | None,
-    background: Background | None = None,
+    item_statistics: ItemStatistics | None = None,
 ) -> list[list[Result]]:
-    """Continue every sequence of the part: for each way of giving, one result a ranker.
-
-    A way of giving that no sequence is long enough for has no results.
+    """Continue every sequence of the part, for each setting of given events.
 
     Args:
-        background: asks for the behaviour of the lists too.
+        item_statistics: if given, the beyond-accuracy metrics of the lists are measured too.
+
+    Returns:
+        For each setting, one result per ranker. A setting for which no sequence is long
+        enough is left out.
 
     Raises:
-        DatasetError: no sequence is long enough for any of them.
+        DatasetError: no sequence is long enough for any setting.
     """
     rows = held_out_rows(data, protocol)
-    ways = [Given(m, False) for m in protocol.given]
-    ways += [Given(m, True) for m in protocol.given_random]
-    artists = data.items.codes("artist")
-    size = block_size or QUESTIONS_PER_BLOCK
-    measured = []
-    for way in ways:
-        questions = _questions(data, protocol, way, rows)
-        if len(questions.rows):
-            measured.append(
+    settings = [GivenEvents(m, False) for m in protocol.given]
+    settings += [GivenEvents(m, True) for m in protocol.given_random]
+    artists = data.items.category_codes("artist")
+    size = block_size or QUERIES_PER_BLOCK
+    results = []
+    for given_events in settings:
+        instances = _instances(data, protocol, given_events, rows)
+        if len(instances.rows):
+            results.append(
                 [
-                    _measure(ranker, questions, way, protocol, artists, size, background)
+                    _measure(
+                        ranker, instances, given_events, protocol, artists, size, item_statistics
+                    )
                     for ranker in rankers
                 ]
             )
-    if not measured:
+    if not results:
         raise DatasetError(
             f"no sequence of the {protocol.part} part of {data.name} can be continued",
             f"the longest has {data.sequences.lengths[rows].max(initial=0)} events: give fewer",
         )
-    return measured
+    return results
 
 
-def _questions(
-    data: Dataset, protocol: Protocol, way: Given, rows: Int64[np.ndarray, " rows"]
-) -> _Questions:
-    """The questions of all sequences that are longer than what is given.
+def _instances(
+    data: Dataset, protocol: Protocol, given_events: GivenEvents, rows: Int64[np.ndarray, " rows"]
+) -> _ContinuationInstances:
+    """The instances of all sequences that are longer than the number of given events.
 
-    A sequence that leaves nothing to ask for, as its rest only repeats what is given, is
-    left out.
+    A sequence whose rest contains only given items has no target and is left out.
     """
-    kept, given, wanted, unknown_targets, repeats = [], [], [], 0, 0
-    for row in rows[data.sequences.lengths[rows] > way.m].tolist():
+    instance_rows, given, targets, unknown_targets, repeats = [], [], [], 0, 0
+    for row in rows[data.sequences.lengths[rows] > given_events.m].tolist():
         events = data.sequences.row(row)
-        mask = way.mask(len(events), row, protocol.options.seed)
-        rest = np.setdiff1d(events[~mask], events[mask])
-        known = rest < data.table_size
-        unknown_targets += int(np.count_nonzero(~known))
-        repeats += int(np.count_nonzero(~mask)) - len(rest)
+        mask = given_events.mask(len(events), row, protocol.options.seed)
+        target_items = np.setdiff1d(events[~mask], events[mask])
+        in_catalogue = target_items < data.vocabulary_size
+        unknown_targets += int(np.count_nonzero(~in_catalogue))
+        repeats += int(np.count_nonzero(~mask)) - len(target_items)
         if protocol.options.unknown_targets == "drop":
-            rest = rest[known]
-        if len(rest):
-            kept.append(row)
+            target_items = target_items[in_catalogue]
+        if len(target_items):
+            instance_rows.append(row)
             given.append(events[mask])
-            wanted.append(rest)
-    return _Questions(
-        np.array(kept, np.int64), Ragged.of(given), Ragged.of(wanted), unknown_targets, repeats
+            targets.append(target_items)
+    return _ContinuationInstances(
+        np.array(instance_rows, np.int64),
+        Ragged.from_rows(given),
+        Ragged.from_rows(targets),
+        unknown_targets,
+        repeats,
     )
 
 
 def _measure(
     ranker: Ranker,
-    questions: _Questions,
-    way: Given,
+    instances: _ContinuationInstances,
+    given_events: GivenEvents,
     protocol: Protocol,
     artists: Int32[np.ndarray, " indices"] | None,
     block_size: int,
-    background: Background | None,
+    item_statistics: ItemStatistics | None,
 ) -> Result:
-    """One ranker's figures for one way of giving."""
-    found = []
+    """One ranker's metrics for one setting of given events."""
+    block_metrics = []
     ks = [k for k in protocol.ks if k <= protocol.list_length]
-    behaviour = None if background is None else Behaviour(background, ks)
-    for queries, wanted in questions.blocks(block_size):
+    beyond_accuracy = None if item_statistics is None else BeyondAccuracy(item_statistics, ks)
+    for queries, targets in instances.blocks(block_size):
         items = ranker.top(queries, protocol.list_length).items
-        hits = _hits(items, wanted, artists)
-        found.append(continuation_metrics(hits))
-        if behaviour is not None:
-            behaviour.add(queries, items, hits.tracks)
-    metrics = {name: np.concatenate([block[name] for block in found]) for name in found[0]}
-    scores = PerSequence.of(questions.rows, metrics)
-    tally = Tally(questions.unknown_targets, questions.repeats, _ceiling(questions, protocol))
-    result = summarise(ranker.name, "continuation", way.label, scores, tally, protocol)
-    return result if behaviour is None else behaviour.join(result, questions.rows, protocol)
+        hits = _hits(items, targets, artists)
+        block_metrics.append(continuation_metrics(hits))
+        if beyond_accuracy is not None:
+            beyond_accuracy.add(queries, items, hits.is_target)
+    metrics = {
+        name: np.concatenate([block[name] for block in block_metrics]) for name in block_metrics[0]
+    }
+    result = make_result(
+        ranker.name,
+        "continuation",
+        given_events.label,
+        PerSequence.from_instances(instances.rows, metrics),
+        TargetStatistics(
+            instances.unknown_targets, instances.repeats, _ceiling(instances, protocol)
+        ),
+        protocol,
+    )
+    if beyond_accuracy is None:
+        return result
+    return beyond_accuracy.extend(result, instances.rows, protocol)
 
 
 def _hits(
-    items: Int32[np.ndarray, "batch places"],
-    wanted: Ragged,
+    items: Int32[np.ndarray, "batch length"],
+    targets: Ragged,
     artists: Int32[np.ndarray, " indices"] | None,
-) -> HitPlaces:
-    """Mark the places of lists that hold a target, or the artist of one."""
-    n_targets = np.diff(wanted.offsets)
-    place_rows = np.arange(len(items))[:, None]
-    wanted_rows = np.repeat(np.arange(len(items)), n_targets)
-    tracks = np.isin(_keys(place_rows, items), _keys(wanted_rows, wanted.values))
+) -> ListHits:
+    """Mark the positions of lists that contain a target, or an item by the artist of a target.
+
+    Args:
+        artists: artist id of each item index, negative for an item without an artist.
+    """
+    n_targets = np.diff(targets.offsets)
+    list_rows = np.arange(len(items))[:, None]
+    target_rows = np.repeat(np.arange(len(items)), n_targets)
+    is_target = np.isin(_keys(list_rows, items), _keys(target_rows, targets.values))
     if artists is None:
-        return HitPlaces(tracks, None, n_targets)
-    wanted_artists = _keys(wanted_rows, artists[wanted.values])[artists[wanted.values] >= 0]
-    keys = _keys(place_rows, artists[items])
-    right = np.flatnonzero(np.isin(keys, wanted_artists) & ~tracks)
-    _, first = np.unique(keys.ravel()[right], return_index=True)
-    firsts = np.zeros(tracks.size, bool)
-    firsts[right[first]] = True
-    return HitPlaces(tracks, firsts.reshape(tracks.shape), n_targets)
+        return ListHits(is_target, None, n_targets)
+    target_artists = artists[targets.values]
+    target_keys = _keys(target_rows, target_artists)[target_artists >= 0]
+    item_keys = _keys(list_rows, artists[items])
+    matches = np.flatnonzero(np.isin(item_keys, target_keys) & ~is_target)
+    _, first_of_artist = np.unique(item_keys.ravel()[matches], return_index=True)
+    is_artist_match = np.zeros(is_target.size, bool)
+    is_artist_match[matches[first_of_artist]] = True
+    return ListHits(is_target, is_artist_match.reshape(is_target.shape), n_targets)
 
 
 def _keys(rows: np.ndarray, values: np.ndarray) -> Int64[np.ndarray, "..."]:
-    """One number for each value of a row, so that rows are matched all at once."""
+    """One integer per pair of row and value, so that all rows can be matched at once."""
     return (rows.astype(np.int64) << 32) + values
 
 
-def _ceiling(questions: _Questions, protocol: Protocol) -> float:
-    """Mean R-precision of lists that begin with every target that is a candidate."""
-    table_size = N_SPECIALS + protocol.candidates
-    n_targets = np.diff(questions.wanted.offsets)
+def _ceiling(instances: _ContinuationInstances, protocol: Protocol) -> float:
+    """Mean R-precision of lists that start with every target that is a candidate."""
+    vocabulary_size = N_SPECIALS + protocol.candidates
+    targets = instances.targets
+    n_targets = np.diff(targets.offsets)
     rows = np.repeat(np.arange(len(n_targets)), n_targets)
-    known = np.bincount(rows[questions.wanted.values < table_size], minlength=len(n_targets))
+    candidate_rows = rows[targets.values < vocabulary_size]
+    n_candidates = np.bincount(candidate_rows, minlength=len(n_targets))
     size = np.minimum(n_targets, protocol.list_length)
-    return float((np.minimum(known, size) / size).mean())
+    return float((np.minimum(n_candidates, size) / size).mean())

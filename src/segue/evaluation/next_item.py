@@ -1,4 +1,4 @@
-"""The task *next item*: each target from the true events before it, by its rank."""
+"""The next-item task: rank each held-out target given the true events before it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from jaxtyping import Bool, Int64
 
 from segue.dataset import Dataset
 from segue.errors import DatasetError
-from segue.evaluation.behaviour import next_item_behaviour
-from segue.evaluation.protocol import Protocol, refuse_lists
-from segue.evaluation.questions import Instances, instances, only_rows
-from segue.evaluation.results import PerSequence, Result, Tally, summarise
-from segue.metrics import Background, next_item_metrics
+from segue.evaluation.beyond_accuracy import next_item_beyond_accuracy
+from segue.evaluation.instances import EvaluationInstances, evaluation_instances, select_queries
+from segue.evaluation.protocol import Protocol, refuse_list_rankers
+from segue.evaluation.results import PerSequence, Result, TargetStatistics, make_result
+from segue.metrics import ItemStatistics, next_item_metrics
 from segue.ranking import Ranker
 
 COLD_START = "cold-start"
-"""The slice of targets whose sequence has no event before the part (``global-time``)."""
+"""Name of the slice of targets whose sequence has no event before the part (``global-time``)."""
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """What became of each instance; ``ranks`` has a row a ranker, 0 for a miss."""
+class _TargetRanks:
+    """The rank of each target, and whether it can be ranked at all.
+
+    Attributes:
+        ranks: one row per ranker; 0 for a miss.
+        in_catalogue: whether the target is in the catalogue.
+        is_repeat: whether the target occurs earlier in its sequence.
+        is_candidate: whether the target is in the catalogue and not excluded.
+    """
 
     ranks: Int64[np.ndarray, "rankers instances"]
-    known: Bool[np.ndarray, " instances"]
-    repeated: Bool[np.ndarray, " instances"]
-    reachable: Bool[np.ndarray, " instances"]
+    in_catalogue: Bool[np.ndarray, " instances"]
+    is_repeat: Bool[np.ndarray, " instances"]
+    is_candidate: Bool[np.ndarray, " instances"]
 
 
 def measure_next_item(
@@ -36,77 +43,84 @@ def measure_next_item(
     data: Dataset,
     protocol: Protocol,
     block_size: int | None,
-    background: Background | None = None,
+    item_statistics: ItemStatistics | None = None,
 ) -> list[Result]:
-    """Rank every target of the part: one result a ranker.
+    """Rank every target of the part; returns one result per ranker.
 
     Args:
-        background: asks for the lists too, and for their behaviour; slices have none.
+        item_statistics: if given, the beyond-accuracy metrics are measured too, over all targets
+            but not for their subgroups (``Result.slices``).
 
     Raises:
-        DatasetError: the part has no target that counts.
-        RequestError: a list from elsewhere is asked several questions a sequence.
+        DatasetError: no target of the part is included in the metrics.
+        RequestError: a file of lists is to be evaluated on several targets per sequence.
     """
-    asked = instances(data, protocol)
-    if len(np.unique(asked.rows)) < len(asked):
-        refuse_lists(rankers, f"{len(asked)} targets are asked of fewer sequences")
-    answers = _ask(rankers, asked, block_size)
-    cold = asked.cold
-    if not (asked.counted & ~cold).any():
+    instances = evaluation_instances(data, protocol)
+    if len(np.unique(instances.rows)) < len(instances):
+        refuse_list_rankers(rankers, f"some sequences have several of the {len(instances)} targets")
+    target_ranks = _rank_targets(rankers, instances, block_size)
+    is_cold, is_included = instances.is_cold_start, instances.is_included
+    if not (is_included & ~is_cold).any():
         raise DatasetError(
-            f"no target of the {protocol.part} part of {data.name} counts",
-            "each is outside the catalogue, or of a sequence that begins in the part",
+            f"every target of the {protocol.part} part of {data.name} is left out",
+            "each is outside the catalogue, or in a sequence that starts within the part",
         )
     results = []
     for i, ranker in enumerate(rankers):
         slices = {}
-        if (asked.counted & cold).any():
-            slices[COLD_START] = _result(ranker, answers, i, asked, cold, {})
-        result = _result(ranker, answers, i, asked, ~cold, slices)
-        if background is not None:
-            counted = asked.only(asked.counted & ~cold)
-            behaviour = next_item_behaviour(ranker, counted, background, block_size)
-            result = behaviour.join(result, counted.rows, protocol)
+        if (is_included & is_cold).any():
+            slices[COLD_START] = _result(ranker, target_ranks, i, instances, is_cold, {})
+        result = _result(ranker, target_ranks, i, instances, ~is_cold, slices)
+        if item_statistics is not None:
+            headline_instances = instances.select(is_included & ~is_cold)
+            beyond_accuracy = next_item_beyond_accuracy(
+                ranker, headline_instances, item_statistics, block_size
+            )
+            result = beyond_accuracy.extend(result, headline_instances.rows, protocol)
         results.append(result)
     return results
 
 
-def _ask(rankers: Sequence[Ranker], asked: Instances, block_size: int | None) -> _Answers:
-    n = len(asked)
-    answers = _Answers(
+def _rank_targets(
+    rankers: Sequence[Ranker], instances: EvaluationInstances, block_size: int | None
+) -> _TargetRanks:
+    n = len(instances)
+    target_ranks = _TargetRanks(
         ranks=np.zeros((len(rankers), n), np.int64),
-        known=asked.wanted < asked.data.table_size,
-        repeated=np.zeros(n, bool),
-        reachable=np.zeros(n, bool),
+        in_catalogue=instances.targets < instances.data.vocabulary_size,
+        is_repeat=np.zeros(n, bool),
+        is_candidate=np.zeros(n, bool),
     )
-    for where, block in asked.blocks(block_size):
-        answers.repeated[where] = block.repeated
-        answers.reachable[where] = block.reachable
-        if not block.reachable.any():
+    for covered, block in instances.blocks(block_size):
+        target_ranks.is_repeat[covered] = block.is_repeat
+        target_ranks.is_candidate[covered] = block.is_candidate
+        if not block.is_candidate.any():
             continue
-        queries = only_rows(block.queries, block.reachable)
+        queries = select_queries(block.queries, block.is_candidate)
         for i, ranker in enumerate(rankers):
-            found = ranker.ranks(queries, block.wanted[block.reachable])
-            answers.ranks[i, where][block.reachable] = found
-    return answers
+            ranks = ranker.ranks(queries, block.targets[block.is_candidate])
+            target_ranks.ranks[i, covered][block.is_candidate] = ranks
+    return target_ranks
 
 
 def _result(
     ranker: Ranker,
-    answers: _Answers,
-    i: int,
-    asked: Instances,
-    within: Bool[np.ndarray, " instances"],
+    target_ranks: _TargetRanks,
+    ranker_number: int,
+    instances: EvaluationInstances,
+    in_slice: Bool[np.ndarray, " instances"],
     slices: dict[str, Result],
 ) -> Result:
-    """One ranker's figures over the instances of a slice."""
-    protocol = asked.protocol
-    counted = asked.counted & within
-    metrics = next_item_metrics(answers.ranks[i, counted], protocol.ks)
-    tally = Tally(
-        unknown_targets=int(np.count_nonzero(within & ~answers.known)),
-        repeats=int(np.count_nonzero(counted & answers.repeated)),
-        ceiling=float(answers.reachable[counted].mean()),
+    """One ranker's metrics over the instances of a slice."""
+    protocol = instances.protocol
+    is_counted = instances.is_included & in_slice
+    metrics = next_item_metrics(target_ranks.ranks[ranker_number, is_counted], protocol.ks)
+    target_statistics = TargetStatistics(
+        unknown_targets=int(np.count_nonzero(in_slice & ~target_ranks.in_catalogue)),
+        repeats=int(np.count_nonzero(is_counted & target_ranks.is_repeat)),
+        ceiling=float(target_ranks.is_candidate[is_counted].mean()),
     )
-    scores = PerSequence.of(asked.rows[counted], metrics)
-    return summarise(ranker.name, "next-item", None, scores, tally, protocol, slices)
+    per_sequence = PerSequence.from_instances(instances.rows[is_counted], metrics)
+    return make_result(
+        ranker.name, "next-item", None, per_sequence, target_statistics, protocol, slices
+    )

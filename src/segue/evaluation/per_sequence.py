@@ -1,8 +1,8 @@
-"""Results by sequence, as a Parquet file: what a paired test needs, and slices of one's own.
+"""Results per sequence as a Parquet file, for paired tests and for custom slices.
 
-A row holds ``model``, ``task``, ``given`` (null for next items), ``sequence_id``, ``n``
-(its instances) and each metric's mean over them, null where the task has no such metric.
-The file's metadata holds the dataset, the part and the protocol.
+Each row has ``model``, ``task``, ``given`` (null for next items), ``sequence_id``, ``n`` (the
+number of instances) and the mean of each metric over them, null for metrics of other tasks. The
+metadata of the file contain the dataset, the part and the protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from segue.errors import SourceError
 from segue.evaluation.results import Evaluation, Result
-from segue.files import replace_file
+from segue.storage.atomic import replace_file
 
 KEYS = pa.schema(
     [
@@ -29,22 +29,24 @@ KEYS = pa.schema(
         ("n", pa.int64()),
     ]
 )
+"""The columns that are not metrics."""
 METADATA_KEY = b"segue.evaluation"
 
 
 def per_sequence_table(evaluation: Evaluation) -> pa.Table:
-    """The rows of all results, slices left out."""
+    """The rows of all results, without their slices."""
     results = evaluation.results
-    names = list(dict.fromkeys(name for found in results for name in found.scores.sums))
+    names = list(dict.fromkeys(name for result in results for name in result.per_sequence.sums))
     schema = pa.schema([*KEYS, *((name, pa.float64()) for name in names)])
-    parts = [_rows(found, evaluation.sequence_ids, names) for found in results]
+    tables = [_rows(result, evaluation.sequence_ids, names) for result in results]
     header = {key: value for key, value in evaluation.to_json().items() if key != "results"}
     metadata = {METADATA_KEY: json.dumps(header).encode()}
-    return pa.concat_tables([part.cast(schema) for part in parts]).replace_schema_metadata(metadata)
+    table = pa.concat_tables([table.cast(schema) for table in tables])
+    return table.replace_schema_metadata(metadata)
 
 
 def write_per_sequence(evaluation: Evaluation, path: str | Path) -> None:
-    """Write the Parquet file, whole or not at all.
+    """Write the Parquet file atomically.
 
     Raises:
         StorageError: no space, no permission, or no such folder.
@@ -57,7 +59,7 @@ def read_per_sequence(path: str | Path) -> pa.Table:
     """Read the Parquet file.
 
     Raises:
-        SourceError: it is missing, or not what ``write_per_sequence`` writes.
+        SourceError: it is missing, or was not written by ``write_per_sequence``.
     """
     hint = "give a file that evaluate wrote with --per-sequence"
     try:
@@ -67,26 +69,26 @@ def read_per_sequence(path: str | Path) -> pa.Table:
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"cannot read {path}: {str(error).splitlines()[0]}", hint) from None
     if METADATA_KEY not in (table.schema.metadata or {}):
-        raise SourceError(f"{path} does not hold results by sequence", hint)
+        raise SourceError(f"{path} does not contain results per sequence", hint)
     return table
 
 
 def header(table: pa.Table) -> dict[str, Any]:
-    """The ``dataset``, ``part`` and ``protocol`` that the rows were measured under."""
+    """The ``dataset``, ``part`` and ``protocol`` under which the rows were measured."""
     return json.loads(table.schema.metadata[METADATA_KEY])
 
 
 def _rows(result: Result, sequence_ids: pa.Array, names: Sequence[str]) -> pa.Table:
-    scores, n = result.scores, result.n_sequences
+    per_sequence, n = result.per_sequence, result.n_sequences
     columns: dict[str, pa.Array] = {
         "model": pa.repeat(result.model, n),
         "task": pa.repeat(result.task, n),
         "given": pa.repeat(pa.scalar(result.given, pa.string()), n),
-        "sequence_id": pc.take(sequence_ids, pa.array(scores.rows)),
-        "n": pa.array(scores.counts),
+        "sequence_id": pc.take(sequence_ids, pa.array(per_sequence.rows)),
+        "n": pa.array(per_sequence.counts),
     }
     for name in names:
-        has = name in scores.sums
-        means = scores.sums[name] / scores.counts if has else None
+        sums = per_sequence.sums.get(name)
+        means = None if sums is None else sums / per_sequence.counts
         columns[name] = pa.nulls(n, pa.float64()) if means is None else pa.array(means)
     return pa.table(columns)

@@ -1,4 +1,4 @@
-"""The protocol: every choice that a figure depends on, resolved for one dataset."""
+"""The evaluation protocol: every choice that a metric depends on, resolved for one dataset."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from segue.baselines import ListRanker
-from segue.config import EvaluationConfig, Seen, Task
-from segue.dataset import Dataset, Split
-from segue.dataset.parts import Part, Which
+from segue.config import EvaluationConfig, SeenPolicy, Task
+from segue.dataset import Dataset, Split, SplitPart, SplitRule, TargetChoice, rule_of
 from segue.errors import RequestError
 from segue.ranking import Ranker
 
@@ -17,39 +16,37 @@ DEFAULT_KS = (1, 5, 10, 20)
 DEFAULT_GIVEN = (1, 5, 10, 25, 100)
 DEFAULT_GIVEN_RANDOM = (25, 100)
 DEFAULT_LIST_LENGTH = 500
-"""All three are what the Million Playlist Dataset challenge asked for."""
-
-LEAKY = "leaky: training windows overlap the held-out ones"
+"""The last three are the settings of the Million Playlist Dataset challenge."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is asked and how it counts, with nothing left to default.
+    """Tasks, targets, candidates and cut-offs of an evaluation, with every default filled in.
 
     Attributes:
-        part: which held-out events.
-        tasks: what is done with them.
-        split: the dataset's rule.
+        part: which held-out events are evaluated.
+        tasks: ``next-item``, ``continuation`` or both.
+        split: kind and parameters of the split of the dataset.
         catalogue: which items are candidates: ``train`` or ``all``.
-        candidates: how many they are.
-        seen: what of the history is no candidate.
-        targets: which events of a sequence are predicted; every one where the split leaves no
+        candidates: number of candidates.
+        seen: which items of the history are removed from the candidates.
+        targets: which events of a sequence are targets; ``every`` if the split leaves no
             choice.
-        fit: ``train`` or ``train+validation``; None where no ranker says.
-        ks: cut-offs of next-item metrics.
-        given: first events given in continuations.
-        given_random: events given at random places in continuations.
-        list_length: items recommended in a continuation.
-        options: what was asked for; the fields above have precedence.
+        fit: ``train`` or ``train+validation``; None if it is unknown for every ranker.
+        ks: cut-offs of the metrics ``name@K``.
+        given: for continuation, how many first events are given.
+        given_random: for continuation, how many events at random positions are given.
+        list_length: for continuation, number of items to recommend.
+        options: the configuration; the fields above take precedence over it.
     """
 
-    part: Part
+    part: SplitPart
     tasks: tuple[Task, ...]
     split: Split
     catalogue: str
     candidates: int
-    seen: Seen
-    targets: Which
+    seen: SeenPolicy
+    targets: TargetChoice
     fit: str | None
     ks: tuple[int, ...]
     given: tuple[int, ...]
@@ -58,7 +55,7 @@ class Protocol:
     options: EvaluationConfig
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, as they stand in every result."""
+        """Plain JSON values, as stored with every result."""
         options = self.options
         values: dict[str, Any] = {
             "split": self.split.kind,
@@ -74,15 +71,15 @@ class Protocol:
         }
         if "continuation" in self.tasks:
             values["list_length"] = self.list_length
-        if self.split.kind == "windows":
-            values["warning"] = LEAKY
+        if (leak := rule_of(self.split).leak) is not None:
+            values["warning"] = f"leaky: {leak}"
         return values
 
 
-def resolve(
-    rankers: Sequence[Ranker], data: Dataset, part: Part, options: EvaluationConfig
+def resolve_protocol(
+    rankers: Sequence[Ranker], data: Dataset, part: SplitPart, options: EvaluationConfig
 ) -> Protocol:
-    """Settle the protocol.
+    """Fill in the defaults of the options and check them against the dataset and the rankers.
 
     Raises:
         RequestError: the options contradict the dataset, the rankers, or each other.
@@ -91,12 +88,12 @@ def resolve(
         raise RequestError(f"unknown part {part!r}", "evaluate on 'validation' or 'test'")
     protocol = Protocol(
         part=part,
-        tasks=_tasks(data.manifest.split, options),
+        tasks=_tasks(data.split_rule, options),
         split=data.manifest.split,
         catalogue=data.manifest.options["split"]["catalogue"],
         candidates=data.n_catalogue,
-        seen=_seen(data.manifest.split, options),
-        targets=_targets(data.manifest.split, options),
+        seen=_seen(data.split_rule, options),
+        targets=_targets(data.split_rule, options),
         fit=_fit(rankers, part),
         ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_catalogue),
         given=_given(rankers, options),
@@ -118,112 +115,117 @@ def resolve(
     return protocol
 
 
-def refuse_lists(rankers: Sequence[Ranker], why: str) -> None:
-    """Raise if a list from elsewhere is among the rankers: it answers one question a sequence."""
+def refuse_list_rankers(rankers: Sequence[Ranker], reason: str) -> None:
+    """Raise if a ranker is a file of lists, which has a single list per sequence.
+
+    Args:
+        reason: why a single list per sequence does not suffice, for the message.
+    """
     for ranker in rankers:
         if isinstance(ranker, ListRanker):
             raise RequestError(
-                f"{ranker.name} holds one list a sequence, but {why}",
-                "ask one question a sequence: one task, and one number of given events",
+                f"{ranker.name} has one list per sequence, but {reason}",
+                "evaluate one query per sequence: one task, and one number of given events",
             )
 
 
-def _tasks(split: Split, options: EvaluationConfig) -> tuple[Task, ...]:
-    if options.task == "continuation" and split.kind != "holdout":
+def _tasks(rule: SplitRule, options: EvaluationConfig) -> tuple[Task, ...]:
+    if options.task == "continuation" and not rule.whole_sequences:
         raise RequestError(
-            f"continuation needs whole held-out sequences, but the split is {split.kind!r}",
+            f"continuation needs whole held-out sequences, but the split is {rule.kind!r}",
             "prepare the dataset with the split 'holdout'",
         )
     if options.task is not None:
         return (options.task,)
-    return ("next-item", "continuation") if split.kind == "holdout" else ("next-item",)
+    return ("next-item", "continuation") if rule.whole_sequences else ("next-item",)
 
 
-def _seen(split: Split, options: EvaluationConfig) -> Seen:
-    if options.seen == "exclude-context" and split.kind != "windows":
+def _seen(rule: SplitRule, options: EvaluationConfig) -> SeenPolicy:
+    if options.seen == "exclude-context" and rule.window is None:
         raise RequestError(
-            f"exclude-context belongs to the split 'windows', but the split is {split.kind!r}",
+            f"exclude-context requires the split 'windows', but the split is {rule.kind!r}",
             "choose 'exclude' or 'include'",
         )
-    return options.seen or ("exclude-context" if split.kind == "windows" else "exclude")
+    return options.seen or rule.default_seen
 
 
-def _targets(split: Split, options: EvaluationConfig) -> Which:
-    if split.kind == "global-time":
-        return options.targets or "last"
-    if options.targets not in (None, "every"):
+def _targets(rule: SplitRule, options: EvaluationConfig) -> TargetChoice:
+    if options.targets not in (None, *rule.target_choices):
         raise RequestError(
-            f"targets {options.targets!r} belongs to the split 'global-time', "
-            f"but the split is {split.kind!r}",
-            "leave it out: every target of the part is asked for",
+            f"targets {options.targets!r} requires the split 'global-time', "
+            f"but the split is {rule.kind!r}",
+            "leave it out: every target of the part is evaluated",
         )
-    return "every"
+    return options.targets or rule.target_choices[0]
 
 
-def _fit(rankers: Sequence[Ranker], part: Part) -> str | None:
-    """What the rankers were fitted on; results of different fits never share a table."""
-    refits = {ranker.refit for ranker in rankers if ranker.refit is not None}
-    if len(refits) > 1:
+def _fit(rankers: Sequence[Ranker], part: SplitPart) -> str | None:
+    """Which parts the rankers were fitted on; all rankers of an evaluation must agree."""
+    fit_flags = {
+        ranker.fit_on_validation for ranker in rankers if ranker.fit_on_validation is not None
+    }
+    if len(fit_flags) > 1:
         raise RequestError(
             "some rankers are fitted on train, others on train+validation",
-            "refit all of them, or none",
+            "fit either all of them on the validation events too, or none",
         )
-    if True in refits and part == "validation":
+    if True in fit_flags and part == "validation":
         raise RequestError(
             "the rankers are fitted on the validation events too", "evaluate them on test"
         )
-    if not refits:
+    if not fit_flags:
         return None
-    return "train+validation" if True in refits else "train"
+    return "train+validation" if True in fit_flags else "train"
 
 
 def _given(rankers: Sequence[Ranker], options: EvaluationConfig) -> tuple[int, ...]:
     if options.given is not None:
         return options.given
-    begin = all(ranker.begins for ranker in rankers)
-    return (0, *DEFAULT_GIVEN) if begin else DEFAULT_GIVEN
+    all_support_empty_history = all(ranker.supports_empty_history for ranker in rankers)
+    return (0, *DEFAULT_GIVEN) if all_support_empty_history else DEFAULT_GIVEN
 
 
 def _check_given(rankers: Sequence[Ranker], protocol: Protocol) -> None:
-    """Refuse ways of giving that are none, come twice, or that a ranker has no answer to."""
+    """Refuse numbers of given events that are missing, repeated, or that a ranker cannot use."""
     first, at_random = protocol.given, protocol.given_random
     if not first + at_random:
         raise RequestError(
-            "a continuation with no number of given events asks nothing",
-            "give some, such as 1,5,10, or ask for the task 'next-item'",
+            "a continuation needs at least one number of given events, got none",
+            "give some, such as 1,5,10, or choose the task 'next-item'",
         )
     for numbers in (first, at_random):
         if len(set(numbers)) < len(numbers):
             raise RequestError(
-                f"the given events {', '.join(map(str, numbers))} hold a number twice",
+                f"the given events {', '.join(map(str, numbers))} contain a number twice",
                 "give each number once",
             )
-    if 0 in first and (stuck := [ranker.name for ranker in rankers if not ranker.begins]):
+    unable = [ranker.name for ranker in rankers if not ranker.supports_empty_history]
+    if 0 in first and unable:
         raise RequestError(
-            f"{stuck[0]} cannot begin from nothing, but 0 given events are asked for",
+            f"{unable[0]} cannot rank for an empty history, but 0 given events were requested",
             "leave out 0, or train the model with model.start = true",
         )
-    n_questions = len(first) + len(at_random) + len(protocol.tasks) - 1
-    if n_questions > 1:
-        refuse_lists(rankers, f"{n_questions} questions are asked of each")
+    n_queries = len(first) + len(at_random) + len(protocol.tasks) - 1
+    if n_queries > 1:
+        refuse_list_rankers(rankers, f"the evaluation has {n_queries} queries per sequence")
 
 
 def _check_cutoffs(protocol: Protocol) -> None:
-    """Refuse to ask how lists behave at cut-offs that none of them reaches."""
-    if protocol.options.behaviour and min(protocol.ks) > protocol.list_length:
+    """Refuse beyond-accuracy metrics whose cut-offs all exceed the length of the lists."""
+    if protocol.options.beyond_accuracy and min(protocol.ks) > protocol.list_length:
         raise RequestError(
-            f"behaviour is asked for at K {min(protocol.ks)} and up, "
-            f"but a continuation lists {protocol.list_length} items",
+            f"beyond-accuracy metrics were requested at K = {min(protocol.ks)} and above, "
+            f"but a continuation has {protocol.list_length} items",
             "choose a smaller cut-off, or a longer list",
         )
 
 
 def _refuse_continuation_options(protocol: Protocol) -> None:
     for name in ("given", "given_random", "list_length"):
-        if asked := getattr(protocol.options, name):
-            said = ",".join(map(str, asked)) if isinstance(asked, tuple) else asked
+        if value := getattr(protocol.options, name):
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
             raise RequestError(
-                f"{name} {said} belongs to the task 'continuation', "
-                "but only next items are asked for",
-                "leave it out, or ask for continuations, under the split 'holdout'",
+                f"{name} {shown} requires the task 'continuation', "
+                "but the task is 'next-item' only",
+                "leave it out, or evaluate continuation, under the split 'holdout'",
             )

@@ -1,4 +1,4 @@
-"""What an evaluation found: figures with intervals, and the sums behind them by sequence."""
+"""Evaluation results: means with confidence intervals, and the sums per sequence behind them."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from jaxtyping import Float64, Int64
 
 from segue.config import Task
 from segue.evaluation.protocol import Protocol
-from segue.resampling import bootstrap_means, interval95
+from segue.evaluation.statistics import bootstrap_means, interval95
 
 
 class Estimate(NamedTuple):
-    """A mean over instances and its 95 % interval.
+    """A mean over instances and its 95 % confidence interval.
 
-    The interval is None where none was asked for, and for what is no mean but a property
-    of all lists together.
+    The interval is None if none was requested, and for metrics that are not means but describe
+    all lists together.
     """
 
     mean: float
     ci95: tuple[float, float] | None
 
 
-class Tally(NamedTuple):
-    """What the targets themselves allow, whoever ranks.
+class TargetStatistics(NamedTuple):
+    """Properties of the targets of a result; the same for every ranker.
 
     Attributes:
-        unknown_targets: targets outside the catalogue, whether they miss or are dropped.
-        repeats: events to be predicted that occur before in their sequence.
-        ceiling: what a perfect ranker reaches: the share of next items that are
-            candidates, or the mean R-precision of the best possible list.
+        unknown_targets: number of targets outside the catalogue, whether they count as misses
+            or are dropped.
+        repeats: number of events to predict whose item occurs earlier in the sequence.
+        ceiling: the best value that a ranker can reach: for next items the share of targets
+            that are candidates, for continuation the mean R-precision of the best list.
     """
 
     unknown_targets: int
@@ -47,8 +48,8 @@ class PerSequence:
 
     Attributes:
         rows: the sequences, as rows of the dataset, ascending.
-        counts: instances of each.
-        sums: each metric, summed over them.
+        counts: number of instances of each sequence.
+        sums: by metric, the sum over the instances of each sequence.
     """
 
     rows: Int64[np.ndarray, " sequences"]
@@ -56,60 +57,66 @@ class PerSequence:
     sums: dict[str, Float64[np.ndarray, " sequences"]]
 
     @classmethod
-    def of(
+    def from_instances(
         cls,
         rows: Int64[np.ndarray, " instances"],
         values: Mapping[str, Float64[np.ndarray, " instances"]],
     ) -> PerSequence:
-        """Sum one value an instance by the sequence of each."""
-        distinct, of, counts = np.unique(rows, return_inverse=True, return_counts=True)
-        sums = {name: np.bincount(of, value, len(distinct)) for name, value in values.items()}
+        """Sum the values of each metric by sequence.
+
+        Args:
+            rows: the sequence of each instance.
+            values: by metric, one value per instance.
+        """
+        distinct, numbers, counts = np.unique(rows, return_inverse=True, return_counts=True)
+        sums = {name: np.bincount(numbers, value, len(distinct)) for name, value in values.items()}
         return cls(distinct, counts, sums)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One ranker on one kind of question.
+    """The metrics of one ranker on one task, with one setting of given events.
 
     Attributes:
-        model: the ranker's name.
+        model: name of the ranker.
         task: ``next-item`` or ``continuation``.
-        given: which events were given in a continuation, such as ``first-5``.
-        tally: what the targets allow.
+        given: for continuation, which events were given, such as ``first-5``.
+        target_statistics: properties of the targets.
         metrics: estimates by printed key.
-        scores: the sums behind them.
-        slices: results over instances that the headline leaves out.
-        notes: what a reader has to know about this ranker.
+        per_sequence: the sums behind the estimates.
+        slices: results on instances that the headline metrics leave out, by name.
+        notes: remarks on this ranker for the reader.
     """
 
     model: str
     task: Task
     given: str | None
-    tally: Tally
+    target_statistics: TargetStatistics
     metrics: dict[str, Estimate]
-    scores: PerSequence
+    per_sequence: PerSequence
     slices: dict[str, Result] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
-        """Instances."""
-        return int(self.scores.counts.sum())
+        """Number of instances."""
+        return int(self.per_sequence.counts.sum())
 
     @property
     def n_sequences(self) -> int:
-        """Sequences that the instances come from."""
-        return len(self.scores.rows)
+        """Number of sequences that the instances come from."""
+        return len(self.per_sequence.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; keys without a value are left out."""
+        """Plain JSON values; keys without a value are left out."""
         values: dict[str, Any] = {"model": self.model, "task": self.task}
         if self.given is not None:
             values["given"] = self.given
-        values |= {"n": self.n, "n_sequences": self.n_sequences} | self.tally._asdict()
-        values["metrics"] = {name: _plain(found) for name, found in self.metrics.items()}
+        values |= {"n": self.n, "n_sequences": self.n_sequences}
+        values |= self.target_statistics._asdict()
+        values["metrics"] = {name: _to_json(value) for name, value in self.metrics.items()}
         if self.slices:
-            values["slices"] = {name: part.to_json() for name, part in self.slices.items()}
+            values["slices"] = {name: result.to_json() for name, result in self.slices.items()}
         if self.notes:
             values["notes"] = list(self.notes)
         return values
@@ -117,14 +124,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All results of a call, under one protocol.
+    """All results of one call of ``evaluate``, under one protocol.
 
     Attributes:
         dataset: ``name`` and ``fingerprint``.
         part: ``validation`` or ``test``.
-        protocol: every choice that the figures depend on.
-        results: by ranker in the order given, then by task.
-        sequence_ids: the dataset's, by row.
+        protocol: every choice that the metrics depend on.
+        results: by ranker in the given order, then by task.
+        sequence_ids: the ids of all sequences of the dataset, by row.
     """
 
     dataset: dict[str, str]
@@ -134,7 +141,7 @@ class Evaluation:
     sequence_ids: pa.Array
 
     def to_json(self) -> dict[str, Any]:
-        """What ``segue evaluate --json`` prints."""
+        """The object that ``segue evaluate --json`` prints."""
         return {
             "dataset": self.dataset,
             "part": self.part,
@@ -143,31 +150,32 @@ class Evaluation:
         }
 
 
-def summarise(
+def make_result(
     model: str,
     task: Task,
     given: str | None,
-    scores: PerSequence,
-    tally: Tally,
+    per_sequence: PerSequence,
+    target_statistics: TargetStatistics,
     protocol: Protocol,
     slices: dict[str, Result] | None = None,
 ) -> Result:
-    """A result whose metrics are means over instances."""
-    return Result(model, task, given, tally, estimates(scores, protocol), scores, slices or {})
+    """Build a result whose metrics are means over instances with bootstrap intervals."""
+    metrics = estimate_means(per_sequence, protocol)
+    return Result(model, task, given, target_statistics, metrics, per_sequence, slices or {})
 
 
-def estimates(scores: PerSequence, protocol: Protocol) -> dict[str, Estimate]:
-    """Turn sums by sequence into means over instances with bootstrap intervals."""
+def estimate_means(per_sequence: PerSequence, protocol: Protocol) -> dict[str, Estimate]:
+    """Turn sums per sequence into means over instances with bootstrap intervals."""
     options = protocol.options
-    sums = np.stack(list(scores.sums.values()), axis=1)
-    means = (sums.sum(axis=0) / scores.counts.sum()).tolist()
+    sums = np.stack(list(per_sequence.sums.values()), axis=1)
+    means = (sums.sum(axis=0) / per_sequence.counts.sum()).tolist()
     intervals: list[tuple[float, float] | None] = [None] * len(means)
     if options.resamples:
-        drawn = bootstrap_means(sums, scores.counts, options.resamples, options.seed)
-        intervals = list(zip(*interval95(drawn).tolist(), strict=True))
-    return dict(zip(scores.sums, map(Estimate, means, intervals), strict=True))
+        resampled = bootstrap_means(sums, per_sequence.counts, options.resamples, options.seed)
+        intervals = list(zip(*interval95(resampled).tolist(), strict=True))
+    return dict(zip(per_sequence.sums, map(Estimate, means, intervals), strict=True))
 
 
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    ends = None if estimate.ci95 is None else list(estimate.ci95)
-    return {"mean": estimate.mean, "ci95": ends}
+def _to_json(estimate: Estimate) -> dict[str, Any]:
+    interval = None if estimate.ci95 is None else list(estimate.ci95)
+    return {"mean": estimate.mean, "ci95": interval}

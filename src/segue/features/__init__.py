@@ -1,21 +1,20 @@
-"""What a model reads of items and sequences beside their ids, as arrays.
+"""Item and sequence features as arrays: ids of categorical values, and item vectors.
 
-Words and categories become *codes*, rows of one embedding table; a row of a bag lists the
-codes of one item or sequence with their weights, so that a model sums embeddings and knows
-nothing of columns. Lists of numbers of the items (vectors of a text or of a sound) are
-standardised and projected.
+Every categorical value and every word becomes a row of an embedding table. ``FeatureIds`` lists
+these rows with weights per item or sequence, and the model sums their embeddings. Item vectors
+(embeddings of a text or of a sound, for example) are standardised, and the model projects them.
 """
 
-from segue.features.bags import MAX_CODES, MIN_COUNT, Bag
+from segue.features.feature_ids import MAX_FEATURE_IDS, MIN_COUNT, FeatureIds
 from segue.features.features import Features, FeatureSizes
 from segue.features.items import ItemFeatures, check_item_features, item_features
 from segue.features.sequences import USER, SequenceVocabulary
 
 __all__ = [
-    "MAX_CODES",
+    "MAX_FEATURE_IDS",
     "MIN_COUNT",
     "USER",
-    "Bag",
+    "FeatureIds",
     "FeatureSizes",
     "Features",
     "ItemFeatures",

@@ -1,4 +1,4 @@
-"""All that a model reads beside ids, as one value."""
+"""``Features``: the item features, sequence vocabulary and table sizes of one model."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from segue.features.sequences import SequenceVocabulary
 
 
 class FeatureSizes(NamedTuple):
-    """What a model must know to make room: rows of each code table, numbers of an item."""
+    """Sizes of the feature parameters of a model.
 
-    item_codes: int = 0
-    item_numbers: int = 0
-    sequence_codes: int = 0
+    Attributes:
+        n_item_feature_ids: rows of the item feature embeddings.
+        item_vector_width: dimensions of the item vectors, summed over the vector columns.
+        n_sequence_feature_ids: rows of the sequence feature embeddings.
+    """
+
+    n_item_feature_ids: int = 0
+    item_vector_width: int = 0
+    n_sequence_feature_ids: int = 0
 
 
 @dataclass(frozen=True)
 class Features:
-    """All that a model reads beside ids.
+    """Everything besides item ids that a model reads.
 
     Attributes:
-        items: of the rows of the item table; None where it reads nothing of them.
-        vocabulary: of what it is told of sequences.
-        sizes: what a fresh model must make room for.
+        items: features of the vocabulary's rows; None if the model reads no item features.
+        vocabulary: values of the sequence features and their ids.
+        sizes: sizes of the parameters that a new model needs for these features.
     """
 
     items: ItemFeatures | None
@@ -35,13 +41,17 @@ class Features:
 
     @classmethod
     def of(
-        cls, items: Items, table_size: int, config: ModelConfig, vocabulary: SequenceVocabulary
+        cls, items: Items, vocabulary_size: int, config: ModelConfig, vocabulary: SequenceVocabulary
     ) -> Features:
-        """Encode what a configuration names.
+        """Encode the item features that the configuration names.
+
+        Args:
+            vocabulary_size: number of special tokens and catalogue items.
 
         Raises:
-            ConfigError: the items have no such column.
+            ConfigError: the items do not have such a column.
         """
-        found, n_codes = item_features(items, config.item_features, table_size)
-        n_numbers = 0 if found is None else found.vectors.shape[1]
-        return cls(found, vocabulary, FeatureSizes(n_codes, n_numbers, vocabulary.n_codes))
+        encoded, n_feature_ids = item_features(items, config.item_features, vocabulary_size)
+        vector_width = 0 if encoded is None else encoded.vectors.shape[1]
+        sizes = FeatureSizes(n_feature_ids, vector_width, vocabulary.n_feature_ids)
+        return cls(encoded, vocabulary, sizes)

@@ -1,4 +1,4 @@
-"""What a model is told of a sequence: who it belongs to, its name, its attributes."""
+"""Sequence features: the vocabulary of users, names and attributes, and their encoding."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from segue.dataset import Sequences
-from segue.dataset.ingest import SESSION_OF
-from segue.features.bags import MAX_CODES, Bag, bag_of, joined, known_values
-from segue.features.checks import check_known, teaches_nothing
+from segue.dataset import SESSION_OF, Sequences, readable_lengths
+from segue.features.checks import no_information, require_column
+from segue.features.feature_ids import (
+    MAX_FEATURE_IDS,
+    FeatureIds,
+    concatenate_features,
+    frequent_values,
+    padded_feature_ids,
+)
 
 USER = "user"
 """The sequence feature that is the sequence's own id."""
-IDS = (USER, SESSION_OF)
-"""Features that are ids: whole values, of which no word means anything."""
+ID_FEATURES = (USER, SESSION_OF)
+"""Features whose values are ids. They are matched exactly and not split into words."""
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class SequenceVocabulary:
-    """The values that a model knows of each sequence feature.
+    """The values of each sequence feature that have an embedding.
 
-    A text stands for itself and for each of its words, in lower case, so that a playlist's
-    name shares what it has in common with others; ids (``IDS``) stay whole.
+    A text is matched in lower case, as a whole and word by word, so that playlists whose names
+    share a word share its embedding. The values of ``ID_FEATURES`` are matched exactly.
 
     Attributes:
-        values: for each feature its values, in the order of their codes.
+        values: for each feature its values, in the order of their ids.
     """
 
     values: Mapping[str, Sequence[str]]
@@ -45,86 +50,92 @@ class SequenceVocabulary:
         Raises:
             ConfigError: there is no such attribute, or no two of the sequences share a word of it.
         """
-        trained = pa.array(sequences.train_end > 0)
+        trained = pa.array(readable_lengths(sequences) > 0)
         values = {}
         for name in features:
-            check_known(name, [USER, *sequences.attributes.column_names], "sequence", ())
+            require_column(name, [USER, *sequences.attributes.column_names], "sequence", ())
             if name == USER:
                 values[name] = sequences.ids.filter(trained).to_pylist()
             else:
                 column = sequences.attributes.column(name).filter(trained)
-                values[name] = list(
-                    known_values([_parts(name, each) for each in column.to_pylist()])
-                )
+                rows = [_lookup_keys(name, value) for value in column.to_pylist()]
+                values[name] = list(frequent_values(rows))
                 if not values[name]:
-                    why = "no two training sequences share a word of it"
-                    raise teaches_nothing(name, "sequence", why)
+                    reason = "no two training sequences share a word of it"
+                    raise no_information(name, "sequence", reason)
         return cls(values)
 
     @property
-    def n_codes(self) -> int:
-        """Rows of the table of codes; the first stands for nothing."""
+    def n_feature_ids(self) -> int:
+        """Rows of the sequence feature embeddings; row 0 is padding."""
         return 1 + sum(map(len, self.values.values())) if self.values else 0
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> Bag:
-        """Codes of sequences described by some of the features; what is unknown is left out."""
-        bags = []
-        for name, slots in zip(self.values, self.slots, strict=True):
-            parts = [_parts(name, row.get(name)) for row in rows]
-            bags.append(bag_of(parts, self._codes[name], slots.stop - slots.start))
-        sizes = [len(codes) for codes in self._codes.values()]
-        return joined(bags, sizes, len(rows))[0]
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> FeatureIds:
+        """Encode feature values given by name, one mapping per row.
+
+        Features that are missing and values that are unknown get no ids.
+        """
+        features = []
+        for name, slots in zip(self.values, self.feature_slots, strict=True):
+            keys = [_lookup_keys(name, row.get(name)) for row in rows]
+            features.append(padded_feature_ids(keys, self._ids[name], slots.stop - slots.start))
+        sizes = [len(ids) for ids in self._ids.values()]
+        return concatenate_features(features, sizes, len(rows))[0]
 
     def encode_rows(
         self, sequences: Sequences, rows: Int64[np.ndarray, " rows"] | None = None
-    ) -> Bag:
-        """Codes of sequences of a dataset; attributes that it lacks are left out.
+    ) -> FeatureIds:
+        """Encode the features of sequences; a feature without a column in the dataset gets no ids.
 
         Args:
-            rows: which of them, a negative number for one of which nothing is known; all of
-                them when absent.
+            rows: row numbers of the sequences; all when None. A negative number stands for a
+                sequence without known features.
         """
-        wanted = np.arange(len(sequences)) if rows is None else rows
-        chosen = pa.array(wanted, mask=wanted < 0)
+        rows = np.arange(len(sequences)) if rows is None else rows
+        indices = pa.array(rows, mask=rows < 0)
         columns = {
-            name: sequences.attributes.column(name).take(chosen).to_pylist()
+            name: sequences.attributes.column(name).take(indices).to_pylist()
             for name in self.values
             if name in sequences.attributes.column_names
         }
         if USER in self.values:
-            columns[USER] = sequences.ids.take(chosen).to_pylist()
-        said = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return self.encode(said or [{}] * len(wanted))
+            columns[USER] = sequences.ids.take(indices).to_pylist()
+        features_by_row = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
+        return self.encode(features_by_row or [{}] * len(rows))
 
     def is_unknown(self, name: str, value: str) -> bool:
-        """Whether nothing is known of a value, not even a word of it."""
-        codes = self._codes[name]
-        return not any(part in codes for part in _parts(name, value))
+        """Whether neither the value of a feature nor any word of it has an id."""
+        ids = self._ids[name]
+        return not any(key in ids for key in _lookup_keys(name, value))
 
     @property
-    def slots(self) -> list[slice]:
-        """The columns of a bag that belong to each feature."""
-        widths = [1 if name in IDS else MAX_CODES for name in self.values]
-        ends = np.cumsum([0, *widths]).tolist()
-        return [slice(begin, end) for begin, end in itertools.pairwise(ends)]
+    def feature_slots(self) -> list[slice]:
+        """The slots of ``FeatureIds`` that belong to each feature."""
+        widths = [1 if name in ID_FEATURES else MAX_FEATURE_IDS for name in self.values]
+        bounds = np.cumsum([0, *widths]).tolist()
+        return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
     @cached_property
-    def _codes(self) -> dict[str, dict[str, int]]:
+    def _ids(self) -> dict[str, dict[str, int]]:
+        """For each feature the ids of its values, from 0."""
         return {
-            name: {value: code for code, value in enumerate(values)}
+            name: {value: feature_id for feature_id, value in enumerate(values)}
             for name, values in self.values.items()
         }
 
 
-def _parts(name: str, value: Any) -> list[str]:
-    """What a value of a feature is taken apart into."""
-    if name in IDS:
+def _lookup_keys(name: str, value: Any) -> list[str]:
+    """The keys under which a value is looked up: an id itself, or a text and its words."""
+    if name in ID_FEATURES:
         return [value] if value is not None else []
-    return _words(value)
+    return _text_and_words(value)
 
 
-def _words(value: Any) -> list[str]:
-    """A text in lower case, and its words where there are several."""
+def _text_and_words(value: Any) -> list[str]:
+    """A text in lower case, followed by its words if there are several."""
     if value is None:
         return []
     words = _WORD.findall(str(value).casefold())

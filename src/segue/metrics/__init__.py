@@ -1,19 +1,24 @@
-"""Metrics: pure functions, one value an instance, never reduced, by the key that is printed.
+"""Ranking metrics: pure functions that return one value per instance, by printed key.
 
-Three families, after what is asked. *Next item*: the rank of one target. *Continuation*: a
-list against a set of targets. *Behaviour*: what lists are like, whether they hit or not. A
-further family only needs a function that maps what it measures to values by printed key.
+Three families:
 
-Higher is better, save for ``clicks``; of behaviour nothing is better by itself.
+- ``next_item``: from the rank of a single target (HR, NDCG, MRR, MAP, precision, recall, F1).
+- ``continuation``: from a ranked list and a set of targets (R-precision, NDCG, clicks).
+- ``beyond_accuracy``: properties of the recommended lists (diversity, novelty, serendipity,
+  popularity, coverage, Gini index).
+
+To add a family, write a function that maps its inputs to values by printed key. Values are not
+averaged here. Higher is better, except for ``clicks`` and for the beyond-accuracy metrics, which
+are neither good nor bad by themselves.
 """
 
-from segue.metrics.behaviour import (
-    Background,
-    ShownLists,
-    behaviour_metrics,
+from segue.metrics.beyond_accuracy import (
+    ItemStatistics,
+    RecommendedLists,
+    beyond_accuracy_metrics,
     coverage,
     diversity,
-    exposures,
+    exposure_counts,
     gini,
     novelty,
     popularity,
@@ -21,7 +26,7 @@ from segue.metrics.behaviour import (
 )
 from segue.metrics.continuation import (
     CLICKS_WITHOUT_HIT,
-    HitPlaces,
+    ListHits,
     clicks,
     continuation_metrics,
     ndcg_challenge,
@@ -34,15 +39,15 @@ from segue.metrics.next_item import NEXT_ITEM, next_item_metrics
 __all__ = [
     "CLICKS_WITHOUT_HIT",
     "NEXT_ITEM",
-    "Background",
-    "HitPlaces",
-    "ShownLists",
-    "behaviour_metrics",
+    "ItemStatistics",
+    "ListHits",
+    "RecommendedLists",
+    "beyond_accuracy_metrics",
     "clicks",
     "continuation_metrics",
     "coverage",
     "diversity",
-    "exposures",
+    "exposure_counts",
     "gini",
     "ndcg_challenge",
     "ndcg_lists",

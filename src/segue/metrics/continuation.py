@@ -1,4 +1,4 @@
-"""Continuation: a list against a set of targets, so the places of the hits say everything."""
+"""Continuation metrics: R-precision, NDCG and clicks of a ranked list against a target set."""
 
 from __future__ import annotations
 
@@ -10,117 +10,123 @@ from jaxtyping import Bool, Float64, Int64
 from segue.metrics.next_item import Values
 
 ARTIST_CREDIT = 0.25
-"""What a place earns for the right artist with the wrong track."""
-CLICK_PLACES = 10
-"""Tracks that a page of recommendations shows; a click turns the page."""
+"""Credit for an item by the artist of a target that is not itself a target."""
+ITEMS_PER_PAGE = 10
+"""Tracks on one page of recommendations; a click loads the next page."""
 CLICKS_WITHOUT_HIT = 51.0
-"""One more than it takes to turn through 500 tracks."""
+"""Clicks counted for a list without a hit: one more than the pages of 500 tracks."""
 
 
-class HitPlaces(NamedTuple):
-    """Ranked lists of one length, marked by what each place holds.
+class ListHits(NamedTuple):
+    """The hits in ranked lists of equal length.
 
     Attributes:
-        tracks: whether the place holds a target.
-        artists: whether the place misses, but is the first miss in its list by an artist of
-            the targets; None where items have no artist.
-        n_targets: the number of targets, at least 1; those that no list could hold count.
+        is_target: whether the item at a position is a target.
+        is_artist_match: whether the item at a position is not a target, but is the first such
+            item of its list by the artist of a target; None if items have no artist.
+        n_targets: number of targets of each list, at least 1; targets outside the catalogue
+            count.
     """
 
-    tracks: Bool[np.ndarray, "batch places"]
-    artists: Bool[np.ndarray, "batch places"] | None
+    is_target: Bool[np.ndarray, "batch length"]
+    is_artist_match: Bool[np.ndarray, "batch length"] | None
     n_targets: Int64[np.ndarray, " batch"]
 
 
-def r_precision(hits: HitPlaces) -> Values:
-    """Share of hits in the first |G| places, |G| being the number of targets.
+def r_precision(hits: ListHits) -> Values:
+    """The share of targets among the first |G| items, where |G| is the number of targets.
 
     |G| is capped at the length of the list.
     """
-    size = _ideal_length(hits)
-    return (hits.tracks & _first(size, hits)).sum(axis=1) / size
+    size = _capped_n_targets(hits)
+    return (hits.is_target & _among_first(size, hits)).sum(axis=1) / size
 
 
-def r_precision_artist(hits: HitPlaces) -> Values:
-    """R-precision as the Million Playlist Dataset challenge scores it.
+def r_precision_artist(hits: ListHits) -> Values:
+    """R-precision with credit for artists, as in the Million Playlist Dataset challenge.
 
-    Over the first |G| places a target counts 1, and a miss by an artist of the targets 0.25,
-    once for each artist; the sum is divided by |G|, capped at the length of the list.
+    Among the first |G| items a target counts 1. An item by the artist of a target that is not
+    itself a target counts 0.25, once per artist. The sum is divided by |G|, which is capped at
+    the length of the list.
 
     Source: Chen, Lamere, Schedl and Zamani, RecSys Challenge 2018, RecSys 2018.
     """
-    if hits.artists is None:
+    if hits.is_artist_match is None:
         raise ValueError("the items have no artist")
-    size = _ideal_length(hits)
-    credit = hits.tracks + ARTIST_CREDIT * hits.artists
-    return (credit * _first(size, hits)).sum(axis=1) / size
+    size = _capped_n_targets(hits)
+    credit = hits.is_target + ARTIST_CREDIT * hits.is_artist_match
+    return (credit * _among_first(size, hits)).sum(axis=1) / size
 
 
-def ndcg_lists(hits: HitPlaces) -> Values:
-    """Gain ``1 / log2(place + 1)`` of each hit, over that of min(|G|, places) hits in front.
+def ndcg_lists(hits: ListHits) -> Values:
+    """NDCG of each list: the gain of a hit at rank i is ``1 / log2(i + 1)``.
+
+    The ideal list has min(|G|, length) hits at the top, where |G| is the number of targets.
 
     Source: Järvelin and Kekäläinen, TOIS 20(4), 2002.
     """
-    gains = 1 / np.log2(np.arange(hits.tracks.shape[1]) + 2.0)
-    return _over_ideal(hits.tracks, gains, _ideal_length(hits))
+    gains = 1 / np.log2(np.arange(hits.is_target.shape[1]) + 2.0)
+    return _relative_to_ideal(hits.is_target, gains, _capped_n_targets(hits))
 
 
-def ndcg_challenge(hits: HitPlaces) -> Values:
-    """NDCG in the wording of the challenge: undiscounted first place, ideal over the hits.
+def ndcg_challenge(hits: ListHits) -> Values:
+    """NDCG as defined by the Million Playlist Dataset challenge.
 
-    A hit at place 1 gains 1, at place i >= 2 ``1 / log2(i)``; the ideal puts the hits that
-    were made in front, so it does not grow with the targets that were missed.
-
-    Source: Chen, Lamere, Schedl and Zamani, RecSys Challenge 2018, RecSys 2018.
-    """
-    gains = 1 / np.log2(np.maximum(np.arange(hits.tracks.shape[1]) + 1.0, 2))
-    return _over_ideal(hits.tracks, gains, hits.tracks.sum(axis=1))
-
-
-def clicks(hits: HitPlaces) -> Values:
-    """Pages to turn before the first hit, ten tracks a page; 51 without one. Lower is better.
+    A hit at rank 1 gains 1, a hit at rank i >= 2 gains ``1 / log2(i)``. The ideal list has the
+    hits of this list at the top, so targets that are not in the list do not raise the ideal.
 
     Source: Chen, Lamere, Schedl and Zamani, RecSys Challenge 2018, RecSys 2018.
     """
-    pages = hits.tracks.argmax(axis=1) // CLICK_PLACES
-    return np.where(hits.tracks.any(axis=1), pages, CLICKS_WITHOUT_HIT)
+    gains = 1 / np.log2(np.maximum(np.arange(hits.is_target.shape[1]) + 1.0, 2))
+    return _relative_to_ideal(hits.is_target, gains, hits.is_target.sum(axis=1))
 
 
-def continuation_metrics(hits: HitPlaces) -> dict[str, Values]:
-    """Every metric of a list against a set of targets.
+def clicks(hits: ListHits) -> Values:
+    """Pages of ten items before the page of the first hit; 51 without a hit. Lower is better.
 
-    The cut-off in a key is the real length of the lists. ``r_precision`` counts tracks only;
-    ``r_precision_artist``, the challenge's, is there where items have an artist.
+    Source: Chen, Lamere, Schedl and Zamani, RecSys Challenge 2018, RecSys 2018.
+    """
+    pages = hits.is_target.argmax(axis=1) // ITEMS_PER_PAGE
+    return np.where(hits.is_target.any(axis=1), pages, CLICKS_WITHOUT_HIT)
+
+
+def continuation_metrics(hits: ListHits) -> dict[str, Values]:
+    """Compute every metric of a ranked list against a set of targets.
+
+    The cut-off in a key is the actual length of the lists. ``r_precision`` ignores artists;
+    ``r_precision_artist``, the challenge's metric, is present only if items have an artist.
 
     Returns:
-        values by printed key, one an instance.
+        By printed key, one value per instance.
     """
-    places = hits.tracks.shape[1]
+    length = hits.is_target.shape[1]
     values = {"r_precision": r_precision(hits)}
-    if hits.artists is not None:
+    if hits.is_artist_match is not None:
         values["r_precision_artist"] = r_precision_artist(hits)
     return values | {
-        f"ndcg@{places}": ndcg_lists(hits),
-        f"ndcg_challenge@{places}": ndcg_challenge(hits),
+        f"ndcg@{length}": ndcg_lists(hits),
+        f"ndcg_challenge@{length}": ndcg_challenge(hits),
         "clicks": clicks(hits),
     }
 
 
-def _ideal_length(hits: HitPlaces) -> Int64[np.ndarray, " batch"]:
-    return np.minimum(hits.n_targets, hits.tracks.shape[1])
+def _capped_n_targets(hits: ListHits) -> Int64[np.ndarray, " batch"]:
+    return np.minimum(hits.n_targets, hits.is_target.shape[1])
 
 
-def _first(size: Int64[np.ndarray, " batch"], hits: HitPlaces) -> Bool[np.ndarray, "batch places"]:
-    return np.arange(hits.tracks.shape[1]) < size[:, None]
+def _among_first(
+    size: Int64[np.ndarray, " batch"], hits: ListHits
+) -> Bool[np.ndarray, "batch length"]:
+    return np.arange(hits.is_target.shape[1]) < size[:, None]
 
 
-def _over_ideal(
-    tracks: Bool[np.ndarray, "batch places"],
-    gains: Float64[np.ndarray, " places"],
-    ideal_hits: Int64[np.ndarray, " batch"],
+def _relative_to_ideal(
+    is_target: Bool[np.ndarray, "batch length"],
+    gains: Float64[np.ndarray, " length"],
+    n_ideal_hits: Int64[np.ndarray, " batch"],
 ) -> Values:
-    """Gains of the hits, over the gains of ``ideal_hits`` hits in front; 0 where that is 0."""
-    ideal = np.concatenate([[0.0], np.cumsum(gains)])[ideal_hits]
-    # Summed row by row, not as a matrix product, whose last bits depend on the batch. Gains
-    # are positive, so an ideal of 0 comes with no gain at all.
-    return (tracks * gains).sum(axis=1) / np.where(ideal > 0, ideal, 1)
+    """DCG divided by the DCG of a list with ``n_ideal_hits`` hits at the top; 0 if that is 0."""
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[n_ideal_hits]
+    # Summed row by row: the last bits of a matrix product depend on the batch. Gains are
+    # positive, so the gain is 0 wherever the ideal is 0.
+    return (is_target * gains).sum(axis=1) / np.where(ideal > 0, ideal, 1)

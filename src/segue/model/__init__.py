@@ -1,5 +1,6 @@
-"""The model: a causal transformer over items, which ends at the hidden states."""
+"""The model: a causal transformer over items, from item indices to hidden states."""
 
+from segue.model.heads import HEADS, Head
 from segue.model.transformer import Transformer
 
-__all__ = ["Transformer"]
+__all__ = ["HEADS", "Head", "Transformer"]

@@ -1,4 +1,4 @@
-"""Vectors of items and sequences: tables, and sums of what is known of a row."""
+"""Embedding tables and their initialisation, and weighted sums of feature embeddings."""
 
 from __future__ import annotations
 
@@ -9,47 +9,65 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int32, Key, Real
 
-from segue.bits import STORED, stored
+from segue.bfloat16 import STORAGE_DTYPES, to_storage
 from segue.config import ModelConfig, Precision
-from segue.features import Bag
+from segue.features import FeatureIds
 
 VECTOR_SCALE = 0.02
-"""What projected vectors of the items are multiplied with."""
-
+"""Factor of projected item vectors. It is the scale of newly initialised embeddings, so that
+neither part of the sum dominates."""
 
 ROWS_PER_BLOCK = 1 << 17
-"""Rows of a fresh table drawn at a time: 64 MiB of random bits for 128 dimensions."""
+"""Embedding rows initialised at a time: 64 MiB of random bits for 128 dimensions."""
 
 
-class CodeSums(nnx.Module):
-    """One vector a row from what is known of it: embeddings of codes, and numbers projected."""
+class EmbeddingBag(nnx.Module):
+    """One vector per item or sequence from its features (side information).
+
+    It is the sum of the embeddings of its feature ids with the weights of ``FeatureIds``, plus a
+    learned projection of its precomputed item vector, where there is one.
+    """
 
     def __init__(
-        self, codes: int, numbers: int, width: int, config: ModelConfig, *, rngs: nnx.Rngs
+        self, n_ids: int, vector_width: int, width: int, config: ModelConfig, *, rngs: nnx.Rngs
     ) -> None:
-        self.code_table = fresh_table(codes, width, config, rngs)
-        linear = nnx.Linear(numbers, width, use_bias=False, rngs=rngs) if numbers else None
+        """Create the embeddings and, if there are item vectors, their projection.
+
+        Args:
+            n_ids: number of feature ids.
+            vector_width: dimensions of the item vectors; 0 without any.
+            width: dimensions of the result.
+        """
+        self.embeddings = initial_embeddings(n_ids, width, config, rngs)
+        linear = (
+            nnx.Linear(vector_width, width, use_bias=False, rngs=rngs) if vector_width else None
+        )
         self.project = linear
 
     def __call__(
-        self, bag: Bag, vectors: Float[Array, "*rows numbers"] | None = None
+        self, feature_ids: FeatureIds, vectors: Float[Array, "*rows vector_dim"] | None = None
     ) -> Float[Array, "*rows dim"]:
-        """The weighted sum of each row's codes, plus its projected vector if there is one."""
-        codes, weights = jnp.asarray(bag.codes), jnp.asarray(bag.weights)
-        sums = jnp.einsum("...s,...sd->...d", weights, self.code_table[...][codes])
+        """The weighted sum of each row's embeddings, plus its projected vector if given."""
+        ids, weights = jnp.asarray(feature_ids.ids), jnp.asarray(feature_ids.weights)
+        sums = jnp.einsum("...s,...sd->...d", weights, self.embeddings[...][ids])
         if self.project is None or vectors is None:
             return sums
-        # Projected to the size of a fresh embedding, so that neither drowns the other.
         return sums + self.project(vectors) * VECTOR_SCALE
 
 
-def fresh_table(
+def initial_embeddings(
     rows: int, width: int, config: ModelConfig, rngs: nnx.Rngs, precision: Precision = "float32"
 ) -> nnx.Param:
-    """Embeddings drawn as the configuration says; of many rows, some at a time."""
-    key, dtype = rngs.params(), STORED[precision]
+    """Random embeddings with the distribution and scale that the configuration sets.
+
+    Tables of more than ``ROWS_PER_BLOCK`` rows are drawn in blocks, to limit memory.
+
+    Args:
+        precision: storage precision of the embeddings.
+    """
+    key, dtype = rngs.params(), STORAGE_DTYPES[precision]
     if rows <= ROWS_PER_BLOCK:
-        return nnx.Param(stored(_draw(key, rows, width, config), dtype))
+        return nnx.Param(to_storage(_draw(key, rows, width, config), dtype))
     return nnx.Param(_draw_by_blocks(key, rows, width, config, dtype))
 
 
@@ -66,12 +84,13 @@ def _draw(
 def _draw_by_blocks(
     key: Key[Array, ""], rows: int, width: int, config: ModelConfig, dtype: jnp.dtype
 ) -> Real[Array, "rows dim"]:
-    """The same without the random bits of all rows at once, several times the table's size."""
+    """Draw embeddings in blocks. The random bits of all rows at once would take several times
+    the memory of the table."""
 
-    def fill(number: Int32[Array, ""], table: Real[Array, "rows dim"]) -> Real[Array, "rows dim"]:
-        block = _draw(jax.random.fold_in(key, number), ROWS_PER_BLOCK, width, config)
-        # The last block begins where it fits, over rows of the one before.
-        start = jnp.minimum(number * ROWS_PER_BLOCK, rows - ROWS_PER_BLOCK)
-        return jax.lax.dynamic_update_slice_in_dim(table, stored(block, dtype), start, axis=0)
+    def fill(block: Int32[Array, ""], table: Real[Array, "rows dim"]) -> Real[Array, "rows dim"]:
+        values = _draw(jax.random.fold_in(key, block), ROWS_PER_BLOCK, width, config)
+        # The last block ends with the table, so it overwrites rows of the block before.
+        start = jnp.minimum(block * ROWS_PER_BLOCK, rows - ROWS_PER_BLOCK)
+        return jax.lax.dynamic_update_slice_in_dim(table, to_storage(values, dtype), start, axis=0)
 
     return jax.lax.fori_loop(0, -(-rows // ROWS_PER_BLOCK), fill, jnp.zeros((rows, width), dtype))

@@ -1,14 +1,19 @@
-"""How gradients become updates: schedules, AdamW, and what tables of rows have instead."""
+"""Optimizers: AdamW with schedules, and sparse Adam for embedding tables."""
 
-from segue.optimizers.chain import by_rows_of, optimizer, schedule
-from segue.optimizers.rows import Table, scale_by_lean_rows, scale_by_rows, table_of
+from segue.optimizers.dense import learning_rate_schedule, optimizer, sparse_update_modes
+from segue.optimizers.sparse import (
+    SparseTable,
+    scale_by_rowwise_adam,
+    scale_by_sparse_adam,
+    sparse_table_of,
+)
 
 __all__ = [
-    "Table",
-    "by_rows_of",
+    "SparseTable",
+    "learning_rate_schedule",
     "optimizer",
-    "scale_by_lean_rows",
-    "scale_by_rows",
-    "schedule",
-    "table_of",
+    "scale_by_rowwise_adam",
+    "scale_by_sparse_adam",
+    "sparse_table_of",
+    "sparse_update_modes",
 ]

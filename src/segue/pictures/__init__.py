@@ -1,7 +1,7 @@
-"""Pictures of a run: what it recommends, how it was trained, how the model is built.
+"""Pictures of a run: recommendations as cards, training curves, and the model graph.
 
-``draw_list``, ``draw_curves`` and ``draw_model`` each write one file, .png, .svg or .pdf.
-They need the extra ``pictures``.
+``draw_list``, ``draw_curves`` and ``draw_model`` each write one .png, .svg or .pdf file. They
+need the extra ``pictures``.
 """
 
 from segue.errors import RequestError
@@ -15,9 +15,9 @@ except ImportError:
         'pip install "segue[pictures]"',
     ) from None
 
-from segue.pictures.canvas import Drawn, check_format
 from segue.pictures.curves import draw_curves
 from segue.pictures.diagram import draw_model
-from segue.pictures.item_list import draw_list
+from segue.pictures.figures import Picture, check_format
+from segue.pictures.recommendation_list import draw_list
 
-__all__ = ["Drawn", "check_format", "draw_curves", "draw_list", "draw_model"]
+__all__ = ["Picture", "check_format", "draw_curves", "draw_list", "draw_model"]

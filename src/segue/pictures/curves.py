@@ -1,4 +1,4 @@
-"""The picture of a training run: loss, validation and learning rate by step."""
+"""``draw_curves``: the training curves of a run (loss, validation metric, learning rate)."""
 
 from __future__ import annotations
 
@@ -11,106 +11,113 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from segue.pictures.canvas import (
+from segue.errors import quantity
+from segue.pictures.figures import (
     ACCENT,
     INK,
     MUTED,
     POINTS_PER_INCH,
     RULE,
     SECOND,
-    Drawn,
+    Picture,
     check_format,
-    figure_for,
+    new_figure,
 )
-from segue.pictures.fonts import Lettering
-from segue.pictures.training_log import LOSS, Best, Log, Series
-from segue.run_folder import RunFolder
+from segue.pictures.fonts import TextFonts
+from segue.runs import RunFolder
+from segue.runs.metrics_log import LOSS, BestValidation, MetricsLog, Series
 
 _WIDTH, _PANEL, _GAP = 640.0, 150.0, 26.0
+"""Width of the picture, height of a panel and distance between panels, in points."""
 _LEFT, _RIGHT, _ABOVE, _BELOW = 74.0, 26.0, 78.0, 52.0
-"""Of the panels on the page, in points."""
+"""Margins around the panels, in points."""
 
 SMOOTHED_FROM = 100
-"""Records of the loss from which on a running mean is drawn over them."""
+"""Minimum number of logged losses for which their running mean is drawn."""
 SMOOTHED_SHARE = 0.04
-"""Share of the records that a running mean reaches over."""
+"""Share of the logged losses that each running mean averages."""
 
 _TINTS = ("#8fb3d1", "#b7a26c", "#94b894", "#ae9cc4")
-"""Of the same metric at other cut-offs."""
+"""Colours of the validation metric at cut-offs other than the selected one."""
 _LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "labelcolor": MUTED}
 
 
-def draw_curves(run: str | Path, file: str | Path) -> Drawn:
-    """Draw what a run logged, finished or not, with its best step marked.
+def draw_curves(run: str | Path, file: str | Path) -> Picture:
+    """Draw the metrics log of a run, with its best step marked.
+
+    The run may be finished or still in training.
 
     Args:
         run: the folder that ``segue.train`` returned.
-        file: where the picture goes; .png, .svg or .pdf.
+        file: the .png, .svg or .pdf file to write.
 
     Returns:
-        The file, and notes on lines of the log that could not be read and on characters of the
-        run's name that were not drawn.
+        The file, and notes on damaged lines of the log and on characters of the run's name
+        without a glyph.
 
     Raises:
-        RequestError: another ending of the file.
-        RunError: the folder is not a run, or it has logged nothing yet.
+        RequestError: the suffix of the file is not supported.
+        RunError: the folder is not a run, or no step was logged yet.
         StorageError: the file cannot be written.
     """
     file, folder = check_format(file), RunFolder(run)
-    log = Log(folder)
+    log = MetricsLog(folder)
     best = log.best()
-    shows_metric = best is not None and log.metric != LOSS
+    has_metric_panel = best is not None and log.metric != LOSS
     name = folder.path.resolve().name
-    lettering = Lettering([name])
-    with figure_for(file, lettering.families) as figure:
-        panels = _panels(figure, 2 + shows_metric)
+    fonts = TextFonts([name])
+    with new_figure(file, fonts.families) as figure:
+        panels = _panels(figure, 2 + has_metric_panel)
         _draw_loss(panels[0], log)
-        if shows_metric:
+        if has_metric_panel:
             _draw_metrics(panels[1], log)
         _draw_rate(panels[-1], log)
-        _head(figure, lettering.drawable(name), log, best)
+        _draw_heading(figure, fonts.drawable(name), log, best)
         if best is not None:
-            panels[shows_metric].plot(best.step, best.value, "o", color=INK, markersize=5, zorder=4)
+            metric_panel = panels[has_metric_panel]
+            metric_panel.plot(best.step, best.value, "o", color=INK, markersize=5, zorder=4)
             for panel in panels:
                 panel.axvline(best.step, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-    lines = "line" if log.n_damaged == 1 else "lines"
-    damaged = f"{log.n_damaged} {lines} of {folder.metrics.name} could not be read"
-    return Drawn(str(file), [*([damaged] if log.n_damaged else []), *lettering.notes()])
+    notes = fonts.notes()
+    if log.damaged_lines:
+        lines = quantity(log.damaged_lines, "line")
+        notes = [f"{lines} of {folder.metrics.name} could not be read", *notes]
+    return Picture(str(file), notes)
 
 
-def _draw_loss(axes: Axes, log: Log) -> None:
+def _draw_loss(axes: Axes, log: MetricsLog) -> None:
     steps, losses = log.series("train", LOSS)
     mean = _running_mean(losses)
-    faint = len(losses) >= SMOOTHED_FROM
-    _line(axes, steps, losses, ACCENT, "" if faint else "training", faint=faint)
-    if faint:
+    is_smoothed = len(losses) >= SMOOTHED_FROM
+    _line(axes, steps, losses, ACCENT, "" if is_smoothed else "training", faint=is_smoothed)
+    if is_smoothed:
         _line(axes, steps, mean, ACCENT, "training (running mean)")
-    validated, values = log.series("validation", LOSS)
-    if len(values):
-        _line(axes, validated, values, SECOND, "validation", marked=True)
+    validation_steps, validation_losses = log.series("validation", LOSS)
+    if len(validation_losses):
+        _line(axes, validation_steps, validation_losses, SECOND, "validation", marked=True)
         axes.legend(**_LEGEND)
-    axes.set_ylabel("loss\n(nats a label)")
+    axes.set_ylabel("loss\n(nats per label)")
 
 
-def _draw_metrics(axes: Axes, log: Log) -> None:
+def _draw_metrics(axes: Axes, log: MetricsLog) -> None:
     colours = cycle(_TINTS)
-    for name in log.families():
-        is_chosen = name == log.metric
-        colour = SECOND if is_chosen else next(colours)
-        _line(axes, *log.series("validation", name), colour, name, marked=is_chosen)
+    for name in log.metric_at_all_cutoffs():
+        is_selected = name == log.metric
+        colour = SECOND if is_selected else next(colours)
+        _line(axes, *log.series("validation", name), colour, name, marked=is_selected)
     axes.legend(**_LEGEND)
     axes.set_ylabel(f"{log.metric} on validation\n(0 to 1)")
 
 
-def _draw_rate(axes: Axes, log: Log) -> None:
+def _draw_rate(axes: Axes, log: MetricsLog) -> None:
     steps, rates = log.series("train", "learning_rate")
     _line(axes, steps, rates, ACCENT, "")
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("learning rate\n(a step)")
+    axes.set_ylabel("learning rate\n(per step)")
     axes.set_xlim(0, 1.03 * steps[-1])
     _, epochs = log.series("train", "epoch")
-    passed = f", {epochs[-1]:.3g} epochs in all" if len(epochs) else ""
-    axes.set_xlabel(f"training step{passed}")
+    n_epochs = f", {epochs[-1]:.3g} epochs in all" if len(epochs) else ""
+    axes.set_xlabel(f"training step{n_epochs}")
 
 
 def _line(
@@ -123,7 +130,7 @@ def _line(
     marked: bool = False,
     faint: bool = False,
 ) -> None:
-    """A line with its points where there are few of them, or a single one."""
+    """Draw a line; with a dot at each value if it is the only one, or few and ``marked``."""
     marker = "." if (marked and len(values) <= 60) or len(values) == 1 else None
     axes.plot(
         steps,
@@ -137,10 +144,10 @@ def _line(
 
 
 def _running_mean(values: Series) -> Series:
-    """Mean of the values around each, fewer at the ends; without those that are no numbers."""
+    """Centred running mean, over fewer values at the ends; NaN and infinity are ignored."""
     reach = max(1, round(SMOOTHED_SHARE * len(values) / 2))
     return np.array(
-        [_mean(values[max(0, place - reach) : place + reach + 1]) for place in range(len(values))]
+        [_mean(values[max(0, index - reach) : index + reach + 1]) for index in range(len(values))]
     )
 
 
@@ -150,14 +157,14 @@ def _mean(values: Series) -> float:
 
 
 def _panels(figure: Figure, n: int) -> list[Axes]:
-    """Panels one below the other over the same steps."""
+    """Create ``n`` panels, one below the other, with the same steps on the x axis."""
     height = _ABOVE + n * (_PANEL + _GAP) - _GAP + _BELOW
     figure.set_size_inches(_WIDTH / POINTS_PER_INCH, height / POINTS_PER_INCH)
     panels: list[Axes] = []
     for number in range(n):
         bottom = height - _ABOVE - number * (_PANEL + _GAP) - _PANEL
-        place = (_LEFT / _WIDTH, bottom / height, 1 - (_LEFT + _RIGHT) / _WIDTH, _PANEL / height)
-        panel = figure.add_axes(place, sharex=panels[0] if panels else None)
+        area = (_LEFT / _WIDTH, bottom / height, 1 - (_LEFT + _RIGHT) / _WIDTH, _PANEL / height)
+        panel = figure.add_axes(area, sharex=panels[0] if panels else None)
         panel.grid(color=RULE, linewidth=0.6)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8, labelbottom=number == n - 1, length=3)
@@ -168,10 +175,10 @@ def _panels(figure: Figure, n: int) -> list[Axes]:
     return panels
 
 
-def _head(figure: Figure, name: str, log: Log, best: Best | None) -> None:
+def _draw_heading(figure: Figure, name: str, log: MetricsLog, best: BestValidation | None) -> None:
     height = figure.get_figheight() * POINTS_PER_INCH
-    found = "no validation yet"
+    remark = "no validation yet"
     if best is not None:
-        found = f"best {log.metric} {best.value:.4f} on validation, at step {best.step:,}"
+        remark = f"best {log.metric} {best.value:.4f} on validation, at step {best.step:,}"
     figure.text(30 / _WIDTH, 1 - 40 / height, name, fontsize=14, fontweight="bold")
-    figure.text(30 / _WIDTH, 1 - 56 / height, found, fontsize=9, color=MUTED)
+    figure.text(30 / _WIDTH, 1 - 56 / height, remark, fontsize=9, color=MUTED)

@@ -1,4 +1,4 @@
-"""Words on pictures: which fonts have their characters, how wide they are, where they break."""
+"""Fonts for text on pictures: fallback fonts, text widths and line breaks."""
 
 from __future__ import annotations
 
@@ -12,69 +12,84 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 
+from segue.errors import quantity
+
 FIRST_FAMILY = "DejaVu Sans"
-"""Comes with matplotlib, so a picture looks the same on every machine."""
+"""The default font. It comes with matplotlib, so a picture looks the same on every machine."""
 
 NO_GLYPH = "\N{WHITE SQUARE}"
 ELLIPSIS = "…"
 
 PIXELS_PER_POINT = 10
-"""That widths are measured with."""
+"""Resolution at which text widths are measured."""
 
-Measure = Callable[[str], float]
-"""Width of a text in points."""
+TextWidth = Callable[[str], float]
+"""Maps a text to its width in points."""
 
 
-class Lettering:
-    """Fonts for some texts.
+class TextFonts:
+    """Fallback fonts for the characters of some texts.
 
     Attributes:
-        families: installed fonts that have what ``FIRST_FAMILY`` lacks.
+        families: installed fonts with characters that ``FIRST_FAMILY`` lacks.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        first = _face(findfont(FontProperties(family=FIRST_FAMILY)))
+        first = _load_font(findfont(FontProperties(family=FIRST_FAMILY)))
         missing = {c for text in texts for c in text if not (c.isspace() or _is_invisible(c))}
-        missing -= _drawn_by(first, missing)
+        missing -= _supported(first, missing)
         self.families: list[str] = []
-        for family, file in _other_fonts() if missing else ():
-            if found := _drawn_by(_face(file), missing):
+        for family, file in _installed_fonts() if missing else ():
+            if supported := _supported(_load_font(file), missing):
                 self.families.append(family)
-                missing -= found
+                missing -= supported
         self._missing = missing
 
     def drawable(self, text: str) -> str:
-        """The text in one line, with a box for each character that there is no font for."""
-        shown = (NO_GLYPH if character in self._missing else character for character in text)
-        kept = (character for character in shown if not _is_invisible(character))
-        return " ".join("".join(kept).split())
+        """The text as one line, with a box in place of each character that no font has."""
+        replaced = (NO_GLYPH if character in self._missing else character for character in text)
+        visible = (character for character in replaced if not _is_invisible(character))
+        return " ".join("".join(visible).split())
 
     def notes(self) -> list[str]:
-        """What to say of characters that no installed font has."""
-        n = len(self._missing)
-        characters = "one character" if n == 1 else f"{n} different characters"
-        return [f"no installed font has {characters}: boxes stand there"] if n else []
+        """A note on the characters that no installed font has; empty if there are none."""
+        if not self._missing:
+            return []
+        characters = quantity(len(self._missing), "character is", "different characters are")
+        return [f"{characters} drawn as a box: no installed font has a glyph"]
 
 
-def measure(size: float, weight: str, families: Iterable[str] = ()) -> Measure:
-    """What tells the width of texts in a font, in points."""
+def text_width(size: float, weight: str, families: Iterable[str] = ()) -> TextWidth:
+    """A function that measures the width of texts in points.
+
+    Args:
+        size: font size in points.
+        weight: ``normal`` or ``bold``.
+        families: fallback fonts.
+    """
     font = FontProperties(family=[FIRST_FAMILY, *families], size=size, weight=weight)
-    # Letters stand on whole pixels: many of them to the point, and widths are true.
+    # The renderer rounds letters to whole pixels. Many pixels per point keep widths accurate.
     renderer = RendererAgg(1, 1, 72 * PIXELS_PER_POINT)
     return lambda text: (
         renderer.get_text_width_height_descent(text, font, False)[0] / PIXELS_PER_POINT
     )
 
 
-def wrapped(text: str, width: float, most: int, measured: Measure) -> list[str]:
-    """Break a text into at most ``most`` lines of a width, with an ellipsis if it is longer.
+def wrap(text: str, width: float, max_lines: int, width_of: TextWidth) -> list[str]:
+    """Break a text into at most ``max_lines`` lines, with an ellipsis if it does not fit.
 
-    Lines break at spaces, and inside a word where the word alone is wider than a line.
+    Lines break at spaces, or inside a word that is wider than a line.
+
+    Args:
+        text: the text.
+        width: maximum width of a line, in points.
+        max_lines: maximum number of lines.
+        width_of: measures the width of a text in points.
     """
     lines: list[str] = []
     rest = text.strip()
-    while rest and len(lines) < most:
-        end = _fitting(rest, width, measured)
+    while rest and len(lines) < max_lines:
+        end = _fitting_length(rest, width, width_of)
         space = rest.rfind(" ", 0, end + 1)
         if end < len(rest) and space > 0:
             end = space
@@ -82,50 +97,52 @@ def wrapped(text: str, width: float, most: int, measured: Measure) -> list[str]:
         rest = rest[end:].lstrip()
     if rest:
         last = lines[-1]
-        last = last[: _fitting(last, width - measured(ELLIPSIS), measured)]
+        last = last[: _fitting_length(last, width - width_of(ELLIPSIS), width_of)]
         lines[-1] = last.rstrip() + ELLIPSIS
     return lines
 
 
-def _fitting(text: str, width: float, measured: Measure) -> int:
-    """How many of the first characters fit into a width: at least one, marks with their letter."""
+def _fitting_length(text: str, width: float, width_of: TextWidth) -> int:
+    """How many leading characters fit, at least one; combining marks stay with their letter."""
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if measured(text[:middle]) <= width else (low, middle - 1)
+        low, high = (middle, high) if width_of(text[:middle]) <= width else (low, middle - 1)
     while 1 < low < len(text) and unicodedata.combining(text[low]):
         low -= 1
     return low
 
 
 def _is_invisible(character: str) -> bool:
-    """Controls, joiners and variation selectors; white space is not among them."""
+    """Whether it is a control, joiner or variation selector; white space is not."""
     is_selector = "\ufe00" <= character <= "\ufe0f"
     return is_selector or (
         unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
     )
 
 
-def _other_fonts() -> list[tuple[str, str]]:
-    """Families installed on this machine, each with the file of its plainest face, by name.
+def _installed_fonts() -> list[tuple[str, str]]:
+    """Font families of this machine by name, each with the file of its most regular face.
 
-    Those that come with matplotlib are for formulas, or draw a box for everything.
+    The fonts that come with matplotlib are left out: they are for formulas, or have a placeholder
+    for every character.
     """
     faces: dict[str, str] = {}
     bundled = Path(get_data_path())
-    for face in sorted(fontManager.ttflist, key=_plainness):
+    for face in sorted(fontManager.ttflist, key=_style_order):
         if not Path(face.fname).is_relative_to(bundled):
             faces.setdefault(face.name, face.fname)
     return sorted(faces.items())
 
 
-def _plainness(face: FontEntry) -> tuple[bool, bool]:
+def _style_order(face: FontEntry) -> tuple[bool, bool]:
+    """Sort key with upright faces of normal weight first."""
     return face.style != "normal", face.weight not in (400, "normal", "regular")
 
 
 @cache
-def _face(file: str) -> FT2Font | None:
-    """A font; None if it cannot be read, or is made of images of one size."""
+def _load_font(file: str) -> FT2Font | None:
+    """Load a font; None if it cannot be read, or is a bitmap font of one size."""
     try:
         font = FT2Font(file)
     except (OSError, RuntimeError):
@@ -133,7 +150,8 @@ def _face(file: str) -> FT2Font | None:
     return font if font.scalable else None
 
 
-def _drawn_by(font: FT2Font | None, characters: set[str]) -> set[str]:
+def _supported(font: FT2Font | None, characters: set[str]) -> set[str]:
+    """The characters that a font has a glyph for."""
     if font is None:
         return set()
     return {character for character in characters if font.get_char_index(ord(character))}

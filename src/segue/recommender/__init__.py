@@ -1,12 +1,20 @@
-"""The recommender: a trained model that answers in the caller's own ids.
+"""The ``Recommender``: a trained model with its encoder, exact search, ensemble and generation.
 
-What users hold, what the trainer validates with and what a server serves are one object.
+The same object serves requests, validates during training and is evaluated as a ranker.
 """
 
 from segue.recommender.answers import Answer, Recommendation
-from segue.recommender.blend import Blend
+from segue.recommender.encoder import Encoder, prompt_layout
+from segue.recommender.ensemble import PureSVD
 from segue.recommender.model_ranker import ModelRanker
-from segue.recommender.network import Network
 from segue.recommender.recommender import Recommender
 
-__all__ = ["Answer", "Blend", "ModelRanker", "Network", "Recommendation", "Recommender"]
+__all__ = [
+    "Answer",
+    "Encoder",
+    "ModelRanker",
+    "PureSVD",
+    "Recommendation",
+    "Recommender",
+    "prompt_layout",
+]

@@ -1,4 +1,4 @@
-"""What a recommender answers: the same object in Python, as JSON and over HTTP."""
+"""The response types ``Answer`` and ``Recommendation``, the same in Python, JSON and HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Recommendation(msgspec.Struct, frozen=True):
-    """One place of a list."""
+    """One item of a list, with its score and its rank from 1."""
 
     item_id: str
     title: str
@@ -17,16 +17,16 @@ class Recommendation(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A list of items, and what became of the question.
+    """A list of recommended or generated items, with information about the request.
 
     Attributes:
-        items: the best first, or in the order of a continuation.
-        unknown_items: ids of the prompt that the model does not know; each stood as
-            ``<unk>`` in the context.
-        truncated: how many of the oldest events were beyond the model's context.
+        items: recommendations, best first, or generated items in order.
+        unknown_items: item ids of the request that are not in the model's catalogue; each was
+            replaced with UNK in the context.
+        truncated: number of oldest events that did not fit in the model's context.
         model: the name of the run.
         took_ms: time taken, in milliseconds.
-        notes: what else a person should know, such as a user that the model never met.
+        notes: caveats, such as a user id that was not in the training data.
     """
 
     items: list[Recommendation]
@@ -37,5 +37,5 @@ class Answer(msgspec.Struct, frozen=True):
     notes: list[str] = []
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """Convert to plain JSON values."""
         return msgspec.to_builtins(self)

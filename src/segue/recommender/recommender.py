@@ -1,4 +1,4 @@
-"""Recommending and continuing, for one caller at a time."""
+"""``Recommender``: a trained model that recommends, generates and ranks by item id."""
 
 from __future__ import annotations
 
@@ -7,95 +7,105 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from flax import nnx
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32
 
-from segue.axes import INDEX_DTYPE, N_SPECIALS, UNK, Ragged
-from segue.batches import Layout
-from segue.checkpoints import load_weights
 from segue.dataset import Dataset, Items
-from segue.dataset.prepared import read_items
+from segue.dataset.dataset import read_items
 from segue.errors import DatasetError, RequestError
-from segue.features import USER, Bag, Features, SequenceVocabulary
-from segue.generation import Sampling, continue_sequences
+from segue.features import USER, Features, SequenceVocabulary
+from segue.machine import use_compilation_cache
 from segue.model import Transformer
+from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Recommendation
-from segue.recommender.blend import Blend
+from segue.recommender.encoder import Encoder, prompt_layout
+from segue.recommender.ensemble import PureSVD
+from segue.recommender.generation import Sampling, generate_sequences
 from segue.recommender.model_ranker import ModelRanker
-from segue.recommender.network import Network
-from segue.run_folder import RunFolder
-from segue.runtime import use_compilation_cache
+from segue.recommender.request_encoding import (
+    EncodedRequest,
+    encode_items,
+    encode_sequence_features,
+)
+from segue.runs import RunFolder
+from segue.runs.weights import load_weights
+from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 
 class Recommender:
-    """Recommends and continues. Load one with ``Recommender.load``."""
+    """A trained model that recommends items and generates sequences by item id.
+
+    Load one with ``Recommender.load``.
+    """
 
     def __init__(
         self,
-        network: Network,
+        encoder: Encoder,
         items: Items,
         *,
         name: str,
         dataset: dict[str, Any],
-        always_told: bool = False,
+        always_has_sequence_features: bool = False,
     ) -> None:
-        """Wrap a model.
+        """Create a recommender from an encoder.
 
         Args:
-            network: the model and what it reads.
-            items: the item table whose first rows are the model's.
-            name: what answers and results call it.
-            dataset: ``fingerprint`` and ``path`` of what it was trained on.
-            always_told: whether training never left out what the model is told of a sequence.
+            encoder: the model with its layout, features and ensemble.
+            items: the items of the training dataset; the model's catalogue comes first.
+            name: name in answers and results.
+            dataset: ``fingerprint`` and ``path`` of the training dataset.
+            always_has_sequence_features: whether training never dropped the sequence features.
         """
-        self.network = network
+        self.encoder = encoder
         self.items = items
         self.name = name
         self._dataset = dataset
-        self._always_told = always_told
+        self._always_has_sequence_features = always_has_sequence_features
 
     @classmethod
     def load(cls, run: str | Path) -> Recommender:
-        """Open the run folder that ``segue.train`` returned.
+        """Load the model of a run folder, as written by ``segue.train``.
 
         Raises:
-            RunError: the folder is not a complete run, or a file in it was altered.
+            RunError: the folder is not a complete run, or a file in it was changed.
         """
         use_compilation_cache()
         folder = RunFolder(run)
         folder.verify()
         config, dataset = folder.read_config()
-        items, table_size = read_items(folder.path), dataset["table_size"]
+        items, vocabulary_size = read_items(folder.path), dataset["vocabulary_size"]
         vocabulary = SequenceVocabulary(folder.read_sequence_values())
-        features = Features.of(items, table_size, config.model, vocabulary)
+        features = Features.of(items, vocabulary_size, config.model, vocabulary)
         abstract = nnx.eval_shape(
-            lambda: Transformer(config.model, table_size, features.sizes, rngs=nnx.Rngs(0))
+            lambda: Transformer(config.model, vocabulary_size, features.sizes, rngs=nnx.Rngs(0))
         )
         graph, shapes = nnx.split(abstract)
         params = load_weights(folder.weights, shapes)
-        blend = None
-        if config.blend.vectors:
-            shape = (table_size, config.blend.vectors)
-            blend = Blend.load(folder.item_vectors, shape, config.blend.weight)
-        network = Network(graph, params, Layout.of(config.model, table_size), features, blend)
+        puresvd = None
+        if config.ensemble.puresvd_factors:
+            shape = (vocabulary_size, config.ensemble.puresvd_factors)
+            puresvd = PureSVD.load(folder.item_vectors, shape, config.ensemble.puresvd_weight)
+        encoder = Encoder(
+            graph, params, prompt_layout(config.model, vocabulary_size), features, puresvd
+        )
         return cls(
-            network,
+            encoder,
             items,
             name=folder.path.name,
             dataset=dataset,
-            always_told=not config.training.feature_dropout,
+            always_has_sequence_features=not config.training.feature_dropout,
         )
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The prepared dataset that the model was trained on, for the histories of its users.
+        """The training dataset, opened on first use, for the histories of its users.
 
         Raises:
-            DatasetError: it is not where it was, or it has changed.
+            DatasetError: the dataset is not at its path any more, or it has changed.
         """
         hint = "give the history itself instead of a user"
         try:
@@ -114,194 +124,162 @@ class Recommender:
         k: int = 10,
         *,
         user: str | None = None,
-        about: Mapping[str, str] | None = None,
+        sequence_features: Mapping[str, str] | None = None,
         include_seen: bool = False,
     ) -> Answer:
-        """The ``k`` items most likely to come next.
+        """Recommend the ``k`` items most likely to come next.
 
         Args:
-            items: a history as item ids, oldest first.
-            k: how many.
-            user: the id of a sequence of the training dataset; its history comes before
-                ``items``. A model that reads ``user`` also takes one that it never met, and
-                answers as for anyone.
-            about: what is known of the sequence, such as ``{"name": "rainy day"}``, of what
-                the model reads.
-            include_seen: whether items of the history may be recommended again.
+            items: a history of item ids, oldest first. Unknown ids are reported in the answer.
+            k: number of items.
+            user: the id of a sequence of the training dataset; its history is put before
+                ``items``. A model with the sequence feature ``user`` also accepts unknown
+                users, and ignores their id.
+            sequence_features: values of the model's sequence features, such as
+                ``{"name": "rainy day"}``.
+            include_seen: whether items of the history may be recommended.
 
         Raises:
-            RequestError: ``k`` is below 1 or beyond the catalogue, the user is unknown, the
-                model reads no such thing of a sequence, or there is nothing to go by and
-                the model has no START.
+            RequestError: ``k`` is below 1 or above the size of the catalogue, the user is
+                unknown, the model does not have a given sequence feature, or the history is
+                empty and the model has no START.
         """
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         self._check_count("k", k)
-        prompt = self._prompt(items, user, about)
-        seen = np.zeros(0, INDEX_DTYPE) if include_seen else prompt.history
-        histories, excluded = Ragged.of([prompt.history]), Ragged.of([seen])
-        best, _ = self.network.next_items(histories, prompt.told, excluded, k)
-        return self._answer(best, prompt, began)
+        request = self._encode(items, user, sequence_features)
+        seen = np.zeros(0, INDEX_DTYPE) if include_seen else request.history
+        histories, excluded = Ragged.from_rows([request.history]), Ragged.from_rows([seen])
+        best, _ = self.encoder.next_items(histories, request.feature_ids, excluded, k)
+        return self._answer(best, request, start_time)
 
-    def continue_sequence(
+    def generate(
         self,
         items: Sequence[str] = (),
         length: int = 20,
         *,
         user: str | None = None,
-        about: Mapping[str, str] | None = None,
+        sequence_features: Mapping[str, str] | None = None,
         temperature: float = 1.0,
         top_k: int = 50,
         end_weight: float = 0.0,
         seed: int = 0,
     ) -> Answer:
-        """Lengthen a sequence item by item; nothing in it comes twice.
+        """Continue a sequence item by item, without repeats.
 
         Args:
-            items: the sequence so far, as item ids, oldest first.
-            length: how many items to add.
+            items: the sequence so far: item ids, oldest first.
+            length: number of items to generate.
             user: as in ``recommend``.
-            about: as in ``recommend``.
-            temperature: 0 takes the best item at each place, 1 samples from the model's
-                own distribution.
-            top_k: sample among so many best items only, or all if there are fewer.
-            end_weight: what the probability of the sequence's end is multiplied with; 0
-                never ends before ``length``.
-            seed: the same seed gives the same continuation.
+            sequence_features: as in ``recommend``.
+            temperature: divides the scores; 0 always takes the best item, 1 samples from the
+                model's distribution.
+            top_k: number of best items to sample from; all if the catalogue is smaller.
+            end_weight: factor on the probability of END; 0 never ends before ``length``.
+            seed: the same seed gives the same sequence.
 
         Raises:
             RequestError: a number is out of range, or as in ``recommend``.
         """
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         self._check_count("length", length)
         sampling = Sampling(temperature, top_k, end_weight, seed)
-        sampling.check(has_end=self.network.layout.end)
-        sampling = replace(sampling, top_k=min(top_k, self._catalogue))
-        prompt = self._prompt(items, user, about)
+        sampling.check(has_end=self.encoder.layout.end)
+        sampling = replace(sampling, top_k=min(top_k, self._n_catalogue))
+        request = self._encode(items, user, sequence_features)
 
         def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
-            return self.network.next_items(histories, prompt.told, histories, k)
+            return self.encoder.next_items(histories, request.feature_ids, histories, k)
 
-        histories = Ragged.of([prompt.history])
-        continued = continue_sequences(next_items, histories, length, sampling)
-        return self._answer(continued, prompt, began)
+        histories = Ragged.from_rows([request.history])
+        generated = generate_sequences(next_items, histories, length, sampling)
+        return self._answer(generated, request, start_time)
 
-    def ranker(self, data: Dataset, *, told: bool = True) -> Ranker:
-        """This model, ready to be evaluated on a dataset; items are joined by their ids.
+    def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
+        """The model as a ``Ranker`` for evaluation on a dataset, joined by item id.
 
         Args:
-            told: whether it is told of the sequences what it reads of them, such as names.
+            data: the dataset to rank on.
+            use_sequence_features: whether to give the model the sequence features of the
+                dataset.
         """
         return ModelRanker(
-            self.network,
+            self.encoder,
             self.items,
             data,
             name=self.name,
             fingerprint=self._dataset["fingerprint"],
-            told=told,
+            use_sequence_features=use_sequence_features,
         )
 
     @property
-    def _catalogue(self) -> int:
-        """How many items there are to choose from."""
-        return self.network.layout.table_size - N_SPECIALS
+    def _n_catalogue(self) -> int:
+        """Number of items in the catalogue."""
+        return self.encoder.layout.vocabulary_size - N_SPECIALS
 
     def _check_count(self, name: str, value: int) -> None:
         if value < 1:
             raise RequestError(f"{name} is {value}, expected 1 or more", "ask for more")
-        if value > self._catalogue:
-            message = f"{name} is {value}, beyond the catalogue of {self._catalogue} items"
+        if value > self._n_catalogue:
+            message = f"{name} is {value}, more than the catalogue of {self._n_catalogue} items"
             raise RequestError(message, "ask for fewer")
 
-    def _prompt(
-        self, items: Sequence[str], user: str | None, about: Mapping[str, str] | None
-    ) -> _Prompt:
-        if isinstance(items, str):
-            message = f"items is the text {items!r}, expected a list of item ids"
-            raise RequestError(message, f"give [{items!r}]")
-        if other := [item for item in items if not isinstance(item, str)]:
-            raise RequestError(f"item id {other[0]!r} is no text", "write ids as in the log: '7'")
-        known = self.items.find(list(items))
-        outside = (known == UNK) | (known >= self.network.layout.table_size)
-        unknown = [item for item, is_out in zip(items, outside, strict=True) if is_out]
-        row, notes = self._row(user)
-        earlier = np.zeros(0, INDEX_DTYPE) if row is None else self.dataset.sequences.row(row)
-        history = np.concatenate([earlier, known]).astype(INDEX_DTYPE)
-        if not len(history) and not self.network.layout.start:
+    def _encode(
+        self, items: Sequence[str], user: str | None, sequence_features: Mapping[str, str] | None
+    ) -> EncodedRequest:
+        """Encode a request as model input."""
+        requested, unknown = encode_items(items, self.items, self.encoder.layout.vocabulary_size)
+        row, notes = self._find_user(user)
+        stored = np.zeros(0, INDEX_DTYPE) if row is None else self.dataset.sequences.row(row)
+        history = np.concatenate([stored, requested]).astype(INDEX_DTYPE)
+        if not len(history) and not self.encoder.layout.start:
             raise RequestError(
-                "the prompt is empty, and this model has no START to begin from",
+                "the history is empty, and this model has no START to predict from",
                 "give at least one item",
             )
-        told, unheard = self._told(user, row, about or {})
-        return _Prompt(history, told, unknown, notes + unheard)
+        feature_ids, feature_notes = encode_sequence_features(
+            self.encoder.vocabulary,
+            sequence_features or {},
+            self._stored_features(user, row),
+            model_name=self.name,
+            always_in_training=self._always_has_sequence_features,
+        )
+        return EncodedRequest(history, feature_ids, unknown, notes + feature_notes)
 
-    def _row(self, user: str | None) -> tuple[int | None, list[str]]:
-        """The row of a user in the training dataset; None, and why, where it has none."""
+    def _find_user(self, user: str | None) -> tuple[int | None, list[str]]:
+        """The row of a user in the training dataset, or None; and a note if the id is unknown."""
         if user is None:
             return None, []
         row = self.dataset.sequences.find(user)
-        if row is None and USER not in self.network.vocabulary.values:
+        if row is None and USER not in self.encoder.vocabulary.values:
             raise RequestError(
                 f"user {user!r} is not in the dataset {self.dataset.name}",
                 "give the history itself instead; no user row is needed",
             )
-        vocabulary = self.network.vocabulary
-        is_unmet = USER in vocabulary.values and vocabulary.is_unknown(USER, user)
-        unmet = f"user {user} was never met in training: answered as for anyone"
-        return row, [unmet] if is_unmet else []
+        vocabulary = self.encoder.vocabulary
+        is_unknown = USER in vocabulary.values and vocabulary.is_unknown(USER, user)
+        note = f"user {user} was not in the training data: the user id was ignored"
+        return row, [note] if is_unknown else []
 
-    def _told(
-        self, user: str | None, row: int | None, about: Mapping[str, str]
-    ) -> tuple[Bag, list[str]]:
-        """What the model is told of the sequence, and a note for each value that is new to it."""
-        vocabulary = self.network.vocabulary
-        said: dict[str, str | None] = {}
+    def _stored_features(self, user: str | None, row: int | None) -> dict[str, str | None]:
+        """The sequence features of a user: attributes from the dataset, and the id."""
+        features: dict[str, str | None] = {}
         if row is not None:
-            said |= self.dataset.sequences.attributes.slice(row, 1).to_pylist()[0]
+            features |= self.dataset.sequences.attributes.slice(row, 1).to_pylist()[0]
         if user is not None:
-            said[USER] = user  # also where an attribute has this name
-        for name in about:
-            if name not in vocabulary.values:
-                known = ", ".join(vocabulary.values) or "nothing"
-                message = f"the model {self.name} reads no {name!r} of a sequence"
-                raise RequestError(message, f"it reads: {known}")
-        unheard = [
-            f"the model knows nothing of the {name} {value!r}: it counts for nothing"
-            for name, value in about.items()
-            if vocabulary.is_unknown(name, value)
-        ]
-        told = vocabulary.encode([said | dict(about)])
-        if self._always_told and vocabulary.values and not np.any(told.weights):
-            names = " and ".join(vocabulary.values)
-            unheard.append(
-                f"training always told the {names}, of which nothing is known here "
-                "(training.feature_dropout teaches to do without)"
-            )
-        return told, unheard
+            features[USER] = user  # replaces an attribute of this name
+        return features
 
-    def _answer(self, ranked: Ranked, prompt: _Prompt, began: float) -> Answer:
-        filled = ranked.items[0] >= N_SPECIALS
-        indices, scores = ranked.items[0][filled], ranked.scores[0][filled]
+    def _answer(self, ranked: Ranked, request: EncodedRequest, start_time: float) -> Answer:
+        """Convert item indices to an answer with ids and titles."""
+        is_item = ranked.items[0] >= N_SPECIALS
+        indices, scores = ranked.items[0][is_item], ranked.scores[0][is_item]
         ids = [self.items.ids[index - N_SPECIALS] for index in indices]
         rows = zip(ids, self.items.titles(indices), scores.tolist(), strict=True)
         return Answer(
             items=[Recommendation(*row, rank=rank) for rank, row in enumerate(rows, start=1)],
-            unknown_items=prompt.unknown,
-            truncated=self.network.layout.truncated(len(prompt.history)),
+            unknown_items=request.unknown_items,
+            truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,
-            took_ms=round(1e3 * (time.perf_counter() - began), 3),
-            notes=prompt.notes,
+            took_ms=round(1e3 * (time.perf_counter() - start_time), 3),
+            notes=request.notes,
         )
-
-
-class _Prompt(NamedTuple):
-    """A question in the model's own terms.
-
-    Attributes:
-        unknown: ids that the model does not know.
-        notes: what else a person should know.
-    """
-
-    history: Int32[np.ndarray, " history"]
-    told: Bag
-    unknown: list[str]
-    notes: list[str]

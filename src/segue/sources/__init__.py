@@ -1,4 +1,8 @@
-"""Foreign logs, read as streams of sequences and items in one Arrow schema."""
+"""Readers of interaction logs: MPD, MovieLens, tables and the demo, all to one Arrow schema.
+
+``open_source`` selects the reader of a file or folder. The reader yields the log as a stream of
+chunks of sequences and items; see ``segue.sources.schema``.
+"""
 
 from __future__ import annotations
 
@@ -21,38 +25,39 @@ _TABULAR_OPTIONS = (
 
 
 def open_source(path: Path | None, config: SourceConfig) -> Source:
-    """Open a log with the reader that ``config.format`` names, or that knows the files.
+    """Open a log with the reader of ``config.format``, or of the format that is detected.
 
     Args:
         path: a file or folder; None for the built-in world, which is generated.
         config: how to read it.
 
     Returns:
-        A source that has looked at names and columns, and has yet to read the log.
+        A source that has inspected file and column names but not yet read the log.
 
     Raises:
-        SourceError: nothing is there, or no reader knows it, or its reader refuses it.
-        ConfigError: an option that the format cannot follow.
+        SourceError: the path does not exist, its format is not recognised, or its reader
+            rejects it.
+        ConfigError: an option does not apply to the format.
     """
-    # Imported here, so that whoever needs a single reader does not load them all.
+    # Imported here, so that importing one reader does not import all of them.
     from segue.sources import demo, movielens, mpd, tabular
 
     if path is None or config.format == "demo":
         _check_demo(path, config)
         return demo.DemoSource(config)
     if not path.exists():
-        raise SourceError(f"{path} does not exist", "give the file or folder of a log")
-    # The special ones first: a MovieLens release in CSV is a folder of tables, too.
+        raise SourceError(f"{path} does not exist", "give the file or the folder of a log")
+    # The order matters: a MovieLens release in CSV is also a folder of tables.
     readers = {
         "mpd": (mpd.recognises, mpd.MpdSource),
         "movielens": (movielens.recognises, movielens.MovielensSource),
         "tabular": (tabular.recognises, tabular.TabularSource),
     }
-    known = [name for name, (recognises, _) in readers.items() if recognises(path)]
-    if config.format is None and not known:
-        hint = f"name its format: {', '.join(readers)}"
-        raise SourceError(f"{path} holds no log of a known kind", hint)
-    name = config.format or known[0]
+    detected = [name for name, (recognises, _) in readers.items() if recognises(path)]
+    if config.format is None and not detected:
+        hint = f"name its format with --format: {', '.join(readers)}"
+        raise SourceError(f"the format of {path} is not recognised", hint)
+    name = config.format or detected[0]
     if name != "tabular":
         _refuse_tabular_options(name, config)
     return readers[name][1](path, config)
@@ -60,15 +65,17 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
 
 def _check_demo(path: Path | None, config: SourceConfig) -> None:
     if path is not None:
-        raise ConfigError(f"format demo is generated, got the source {path}", "leave it out")
+        message = f"format demo is generated and reads no source, got {path}"
+        raise ConfigError(message, "leave the source out")
     if config.format not in {None, "demo"}:
-        raise ConfigError(f"format {config.format} needs a source", "give a file or folder")
+        message = f"format {config.format} reads a log, but no source was given"
+        raise ConfigError(message, "give a file or a folder")
     _refuse_tabular_options("demo", config)
 
 
 def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
-    given = [option for option in _TABULAR_OPTIONS if getattr(config, option)]
-    if given:
-        message = f"format {name} has columns of its own, got {', '.join(given)}"
-        hint = "give the log's file itself, or name --format tabular, to choose columns"
+    options = [option for option in _TABULAR_OPTIONS if getattr(config, option)]
+    if options:
+        message = f"format {name} has fixed columns, got {', '.join(options)}"
+        hint = "to choose columns, give the log's file itself or set --format tabular"
         raise ConfigError(message, hint)

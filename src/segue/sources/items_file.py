@@ -1,23 +1,25 @@
-"""Descriptions of items from a table of their own: ``--items-file``."""
+"""Items files (``--items-file``): item attributes and precomputed vectors from a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from segue.config import SourceConfig
-from segue.errors import SourceError
-from segue.sources.columns import candidates, find_column, matching
-from segue.sources.events import connect
-from segue.sources.layouts import join_tables, open_tables
-from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, ItemsFile
-from segue.sources.tables import Table, identifier, is_nested, reading, text_sql
-from segue.sources.vectors import as_vectors, is_vector, vector_sql, vector_widths
-from segue.wording import counted
+import numpy as np
+import pyarrow as pa
 
-SPELLINGS = {
+from segue.config import SourceConfig
+from segue.errors import SourceError, quantity
+from segue.sources.column_roles import candidates, find_column, first_match
+from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
+from segue.sources.event_sorting import connect
+from segue.sources.file_detection import join_tables, open_tables
+from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
+
+ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
     "name itemname moviename trackname songname productname",
     "artist": "artist artistname artists author authorname authors",
@@ -25,119 +27,195 @@ SPELLINGS = {
     "genres": "genres genre categories category",
     "year": "year releaseyear yearofrelease publicationyear releasedate",
 }
-"""For each attribute its usual spellings; the earliest that the file has is taken."""
+"""Usual spellings of the columns of each attribute; the earliest that the file has is used."""
+
+_NUMBER_LIST_TYPE = re.compile(
+    r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.+\))\[\d*\]"
+)
 
 
 def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
-    """Read a table of item attributes (CSV, TSV, JSONL or Parquet, compressed or not).
+    """Read a table of item attributes (CSV, TSV, JSONL or Parquet, optionally compressed).
 
-    The id column is the one that ``config.item_column`` names where the table has it, else
-    it is guessed as in a log, a bare ``id`` included. Title, artist, album, genres (a list,
-    or text separated by ``|`` or ``;``) and year (the first four digits) are taken by their
-    usual names. Of the further columns, plain ones are kept as they are, and lists of
-    numbers are vectors (see ``VECTOR``; an empty list is none). Rows without an id are left
-    out; of several rows with one id the first counts, and a warning says how many there are.
-    Columns with the names of ``RESERVED_COLUMNS`` are left out with a warning.
+    The id column is ``config.item_column`` if the table has it; otherwise it is guessed as in a
+    log, where a plain ``id`` also qualifies. Title, artist, album, genres (a list, or text
+    separated by ``|`` or ``;``) and year (the first four digits) are recognised by their usual
+    names. Additional columns of plain values are kept unchanged; lists of numbers are vectors
+    (see ``VECTOR``; an empty list means no vector). Rows without an id are left out. If an id
+    occurs in several rows, all are returned, the first one is used, and a warning counts the
+    repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
 
     Raises:
-        SourceError: the table cannot be read, is empty, has no column of ids, or has vectors
-            of different widths or with numbers that are not finite.
+        SourceError: the table cannot be read, is empty, has no id column, or has vectors of
+            different widths or with values that are not finite.
     """
     tables = open_tables(path, pairs=False)
     table = join_tables(tables, tables[0].columns)
-    chosen = _choose(table, config, path)
-    # The first rows of JSONL, which tell its types, may hold whole numbers only.
-    table = replace(table, columns=table.columns | dict.fromkeys(chosen.vectors, "DOUBLE[]"))
+    columns = _choose_columns(table, config, path)
+    # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
+    table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
         query = f"""
-            SELECT {", ".join(_terms(chosen, table))} FROM {table.sql(as_text=[chosen.item])}
-            WHERE {text_sql(chosen.item)} IS NOT NULL
+            SELECT {", ".join(_select_terms(columns, table))}
+            FROM {table.sql(as_text=[columns.item])}
+            WHERE {text_sql(columns.item)} IS NOT NULL
         """
-        found = connection.sql(query).to_arrow_table().combine_chunks()
-    if found.num_rows == 0:
-        raise SourceError(f"{path} describes no item", "expected one item a row")
-    items = as_vectors(found.to_batches()[0], chosen.vectors)
-    n_again = items.num_rows - len(items.column("item_id").unique())
+        rows = connection.sql(query).to_arrow_table().combine_chunks()
+    if rows.num_rows == 0:
+        raise SourceError(f"{path} has no row with an item id", "expected one item per row")
+    items = _cast_vectors(rows.to_batches()[0], columns.vectors)
+    n_repeats = items.num_rows - len(items.column("item_id").unique())
     report = {
-        "columns": {"item": chosen.item, **chosen.known},
-        "further": chosen.plain,
-        "vectors": vector_widths(items, chosen.vectors, path),
-        "warnings": _notes(chosen, n_again, path),
+        "columns": {"item": columns.item, **columns.attributes},
+        "further": columns.plain,
+        "vectors": _vector_widths(items, columns.vectors, path),
+        "warnings": _warnings(columns, n_repeats, path),
     }
     return ItemsFile(items, report)
 
 
 class _Columns(NamedTuple):
-    """The columns of a table: the id, attributes with a fixed meaning, and the rest by kind.
+    """The columns of an items file by kind.
 
-    ``nested`` and ``reserved`` ones are left out.
+    Attributes:
+        item: the column of ids.
+        attributes: attribute with a fixed meaning -> its column.
+        plain: additional columns of plain values.
+        vectors: columns of lists of numbers.
+        nested: columns of other lists or of objects, which are left out.
+        reserved: columns named like ``RESERVED_COLUMNS``, which are left out.
     """
 
     item: str
-    known: dict[str, str]
+    attributes: dict[str, str]
     plain: list[str]
     vectors: list[str]
     nested: list[str]
     reserved: list[str]
 
 
-def _choose(table: Table, config: SourceConfig, path: Path) -> _Columns:
+def _choose_columns(table: Table, config: SourceConfig, path: Path) -> _Columns:
     item = _id_column(list(table.columns), config, path)
-    others = [name for name in table.columns if name != item]
-    found = {key: matching(spellings, others) for key, spellings in SPELLINGS.items()}
-    known = {key: name for key, name in found.items() if name is not None}
-    reserved = [name for name in others if name in RESERVED_COLUMNS]
+    remaining = [name for name in table.columns if name != item]
+    matches = {key: first_match(names, remaining) for key, names in ATTRIBUTE_SPELLINGS.items()}
+    attributes = {key: name for key, name in matches.items() if name is not None}
+    reserved = [name for name in remaining if name in RESERVED_COLUMNS]
     plain, vectors, nested = [], [], []
-    for name in others:
-        if name in (*known.values(), *ITEM_COLUMNS, *reserved):
+    for name in remaining:
+        if name in (*attributes.values(), *ITEM_COLUMNS, *reserved):
             continue
         sql_type = table.columns[name]
         kind = vectors if is_vector(sql_type) else nested if is_nested(sql_type) else plain
         kind.append(name)
-    return _Columns(item, known, plain, vectors, nested, reserved)
+    return _Columns(item, attributes, plain, vectors, nested, reserved)
 
 
 def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
     if config.item_column in names:
         return find_column(config.item_column, names, str(path), "--item-column")
-    found = candidates("item", names) or [name for name in names if name.casefold() == "id"]
-    if len(found) == 1:
-        return found[0]
-    problem = "more than one column" if found else "no column"
-    message = f"{path} has {problem} that could be the item's id; it has {', '.join(names)}"
-    raise SourceError(message, "call it item_id, or as in the log")
+    matches = candidates("item", names) or [name for name in names if name.casefold() == "id"]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "more than one column" if matches else "no column"
+    message = f"{path} has {problem} that could be the item id: {', '.join(names)}"
+    raise SourceError(message, "name the column item_id, or as in the log")
 
 
-def _terms(chosen: _Columns, table: Table) -> Iterator[str]:
-    """The SELECT list."""
-    yield f"{text_sql(chosen.item)} AS item_id"
-    for key, name in chosen.known.items():
-        yield _attribute_sql(key, name, table)
-    yield from map(identifier, chosen.plain)
-    yield from map(vector_sql, chosen.vectors)
+def _select_terms(columns: _Columns, table: Table) -> Iterator[str]:
+    yield f"{text_sql(columns.item)} AS item_id"
+    for attribute, name in columns.attributes.items():
+        yield _attribute_sql(attribute, name, table)
+    yield from map(identifier, columns.plain)
+    yield from map(_vector_sql, columns.vectors)
 
 
-def _attribute_sql(key: str, name: str, table: Table) -> str:
-    if key == "genres" and table.columns[name].endswith("[]"):
+def _attribute_sql(attribute: str, name: str, table: Table) -> str:
+    if attribute == "genres" and table.columns[name].endswith("[]"):
         return f"CAST({identifier(name)} AS VARCHAR[]) AS genres"
     text = text_sql(name)
-    if key == "genres":
-        parts = rf"string_split_regex({text}, '\s*[|;]\s*')"
-        return f"list_filter({parts}, lambda genre: genre != '') AS genres"
-    if key == "year":
+    if attribute == "genres":
+        genres = rf"string_split_regex({text}, '\s*[|;]\s*')"
+        return f"list_filter({genres}, lambda genre: genre != '') AS genres"
+    if attribute == "year":
         return rf"TRY_CAST(regexp_extract({text}, '\d{{4}}') AS INTEGER) AS year"
-    return f"{text} AS {key}"
+    return f"{text} AS {attribute}"
 
 
-def _notes(chosen: _Columns, n_again: int, path: Path) -> list[str]:
-    notes = []
-    if chosen.nested:
-        names = ", ".join(chosen.nested)
-        notes.append(f"{path.name}: lists and objects that are no vectors were left out: {names}")
-    if chosen.reserved:
-        names = ", ".join(chosen.reserved)
-        notes.append(f"{path.name}: left out, as the dataset has columns of these names: {names}")
-    if n_again:
-        again = counted(n_again, "row repeats an id", "rows repeat an id")
-        notes.append(f"{path.name}: {again} that came before: the first row of each id counts")
-    return notes
+def _warnings(columns: _Columns, n_repeats: int, path: Path) -> list[str]:
+    warnings = []
+    if columns.nested:
+        names = ", ".join(columns.nested)
+        warnings.append(f"{path.name}: left out lists and objects that are not vectors: {names}")
+    if columns.reserved:
+        names = ", ".join(columns.reserved)
+        warnings.append(f"{path.name}: left out columns whose names the dataset reserves: {names}")
+    if n_repeats:
+        repeats = quantity(n_repeats, "row repeats", "rows repeat")
+        warnings.append(f"{path.name}: {repeats} an earlier id: the first row of each id is used")
+    return warnings
+
+
+def is_vector(sql_type: str) -> bool:
+    """Whether a column of this DuckDB type contains lists of numbers."""
+    return _NUMBER_LIST_TYPE.fullmatch(sql_type) is not None
+
+
+def _vector_sql(name: str) -> str:
+    """SQL for a column of lists of numbers in 32 bits, NULL where a list is empty.
+
+    A number outside the range of 32 bits becomes a NULL element, which ``_vector_widths``
+    rejects.
+    """
+    return f"nullif(TRY_CAST({identifier(name)} AS FLOAT[]), []) AS {identifier(name)}"
+
+
+def _cast_vectors(items: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Cast the named columns to ``VECTOR``."""
+    for name in names:
+        index = items.schema.get_field_index(name)
+        items = items.set_column(index, name, items.column(name).cast(VECTOR))
+    return items
+
+
+def _vector_widths(items: pa.RecordBatch, names: Sequence[str], path: Path) -> dict[str, int]:
+    """Check that the vectors of each column have the same width and finite numbers.
+
+    Args:
+        items: one row per item, with ``item_id`` and the named columns of type ``VECTOR``;
+            null for an item without a vector.
+        names: the columns to check.
+        path: the file of the vectors, for messages.
+
+    Returns:
+        The width of each column, without columns that contain no vector.
+
+    Raises:
+        SourceError: a vector is invalid; the message names the column and the first such item.
+    """
+    return {
+        name: _vector_width(items, name, path)
+        for name in names
+        if items.column(name).null_count < items.num_rows
+    }
+
+
+def _vector_width(items: pa.RecordBatch, name: str, path: Path) -> int:
+    column = items.column(name)
+    vectors, ids = column.drop_null(), items.column("item_id").filter(column.is_valid())
+    widths = vectors.value_lengths().to_numpy()
+    width = int(widths[0])
+    different = np.flatnonzero(widths != width)
+    if len(different):
+        first = int(different[0])
+        message = (
+            f"{path}: the column {name!r} has vectors of {width} numbers, "
+            f"but one of {widths[first]} for the item {ids[first].as_py()!r}"
+        )
+        raise SourceError(message, "give all items vectors of the same width, or none")
+    invalid = np.flatnonzero(~np.isfinite(vectors.flatten().fill_null(np.nan).to_numpy()))
+    if len(invalid):
+        item_id = ids[int(invalid[0]) // width].as_py()
+        message = f"{path}: the column {name!r} has a number that is missing or not finite in 32"
+        message += f" bits, in the vector of the item {item_id!r}"
+        raise SourceError(message, "correct the vector, or leave it out")
+    return width

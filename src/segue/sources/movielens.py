@@ -1,8 +1,8 @@
-"""MovieLens: the 100K, 1M and 10M releases, and the ones in CSV (20M, 25M, 32M, latest).
+"""The format ``movielens``: releases 100K, 1M and 10M, and those in CSV (20M, 25M, 32M, latest).
 
 F. M. Harper, J. A. Konstan: "The MovieLens datasets: history and context", ACM Transactions
-on Interactive Intelligent Systems 5(4), 2015. A sequence is a user's ratings in the order of
-time; ratings at the same second keep the order of the file.
+on Interactive Intelligent Systems 5(4), 2015. A sequence is the ratings of a user ordered by
+time; ratings of the same second keep the order of the file.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ import pyarrow.compute as pc
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.events import connect, sequences_from_events, sorted_events
-from segue.sources.movielens_tables import (
-    LAYOUTS,
-    RATING_HEADER,
-    Layout,
+from segue.sources.duckdb_tables import path_literal, reading
+from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
+from segue.sources.movielens_files import (
+    FILE_LAYOUTS,
+    RATINGS_HEADER,
+    FileLayout,
     check_header,
     read_movies,
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables import path_literal, reading
 
-_COLUMNS = "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
-_A_RATING = "expected a user, a movie, a rating and a time in seconds"
+_RATING_TYPES = (
+    "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
+)
+_EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is the folder of a MovieLens release, by the names in it."""
+    """Whether a path is the folder of a MovieLens release, by the names of its files."""
     layout = _layout_of(path)
     return layout is not None and (path / layout.movies).is_file()
 
 
 class MovielensSource(Source):
-    """Users in the order of their number, each with a rating and a time (UTC) an event.
+    """Users in the order of their numbers; every event has a rating and a time (UTC).
 
-    Movies have ``title``, ``year`` and ``genres``; users keep what the release says of them
+    Movies have ``title``, ``year`` and ``genres``. Users have the attributes of the release
     (``gender``, ``age``, ``occupation``, ``zip_code``), in its own codes.
     """
 
@@ -49,20 +51,20 @@ class MovielensSource(Source):
     sequences_are_users = True
 
     def __init__(self, path: Path, config: SourceConfig) -> None:
-        """Find the release.
+        """Identify the release by its files.
 
         Args:
-            path: the folder that the release unpacks to.
-            config: of which only ``memory_limit`` (bytes) is used.
+            path: the folder of an unpacked release.
+            config: only ``memory_limit`` (bytes) is used.
 
         Raises:
-            SourceError: the folder is missing, or holds no ratings.
+            SourceError: the folder does not exist, or contains no ratings.
         """
         layout = _layout_of(path)
         if layout is None:
-            names = ", ".join(layout.ratings for layout in LAYOUTS)
+            names = ", ".join(layout.ratings for layout in FILE_LAYOUTS)
             problem = "has no ratings" if path.is_dir() else "is not a folder"
-            hint = f"give the unpacked folder of a release, with one of {names}"
+            hint = f"give the folder of an unpacked release, with one of {names}"
             raise SourceError(f"{path} {problem}", hint)
         self._folder = path
         self._layout = layout
@@ -73,11 +75,11 @@ class MovielensSource(Source):
         users = read_users(self._folder, self._layout)
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
-        with reading(ratings, _A_RATING), connect(self._memory_limit) as connection:
+        with reading(ratings, _EXPECTED_LINE), connect(self._memory_limit) as connection:
             events = sorted_events(connection, _select(ratings, self._layout))
             for sequences in sequences_from_events(events):
                 yield Chunk(_with_attributes(sequences, users), items)
-                items = items.slice(0, 0)  # described once, with the first chunk
+                items = items.slice(0, 0)  # only the first chunk describes the items
 
     def fingerprint(self) -> dict[str, Any]:
         names = (self._layout.ratings, self._layout.movies, self._layout.users)
@@ -91,35 +93,36 @@ class MovielensSource(Source):
         return {"warnings": [], "layout": self._layout.name}
 
 
-def _layout_of(path: Path) -> Layout | None:
-    return next((layout for layout in LAYOUTS if (path / layout.ratings).is_file()), None)
+def _layout_of(path: Path) -> FileLayout | None:
+    return next((layout for layout in FILE_LAYOUTS if (path / layout.ratings).is_file()), None)
 
 
-def _check_ratings(path: Path, layout: Layout) -> None:
+def _check_ratings(path: Path, layout: FileLayout) -> None:
     try:
         with path.open("rb") as file:
             lines = [file.readline(1000).decode("utf-8-sig", "replace").strip() for _ in range(2)]
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}", "may you read it?") from None
+        message = f"cannot read {path}: {error.strerror}"
+        raise SourceError(message, "check its permissions") from None
     if layout.has_header and lines[0]:
-        check_header(path, lines[0].split(","), RATING_HEADER)
+        check_header(path, lines[0].split(","), RATINGS_HEADER)
     if not lines[layout.has_header]:
         raise SourceError(f"{path} has no ratings", "unpack the release again")
 
 
-def _select(path: Path, layout: Layout) -> str:
-    # With the word NULL for nothing, an empty field is an error with its line, not a null.
+def _select(path: Path, layout: FileLayout) -> str:
+    # Only the word NULL is read as null, so that an empty field is an error with its line.
     header = str(layout.has_header).lower()
     return f"""
         SELECT userId AS sequence_id, movieId AS item_id, rating, timestamp * 1000000 AS time
-        FROM read_csv({path_literal(path)}, columns = {_COLUMNS}, header = {header},
+        FROM read_csv({path_literal(path)}, columns = {_RATING_TYPES}, header = {header},
             delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
             auto_detect = false)
     """
 
 
 def _with_attributes(sequences: pa.RecordBatch, users: pa.RecordBatch | None) -> pa.RecordBatch:
-    """Append what is known of each user; null for one that the release does not describe."""
+    """Append the attributes of the users; null for a user that the release does not describe."""
     if users is None:
         return sequences
     options = pc.SetLookupOptions(users["user_id"])

@@ -1,8 +1,8 @@
-"""The Million Playlist Dataset: slices of JSON, as a folder, one slice or the original zip.
+"""The format ``mpd``, the Million Playlist Dataset: JSON slices in a folder or the original zip.
 
 C. W. Chen, P. Lamere, M. Schedl, H. Zamani: "RecSys Challenge 2018: automatic music playlist
-continuation", RecSys 2018. A playlist is a sequence in the order of its positions; there are
-no times of events. Slices are decoded by several processes and come in their order.
+continuation", RecSys 2018. A sequence is a playlist in the order of its positions; events have
+no times. Several processes decode the slices, which are yielded in their order.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ import numpy as np
 import pyarrow as pa
 
 from segue.config import SourceConfig
-from segue.errors import SourceError
-from segue.numbering import Numbering
-from segue.sources.mpd_columns import DecodedSlice
-from segue.sources.mpd_decoding import decode_slice
-from segue.sources.mpd_files import SliceFiles, holds_slices
+from segue.errors import SourceError, quantity
+from segue.sources.mpd_decoder import decode_slice
+from segue.sources.mpd_fast_decoder import DecodedSlice
+from segue.sources.mpd_files import SliceFiles, has_slices
 from segue.sources.schema import Chunk, Source
-from segue.wording import counted
+from segue.storage.string_index import StringIndex
 
 BYTES_PER_WORKER = 64_000_000
-"""Slices of fewer bytes than this are not worth starting another process for (0.3 s)."""
+"""Bytes of slices per worker process; for fewer, starting it (0.3 s) takes longer than it saves."""
 
 MEMORY_PER_WORKER = 250_000_000
-"""Bytes that a process needs at most for a slice of 33 MB: its text and its columns, twice."""
+"""Peak memory of a worker in bytes, for a slice of 33 MB: its text and its columns, twice."""
 
 _WARNINGS = {
-    "positions": "whose tracks were not at positions 0, 1, 2, ...: sorted by position",
-    "counts": "whose num_tracks is not the number of its tracks: the tracks count",
-    "durations": "whose duration_ms is not the sum over its tracks: not used",
+    "positions": "with track positions other than 0, 1, 2, ...: tracks sorted by position",
+    "counts": "with a num_tracks other than the number of tracks: num_tracks ignored",
+    "durations": "with a duration_ms other than the sum over the tracks: duration_ms ignored",
 }
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is a playlist slice, or a folder or zip that holds one."""
-    return holds_slices(path)
+    """Whether a path is a playlist slice, or a folder or zip that contains one."""
+    return has_slices(path)
 
 
 class MpdSource(Source):
-    """Playlists in the order of the slices' numbers, then of the file.
+    """Playlists in the order of the slice numbers, then of the file.
 
-    A sequence's id is the playlist's ``pid``, an item's the ``track_uri`` as written.
+    The id of a sequence is the ``pid`` of the playlist; the id of an item is its ``track_uri``
+    as written.
     """
 
     format = "mpd"
@@ -60,12 +60,12 @@ class MpdSource(Source):
         """Find the slices.
 
         Args:
-            path: a folder of ``mpd.slice.*.json`` or with ``data/`` inside, one slice, or the
+            path: a folder that contains ``mpd.slice.*.json`` or ``data/``, one slice, or the
                 original zip, which is read without unpacking.
-            config: of which only ``memory_limit`` (bytes) is used.
+            config: only ``memory_limit`` (bytes) is used.
 
         Raises:
-            SourceError: nothing is there, or no slice in it.
+            SourceError: the path does not exist, or contains no slice.
         """
         self._path = path
         self._files = SliceFiles(path)
@@ -74,13 +74,14 @@ class MpdSource(Source):
 
     def chunks(self) -> Iterator[Chunk]:
         self._inconsistent = {check: [] for check in _WARNINGS}
-        seen = Numbering()
+        previous_ids = StringIndex()
         for file, decoded in zip(self._files.slices, self._decoded(), strict=True):
-            for check, ids in decoded.inconsistent.items():
-                self._inconsistent[check] += ids
-            if (playlist := _repeated(decoded.chunk.sequences["sequence_id"], seen)) is not None:
-                message = f"{file.name}: playlist {playlist} has come before"
-                raise SourceError(message, "each playlist needs a pid of its own")
+            for check, failed_ids in decoded.inconsistent.items():
+                self._inconsistent[check] += failed_ids
+            ids = decoded.chunk.sequences["sequence_id"]
+            if (pid := _first_repeated(ids, previous_ids)) is not None:
+                message = f"{file.name}: playlist {pid} occurs more than once"
+                raise SourceError(message, "expected a unique pid for every playlist")
             yield decoded.chunk
 
     def fingerprint(self) -> dict[str, Any]:
@@ -89,13 +90,13 @@ class MpdSource(Source):
 
     def report(self) -> dict[str, Any]:
         warnings = [
-            f"{counted(len(ids), 'playlist')} (the first is {ids[0]}) {_WARNINGS[check]}"
+            f"{quantity(len(ids), 'playlist')} (the first is {ids[0]}) {_WARNINGS[check]}"
             for check, ids in self._inconsistent.items()
             if ids
         ]
         if missing := self._files.missing():
-            more = counted(len(missing), "more slice")
-            warnings.append(f"md5sums lists {more}, such as {missing[0]}")
+            slices = quantity(len(missing), "missing slice")
+            warnings.append(f"md5sums lists {slices}, such as {missing[0]}")
         counts = {check: len(ids) for check, ids in self._inconsistent.items()}
         checked = sum(file.name in self._files.checksums for file in self._files.slices)
         return {"warnings": warnings, "inconsistent": counts, "checksums": checked}
@@ -103,37 +104,40 @@ class MpdSource(Source):
     def _decoded(self) -> Iterator[DecodedSlice]:
         """The slices in order; worker ``w`` of ``n`` decodes ``w``, ``w + n``, ``w + 2n``, ...
 
-        A worker waits until its slice is taken, so at most ``n`` slices are in memory.
+        A worker waits until its slice is received, so at most ``n`` slices are in memory.
         """
         slices = range(len(self._files.slices))
-        workers = self._workers()
-        if workers < 2:
+        n_workers = self._n_workers()
+        if n_workers < 2:
             yield from (_decode(self._files, number) for number in slices)
             return
         with ExitStack() as stack:
-            pipes = [stack.enter_context(_worker(self._path, w, workers)) for w in range(workers)]
+            pipes = [
+                stack.enter_context(_worker(self._path, worker, n_workers))
+                for worker in range(n_workers)
+            ]
             for number in slices:
                 try:
-                    decoded = _receive(pipes[number % workers])
+                    decoded = _receive(pipes[number % n_workers])
                 except (pa.ArrowException, OSError, ValueError):
-                    # The worker has ended: of a bad slice, whose error comes up here, or for
-                    # want of memory, and then this process does its work.
+                    # The worker ended. If the slice is invalid, decoding it here raises its
+                    # error; if the worker lacked memory, this process decodes the slice.
                     decoded = _decode(self._files, number)
                 yield decoded
 
-    def _workers(self) -> int:
+    def _n_workers(self) -> int:
         size = sum(file.size for file in self._files.slices)
-        wanted = min(os.cpu_count() or 1, len(self._files.slices), size // BYTES_PER_WORKER)
-        return max(1, min(wanted, self._memory_limit // MEMORY_PER_WORKER))
+        useful = min(os.cpu_count() or 1, len(self._files.slices), size // BYTES_PER_WORKER)
+        return max(1, min(useful, self._memory_limit // MEMORY_PER_WORKER))
 
 
-def _repeated(ids: pa.Array, seen: Numbering) -> str | None:
-    """The first of some ids that was seen before, or twice among them; None for none."""
-    n_seen = len(seen)
-    numbers = seen.numbers(ids)
-    new = np.zeros(len(ids), bool)
-    new[np.unique(numbers, return_index=True)[1]] = True
-    repeated = np.flatnonzero(~new | (numbers < n_seen))
+def _first_repeated(ids: pa.Array, previous_ids: StringIndex) -> str | None:
+    """The first id that occurs in ``previous_ids`` or earlier in ``ids``; adds ``ids`` to it."""
+    n_previous = len(previous_ids)
+    numbers = previous_ids.encode(ids)
+    is_first = np.zeros(len(ids), bool)
+    is_first[np.unique(numbers, return_index=True)[1]] = True
+    repeated = np.flatnonzero(~is_first | (numbers < n_previous))
     return ids[int(repeated[0])].as_py() if len(repeated) else None
 
 
@@ -144,10 +148,10 @@ def _decode(files: SliceFiles, number: int) -> DecodedSlice:
 
 @contextmanager
 def _worker(path: Path, first: int, step: int) -> Iterator[BufferedIOBase]:
-    """A process that writes every ``step``-th slice to the pipe that this gives.
+    """Start a process that writes every ``step``-th slice to a pipe, and yield the pipe.
 
-    It is a plain interpreter and not one of ``multiprocessing``, which would run the
-    caller's script again in every process.
+    It is a plain interpreter, because ``multiprocessing`` would import the caller's script
+    again in every process.
     """
     code = "import sys; from segue.sources.mpd import send_slices; send_slices(*sys.argv[1:])"
     command = [sys.executable, "-P", "-c", code, str(path), str(first), str(step)]
@@ -167,16 +171,16 @@ def _worker(path: Path, first: int, step: int) -> Iterator[BufferedIOBase]:
 
 
 def send_slices(path: str, first: str, step: str) -> None:
-    """Write every ``step``-th slice from ``first`` on to the standard output; a worker's work."""
+    """Write every ``step``-th slice from ``first`` on to standard output; runs in a worker."""
     files = SliceFiles(Path(path))
     for number in range(int(first), len(files.slices), int(step)):
         _send(_decode(files, number), cast(BufferedIOBase, sys.stdout.buffer))
 
 
 def _send(decoded: DecodedSlice, pipe: BufferedIOBase) -> None:
-    """Write a slice as two Arrow streams, sequences and items; the rest is metadata."""
-    note = {"inconsistent": msgspec.json.encode(decoded.inconsistent)}
-    sequences = decoded.chunk.sequences.replace_schema_metadata(note)
+    """Write a slice as two Arrow streams, sequences and items, with the checks as metadata."""
+    metadata = {"inconsistent": msgspec.json.encode(decoded.inconsistent)}
+    sequences = decoded.chunk.sequences.replace_schema_metadata(metadata)
     for batch in (sequences, decoded.chunk.items):
         with pa.ipc.new_stream(pipe, batch.schema) as writer:
             writer.write_batch(batch)
@@ -184,11 +188,15 @@ def _send(decoded: DecodedSlice, pipe: BufferedIOBase) -> None:
 
 
 def _receive(pipe: BufferedIOBase) -> DecodedSlice:
-    """Read what ``_send`` wrote; an Arrow error, OSError or ValueError at a premature end."""
+    """Read the output of ``_send``.
+
+    Raises:
+        pa.ArrowException, OSError, ValueError: the stream ended early.
+    """
     with pa.ipc.open_stream(pipe) as reader:
         [sequences] = reader
-        note = reader.schema.metadata[b"inconsistent"]
+        inconsistent = reader.schema.metadata[b"inconsistent"]
     with pa.ipc.open_stream(pipe) as reader:
         [items] = reader
     chunk = Chunk(sequences.replace_schema_metadata(None), items)
-    return DecodedSlice(chunk, msgspec.json.decode(note))
+    return DecodedSlice(chunk, msgspec.json.decode(inconsistent))

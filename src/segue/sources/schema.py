@@ -1,7 +1,7 @@
-"""What every source yields: one Arrow schema of sequences and of items.
+"""The Arrow schema of sequences and items that every source yields, and the ``Source`` interface.
 
-A source is read as a stream of chunks, so that a log larger than memory can be prepared.
-Each chunk holds whole sequences, and describes items as it meets them.
+A source is read as a stream of chunks, so that a log larger than memory can be prepared. Each
+chunk contains complete sequences and the descriptions of items.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SEQUENCE_COLUMNS = {
     "times": pa.large_list(TIMES),
     "ratings": pa.large_list(pa.float32()),
 }
-"""Columns with a fixed meaning. ``sequence_id`` and ``items`` are required, ``times`` and
-``ratings`` are there when the source has them, in every chunk or in none. Any further
-column is an attribute of the sequence, and is kept with it."""
+"""Columns of sequences with a fixed meaning. ``sequence_id`` and ``items`` are required.
+``times`` and ``ratings`` are present if the source has them, in every chunk or in none. Any
+additional column is an attribute of the sequence and is stored with it."""
 
 ITEM_COLUMNS = {
     "item_id": pa.string(),
@@ -33,27 +33,28 @@ ITEM_COLUMNS = {
     "genres": pa.list_(pa.string()),
     "year": pa.int32(),
 }
-"""Columns with a fixed meaning; only ``item_id`` is required, further ones are kept."""
+"""Columns of items with a fixed meaning. Only ``item_id`` is required; additional columns are
+stored too."""
 
 RESERVED_COLUMNS = ("index", "item_id", "training_count")
-"""Columns that the dataset gives items itself: no further column may take these names."""
+"""Names of the item columns that the prepared dataset adds; no additional column may use them."""
 
 VECTOR = pa.list_(pa.float32())
-"""Type of a further column of items that holds vectors computed elsewhere, of a text or a
-sound: finite numbers, as many for every item, null for an item that has none."""
+"""Type of an additional item column with precomputed vectors, such as text or audio embeddings:
+finite numbers, the same width for every item, null for an item without a vector."""
 
 NO_ITEMS = pa.RecordBatch.from_pylist([], schema=pa.schema([("item_id", pa.string())]))
 
 
 class Chunk(NamedTuple):
-    """Some whole sequences, and descriptions of items.
+    """Some complete sequences, and descriptions of items.
 
     Attributes:
-        sequences: one row a sequence, events in order; see ``SEQUENCE_COLUMNS``. The same
-            ``sequence_id`` never comes twice in a source.
-        items: one row an item; see ``ITEM_COLUMNS``. Of several rows for one id the first
-            counts. An item may be described without any event (it then belongs to the
-            catalogue ``all``), and an event's item need not be described.
+        sequences: one row per sequence, events in order; see ``SEQUENCE_COLUMNS``. A
+            ``sequence_id`` occurs only once in a source.
+        items: one row per item; see ``ITEM_COLUMNS``. If an id occurs in several rows, the
+            first is used. An item may be described without occurring in any event (it then
+            belongs to the catalogue ``all``), and an item of an event may have no description.
     """
 
     sequences: pa.RecordBatch
@@ -61,14 +62,15 @@ class Chunk(NamedTuple):
 
 
 class ItemsFile(NamedTuple):
-    """A table of items beside the log, read; see ``segue.sources.items_file``.
+    """The contents of an items file (``--items-file``); see ``segue.sources.items_file``.
 
     Attributes:
-        items: one row a row of the table, in its order, with ``item_id`` and whichever
-            columns of ``ITEM_COLUMNS`` it has, then the further ones.
-        report: what was found, as JSON: ``columns``, the column of the ``item`` and of each
-            attribute with a fixed meaning; ``further``, the names of other columns;
-            ``vectors``, those of vectors with the numbers in each; and ``warnings``.
+        items: one row per row of the file, in its order, with ``item_id``, those columns of
+            ``ITEM_COLUMNS`` that it has, and then the additional columns.
+        report: how the columns were used, as JSON: ``columns``, the name of the column of the
+            ``item`` and of each attribute with a fixed meaning; ``further``, the names of
+            additional columns; ``vectors``, the names of vector columns with their widths; and
+            ``warnings``.
     """
 
     items: pa.RecordBatch
@@ -76,35 +78,40 @@ class ItemsFile(NamedTuple):
 
 
 class Source(ABC):
-    """A foreign log, opened but not yet read."""
+    """An interaction log in one of the formats, opened but not yet read.
+
+    A new format is a module with a subclass and a function ``recognises(path)``, listed in
+    ``open_source`` and in ``SourceConfig.format``.
+    """
 
     format: ClassVar[str]
-    """Its name on the command line: ``mpd``, ``movielens``, ``tabular`` or ``demo``."""
+    """The name of the format on the command line: ``mpd``, ``movielens``, ``tabular``, ``demo``."""
 
     sequences_are_users: bool
-    """Whether a sequence is a user's history (split by leave-one-out unless told otherwise)
-    rather than a thing complete in itself, as a playlist is (split by whole sequences)."""
+    """Whether a sequence is the history of a user (default split: leave-one-out) rather than
+    complete in itself, such as a playlist (default split: hold out entire sequences)."""
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
-        """Read everything once, in a fixed order, in bounded memory.
+        """Read the log once, in a fixed order and in bounded memory.
 
         Raises:
-            SourceError: at the first thing that cannot be read, naming file and row.
+            SourceError: at the first row that cannot be read, with the file and the row.
         """
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the input, as JSON: file names with sizes, or a generator's options.
+        """The identity of the input, as JSON: file names with sizes, or the generator's options.
 
-        No path of the machine and no clock time: the same input elsewhere gives the same.
+        It contains no absolute path and no clock time, so that the same input has the same
+        fingerprint on another machine.
         """
 
     def report(self) -> dict[str, Any]:
-        """What was noticed while reading, as JSON; complete once ``chunks`` is exhausted.
+        """Observations made while reading, as JSON; complete once ``chunks`` is exhausted.
 
-        Holds at least ``columns`` for sources that guess them, and a ``warnings`` list of
-        sentences for a person.
+        Contains a list ``warnings`` of sentences for the user and, for sources that guess
+        columns, ``columns``.
         """
         return {"warnings": []}
 
@@ -118,16 +125,16 @@ def sequence_batch(
     ratings: pa.Array | None = None,
     attributes: dict[str, pa.Array] | None = None,
 ) -> pa.RecordBatch:
-    """Build the ``sequences`` of a chunk from arrays laid end to end.
+    """Build the ``sequences`` of a chunk from the concatenated events of all sequences.
 
     Args:
-        sequence_ids: one string a sequence.
-        offsets: int64, one more than there are sequences; sequence ``i`` owns the events
-            ``offsets[i]`` up to ``offsets[i + 1]``.
+        sequence_ids: one string per sequence.
+        offsets: int64, one more than the number of sequences; sequence ``i`` has the events
+            ``offsets[i]`` to ``offsets[i + 1]`` (exclusive).
         items: the item ids of all events, dictionary-encoded (``ITEM_IDS``).
         times: the times of all events (``TIMES``).
         ratings: the ratings of all events, float32.
-        attributes: further columns, one value a sequence.
+        attributes: additional columns, one value per sequence.
     """
     columns: dict[str, pa.Array] = {
         "sequence_id": sequence_ids,

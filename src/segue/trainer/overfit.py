@@ -1,6 +1,6 @@
-"""Overfitting one batch: the quickest proof that a model and its training fit together.
+"""Overfit one batch: a quick check that a model and its training settings work.
 
-A model that cannot learn a handful of sequences by heart will not learn a dataset either.
+A model that cannot memorise a few sequences will not learn a dataset either.
 """
 
 from __future__ import annotations
@@ -14,118 +14,133 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Int32
 
-from segue.axes import PAD
 from segue.batches import Batch
-from segue.bits import widened
+from segue.bfloat16 import to_float32
 from segue.config import Config
 from segue.dataset import Dataset
-from segue.errors import RunError
+from segue.errors import RunError, quantity
 from segue.features import ItemFeatures
-from segue.losses import FIRST_CANDIDATE
+from segue.losses.softmax import FIRST_CANDIDATE
+from segue.machine import use_compilation_cache
 from segue.model import Transformer
 from segue.optimizers import optimizer
-from segue.runtime import use_compilation_cache
-from segue.trainer.loss import hidden_at_labels, known_of
-from segue.trainer.start import inputs
-from segue.trainer.state import abstract_state, fresh_state
-from segue.trainer.step import compile_step, tables_by_rows
-from segue.wording import counted
+from segue.tokens import PAD
+from segue.trainer.loss import hidden_at_labels, loss_constants
+from segue.trainer.run_spec import training_inputs
+from segue.trainer.step import compile_step, sparse_tables_of
+from segue.trainer.train_state import abstract_state, initial_state
 
 ROWS = 4
-"""Rows of the batch."""
+"""Number of rows of the batch."""
 MAX_STEPS = 3_000
 CHECK_EVERY = 50
-"""Steps between looks at the predictions."""
+"""Number of steps between two checks of the predictions."""
 
 
-class Overfitted(NamedTuple):
-    """How a batch was learned.
+class OverfitResult(NamedTuple):
+    """The outcome of overfitting one batch.
 
     Attributes:
-        steps: taken until every target was reached.
-        targets: labels that had to be reached.
-        undecided: labels that nothing could reach: the same input comes with another one.
-        loss: of the last step, in nats.
+        steps: number of steps until every target had the highest score.
+        targets: number of labels that had to be learned.
+        ambiguous: number of labels left out because the same input occurs with another label.
+        loss: loss of the last step, in nats.
     """
 
     steps: int
     targets: int
-    undecided: int
+    ambiguous: int
     loss: float
 
 
-def overfit_one_batch(data: Dataset, config: Config) -> Overfitted:
-    """Train on the first rows of the first batch until each target is the model's first choice.
+def overfit_one_batch(data: Dataset, config: Config) -> OverfitResult:
+    """Train on the first rows of the first batch until each target has the highest score.
 
-    Without dropout and injected unknown items, at the configured learning rate, constant.
+    Dropout, feature dropout and unknown items are turned off, and the learning rate is constant.
+
+    Args:
+        data: a prepared dataset.
+        config: the configuration to check.
 
     Raises:
-        ConfigError: the configuration does not go with the dataset.
-        RunError: some target is not reached, or no label of the batch can be one.
+        ConfigError: the configuration does not fit the dataset.
+        RunError: a target was not learned in ``MAX_STEPS`` steps, or all labels are ambiguous.
     """
     use_compilation_cache()
     config = _without_noise(config)
-    features, batches = inputs(config, data)
+    features, batches = training_inputs(config, data)
     batch = batches[0]
-    wanted = decided(batch)
-    undecided = int(np.count_nonzero(batch.labels)) - int(wanted.sum())
-    if not wanted.any():
+    is_target = unambiguous_labels(batch)
+    n_targets = int(is_target.sum())
+    ambiguous = int(np.count_nonzero(batch.labels)) - n_targets
+    if not n_targets:
         raise RunError(
-            f"the batch proves nothing: none of its {counted(undecided, 'label')} follows from "
-            "what the model sees, for each comes after the same input as another one",
+            f"the batch has no target: each of its {quantity(ambiguous, 'label')} follows the same "
+            "input as another label",
             "try another batch: set training.seed",
         )
     tx = optimizer(config.optimizer, MAX_STEPS)
-    graph, _ = abstract_state(config, data.table_size, features.sizes, tx)
-    state = fresh_state(config, data, features.sizes, tx)
+    graph, _ = abstract_state(config, data.vocabulary_size, features.sizes, tx)
+    state = initial_state(config, data, features.sizes, tx)
     key = jax.random.key(config.training.seed)
-    known = known_of(data, config, features)
-    step = compile_step(graph, tx, config.loss, key, known, by_rows=tables_by_rows(config))
-    loss, wrong = float("nan"), int(wanted.sum())
+    constants = loss_constants(data, config, features)
+    sparse_tables = sparse_tables_of(config)
+    step = compile_step(graph, tx, config.loss, key, constants, sparse_tables=sparse_tables)
+    loss, n_wrong = float("nan"), n_targets
     for number in range(1, MAX_STEPS + 1):
         state, report = step(state, batch, jnp.int32(number))
         if number % CHECK_EVERY == 0:
-            first = np.asarray(_first_choices(graph, state.params, features.items, batch))
-            wrong = int(((first != batch.labels.ravel()) & wanted).sum())
+            predicted = np.asarray(_best_items(graph, state.params, features.items, batch))
+            n_wrong = int(((predicted != batch.labels.ravel()) & is_target).sum())
             loss = float(report.loss)
-            if wrong == 0:
-                return Overfitted(number, int(wanted.sum()), undecided, loss)
+            if n_wrong == 0:
+                return OverfitResult(number, n_targets, ambiguous, loss)
     raise RunError(
-        f"{wrong} of {int(wanted.sum())} targets of one batch are not reached after {MAX_STEPS} "
-        f"steps, at a loss of {loss:.3f}",
-        "the model or its learning rate does not fit: try another optimizer.learning_rate",
+        f"{n_wrong} of {n_targets} targets of one batch were not learned after {MAX_STEPS} steps "
+        f"(loss {loss:.3f})",
+        "try another optimizer.learning_rate, or check the model settings",
     )
 
 
-def decided(batch: Batch) -> Bool[np.ndarray, " labels"]:
-    """Which labels follow from what the model sees: no equal input has another label."""
+def unambiguous_labels(batch: Batch) -> Bool[np.ndarray, " labels"]:
+    """Which labels of a batch follow from the input: no equal input has another label.
+
+    The input of a label is the tokens up to its position and the sequence features.
+
+    Returns:
+        One value per label, in row-major order; False for PAD.
+    """
     rows, n_labels = batch.labels.shape
-    seen: dict[bytes, set[int]] = {}
+    labels_of_input: dict[bytes, set[int]] = {}
     keys = []
     for row in range(rows):
-        told = b"" if batch.told is None else batch.told.codes[row].tobytes()
-        for place in range(n_labels):
-            until = n_labels if batch.last is not None else place + 1
-            tokens = batch.tokens[row] if batch.last is not None else batch.tokens[row, :until]
-            key = tokens.tobytes() + b"/" + told
+        sequence_features = (
+            b"" if batch.sequence_features is None else batch.sequence_features.ids[row].tobytes()
+        )
+        for position in range(n_labels):
+            has_one_label = batch.last_positions is not None
+            tokens = batch.tokens[row] if has_one_label else batch.tokens[row, : position + 1]
+            key = tokens.tobytes() + b"/" + sequence_features
             keys.append(key)
-            if batch.labels[row, place] != PAD:
-                seen.setdefault(key, set()).add(int(batch.labels[row, place]))
-    single = np.array([len(seen.get(key, ())) == 1 for key in keys])
-    return single & (batch.labels.ravel() != PAD)
+            label = int(batch.labels[row, position])
+            if label != PAD:
+                labels_of_input.setdefault(key, set()).add(label)
+    is_unique = np.array([len(labels_of_input.get(key, ())) == 1 for key in keys])
+    return is_unique & (batch.labels.ravel() != PAD)
 
 
 def _without_noise(config: Config) -> Config:
+    """The configuration without random noise and with a constant learning rate."""
     model = config.model.model_copy(update={"dropout": 0.0})
     training = config.training.model_copy(
         update={"batch_size": ROWS, "unknown_rate": 0.0, "feature_dropout": 0.0, "horizon": 1}
     )
-    rate = config.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
-    return config.model_copy(update={"model": model, "training": training, "optimizer": rate})
+    constant = config.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
+    return config.model_copy(update={"model": model, "training": training, "optimizer": constant})
 
 
 @partial(jax.jit, static_argnums=0)
-def _first_choices(
+def _best_items(
     graph: nnx.GraphDef[Transformer],
     params: nnx.State,
     features: ItemFeatures | None,
@@ -133,6 +148,6 @@ def _first_choices(
 ) -> Int32[Array, " labels"]:
     model = nnx.merge(graph, params)
     hidden = hidden_at_labels(model, features, batch, None)
-    scores = hidden @ widened(model.output_table(features)).T
-    # As in the loss: what can be no label competes with none.
+    scores = hidden @ to_float32(model.output_embeddings(features)).T
+    # As in the loss, tokens that cannot be labels are left out.
     return FIRST_CANDIDATE + jnp.argmax(scores[:, FIRST_CANDIDATE:], axis=1).astype(jnp.int32)

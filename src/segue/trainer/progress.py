@@ -1,4 +1,4 @@
-"""What a run remembers and tells of its progress."""
+"""Progress of a run: reports to callers, the trainer state, and the meter of steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from segue.trainer.step import StepReport
 
 
 class Progress(NamedTuple):
-    """Where a run is, for whoever watches it.
+    """A progress report, passed to the ``watch`` function of ``train``.
 
     Attributes:
+        step: number of steps taken.
+        total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
         loss: mean over the steps since the last report, in nats.
-        events_per_s: trained events (labels) a second.
-        seconds_left: estimate until the last step, were no patience to end it before.
-        message: something worth a line of its own, such as a validation result.
+        events_per_s: training events (labels) per second.
+        seconds_left: estimated time until the last step.
+        message: a line to display, such as a validation result; empty if there is none.
     """
 
     step: int
@@ -31,8 +33,21 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class Remembered:
-    """What a run remembers besides its state; saved with every checkpoint."""
+class TrainerState:
+    """What a resumed run must know besides the parameters and the optimizer state.
+
+    It is saved with every checkpoint.
+
+    Attributes:
+        step: number of steps taken.
+        best_step: step of the best validation; 0 if there is none yet.
+        best_value: its value of the validation metric.
+        best_results: its evaluation results, as JSON.
+        validations_since_best: number of validations since then, for ``training.patience``.
+        skipped_steps: numbers of the steps whose update was not finite.
+        seconds: training time so far, over all processes of the run.
+        finished: why the run ended; empty if it has not.
+    """
 
     step: int = 0
     best_step: int = 0
@@ -44,27 +59,30 @@ class Remembered:
     finished: str = ""
 
     @classmethod
-    def read(cls, saved: dict[str, Any]) -> Remembered:
-        """What a checkpoint has of it.
+    def from_json(cls, saved: dict[str, Any]) -> TrainerState:
+        """Read the trainer state of a checkpoint.
 
         Raises:
-            RunError: it is of another version of Segue.
+            RunError: another version of Segue wrote it.
         """
         try:
             return cls(**saved)
         except TypeError:
             raise RunError(
-                f"the checkpoint remembers {', '.join(sorted(saved)) or 'nothing'}, of another "
-                "version of Segue",
-                "resume with that version, or begin another run",
+                "another version of Segue wrote the checkpoint, with the keys "
+                f"{', '.join(sorted(saved)) or '(none)'}",
+                "resume with that version, or start another run",
             ) from None
 
 
-class Summary(NamedTuple):
-    """The steps since the last summary, taken together.
+class StepSummary(NamedTuple):
+    """Means and totals over the steps since the last summary.
 
     Attributes:
-        loss: mean of the steps that counted; not a number if none did.
+        steps: number of steps.
+        loss: mean over the steps with a finite update, in nats; NaN if there is none.
+        gradient_norm: mean over the same steps.
+        events_per_s: training events (labels) per second.
         skipped: numbers of the steps whose update was not finite.
         seconds: wall time.
     """
@@ -78,39 +96,40 @@ class Summary(NamedTuple):
 
 
 class Meter:
-    """Collects step reports, and asks the device for their values only now and then.
+    """Collects step reports and reads their values from the device only in ``summary``.
 
-    Reading a value waits for the step that computes it; between readings the host runs
-    ahead and the device never idles.
+    Reading a value waits for the step that computes it. Between summaries the host dispatches
+    steps ahead, so the device is never idle.
     """
 
     def __init__(self) -> None:
-        self._since = time.perf_counter()
+        """Start measuring time."""
+        self._start = time.perf_counter()
         self._pending: list[tuple[int, StepReport, int]] = []
 
     def add(self, step: int, report: StepReport, events: int) -> None:
-        """Note one step, with the number of labels that it trained on."""
+        """Add the report of a step and its number of labels."""
         self._pending.append((step, report, events))
 
     def restart(self) -> None:
-        """Leave out the time since the last step, which went into something else."""
-        self._since = time.perf_counter()
+        """Restart the clock, to exclude time that was not spent on steps."""
+        self._start = time.perf_counter()
 
-    def summary(self) -> Summary:
-        """Sum up, and begin anew."""
+    def summary(self) -> StepSummary:
+        """Summarise the steps since the last summary and reset the meter."""
         losses = np.array([float(report.loss) for _, report, _ in self._pending])
         norms = np.array([float(report.gradient_norm) for _, report, _ in self._pending])
-        good = np.array([bool(report.is_finite) for _, report, _ in self._pending])
-        seconds = time.perf_counter() - self._since
+        finite = np.array([bool(report.is_finite) for _, report, _ in self._pending])
+        seconds = time.perf_counter() - self._start
         events = sum(events for _, _, events in self._pending)
-        summary = Summary(
+        summary = StepSummary(
             steps=len(self._pending),
-            loss=float(losses[good].mean()) if good.any() else float("nan"),
-            gradient_norm=float(norms[good].mean()) if good.any() else float("nan"),
+            loss=float(losses[finite].mean()) if finite.any() else float("nan"),
+            gradient_norm=float(norms[finite].mean()) if finite.any() else float("nan"),
             events_per_s=events / max(seconds, 1e-9),
             skipped=[step for step, report, _ in self._pending if not bool(report.is_finite)],
             seconds=seconds,
         )
         self._pending.clear()
-        self._since = time.perf_counter()
+        self._start = time.perf_counter()
         return summary

@@ -1,25 +1,30 @@
-"""Beginning or resuming a run: what is checked before the first step."""
+"""``train``: check, then start or resume a run.
+
+Also the two context managers around the training loop: one stops it cleanly on SIGINT and SIGTERM,
+the other converts out-of-memory errors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from segue.batches import TrainingBatches
-from segue.config import Config, load_config
+import jax
+
+from segue.config import Config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
-from segue.errors import ConfigError, RunError
-from segue.features import Features, SequenceVocabulary, check_item_features
-from segue.run_folder import FORMAT_VERSION, RunFolder
-from segue.runtime import use_compilation_cache
-from segue.trainer.advice import check_memory, memory_errors
-from segue.trainer.examples import training_batches
+from segue.errors import ResourceError, RunError
+from segue.features import SequenceVocabulary
+from segue.machine import use_compilation_cache
+from segue.runs.folder import FORMAT_VERSION, RunFolder
 from segue.trainer.loop import Trainer
+from segue.trainer.plan.recommendations import check_memory
 from segue.trainer.progress import Progress
-from segue.trainer.signals import stop_signals
-from segue.trainer.workload import Workload
+from segue.trainer.run_spec import RunSpec, resolve_config, training_inputs
 
 
 def train(
@@ -32,78 +37,48 @@ def train(
     resume: bool = False,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> Path:
-    """Train a model, and leave a run folder.
+    """Train a model and write a run folder.
 
-    SIGINT and SIGTERM save a checkpoint and end the run early; ``resume`` continues it, as
-    it continues one that was killed.
+    SIGINT or SIGTERM saves a checkpoint and stops the run. ``resume`` continues a run that was
+    stopped or killed; it ends with the same weights as a run without interruption.
 
     Args:
-        data: a prepared dataset.
-        run: the folder to write; must not exist, or be empty, unless ``resume``.
-        preset: a name of ``segue.presets()``.
+        data: a prepared dataset, or its folder.
+        run: the folder to write. Unless ``resume``, it must be empty or not exist.
+        preset: a name from ``segue.presets()``.
         config: a configuration, or a TOML file with one.
         overrides: keys to change, as ``{"model.layers": 4}`` or ``["model.layers=4"]``.
-        resume: continue the run in the folder from its last checkpoint, with the
-            configuration that it has.
-        watch: called every few steps.
+        resume: continue the run in the folder from its last checkpoint, with its own
+            configuration.
+        watch: a function that is called with the progress every few steps.
 
     Returns:
-        The run folder.
+        The path of the run folder.
 
     Raises:
-        DatasetError: the dataset cannot be opened, or was overwritten while the run read it.
-        ConfigError: the configuration is wrong, or does not go with the dataset.
-        ResourceError: the run would take more memory than there is, and nothing was written; or
-            it found none on its way.
-        RunError: the folder is in the way, or cannot be resumed, or the run diverged.
-        StorageError: something could not be written; the last checkpoint is intact.
+        DatasetError: the dataset cannot be opened, or was overwritten during training.
+        ConfigError: the configuration is invalid or does not fit the dataset.
+        ResourceError: the run would need more memory than is available (nothing is written), or
+            memory ran out during training.
+        RunError: the folder is not empty or cannot be resumed, or the run diverged.
+        StorageError: a file could not be written; the last checkpoint is intact.
     """
     data = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = RunFolder(run)
     if resume:
-        chosen = _resumed_config(folder, data, preset, config, overrides)
+        resolved = _resumed_config(folder, data, preset, config, overrides)
     else:
-        chosen = chosen_config(preset, config, overrides)
-    features, batches = inputs(chosen, data)
-    work = Workload.of(chosen, data, features, batches)
-    check_memory(work)
+        resolved = resolve_config(preset, config, overrides)
+    features, batches = training_inputs(resolved, data)
+    spec = RunSpec.of(resolved, data, features, batches)
+    check_memory(spec)
     use_compilation_cache()
-    with folder.held(), stop_signals() as stopped, memory_errors():
+    with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
-            _write_config(folder, chosen, data, features.vocabulary)
-        Trainer(work, folder, batches, watch).run(stopped)
+            _write_config(folder, resolved, data, features.vocabulary)
+        Trainer(spec, folder, batches, watch).run(is_stopped)
     return folder.path
-
-
-def inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBatches]:
-    """What a run reads of a dataset.
-
-    Raises:
-        ConfigError: the configuration does not go with the dataset.
-    """
-    _check_goes_with(config, data)
-    check_item_features(data.items, config.model.item_features, data.table_size)
-    vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
-    features = Features.of(data.items, data.table_size, config.model, vocabulary)
-    return features, training_batches(data, config, vocabulary)
-
-
-def chosen_config(
-    preset: str | None,
-    config: Config | str | Path | None,
-    overrides: dict[str, Any] | list[str] | None,
-) -> Config:
-    """The configuration that a caller asks for; see ``train`` for the arguments.
-
-    Raises:
-        ConfigError: it is wrong.
-    """
-    if isinstance(config, Config):
-        if preset is not None or overrides:
-            raise ConfigError("a finished configuration was given together with changes to it")
-        return config
-    return load_config(preset, config, overrides)
 
 
 def _resumed_config(
@@ -113,43 +88,25 @@ def _resumed_config(
     config: Config | str | Path | None,
     overrides: dict[str, Any] | list[str] | None,
 ) -> Config:
-    if folder.path.is_dir() and folder.is_unbegun():
+    """Read the configuration of a run to resume, and check that the arguments agree with it."""
+    if folder.path.is_dir() and folder.is_unstarted():
         raise RunError(
-            f"nothing has begun in {folder.path} that could be resumed",
-            "begin it without --resume",
+            f"there is no run to resume in {folder.path}",
+            "start one without --resume",
         )
     saved, dataset = folder.read_config()
     if dataset["fingerprint"] != data.fingerprint:
         raise RunError(
             f"{folder.path} was trained on another dataset than {data.path}",
-            f"give the one it was begun with: {dataset['path']}",
+            f"give the dataset of the run: {dataset['path']}",
         )
-    asked = preset is not None or config is not None or bool(overrides)
-    if asked and chosen_config(preset, config, overrides) != saved:
+    is_given = preset is not None or config is not None or bool(overrides)
+    if is_given and resolve_config(preset, config, overrides) != saved:
         raise RunError(
-            f"{folder.path} was begun with another configuration",
-            "resume without options, or begin another run",
+            f"{folder.path} was started with another configuration",
+            "resume it without configuration options, or start another run",
         )
     return saved
-
-
-def _check_goes_with(config: Config, data: Dataset) -> None:
-    kind, metric = data.manifest.split.kind, config.training.validation_metric
-    if "@" in metric and int(metric.split("@")[1]) > data.n_catalogue:
-        raise ConfigError(
-            f"{metric} needs more items than the {data.n_catalogue} of the catalogue",
-            "set training.validation_metric=mrr",
-        )
-    if config.loss.in_batch and config.loss.kind == "softmax":
-        raise ConfigError(
-            "loss.in_batch adds negatives, but loss.kind 'softmax' compares with every item",
-            "set loss.in_batch=false, or loss.kind=sampled-softmax",
-        )
-    if config.model.end and kind != "holdout":
-        raise ConfigError(
-            f"model.end learns where sequences end, but the split {kind} cuts them before",
-            "set model.end=false, or prepare with --split holdout",
-        )
 
 
 def _write_config(
@@ -169,7 +126,56 @@ def _write_config(
             "name": data.name,
             "path": str(data.path.absolute()),
             "fingerprint": data.fingerprint,
-            "table_size": data.table_size,
+            "vocabulary_size": data.vocabulary_size,
         },
     }
-    folder.begin(content, write_rest)
+    folder.write_config(content, write_rest)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Catch the first SIGINT or SIGTERM; a second one acts as usual.
+
+    Outside the main thread signals are not caught.
+
+    Yields:
+        A function that says whether a signal was received.
+    """
+    received: list[int] = []
+    old_handlers: dict[int, Any] = {}
+
+    def receive(number: int, _frame: object) -> None:
+        received.append(number)
+        signal.signal(number, old_handlers[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old_handlers[number] = signal.signal(number, receive)
+    except ValueError:  # not the main thread
+        old_handlers.clear()
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in old_handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Convert out-of-memory errors of the process or the device into a ``ResourceError``.
+
+    The estimate in ``check_memory`` is not exact, so memory may still run out during training.
+
+    Raises:
+        ResourceError: no memory was left, on the device or in the process.
+    """
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).split("\n", 1)[0]
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        raise ResourceError(
+            f"the run ran out of memory: {reason or 'none is left'}",
+            "free some memory, then continue with --resume",
+        ) from error

@@ -1,4 +1,4 @@
-"""One training step, as one compiled function."""
+"""The training step: negatives, loss, gradient and update in one jitted function."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 from segue.batches import Batch
 from segue.config import Config, LossConfig
 from segue.model import Transformer
-from segue.optimizers import Table, by_rows_of
-from segue.trainer.loss import NOTHING_KNOWN, Known, batch_loss, draw_negatives
-from segue.trainer.touched import Asked, TouchedRows
-
-
-class State(NamedTuple):
-    """What a step changes."""
-
-    params: nnx.State
-    moments: optax.OptState
+from segue.optimizers import SparseTable, sparse_update_modes
+from segue.trainer.loss import NO_CONSTANTS, LossConstants, batch_loss, draw_negatives
+from segue.trainer.sparse_updates import SparseRows, StepInputs
+from segue.trainer.train_state import TrainState
 
 
 class StepReport(NamedTuple):
-    """What a step tells."""
+    """The outcome of a step.
+
+    Attributes:
+        loss: mean loss of the batch, in nats, before the update.
+        gradient_norm: global norm of the gradient before clipping.
+        is_finite: whether both are finite; otherwise the step made no update.
+    """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
     is_finite: Bool[Array, ""]
 
 
-StepFunction = Callable[[State, Batch, Int32[Array, ""]], tuple[State, StepReport]]
+StepFunction = Callable[[TrainState, Batch, Int32[Array, ""]], tuple[TrainState, StepReport]]
+"""From state, batch and step number to the next state and the report; donates the state."""
 
 
 def compile_step(
@@ -42,17 +43,17 @@ def compile_step(
     tx: optax.GradientTransformation,
     config: LossConfig,
     key: Key[Array, ""],
-    known: Known = NOTHING_KNOWN,
+    constants: LossConstants = NO_CONSTANTS,
     *,
-    by_rows: frozenset[Table] = frozenset(),
+    sparse_tables: frozenset[SparseTable] = frozenset(),
 ) -> StepFunction:
-    """The step of a run: ``(state, batch, number) -> (state, report)``; the state is donated.
+    """The step of a run as a function ``(state, batch, number) -> (state, report)``.
 
-    See ``jitted_step`` for the arguments.
+    The state is donated. See ``jitted_step`` for the arguments.
     """
-    # Arguments and no constants, which the compiler would take its time to look through.
-    compiled = jitted_step(graph, tx, config, key, by_rows=by_rows)
-    on_device = jax.device_put(known)
+    # The constants are arguments of the jitted function: XLA is slow to compile large literals.
+    compiled = jitted_step(graph, tx, config, key, sparse_tables=sparse_tables)
+    on_device = jax.device_put(constants)
     return lambda state, batch, number: compiled(state, on_device, batch, number)
 
 
@@ -62,52 +63,58 @@ def jitted_step(
     config: LossConfig,
     key: Key[Array, ""],
     *,
-    by_rows: frozenset[Table] = frozenset(),
+    sparse_tables: frozenset[SparseTable] = frozenset(),
 ) -> jax.stages.Wrapped:
-    """The same as ``(state, known, batch, number) -> (state, report)``, not compiled yet.
+    """The step as a jitted function ``(state, constants, batch, number) -> (state, report)``.
 
-    All randomness of step ``number`` is folded in from ``key``. An update that is not
-    finite is not made: the state stays as it was, and the report says so.
+    The state is donated. If the loss or the gradient norm is not finite, the state is returned
+    unchanged.
 
     Args:
-        by_rows: tables of which a step reads and writes only the rows that its batch touches,
-            which takes an optimizer whose state for them is kept by rows.
+        graph: the graph of the model, without parameters.
+        tx: the optimizer.
+        config: of the loss.
+        key: of all randomness; the step folds in its number.
+        sparse_tables: tables with sparse updates, of which a step reads and writes only the rows
+            that its batch uses. The optimizer state of these tables must have one entry per row.
     """
 
     def step(
-        state: State, known: Known, batch: Batch, number: Int32[Array, ""]
-    ) -> tuple[State, StepReport]:
+        state: TrainState, constants: LossConstants, batch: Batch, number: Int32[Array, ""]
+    ) -> tuple[TrainState, StepReport]:
         keys = jax.random.split(jax.random.fold_in(key, number), 3)
-        dropout_key, drawing_key, rounding_key = keys
-        negatives = draw_negatives(config, batch, known, table_size(state.params), drawing_key)
-        touched = TouchedRows(state.params)
-        asked = touched.touch_all(Asked(known.features, batch, negatives), by_rows)
-        updated, report = _update(touched.take(state), asked, dropout_key)
-        return touched.put(state, updated, report.is_finite, rounding_key), report
+        dropout_key, negatives_key, rounding_key = keys
+        negatives = draw_negatives(
+            config, batch, constants, vocabulary_size(state.params), negatives_key
+        )
+        rows = SparseRows(state.params)
+        inputs = rows.select_inputs(StepInputs(constants.features, batch, negatives), sparse_tables)
+        updated, report = _update(rows.gather(state), inputs, dropout_key)
+        return rows.scatter(state, updated, report.is_finite, rounding_key), report
 
     def _update(
-        state: State, asked: Asked, dropout_key: Key[Array, ""]
-    ) -> tuple[State, StepReport]:
+        state: TrainState, inputs: StepInputs, dropout_key: Key[Array, ""]
+    ) -> tuple[TrainState, StepReport]:
         def loss_of(params: nnx.State) -> Float[Array, ""]:
             model = nnx.merge(graph, params)
-            features, batch, negatives = asked
+            features, batch, negatives = inputs
             return batch_loss(model, features, batch, negatives, config, dropout_key)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm = optax.tree.norm(gradient)
-        updates, moments = tx.update(gradient, state.moments, state.params)
+        updates, optimizer_state = tx.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
         report = StepReport(loss, norm, jnp.isfinite(loss) & jnp.isfinite(norm))
-        return State._make((params, moments)), report
+        return TrainState._make((params, optimizer_state)), report
 
     return jax.jit(step, donate_argnums=0)
 
 
-def tables_by_rows(config: Config) -> frozenset[Table]:
-    """The tables of which a run's steps read and write only the rows that they touch."""
-    return frozenset(by_rows_of(config.optimizer))
+def sparse_tables_of(config: Config) -> frozenset[SparseTable]:
+    """The tables that the configuration updates sparsely."""
+    return frozenset(sparse_update_modes(config.optimizer))
 
 
-def table_size(params: nnx.State) -> int:
-    """Rows of the item table, special tokens included."""
-    return len(params["item_table"][...])
+def vocabulary_size(params: nnx.State) -> int:
+    """Number of rows of the item embeddings: special tokens and catalogue."""
+    return len(params["item_embeddings"][...])

@@ -1,4 +1,4 @@
-"""Measuring a model on held-out events while it trains."""
+"""Validation during training: loss and ranking metrics on the validation part."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from segue.axes import PAD
 from segue.config import Config, EvaluationConfig
 from segue.dataset import Dataset
 from segue.evaluation import evaluate, has_targets
 from segue.features import Features
 from segue.model import Transformer
 from segue.recommender import Recommender
-from segue.trainer.examples import validation_batches
-from segue.trainer.loss import Known, batch_loss, draw_negatives
+from segue.tokens import PAD
+from segue.trainer.data import validation_batches
+from segue.trainer.loss import LossConstants, batch_loss, draw_negatives
 
 
-class Validated(NamedTuple):
-    """What a validation found.
+class ValidationResult(NamedTuple):
+    """The metrics of one validation.
 
     Attributes:
-        metrics: by name, ``loss`` among them.
-        results: the evaluation that the ranking metrics come from, as JSON; nothing where
-            only the loss was asked for.
+        metrics: values by name; always includes ``loss``, in nats.
+        results: the evaluation results that the ranking metrics are from, as JSON; empty if only
+            the loss was computed.
     """
 
     metrics: dict[str, float]
@@ -35,48 +35,66 @@ class Validated(NamedTuple):
 
 
 class Validation:
-    """Validates on a fixed draw of sequences, by the loss that is trained and by ranks."""
+    """Computes the training loss and ranking metrics on a fixed sample of sequences.
+
+    Attributes:
+        is_possible: whether the dataset has validation targets. Without them the last weights
+            are kept as the best.
+    """
 
     def __init__(
         self,
         config: Config,
         data: Dataset,
         features: Features,
-        known: Known,
+        constants: LossConstants,
         graph: nnx.GraphDef[Transformer],
     ) -> None:
+        """Sample the sequences and compile the loss.
+
+        Args:
+            config: configuration of the run.
+            data: dataset of the run.
+            features: item features and the vocabulary of the sequence features.
+            constants: constants of the loss.
+            graph: the graph of the model, without parameters.
+        """
         self._config = config
         self._data = data
         self._options = EvaluationConfig(
             task="next-item", max_sequences=config.training.validation_sequences, resamples=0
         )
-        self.possible = has_targets(data, "validation", self._options)
-        """Whether the dataset holds anything to validate on; otherwise the last weights are
-        the best."""
-        if not self.possible:
+        self.is_possible = has_targets(data, "validation", self._options)
+        if not self.is_possible:
             return
         self._batches = validation_batches(data, config, features.vocabulary)
-        on_device, key = jax.device_put(known), jax.random.key(config.training.seed)
+        on_device, key = jax.device_put(constants), jax.random.key(config.training.seed)
 
         @jax.jit
-        def loss(params: nnx.State, known: Known, batch: Any) -> jax.Array:
+        def loss(params: nnx.State, constants: LossConstants, batch: Any) -> jax.Array:
             model = nnx.merge(graph, params)
-            negatives = draw_negatives(config.loss, batch, known, model.n_rows, key)
-            return batch_loss(model, known.features, batch, negatives, config.loss, None)
+            negatives = draw_negatives(config.loss, batch, constants, model.vocabulary_size, key)
+            return batch_loss(model, constants.features, batch, negatives, config.loss, None)
 
         self._loss = lambda params, batch: loss(params, on_device, batch)
 
-    def measure(self, recommender: Recommender, params: nnx.State) -> Validated:
-        """Ask a model what it would be asked in an evaluation of the validation part."""
+    def measure(self, recommender: Recommender, params: nnx.State) -> ValidationResult:
+        """Measure a model on the validation sample.
+
+        Args:
+            recommender: the model, for the ranking metrics. They are skipped if the loss is the
+                validation metric.
+            params: the parameters of the same model, for the loss.
+        """
         metrics = {"loss": self._mean_loss(params)}
         if self._config.training.validation_metric == "loss":
-            return Validated(metrics, {})
-        found = evaluate(recommender, self._data, on="validation", config=self._options)
-        ranking = {name: estimate.mean for name, estimate in found.results[0].metrics.items()}
-        return Validated(ranking | metrics, found.to_json())
+            return ValidationResult(metrics, {})
+        results = evaluate(recommender, self._data, part="validation", config=self._options)
+        ranking = {name: estimate.mean for name, estimate in results.results[0].metrics.items()}
+        return ValidationResult(ranking | metrics, results.to_json())
 
     def _mean_loss(self, params: nnx.State) -> float:
-        """Mean over the labels; the same negatives each time, where the loss draws some."""
+        """Mean loss per label. A sampled loss draws the same negatives in every validation."""
         losses, counts = [], []
         for i in range(len(self._batches)):
             batch = self._batches[i]
@@ -86,7 +104,16 @@ class Validation:
 
 
 def is_better(metric: str, value: float, best: float | None) -> bool:
-    """Whether a value is a new best; of losses, the lowest is. What is not finite never is."""
+    """Whether a value of a validation metric is better than the best so far.
+
+    The loss is better if lower, all other metrics if higher. A value that is not finite is never
+    better.
+
+    Args:
+        metric: name of the metric.
+        value: the new value.
+        best: the best value so far; None if there is none.
+    """
     if not math.isfinite(value):
         return False
     if best is None:

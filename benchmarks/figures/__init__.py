@@ -1,0 +1,1 @@
+"""Figures of benchmarks; they need matplotlib."""

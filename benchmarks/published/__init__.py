@@ -1,0 +1,1 @@
+"""Published figures and baselines that benchmarks compare with."""

@@ -1,0 +1,55 @@
+"""``segue generate``: continue a sequence item by item."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from segue.cli import options
+from segue.cli.recommend import print_answer
+
+
+def generate(  # noqa: PLR0913 - one parameter per option
+    *,
+    run: options.RunPath,
+    items: options.ItemList = None,
+    item: options.SingleItems = None,
+    user: options.User = None,
+    title: options.Title = None,
+    sequence_features: options.SequenceFeatures = None,
+    length: Annotated[int, typer.Option(help="Number of items to add.")] = 20,
+    temperature: Annotated[
+        float,
+        typer.Option(help="Sampling temperature; 0 always takes the most likely item."),
+    ] = 1.0,
+    top_k: Annotated[
+        int, typer.Option(help="Sample only among this number of most likely items.")
+    ] = 50,
+    end_weight: Annotated[
+        float,
+        typer.Option(help="Factor on the probability that the sequence ends; 0 never ends it."),
+    ] = 0.0,
+    greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the sampling; the same seed gives the same items.")
+    ] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Continue a sequence item by item; no item is repeated."""
+    from segue.recommender import Recommender
+
+    history = options.item_ids(items, item)
+    features = options.sequence_features(title, sequence_features)
+    model = Recommender.load(run)
+    answer = model.generate(
+        history,
+        length,
+        user=user,
+        sequence_features=features,
+        temperature=0.0 if greedy else temperature,
+        top_k=top_k,
+        end_weight=end_weight,
+        seed=seed,
+    )
+    print_answer(answer, model, as_json)

@@ -1,0 +1,180 @@
+"""Evaluation instances: the held-out targets, and the queries for them in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int32, Int64
+
+from segue.config import EvaluationConfig
+from segue.dataset import Dataset, SplitPart
+from segue.dataset.targets import part_bounds
+from segue.errors import DatasetError
+from segue.evaluation.protocol import Protocol, resolve_protocol
+from segue.ragged import Ragged, offsets_of, span_indices
+from segue.ranking import Queries
+from segue.tokens import INDEX_DTYPE
+
+QUERIES_PER_BLOCK = 1024
+"""Queries passed to a ranker at a time; the ranker decides how many it scores at once."""
+
+
+class QueryBlock(NamedTuple):
+    """A block of next-item queries with their targets.
+
+    Attributes:
+        queries: the input of the ranker.
+        targets: item index of each target.
+        is_repeat: whether the target occurs earlier in its sequence.
+        is_candidate: whether the target is in the catalogue and not excluded.
+    """
+
+    queries: Queries
+    targets: Int32[np.ndarray, " batch"]
+    is_repeat: Bool[np.ndarray, " batch"]
+    is_candidate: Bool[np.ndarray, " batch"]
+
+
+@dataclass(frozen=True)
+class EvaluationInstances:
+    """The targets of an evaluation, as positions in the sequences of a dataset.
+
+    Attributes:
+        rows: sequence of each target, as a row of the dataset.
+        positions: position of each target in its sequence, from 0.
+    """
+
+    data: Dataset
+    protocol: Protocol
+    rows: Int64[np.ndarray, " instances"]
+    positions: Int64[np.ndarray, " instances"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def targets(self) -> Int32[np.ndarray, " instances"]:
+        """The item index of each target."""
+        sequences = self.data.sequences
+        return sequences.items[sequences.offsets[self.rows] + self.positions]
+
+    @property
+    def is_cold_start(self) -> Bool[np.ndarray, " instances"]:
+        """Whether a target's sequence has no event before the part (``global-time``)."""
+        rule, sequences = self.data.split_rule, self.data.sequences
+        return rule.is_cold_start(sequences, self.protocol.part, self.rows)
+
+    @property
+    def is_included(self) -> Bool[np.ndarray, " instances"]:
+        """Whether a target is included in the metrics; unknown targets may be dropped."""
+        if self.protocol.options.unknown_targets == "miss":
+            return np.ones(len(self), bool)
+        return self.targets < self.data.vocabulary_size
+
+    def select(self, mask: Bool[np.ndarray, " instances"]) -> EvaluationInstances:
+        """The instances where the mask is true."""
+        return EvaluationInstances(self.data, self.protocol, self.rows[mask], self.positions[mask])
+
+    def blocks(self, block_size: int | None) -> Iterator[tuple[slice, QueryBlock]]:
+        """Blocks of queries, each with the slice of the instances that it covers, in order."""
+        size = block_size or QUERIES_PER_BLOCK
+        for start in range(0, len(self), size):
+            covered = slice(start, min(start + size, len(self)))
+            block = EvaluationInstances(
+                self.data, self.protocol, self.rows[covered], self.positions[covered]
+            )
+            yield covered, block._query_block()
+
+    def _query_block(self) -> QueryBlock:
+        window, seen = self.data.split_rule.window, self.protocol.seen
+        before = self._events_before(None)
+        given = before if window is None else self._events_before(window)
+        no_items = Ragged(np.zeros(len(self) + 1, np.int64), np.zeros(0, INDEX_DTYPE))
+        excluded = {"exclude": before, "exclude-context": given, "include": no_items}[seen]
+        target_items = self.targets
+        in_catalogue = target_items < self.data.vocabulary_size
+        return QueryBlock(
+            queries=Queries(given, excluded, self.rows),
+            targets=target_items,
+            is_repeat=_rows_contain(before, target_items),
+            is_candidate=in_catalogue & ~_rows_contain(excluded, target_items),
+        )
+
+    def _events_before(self, window: int | None) -> Ragged:
+        """All events before each target, or the last ``window`` of them."""
+        sequences = self.data.sequences
+        lengths = self.positions if window is None else np.minimum(self.positions, window)
+        starts = sequences.offsets[self.rows] + self.positions - lengths
+        return Ragged(offsets_of(lengths), sequences.items[span_indices(starts, lengths)])
+
+
+def evaluation_instances(data: Dataset, protocol: Protocol) -> EvaluationInstances:
+    """The targets of the part, from at most ``max_sequences`` randomly drawn sequences.
+
+    Raises:
+        DatasetError: the part has no target.
+    """
+    drawn_rows = _draw(data.target_rows(protocol.part), data, protocol)
+    targets = data.targets(protocol.part, protocol.targets, rows=drawn_rows)
+    return EvaluationInstances(data, protocol, targets.rows, targets.positions)
+
+
+def held_out_rows(data: Dataset, protocol: Protocol) -> Int64[np.ndarray, " rows"]:
+    """The held-out sequences of ``holdout``, at most ``max_sequences`` randomly drawn ones.
+
+    Raises:
+        DatasetError: the part has no sequence.
+    """
+    starts, ends = part_bounds(data.sequences, protocol.part)
+    return _draw(np.flatnonzero(starts < ends), data, protocol)
+
+
+def has_targets(data: Dataset, part: SplitPart, options: EvaluationConfig) -> bool:
+    """Whether ``evaluate`` would have a next-item target to measure on.
+
+    A part may have events but no target that is included: under ``global-time`` all of them may
+    belong to sequences that start within the part.
+    """
+    try:
+        instances = evaluation_instances(data, resolve_protocol([], data, part, options))
+    except DatasetError:
+        return False
+    return bool((instances.is_included & ~instances.is_cold_start).any())
+
+
+def select_queries(queries: Queries, mask: Bool[np.ndarray, " batch"]) -> Queries:
+    """The queries where the mask is true."""
+    return Queries(
+        _select_rows(queries.histories, mask),
+        _select_rows(queries.excluded, mask),
+        queries.rows[mask],
+    )
+
+
+def _draw(
+    rows: Int64[np.ndarray, " rows"], data: Dataset, protocol: Protocol
+) -> Int64[np.ndarray, " drawn"]:
+    if not len(rows):
+        raise DatasetError(
+            f"the {protocol.part} part of {data.name} has no target to predict",
+            "its sequences are too short, or the split has no such part: see segue inspect",
+        )
+    limit = protocol.options.max_sequences
+    if limit is None or limit >= len(rows):
+        return rows
+    return np.sort(np.random.default_rng(protocol.options.seed).choice(rows, limit, replace=False))
+
+
+def _select_rows(rows: Ragged, mask: Bool[np.ndarray, " rows"]) -> Ragged:
+    lengths = np.diff(rows.offsets)
+    return Ragged(offsets_of(lengths[mask]), rows.values[np.repeat(mask, lengths)])
+
+
+def _rows_contain(rows: Ragged, values: Int32[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
+    """Whether each row contains its value."""
+    row_numbers = np.repeat(np.arange(rows.n_rows), np.diff(rows.offsets))
+    matching_rows = row_numbers[rows.values == values[row_numbers]]
+    return np.bincount(matching_rows, minlength=rows.n_rows) > 0

@@ -1,0 +1,218 @@
+"""Checkpoints: save and restore everything that a resumed run needs, with Orbax.
+
+A checkpoint contains the parameters, the optimizer state, the position in the training data and
+the trainer state. It needs no random state: a batch depends only on the seed and its number, and
+the random draws of a step only on the seed and the step number. So a resumed run ends with the
+same bits as one that was never stopped. Orbax manages the folders and makes each checkpoint
+atomic: a partial checkpoint is never restored. The weights for serving are in another file: see
+``segue.runs.weights``.
+
+The arrays are written as safetensors, without a copy in memory, because the embeddings of
+millions of items leave no memory for one. Orbax's own array handler copies the state once to
+write it and once to read it. If it writes in the background, the next step cannot update the
+embeddings in place and makes a third copy. So ``save`` is synchronous: when it returns, the
+checkpoint is complete or has failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grain
+import jax
+import orbax.checkpoint as ocp
+
+from segue.errors import RunError, StorageError
+from segue.storage.arrays import read_arrays, write_arrays
+
+MAX_CHECKPOINTS = 2
+"""Number of checkpoints kept: the newest, and the one before it in case the newest is damaged."""
+
+ARRAYS_FILE = "arrays.safetensors"
+"""Name of the file with the arrays, in the folder ``state`` of a checkpoint."""
+
+PARTIAL_CHECKPOINTS = "*.orbax-checkpoint-tmp"
+"""Pattern of the folders of interrupted checkpoints."""
+
+
+def _is_not_orbax_traceback(record: logging.LogRecord) -> bool:
+    """Drop the tracebacks that Orbax logs for errors that it also raises.
+
+    Such a record is some forty lines long; the user sees one line, of the raised error.
+    """
+    return record.exc_info is None or "orbax" not in Path(record.pathname).parts
+
+
+logging.getLogger("absl").addFilter(_is_not_orbax_traceback)
+
+
+class RestoredCheckpoint(NamedTuple):
+    """The content of a checkpoint.
+
+    Attributes:
+        step: number of the step after which it was saved.
+        state: the tree of arrays.
+        trainer_state: other values of the trainer, as JSON.
+    """
+
+    step: int
+    state: Any
+    trainer_state: dict[str, Any]
+
+
+class Checkpoints:
+    """Saves the checkpoints of one run and restores the newest."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the folder of the checkpoints; create it if necessary.
+
+        Raises:
+            StorageError: the folder cannot be created or written.
+        """
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=MAX_CHECKPOINTS, create=True, enable_async_checkpointing=False
+        )
+        self._folder = folder
+        try:
+            self._remove_partial()
+            self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+        except OSError as error:
+            message = f"cannot write checkpoints to {folder}: {error.strerror}"
+            raise StorageError(message, "free some space, then continue with --resume") from None
+
+    def save(
+        self, step: int, state: Any, data: grain.DatasetIterator, trainer_state: dict[str, Any]
+    ) -> None:
+        """Save a checkpoint, unless one of this step exists.
+
+        If it fails or the process ends before it is complete, the previous checkpoint remains.
+
+        Args:
+            step: number of steps taken.
+            state: a tree of arrays.
+            data: the iterator over training batches; its position is saved.
+            trainer_state: other values that the trainer needs, as JSON.
+
+        Raises:
+            StorageError: the checkpoint cannot be written.
+        """
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            state=_SaveArrays(state),
+            data=grain.checkpoint.CheckpointSave(data),
+            trainer_state=_SaveJson(trainer_state),
+        )
+        try:
+            self._manager.save(step, args=items)
+        except OSError as error:
+            self._remove_partial()
+            raise StorageError(
+                f"cannot write a checkpoint: {_first_line(error)}",
+                "free some space, then continue with --resume",
+            ) from None
+
+    def restore(self, state: Any, data: grain.DatasetIterator) -> RestoredCheckpoint | None:
+        """Read the newest checkpoint.
+
+        Args:
+            state: a tree of the same structure as the saved one; its leaves have the ``shape``
+                and ``dtype`` of the saved arrays.
+            data: the iterator over training batches; it is set to the saved position.
+
+        Returns:
+            The checkpoint, or None if there is none.
+
+        Raises:
+            RunError: the checkpoint is damaged, or its arrays are not those of the run.
+        """
+        step = self._manager.latest_step()
+        if step is None:
+            return None
+        items = ocp.args.Composite(
+            state=_RestoreArrays(state),
+            data=grain.checkpoint.CheckpointRestore(data),
+            trainer_state=_RestoreJson(),
+        )
+        try:
+            restored = self._manager.restore(step, args=items)
+        except (ValueError, KeyError, OSError) as error:
+            raise RunError(
+                f"cannot read checkpoint {step}: {_first_line(error)}",
+                f"delete the folder checkpoints/{step} to resume from the previous checkpoint",
+            ) from None
+        return RestoredCheckpoint(step, restored["state"], restored["trainer_state"])
+
+    def close(self) -> None:
+        """Close Orbax's checkpoint manager."""
+        self._manager.close()
+
+    def _remove_partial(self) -> None:
+        """Remove interrupted checkpoints, which only take space."""
+        for path in self._folder.glob(PARTIAL_CHECKPOINTS):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+# Orbax runs the save method of a synchronous handler in a thread. If it fails, Orbax does not clean
+# up the other tasks of the save. The async_save methods below write and fail at once instead.
+
+
+class _ArraysHandler(ocp.AsyncCheckpointHandler):
+    """Writes and reads a tree of arrays for Orbax."""
+
+    def save(self, directory: Any, args: _SaveArrays) -> None:
+        write_arrays(Path(directory) / ARRAYS_FILE, _leaves_by_path(args.item))
+
+    async def async_save(self, directory: Any, args: _SaveArrays) -> None:
+        self.save(directory, args)
+
+    def restore(self, directory: Any, args: _RestoreArrays) -> Any:
+        arrays = read_arrays(Path(directory) / ARRAYS_FILE, _leaves_by_path(args.item))
+        return jax.tree.unflatten(jax.tree.structure(args.item), arrays.values())
+
+
+@ocp.args.register_with_handler(_ArraysHandler, for_save=True)
+@dataclass
+class _SaveArrays(ocp.args.CheckpointArgs):
+    item: Any
+
+
+@ocp.args.register_with_handler(_ArraysHandler, for_restore=True)
+@dataclass
+class _RestoreArrays(ocp.args.CheckpointArgs):
+    item: Any
+
+
+class _JsonHandler(ocp.JsonCheckpointHandler):
+    """Writes and reads JSON for Orbax."""
+
+    async def async_save(self, directory: Any, item: Any = None, args: Any = None) -> None:
+        del item  # an argument of Orbax's older interface
+        (Path(directory) / "metadata").write_text(json.dumps(args.item))
+
+
+@ocp.args.register_with_handler(_JsonHandler, for_save=True)
+@dataclass
+class _SaveJson(ocp.args.JsonSave):
+    pass
+
+
+@ocp.args.register_with_handler(_JsonHandler, for_restore=True)
+@dataclass
+class _RestoreJson(ocp.args.JsonRestore):
+    pass
+
+
+def _leaves_by_path(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by their dotted paths, in the order of the tree."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]

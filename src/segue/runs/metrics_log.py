@@ -1,0 +1,216 @@
+"""The metrics log of a run: write and read ``metrics.jsonl``, and write TensorBoard events."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+# Generated from protocol buffers when imported: pyright sees no names in them.
+from tensorboardX.proto.event_pb2 import (
+    Event,  # pyright: ignore[reportAttributeAccessIssue]
+    SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
+)
+from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.record_writer import masked_crc32c
+
+from segue.errors import RunError, StorageError
+from segue.runs.folder import RunFolder
+from segue.storage.atomic import replace_file
+
+EVENT_FILE_VERSION = "brain.Event:2"
+"""The version that TensorBoard expects in the first event of a file."""
+
+LOSS = "loss"
+"""Name of the loss. Lower is better, unlike for all other validation metrics."""
+
+Series = Float64[np.ndarray, " records"]
+
+
+class MetricsWriter:
+    """Writes every record as a line of JSON and as scalar events for TensorBoard.
+
+    Both are written immediately, in the calling thread. tensorboardX's ``SummaryWriter`` writes
+    in a background thread, which a full disk would end without an error.
+    """
+
+    def __init__(self, metrics: Path, events: Path, step: int) -> None:
+        """Continue the log after a step and drop the records of later steps.
+
+        A killed run may have logged steps after its last checkpoint; the resumed run repeats
+        them.
+
+        Args:
+            metrics: the file ``metrics.jsonl``.
+            events: the folder of the TensorBoard events.
+            step: the last step to keep; 0 for a new run.
+
+        Raises:
+            StorageError: the files cannot be written.
+        """
+        self._metrics = metrics
+        # TensorBoard reads the files in the order of their names.
+        self._events = events / f"events.out.tfevents.{int(time.time())}.{step:012}"
+        try:
+            _drop_after(metrics, step)
+            events.mkdir(parents=True, exist_ok=True)
+            self._write_event(Event(file_version=EVENT_FILE_VERSION))
+            # A session start makes TensorBoard drop events of this and later steps in older files.
+            session_start = SessionLog(status=SessionLog.START)
+            self._write_event(Event(step=step + 1, session_log=session_start))
+        except OSError as error:
+            raise _storage_error(metrics, error) from None
+
+    def record(self, step: int, kind: str, values: Mapping[str, Any]) -> None:
+        """Append one record.
+
+        Args:
+            step: number of steps taken.
+            kind: ``train`` or ``validation``.
+            values: numbers, or lists of numbers, by name. A number that is not finite becomes
+                ``null`` in the line. TensorBoard gets the scalars only.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        finite = {name: None if _is_not_finite(value) else value for name, value in values.items()}
+        line = json.dumps({"step": step, "kind": kind, **finite}, allow_nan=False)
+        scalars = [
+            Summary.Value(tag=f"{kind}/{name}", simple_value=value)
+            for name, value in values.items()
+            if isinstance(value, int | float)
+        ]
+        try:
+            with self._metrics.open("a", encoding="utf-8") as lines:
+                lines.write(line + "\n")
+            self._write_event(Event(step=step, summary=Summary(value=scalars)))
+        except OSError as error:
+            raise _storage_error(self._metrics, error) from None
+
+    def _write_event(self, event: Event) -> None:
+        event.wall_time = time.time()
+        with self._events.open("ab") as stream:
+            stream.write(_tfrecord(event.SerializeToString()))
+
+
+def _tfrecord(content: bytes) -> bytes:
+    """A record of a TFRecord file: length and content, each with its checksum."""
+    length = struct.pack("<Q", len(content))
+    checksums = [struct.pack("<I", masked_crc32c(part)) for part in (length, content)]
+    return length + checksums[0] + content + checksums[1]
+
+
+def _storage_error(metrics: Path, error: OSError) -> StorageError:
+    message = f"cannot write the metrics of {metrics.parent}: {error.strerror}"
+    return StorageError(message, "free some space, then continue with --resume")
+
+
+def _is_not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _drop_after(metrics: Path, step: int) -> None:
+    """Remove the lines of later steps and a partial last line."""
+    if not metrics.exists():
+        return
+    lines = metrics.read_text("utf-8").splitlines()
+    content = "".join(line + "\n" for line in lines if _is_up_to(line, step))
+    replace_file(metrics, lambda partial: partial.write_text(content, "utf-8"))
+
+
+def _is_up_to(line: str, step: int) -> bool:
+    """Whether a line is a record of a step up to ``step``."""
+    try:
+        return json.loads(line)["step"] <= step
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+class BestValidation(NamedTuple):
+    """Step of the best validation, and its value of the metric that selects the weights."""
+
+    step: int
+    value: float
+
+
+class MetricsLog:
+    """The records of ``metrics.jsonl`` as series of values by step.
+
+    Attributes:
+        metric: name of the validation metric that selects the best weights.
+        damaged_lines: number of lines that are not valid records.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        """Read the log of a run, whether it is finished or still in training.
+
+        Raises:
+            RunError: the folder is not a run, or no step was logged yet.
+        """
+        config, _ = run.read_config()
+        self.metric = config.training.validation_metric
+        try:
+            lines = run.metrics.read_bytes().splitlines()
+        except OSError as error:
+            message = f"cannot read {run.metrics}: {error.strerror}"
+            raise RunError(message, "the file is created when the first step is logged") from None
+        records = [record for line in lines if (record := _record(line)) is not None]
+        self.damaged_lines = len(lines) - len(records)
+        self._records = {
+            kind: [record for record in records if record["kind"] == kind]
+            for kind in ("train", "validation")
+        }
+        if not self._records["train"]:
+            message = f"{run.path} has logged no step yet"
+            raise RunError(message, "wait until training.log_every steps are taken")
+
+    def series(self, kind: str, name: str) -> tuple[Series, Series]:
+        """Steps and values of one metric.
+
+        Args:
+            kind: ``train`` or ``validation``.
+            name: name of the metric.
+
+        Returns:
+            Steps and values, one per record that has the metric; a value that was not finite
+            is NaN.
+        """
+        records = [record for record in self._records[kind] if name in record]
+        steps = np.array([record["step"] for record in records], np.float64)
+        values = [record[name] for record in records]
+        return steps, np.array([np.nan if value is None else value for value in values], np.float64)
+
+    def metric_at_all_cutoffs(self) -> list[str]:
+        """Names of the validation metric at every logged cut-off, such as ``ndcg@10``."""
+        prefix = self.metric.split("@")[0] + "@"
+        names = dict.fromkeys(name for record in self._records["validation"] for name in record)
+        return [name for name in names if name == self.metric or name.startswith(prefix)]
+
+    def best(self) -> BestValidation | None:
+        """The first validation with the best value; None if there is no finite value yet."""
+        steps, values = self.series("validation", self.metric)
+        if not np.isfinite(values).any():
+            return None
+        index = np.nanargmin(values) if self.metric == LOSS else np.nanargmax(values)
+        return BestValidation(int(steps[index]), float(values[index]))
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Parse a line as a record with numbers as values; None if it is not one."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not {"step", "kind"} <= record.keys():
+        return None
+    numbers = {
+        name: value for name, value in record.items() if isinstance(value, int | float | None)
+    }
+    return {**numbers, "kind": record["kind"]} if isinstance(numbers.get("step"), int) else None

@@ -1,0 +1,199 @@
+"""The file layouts of the MovieLens releases, and their tables of movies and users."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from segue.errors import SourceError
+from segue.sources.schema import ITEM_COLUMNS
+
+_TITLE_AND_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
+_NO_GENRES = frozenset({"", "unknown", "(no genres listed)"})
+
+# fmt: off
+_FLAGGED_GENRES = (
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime",
+    "Documentary", "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance",
+    "Sci-Fi", "Thriller", "War", "Western",
+)
+# fmt: on
+"""The genres of the last 19 columns of ``u.item``, in the order of the release's README."""
+
+RATINGS_HEADER = ("userId", "movieId", "rating", "timestamp")
+MOVIES_HEADER = ("movieId", "title", "genres")
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """File names and delimiters of a family of MovieLens releases.
+
+    Attributes:
+        name: the name in reports.
+        ratings, movies, users: file names; some releases of a family have no file of users.
+        ratings_delimiter: separates the fields of the ratings.
+        delimiter: separates the fields of the other files.
+        user_columns: the columns of ``users`` after the first one, which is the id.
+        has_header: whether the first line of a file names its columns and fields may be quoted.
+    """
+
+    name: str
+    ratings: str
+    ratings_delimiter: str
+    movies: str
+    delimiter: str
+    users: str | None = None
+    user_columns: tuple[str, ...] = ()
+    has_header: bool = False
+
+
+FILE_LAYOUTS = (
+    FileLayout(
+        name="1m",
+        ratings="ratings.dat",
+        ratings_delimiter="::",
+        movies="movies.dat",
+        delimiter="::",
+        users="users.dat",
+        user_columns=("gender", "age", "occupation", "zip_code"),
+    ),
+    FileLayout(
+        name="100k",
+        ratings="u.data",
+        ratings_delimiter="\t",
+        movies="u.item",
+        delimiter="|",
+        users="u.user",
+        user_columns=("age", "gender", "occupation", "zip_code"),
+    ),
+    FileLayout(
+        name="csv",
+        ratings="ratings.csv",
+        ratings_delimiter=",",
+        movies="movies.csv",
+        delimiter=",",
+        has_header=True,
+    ),
+)
+
+
+def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
+    """Read the items of a release: ``item_id``, ``title``, ``genres`` and ``year``.
+
+    Raises:
+        SourceError: the file is missing, or a row has a wrong number of fields.
+    """
+    n_fields = 5 + len(_FLAGGED_GENRES) if layout.delimiter == "|" else 3
+    ids, titles, genres, years = [], [], [], []
+    for row in _rows(folder / layout.movies, layout, n_fields):
+        title, year = split_title(row[1])
+        ids.append(row[0])
+        titles.append(title)
+        years.append(year)
+        genres.append(_flagged_genres(row[5:]) if n_fields > 3 else _listed_genres(row[2]))
+    columns = {"item_id": ids, "title": titles, "genres": genres, "year": years}
+    arrays = {name: pa.array(values, ITEM_COLUMNS[name]) for name, values in columns.items()}
+    return pa.RecordBatch.from_pydict(arrays)
+
+
+def read_users(folder: Path, layout: FileLayout) -> pa.RecordBatch | None:
+    """Read the users of a release: ``user_id`` and the columns of the layout, all as text.
+
+    Returns:
+        None if the release has no file of users.
+
+    Raises:
+        SourceError: a row has a wrong number of fields.
+    """
+    if layout.users is None or not (folder / layout.users).exists():
+        return None
+    names = ("user_id", *layout.user_columns)
+    rows = list(_rows(folder / layout.users, layout, len(names)))
+    columns = zip(*rows, strict=True) if rows else [[]] * len(names)
+    arrays = [pa.array(column, pa.string()) for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def check_header(path: Path, columns: list[str], expected: tuple[str, ...]) -> None:
+    """Raise a SourceError unless a file has exactly the expected columns."""
+    if tuple(columns) != expected:
+        header = ",".join(columns)
+        problem = f"has the columns {header}" if header else "has no columns"
+        message = f"{path.name} {problem}, expected {','.join(expected)} as in a MovieLens release"
+        hint = "for your own log give the file itself, and its items with --items-file"
+        raise SourceError(message, hint)
+
+
+def split_title(text: str) -> tuple[str, int | None]:
+    """Split "Heat (1995)" into title and year; a range such as "(1975-1979)" gives the first year.
+
+    A title without a year is only stripped. An article stays where it is: "Matrix, The".
+    """
+    match = _TITLE_AND_YEAR.fullmatch(text)
+    return (match[1], int(match[2])) if match else (text.strip(), None)
+
+
+def _listed_genres(text: str) -> list[str]:
+    return [genre for genre in text.split("|") if genre not in _NO_GENRES]
+
+
+def _flagged_genres(flags: list[str]) -> list[str]:
+    names = zip(_FLAGGED_GENRES, flags, strict=True)
+    return [genre for genre, flag in names if flag == "1" and genre not in _NO_GENRES]
+
+
+def _rows(path: Path, layout: FileLayout, n_fields: int) -> Iterator[list[str]]:
+    """The fields of every row after the header; blank lines are skipped."""
+    text = _read_text(path, layout)
+    if layout.has_header:
+        rows = _csv_rows(text, path)
+        check_header(path, next(rows, (1, []))[1], MOVIES_HEADER)
+    else:
+        lines = enumerate(text.split("\n"), start=1)
+        rows = ((n, line.removesuffix("\r").split(layout.delimiter)) for n, line in lines)
+    for number, row in rows:
+        if not any(row):
+            continue
+        if len(row) != n_fields:
+            message = f"{path.name}, line {number}: got {len(row)} fields, expected {n_fields}"
+            raise SourceError(message, f"fields are separated by {layout.delimiter!r}")
+        yield row
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file, each with its first line number."""
+    rows = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    try:
+        for row in rows:
+            yield line, row
+            line = rows.line_num + 1
+    except csv.Error as error:
+        message = f"{path.name}, line {line}: {error}"
+        raise SourceError(message, "check for a quote that is not closed") from None
+
+
+def _read_text(path: Path, layout: FileLayout) -> str:
+    """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        hint = "unpack the whole release into one folder"
+        raise SourceError(f"{path} is missing", hint) from None
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise SourceError(message, "check its permissions") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if not layout.has_header:
+            return data.decode("latin-1")
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"{path.name}, line {line}: not UTF-8 text"
+        raise SourceError(message, "convert the file to UTF-8") from None

@@ -1,0 +1,1 @@
+"""Atomic file replacement, arrays in safetensors files, and a string-to-integer index."""

@@ -1,0 +1,223 @@
+"""Estimate the memory of a training run before it starts.
+
+Parameters and optimizer state are counted exactly, from their shapes. The other memory of a step
+follows from a formula, which needs no compilation. Its factors were fitted to XLA's own figures
+for models of 1 to 6 layers, contexts of 12 to 200 and 100 to 2.3 million items; there the formula
+gives 0.8 to 1.5 times XLA's figure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import msgspec
+
+from segue.dataset.manifest import SEQUENCES
+from segue.machine import resident_memory
+from segue.optimizers import sparse_table_of
+from segue.recommender.encoder import HISTORIES_PER_BLOCK
+from segue.storage.arrays import BLOCK_BYTES
+from segue.trainer.run_spec import RunSpec
+from segue.trainer.singular_vectors import OVERSAMPLING
+from segue.trainer.step import sparse_tables_of
+from segue.trainer.train_state import TrainState
+
+FLOAT_BYTES = 4
+MODEL_VECTORS, FEED_FORWARD_VECTORS, ATTENTION_ROWS = 10, 3, 3
+"""What a block keeps per position for the backward pass: vectors of the model's width, vectors of
+the feed-forward width, and rows of the attention map of each head."""
+LOGITS_COPIES = 2
+"""Arrays of logits at the same time: the logits and their gradient."""
+GRADIENT_COPIES = 2
+"""Arrays of the size of the densely updated parameters at the same time: gradient and updates."""
+ITEM_BYTES = 12
+"""Bytes per item during a validation: its index in three numberings."""
+READ_BLOCKS = 3
+"""Blocks in memory while a checkpoint is read: from the file, for the device, and in its array."""
+SVD_COPIES = 4
+"""Copies of the singular vectors while they are computed."""
+SVD_EVENT_BYTES = 24
+"""Bytes per training event meanwhile: its entry in the matrix and in the transposed matrix."""
+SEQUENCE_BYTES = 32
+"""Bytes per sequence while the validation sequences are sampled."""
+TARGET_BYTES = 40
+"""Bytes per validation target."""
+COMPILER_BYTES = 250_000_000
+"""Memory that compilation leaves allocated in the process."""
+
+
+class MemoryUse(msgspec.Struct, frozen=True):
+    """Memory of a training run in bytes, by purpose.
+
+    Attributes:
+        process: the process before the run: libraries, items.
+        compiler: memory that compilation leaves allocated.
+        dataset: memory-mapped sequences; the system can reclaim it.
+        parameters: the parameters of the model.
+        optimizer: the optimizer state.
+        features: item features, log-q constants and vectors of the ensemble.
+        gradients: gradients and updates of a step.
+        activations: activations of a step that are kept for the backward pass.
+        logits: logits of a step and the feature embeddings of the items they are of.
+        step: peak of a step in addition to the state: gradients, activations and logits.
+        validation: peak of a validation in addition to the state.
+        initialisation: peak of computing singular vectors, before the optimizer state exists.
+        resume: peak of reading a checkpoint in addition to the state.
+    """
+
+    process: int
+    compiler: int
+    dataset: int
+    parameters: int
+    optimizer: int
+    features: int
+    gradients: int
+    activations: int
+    logits: int
+    step: int
+    validation: int
+    initialisation: int
+    resume: int
+
+    @property
+    def steady(self) -> int:
+        """Memory that is in use from the first step to the last."""
+        state = self.parameters + self.optimizer
+        return self.process + self.compiler + self.dataset + self.features + state
+
+    @property
+    def training(self) -> int:
+        """Peak memory of the run."""
+        before = self.process + self.dataset + self.parameters + self.initialisation
+        return max(self.steady + max(self.step, self.validation), before)
+
+    @property
+    def saving(self) -> int:
+        """Peak memory while a checkpoint is written; the arrays are not copied."""
+        return self.steady
+
+    @property
+    def resuming(self) -> int:
+        """Peak memory of a resumed run until its first step."""
+        return self.steady + self.resume
+
+    @property
+    def needed(self) -> int:
+        """Memory that must be free: the peak without the process so far and the mapped dataset."""
+        return max(self.training, self.resuming) - self.process - self.dataset
+
+
+def estimate_memory(spec: RunSpec) -> MemoryUse:
+    """Estimate the memory of a run, without compiling it or allocating its state."""
+    _, state = spec.abstract_state()
+    gradients, activations, logits = _gradients(spec, state), _activations(spec), _logits(spec)
+    return MemoryUse(
+        process=resident_memory(),
+        compiler=COMPILER_BYTES,
+        dataset=(spec.data.path / SEQUENCES).stat().st_size,
+        parameters=tree_bytes(state.params),
+        optimizer=tree_bytes(state.optimizer_state),
+        features=_features(spec),
+        gradients=gradients,
+        activations=activations,
+        logits=logits,
+        step=gradients + activations + logits,
+        validation=_validation(spec, logits),
+        initialisation=_initialisation(spec),
+        resume=READ_BLOCKS * BLOCK_BYTES,
+    )
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of the arrays in a tree; leaves may be shapes with dtypes instead of arrays."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _gradients(spec: RunSpec, state: TrainState) -> int:
+    sparse_tables, n_sparse, n_dense = sparse_tables_of(spec.config), 0, 0
+    # Sparse tables: the gathered rows of parameters and optimizer state, and a gradient.
+    for path, leaf in jax.tree_util.tree_leaves_with_path((state, state.params)):
+        if (table := sparse_table_of(path)) in sparse_tables:
+            n_sparse += leaf.size // len(leaf) * spec.sparse_row_counts[table]
+    for path, leaf in jax.tree_util.tree_leaves_with_path(state.params):
+        if sparse_table_of(path) not in sparse_tables:
+            n_dense += leaf.size
+    return FLOAT_BYTES * (GRADIENT_COPIES * n_dense + n_sparse)
+
+
+def _activations(spec: RunSpec) -> int:
+    model, length = spec.config.model, spec.widest_batch.tokens.shape[1]
+    vectors = MODEL_VECTORS * model.width + FEED_FORWARD_VECTORS * model.feed_forward
+    per_token = model.layers * (vectors + ATTENTION_ROWS * model.heads * length)
+    return FLOAT_BYTES * spec.widest_batch.tokens.size * per_token
+
+
+def _logits(spec: RunSpec) -> int:
+    loss, n_labels = spec.config.loss, spec.widest_batch.labels.size
+    if spec.softmax_block_rows is not None:
+        embeddings = _feature_embeddings(spec, spec.vocabulary_size)
+        return FLOAT_BYTES * (LOGITS_COPIES * n_labels * spec.softmax_block_rows + embeddings)
+    embeddings = _feature_embeddings(spec, spec.sparse_row_counts["items"])
+    if loss.shared_negatives:
+        return FLOAT_BYTES * (LOGITS_COPIES * n_labels * spec.n_negatives + embeddings)
+    # Each position gathers the embeddings of its own negatives, and these have a gradient.
+    return FLOAT_BYTES * (LOGITS_COPIES * spec.n_negatives * (spec.output_width + 1) + embeddings)
+
+
+def _feature_embeddings(spec: RunSpec, rows: int) -> int:
+    """Number of floats in the feature embeddings of so many items, before their sum per item."""
+    items = spec.features.items
+    return 0 if items is None else rows * items.feature_ids.ids.shape[1] * spec.config.model.width
+
+
+def _features(spec: RunSpec) -> int:
+    """Item features, log-q constants and vectors of the ensemble, on the device."""
+    log_shares = FLOAT_BYTES * spec.vocabulary_size * spec.config.loss.in_batch
+    ensemble = FLOAT_BYTES * spec.vocabulary_size * spec.config.ensemble.puresvd_factors
+    return tree_bytes(spec.features.items) + log_shares + ensemble
+
+
+def _validation(spec: RunSpec, logits: int) -> int:
+    """Validation targets, hidden states of a block of histories, and output embeddings.
+
+    The output embeddings take memory of their own unless they are the item embeddings.
+    """
+    model, config = spec.config.model, spec.config
+    if config.training.validation_metric == "loss":
+        return logits
+    positions = HISTORIES_PER_BLOCK * model.context
+    per_position = 4 * model.width + model.feed_forward + 2 * model.heads * model.context
+    output_embeddings = 0
+    if spec.features.items is not None or config.ensemble.puresvd_factors:
+        output_embeddings = spec.vocabulary_size * (
+            spec.output_width + config.ensemble.puresvd_factors
+        )
+        if model.embedding_precision != "float32":
+            # A float32 copy, before the vectors of the ensemble are appended.
+            output_embeddings += spec.vocabulary_size * spec.output_width
+        output_embeddings += _feature_embeddings(spec, spec.vocabulary_size)
+    targets = ITEM_BYTES * spec.vocabulary_size + _targets(spec)
+    return max(logits, FLOAT_BYTES * (positions * per_position + output_embeddings) + targets)
+
+
+def _targets(spec: RunSpec) -> int:
+    """Sampling the validation sequences, and their targets."""
+    sequences = spec.data.sequences
+    held_out = spec.data.split_rule.n_validation_events(sequences)
+    possible = len(spec.data.target_rows("validation"))
+    share = min(spec.config.training.validation_sequences / max(possible, 1), 1)
+    return SEQUENCE_BYTES * len(sequences) + TARGET_BYTES * round(share * held_out)
+
+
+def _initialisation(spec: RunSpec) -> int:
+    """Computing singular vectors; the parameters exist already."""
+    model = spec.config.model
+    n_initial = model.width if model.initialisation == "singular-vectors" else 0
+    n_vectors = max(n_initial, spec.config.ensemble.puresvd_factors)
+    if not n_vectors:
+        return 0
+    sequences = spec.data.sequences
+    item_vectors = SVD_COPIES * n_vectors * spec.vocabulary_size
+    sequence_vectors = (n_vectors + OVERSAMPLING) * len(sequences)
+    return FLOAT_BYTES * (item_vectors + sequence_vectors) + SVD_EVENT_BYTES * len(sequences.items)

@@ -1,0 +1,174 @@
+"""``RunSpec``: configuration, dataset, features, batches and sizes of a run before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optax
+from flax import nnx
+
+from segue.batches import Batch, TrainingBatches
+from segue.batches.sequences import BATCHES_PER_POOL
+from segue.config import Config, load_config
+from segue.dataset import Dataset
+from segue.errors import ConfigError
+from segue.features import Features, SequenceVocabulary, check_item_features
+from segue.losses.softmax import rows_per_block
+from segue.model import HEADS, Transformer
+from segue.optimizers import SparseTable, optimizer
+from segue.trainer.data import training_batches
+from segue.trainer.train_state import TrainState, abstract_state, initial_state
+
+SAMPLE_BATCHES = 4
+"""Number of sample batches. If batches differ in width, as many as are sorted together."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that the memory and the time of a training run depend on.
+
+    It is created before the run starts. From it follow the size of the state and the number of
+    rows that a step reads, which the memory estimate and the planner use; the trainer starts
+    from the same object.
+
+    Attributes:
+        config: the configuration.
+        data: the prepared dataset.
+        features: item features and the vocabulary of the sequence features.
+        sample_batches: the first training batches.
+        widest_batch: the training batch with the most positions per row.
+        steps_per_epoch: number of batches per epoch.
+        total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
+    """
+
+    config: Config
+    data: Dataset
+    features: Features
+    sample_batches: tuple[Batch, ...]
+    widest_batch: Batch
+    steps_per_epoch: int
+    total_steps: int
+
+    @classmethod
+    def of(
+        cls, config: Config, data: Dataset, features: Features, batches: TrainingBatches
+    ) -> RunSpec:
+        """Determine the sizes of a run from its training batches."""
+        total_steps = min(len(batches), config.training.max_steps or len(batches))
+        count = BATCHES_PER_POOL if config.training.bucket_by_length else SAMPLE_BATCHES
+        sample = tuple(batches[i] for i in range(min(count, len(batches))))
+        widest = batches[batches.widest_batch(total_steps)]
+        return cls(config, data, features, sample, widest, batches.batches_per_epoch, total_steps)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of rows of the item embeddings: special tokens and catalogue."""
+        return self.data.vocabulary_size
+
+    @property
+    def n_negatives(self) -> int:
+        """Number of negatives per step, in-batch labels included; 0 for the exact softmax."""
+        loss, n_labels = self.config.loss, self.widest_batch.labels.size
+        if loss.kind == "softmax":
+            return 0
+        n_drawn = loss.negatives if loss.shared_negatives else loss.negatives * n_labels
+        return n_drawn + n_labels * loss.in_batch
+
+    @property
+    def sparse_row_counts(self) -> dict[SparseTable, int]:
+        """Number of rows that a step with sparse updates gathers, at most, per table."""
+        batch, item_features, sizes = self.widest_batch, self.features.items, self.features.sizes
+        n_items = min(
+            1 + batch.tokens.size + batch.labels.size + self.n_negatives, self.vocabulary_size
+        )
+        n_item_ids = (
+            0 if item_features is None else 1 + n_items * item_features.feature_ids.ids.shape[1]
+        )
+        n_sequence_ids = (
+            0 if batch.sequence_features is None else 1 + batch.sequence_features.ids.size
+        )
+        return {
+            "items": n_items,
+            "item features": min(n_item_ids, sizes.n_item_feature_ids),
+            "sequence features": min(n_sequence_ids, sizes.n_sequence_feature_ids),
+        }
+
+    @property
+    def output_width(self) -> int:
+        """Width of the output embeddings, of which the logits are inner products."""
+        model = self.config.model
+        return HEADS[model.head].output_width(model)
+
+    @property
+    def softmax_block_rows(self) -> int | None:
+        """Rows of the output embeddings per block of the exact softmax; None for a sampled one."""
+        if self.config.loss.kind != "softmax":
+            return None
+        return rows_per_block(self.widest_batch.labels.size, self.vocabulary_size)
+
+    @property
+    def tx(self) -> optax.GradientTransformation:
+        """The optimizer of the run."""
+        return optimizer(self.config.optimizer, self.total_steps)
+
+    def abstract_state(self) -> tuple[nnx.GraphDef[Transformer], TrainState]:
+        """The model graph, and the state with shapes and dtypes instead of arrays."""
+        return abstract_state(self.config, self.vocabulary_size, self.features.sizes, self.tx)
+
+    def initial_state(self) -> TrainState:
+        """The initial parameters and optimizer state."""
+        return initial_state(self.config, self.data, self.features.sizes, self.tx)
+
+
+def training_inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBatches]:
+    """The features and the training batches of a run.
+
+    Raises:
+        ConfigError: the configuration does not fit the dataset.
+    """
+    _check_compatible(config, data)
+    check_item_features(data.items, config.model.item_features, data.vocabulary_size)
+    vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
+    features = Features.of(data.items, data.vocabulary_size, config.model, vocabulary)
+    return features, training_batches(data, config, vocabulary)
+
+
+def resolve_config(
+    preset: str | None,
+    config: Config | str | Path | None,
+    overrides: dict[str, Any] | list[str] | None,
+) -> Config:
+    """The configuration that the arguments ``preset``, ``config`` and ``overrides`` describe.
+
+    See ``train`` for the arguments.
+
+    Raises:
+        ConfigError: the configuration is invalid.
+    """
+    if isinstance(config, Config):
+        if preset is not None or overrides:
+            raise ConfigError("a Config object cannot be combined with a preset or with overrides")
+        return config
+    return load_config(preset, config, overrides)
+
+
+def _check_compatible(config: Config, data: Dataset) -> None:
+    """Raise ConfigError if the configuration does not fit the dataset."""
+    rule, metric = data.split_rule, config.training.validation_metric
+    if "@" in metric and int(metric.split("@")[1]) > data.n_catalogue:
+        raise ConfigError(
+            f"{metric} needs more items than the {data.n_catalogue} in the catalogue",
+            "set training.validation_metric=mrr",
+        )
+    if config.loss.in_batch and config.loss.kind == "softmax":
+        raise ConfigError(
+            "loss.in_batch adds negatives, but loss.kind 'softmax' compares with every item",
+            "set loss.in_batch=false, or loss.kind=sampled-softmax",
+        )
+    if config.model.end and not rule.whole_sequences:
+        raise ConfigError(
+            f"model.end learns where sequences end, but the split {rule.kind} cuts off their ends",
+            "set model.end=false, or prepare with --split holdout",
+        )

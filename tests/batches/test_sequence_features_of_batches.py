@@ -1,0 +1,114 @@
+"""Sequence features of training batches: alignment with the rows, and feature dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_data import small_sequences, target_batches, training_config
+
+from segue.batches import (
+    PromptLayout,
+    SequenceBatches,
+    SequenceFeatureTable,
+    TargetBatches,
+    TrainingBatches,
+)
+from segue.features import FeatureIds
+from segue.tokens import N_SPECIALS
+
+N_ROWS, LENGTH = 30, 5
+SLOTS = [slice(0, 1), slice(1, 4)]
+"""Two features: the first with one slot, the second with three."""
+
+
+def feature_table() -> SequenceFeatureTable:
+    """The ids of each row follow from its row number."""
+    numbers = np.arange(1, N_ROWS + 1, dtype=np.int32)[:, None]
+    ids = np.concatenate([numbers, 100 + numbers, 200 + numbers, 300 + numbers], axis=1)
+    return SequenceFeatureTable(FeatureIds(ids, np.full(ids.shape, 0.5, np.float32)), SLOTS)
+
+
+def feature_batches(
+    kind: type[TrainingBatches], table: SequenceFeatureTable, **options
+) -> TrainingBatches:
+    """Sequences whose items identify the row; every other one has no training events."""
+    rows = [[N_SPECIALS + row] * LENGTH for row in range(N_ROWS)]
+    sequences = small_sequences(rows, [LENGTH * (row % 2) for row in range(N_ROWS)])
+    layout = PromptLayout(4, N_SPECIALS + N_ROWS, start=True, end=False)
+    if kind is TargetBatches:
+        return target_batches(
+            sequences, layout, training_config(**options), window=4, sequence_features=table
+        )
+    return SequenceBatches(sequences, layout, training_config(**options), sequence_features=table)
+
+
+kinds = pytest.mark.parametrize("kind", [SequenceBatches, TargetBatches])
+
+
+@kinds
+@given(seed=st.integers(0, 9), batch_size=st.integers(1, 9))
+def test_features_belong_to_the_sequence_of_the_row(kind, seed, batch_size):
+    batches = feature_batches(kind, feature_table(), seed=seed, batch_size=batch_size, epochs=1)
+    for number in range(len(batches)):
+        batch = batches[number]
+        assert batch.sequence_features is not None
+        is_real = batch.labels.any(axis=1)
+        rows = batch.labels[is_real].max(axis=1) - N_SPECIALS
+        np.testing.assert_array_equal(
+            batch.sequence_features.ids[is_real], feature_table().feature_ids.ids[rows]
+        )
+        np.testing.assert_array_equal(batch.sequence_features.weights[is_real], 0.5)
+        assert not batch.sequence_features.ids[~is_real].any()
+        assert not batch.sequence_features.weights[~is_real].any()
+
+
+def dropped(kind: type[TrainingBatches], table: SequenceFeatureTable, rate: float) -> np.ndarray:
+    """Whether each slot was dropped, in all rows of many epochs."""
+    options = {"feature_dropout": rate, "epochs": 200, "batch_size": 15}
+    batches = feature_batches(kind, table, **options)
+    weights = []
+    for number in range(200):
+        batch = batches[number]
+        assert batch.sequence_features is not None
+        weights.append(batch.sequence_features.weights[batch.labels.any(axis=1)])
+    return np.concatenate(weights) == 0
+
+
+@kinds
+@pytest.mark.parametrize("rate", [0.2, 0.6])
+def test_features_are_dropped_as_a_whole_and_independently(kind, rate):
+    is_dropped = dropped(kind, feature_table(), rate)
+    first, second = is_dropped[:, 0], is_dropped[:, 1]
+    np.testing.assert_array_equal(is_dropped[:, 1:], np.stack([second] * 3, axis=1))
+    assert first.mean() == pytest.approx(rate, abs=0.03)
+    assert second.mean() == pytest.approx(rate, abs=0.03)
+    assert (first & second).mean() == pytest.approx(rate**2, abs=0.03)
+
+
+def test_dropout_does_not_modify_the_feature_table():
+    table = feature_table()
+    dropped(SequenceBatches, table, 0.6)
+    np.testing.assert_array_equal(table.feature_ids.weights, feature_table().feature_ids.weights)
+
+
+@kinds
+def test_feature_dropout_changes_neither_tokens_nor_labels(kind):
+    without, with_dropout = (
+        feature_batches(kind, feature_table(), feature_dropout=rate, unknown_rate=0.3)
+        for rate in (0.0, 0.5)
+    )
+    for number in range(len(without)):
+        np.testing.assert_array_equal(without[number].tokens, with_dropout[number].tokens)
+        np.testing.assert_array_equal(without[number].labels, with_dropout[number].labels)
+
+
+@kinds
+def test_feature_dropout_depends_only_on_the_batch_number(kind):
+    once, again = (feature_batches(kind, feature_table(), feature_dropout=0.5) for _ in range(2))
+    for number in (3, 0, 3):
+        first, second = once[number].sequence_features, again[number].sequence_features
+        assert first is not None
+        assert second is not None
+        np.testing.assert_array_equal(first.weights, second.weights)

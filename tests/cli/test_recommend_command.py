@@ -1,0 +1,174 @@
+"""``segue recommend`` and ``segue generate``: item ids of the log in, item ids of the log out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import segue
+
+from segue.dataset import Dataset
+from segue.errors import RequestError
+from segue.recommender import Recommender
+from segue.tokens import N_SPECIALS
+
+
+@pytest.fixture(scope="module")
+def ids(world: Path) -> list[str]:
+    """Item ids, the most popular first."""
+    return Dataset.open(world).items.ids
+
+
+@pytest.fixture(scope="module")
+def long_playlist(world: Path) -> tuple[str, list[str]]:
+    """Id and items of the first sequence that is longer than the model's context."""
+    data = Dataset.open(world)
+    row = int((data.sequences.lengths > 12).argmax())
+    items = [data.items.ids[index - N_SPECIALS] for index in data.sequences.row(row).tolist()]
+    return data.sequences.ids[row].as_py(), items
+
+
+def answered_ids(answer: dict) -> list[str]:
+    return [item["item_id"] for item in answer["items"]]
+
+
+def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -> None:
+    answer = segue("recommend", run, "--items", f"{ids[0]}, {ids[3]}", "-k", 4, "--json").json
+    expected = Recommender.load(run).recommend([ids[0], ids[3]], 4).to_json()
+    for values in (answer, expected):
+        assert values.pop("took_ms") > 0
+    assert answer == expected
+    assert set(answer) == {"items", "unknown_items", "truncated", "model", "notes"}
+    assert [item["rank"] for item in answer["items"]] == [1, 2, 3, 4]
+    assert not {ids[0], ids[3]} & set(answered_ids(answer))
+
+
+def test_ids_of_items_and_item_are_joined(run: Path, ids: list[str]) -> None:
+    joined = segue("recommend", run, "--items", f"{ids[0]},{ids[1]}", "--json").json
+    single = segue("recommend", run, "--item", ids[0], "--item", ids[1], "--json").json
+    mixed = segue("recommend", run, "--items", ids[0], "--item", ids[1], "--json").json
+    assert answered_ids(joined) == answered_ids(single) == answered_ids(mixed)
+
+
+def test_item_takes_an_id_with_commas(run: Path) -> None:
+    outcome = segue("recommend", run, "--item", "what, ever", "--json")
+    assert outcome.json["unknown_items"] == ["what, ever"]
+    assert outcome.err == "unknown items were replaced by <unk>: what, ever\n"
+
+
+@pytest.mark.parametrize("verb", ["recommend", "generate"])
+@pytest.mark.parametrize("option", ["--item", "--items"])
+def test_an_empty_id_is_an_error(run: Path, verb: str, option: str) -> None:
+    assert segue(verb, run, option, "").error == (
+        "error: an item id is empty, expected an id of the log "
+        "(leave --items and --item out where there is no history)"
+    )
+
+
+def test_an_empty_title_is_ignored(run: Path) -> None:
+    """This model reads no names, so that any other title would be an error."""
+    assert segue("recommend", run, "--title", "", "--json").json["notes"] == []
+
+
+def test_seen_items_may_be_included(run: Path, world: Path, ids: list[str]) -> None:
+    catalogue = Dataset.open(world).n_catalogue
+    options = ("--item", ids[0], "-k", catalogue, "--include-seen", "--json")
+    assert ids[0] in answered_ids(segue("recommend", run, *options).json)
+
+
+def test_user_stands_for_the_history_of_a_sequence(
+    run: Path, long_playlist: tuple[str, list[str]]
+) -> None:
+    user, items = long_playlist
+    outcome = segue("recommend", run, "--user", user, "--json")
+    assert answered_ids(outcome.json) == answered_ids(
+        segue("recommend", run, "--items", ",".join(items), "--json").json
+    )
+    assert outcome.json["truncated"] == len(items) - 12
+    assert "did not fit into the model's context" in outcome.err
+
+
+def test_the_table_has_titles_and_artists(run: Path, world: Path, ids: list[str]) -> None:
+    printed = segue("recommend", run, "--item", ids[0], "-k", 3).out
+    first = segue("recommend", run, "--item", ids[0], "-k", 3, "--json").json["items"][0]
+    item = Dataset.open(world).items.describe(ids.index(first["item_id"]) + N_SPECIALS)
+    for word in ("rank", "artist", first["item_id"], item["title"], item["artist"]):
+        assert word in printed
+    assert str(item["year"]) in printed
+
+
+def test_generate_prints_the_answer_of_the_library(run: Path, ids: list[str]) -> None:
+    options = ("--length", 5, "--temperature", 1.5, "--top-k", 20, "--seed", 3)
+    answer = segue("generate", run, "--item", ids[0], *options, "--json").json
+    expected = Recommender.load(run).generate([ids[0]], 5, temperature=1.5, top_k=20, seed=3)
+    assert answered_ids(answer) == [item.item_id for item in expected.items]
+    assert len({ids[0], *answered_ids(answer)}) == 6
+
+
+def test_greedy_is_temperature_0(run: Path, ids: list[str]) -> None:
+    arguments = ("generate", run, "--item", ids[0], "--length", 3, "--json")
+    greedy = segue(*arguments, "--greedy", "--seed", 1).json
+    assert answered_ids(greedy) == answered_ids(
+        segue(*arguments, "--temperature", 0, "--seed", 2).json
+    )
+
+
+def test_an_empty_history_is_allowed(run: Path) -> None:
+    assert len(segue("recommend", run, "-k", 3, "--json").json["items"]) == 3
+
+
+@pytest.mark.parametrize("verb", ["recommend", "generate", "search"])
+@pytest.mark.parametrize("columns", ["12", "30"])
+def test_tables_are_printed_in_narrow_terminals(
+    run: Path, verb: str, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    outcome = segue(verb, run, *(["a"] if verb == "search" else []))
+    assert outcome.code == 0
+    assert outcome.out
+
+
+@pytest.mark.parametrize("verb", ["recommend", "generate"])
+def test_sequence_features_reach_the_model(
+    run: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[dict] = []
+
+    def record(*_: object, **options: object) -> None:
+        calls.append(options)
+        raise RequestError("recorded")
+
+    monkeypatch.setattr(Recommender, verb, record)
+    features = ("--sequence-feature", "mood = calm", "--sequence-feature", "a=b=c")
+    segue(verb, run, "--title", "rainy day", *features)
+    segue(verb, run)
+    assert calls[0]["sequence_features"] == {"name": "rainy day", "mood": "calm", "a": "b=c"}
+    assert not calls[1]["sequence_features"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["recommend", "--title", "rain"], "the model tiny-run has no sequence feature 'name'"),
+        (
+            ["generate", "--sequence-feature", "mood=calm"],
+            "has no sequence feature 'mood' (its sequence features: none)",
+        ),
+        (["recommend", "--sequence-feature", "calm"], "--sequence-feature 'calm' has no '='"),
+        (
+            ["generate", "--end-weight", "0.5"],
+            "end_weight is 0.5, but the model does not predict END",
+        ),
+        (["generate", "--end-weight", "-1"], "end_weight is -1.0, expected a number from 0 to 1e"),
+        (["recommend", "-k", "0"], "expected 1 or more"),
+        (["recommend", "-k", "161"], "k is 161, more than the catalogue of "),
+        (["recommend", "--user", "nobody"], "'nobody' is not in the dataset"),
+        (["generate", "--length", "0"], "expected 1 or more"),
+        (["generate", "--length", "161"], "length is 161, more than the catalogue of "),
+        (["generate", "--top-k", "-1"], "expected 1 or more"),
+        (["generate", "--temperature", "-0.5"], "temperature"),
+    ],
+)
+def test_invalid_requests_are_errors(arguments: list[str], expected: str, run: Path) -> None:
+    verb, *options = arguments
+    assert expected in segue(verb, run, *options).error

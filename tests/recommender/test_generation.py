@@ -1,0 +1,277 @@
+"""Generation with a small bigram model: constraints, greedy decoding, sampling and END."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segue.errors import RequestError
+from segue.ragged import Ragged
+from segue.ranking import Ranked, mask_excluded, top_from_scores
+from segue.recommender.generation import Sampling, generate_sequences
+from segue.tokens import END, N_SPECIALS, PAD
+
+N_ITEMS = 12
+VOCABULARY_SIZE = N_SPECIALS + N_ITEMS
+LAST_ITEM = VOCABULARY_SIZE - 1
+BIGRAM = np.random.default_rng(3).normal(size=(VOCABULARY_SIZE, VOCABULARY_SIZE)).astype(np.float32)
+
+
+def next_items(histories: Ragged, k: int) -> tuple[Ranked, np.ndarray]:
+    """Bigram scores by the last item; special tokens get the highest scores."""
+    last_items = [
+        histories.row(i)[-1] if len(histories.row(i)) else 0 for i in range(histories.n_rows)
+    ]
+    scores = BIGRAM[[min(item, LAST_ITEM) for item in last_items]]
+    end_scores = scores[:, END].copy()
+    scores[:, :N_SPECIALS] = 100
+    mask_excluded(scores, histories)
+    return top_from_scores(scores, k), end_scores
+
+
+def generate(rows: list[list[int]], length: int, **sampling) -> Ranked:
+    return generate_sequences(next_items, Ragged.from_rows(rows), length, Sampling(**sampling))
+
+
+histories = st.lists(st.lists(st.integers(N_SPECIALS, LAST_ITEM + 3), max_size=6), max_size=3)
+
+
+@given(
+    rows=histories,
+    length=st.integers(0, N_ITEMS + 3),
+    temperature=st.sampled_from([0.0, 0.5, 1.0, 30.0]),
+    top_k=st.integers(1, N_ITEMS),
+    seed=st.integers(0, 99),
+)
+def test_generated_items_are_distinct_catalogue_items_until_none_is_left(
+    rows, length, temperature, top_k, seed
+):
+    generated = generate(rows, length, temperature=temperature, top_k=top_k, seed=seed)
+    assert generated.items.shape == generated.scores.shape == (len(rows), length)
+    for row, items, scores in zip(rows, generated.items, generated.scores, strict=True):
+        n_left = N_ITEMS - len(set(row) & set(range(N_SPECIALS, VOCABULARY_SIZE)))
+        n = min(length, n_left)
+        valid = items[:n]
+        assert ((valid >= N_SPECIALS) & (valid < VOCABULARY_SIZE)).all()
+        assert len({*valid.tolist(), *row}) == n + len(set(row))
+        assert np.isfinite(scores[:n]).all()
+        assert (items[n:] == PAD).all(), "the catalogue is exhausted"
+        assert np.isneginf(scores[n:]).all()
+
+
+def argmax_chain(row: list[int], length: int) -> list[int]:
+    row = list(row)
+    for _ in range(length):
+        candidates = [item for item in range(N_SPECIALS, VOCABULARY_SIZE) if item not in row]
+        row.append(max(candidates, key=lambda item: BIGRAM[row[-1], item]))
+    return row[-length:]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-12, 1e-320])
+def test_greedy_decoding_takes_the_best_item_every_time(temperature):
+    rows = [[4], [5, 6, 7], [15, 4]]
+    generated = generate(rows, 5, temperature=temperature)
+    np.testing.assert_array_equal(generated.items, [argmax_chain(row, 5) for row in rows])
+
+
+def test_scores_are_those_of_the_selected_items():
+    generated = generate([[4]], 4, temperature=1.0, seed=1)
+    chain = [4, *generated.items[0]]
+    np.testing.assert_array_equal(
+        generated.scores[0],
+        [BIGRAM[item, next_item] for item, next_item in itertools.pairwise(chain)],
+    )
+
+
+def test_top_k_of_one_is_greedy():
+    generated = generate([[4], [9]], 5, top_k=1, temperature=5.0)
+    np.testing.assert_array_equal(generated.items, generate([[4], [9]], 5, temperature=0.0).items)
+
+
+@given(top_k=st.integers(1, 5), seed=st.integers(0, 50))
+def test_samples_are_among_the_top_k(top_k, seed):
+    generated = generate([[4]], 1, top_k=top_k, seed=seed, temperature=100.0)
+    best = next_items(Ragged.from_rows([[4]]), top_k)[0].items[0]
+    assert generated.items[0, 0] in best
+
+
+def test_the_seed_determines_the_sequence():
+    rows = [[4], [9]]
+    first = generate(rows, 6, seed=7)
+    np.testing.assert_array_equal(first.items, generate(rows, 6, seed=7).items)
+    with_other_seeds = [generate(rows, 6, seed=seed).items for seed in range(5)]
+    assert any((items != first.items).any() for items in with_other_seeds)
+
+
+def test_a_longer_sequence_starts_like_a_shorter_one():
+    short, long = generate([[4], [9]], 3, seed=7), generate([[4], [9]], 8, seed=7)
+    np.testing.assert_array_equal(long.items[:, :3], short.items)
+
+
+def first_item_shares(temperature: float, n: int = 4000) -> np.ndarray:
+    """How often each item is generated right after item 4, as a share of ``n`` samples."""
+    generated = generate([[4]] * n, 1, temperature=temperature, top_k=N_ITEMS)
+    return np.bincount(generated.items[:, 0], minlength=VOCABULARY_SIZE)[N_SPECIALS:] / n
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_samples_follow_the_softmax(temperature):
+    logits = BIGRAM[4, N_SPECIALS:].astype(np.float64) / temperature
+    logits[0] = -np.inf  # item 4 itself
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(first_item_shares(temperature), expected, atol=0.025)
+
+
+def test_the_highest_temperature_samples_uniformly():
+    shares = first_item_shares(1e30)
+    assert shares[0] == 0
+    np.testing.assert_allclose(shares[1:], 1 / (N_ITEMS - 1), atol=0.02)
+
+
+def test_the_input_histories_are_not_changed():
+    prompts = Ragged.from_rows([[4, 5]])
+    generate_sequences(next_items, prompts, 3, Sampling())
+    np.testing.assert_array_equal(prompts.values, [4, 5])
+
+
+# --- END ---
+
+
+def n_items(generated: Ranked) -> list[int]:
+    """Number of items per row before END."""
+    return (generated.items >= N_SPECIALS).sum(axis=1).tolist()
+
+
+@given(rows=histories, temperature=st.sampled_from([0.0, 1.0, 30.0]), seed=st.integers(0, 30))
+def test_without_an_end_weight_no_sequence_ends(rows, temperature, seed):
+    options = {"temperature": temperature, "seed": seed, "top_k": N_ITEMS}
+    generated = generate(rows, 4, **options, end_weight=0.0)
+    assert END not in generated.items
+    assert n_items(generated) == [4] * len(rows)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_large_end_weight_ends_at_once(temperature):
+    generated = generate([[4], [5, 6], []], 5, temperature=temperature, end_weight=1e30)
+    assert (generated.items[:, 0] == END).all()
+    assert (generated.items[:, 1:] == PAD).all()
+    assert np.isneginf(generated.scores[:, 1:]).all()
+
+
+@given(
+    rows=histories,
+    weight=st.sampled_from([0.1, 1.0, 4.0]),
+    temperature=st.sampled_from([0.0, 1.0, 5.0]),
+    seed=st.integers(0, 30),
+)
+def test_rows_are_padded_after_end(rows, weight, temperature, seed):
+    options = {"temperature": temperature, "end_weight": weight, "seed": seed}
+    generated = generate(rows, 6, **options)
+    for row, items, scores in zip(rows, generated.items.tolist(), generated.scores, strict=True):
+        n = items.index(END) if END in items else 6
+        assert min(items[:n], default=N_SPECIALS) >= N_SPECIALS
+        assert len({*items[:n], *row}) == n + len(set(row))
+        assert items[n + 1 :] == [PAD] * len(items[n + 1 :])
+        assert np.isfinite(scores[: n + 1]).all()
+        assert np.isneginf(scores[n + 1 :]).all()
+
+
+def test_rows_end_independently():
+    """With greedy decoding and weight 1 a row ends when END has the highest score."""
+    rows = [[item] for item in range(N_SPECIALS, VOCABULARY_SIZE)]
+    generated = generate(rows, 8, temperature=0.0, end_weight=1.0)
+    for (first,), items in zip(rows, generated.items.tolist(), strict=True):
+        chain, expected = [first], []
+        while len(expected) < 8:
+            unused = [item for item in range(N_SPECIALS, VOCABULARY_SIZE) if item not in chain]
+            best = max(unused, key=lambda item: BIGRAM[chain[-1], item])
+            ends = BIGRAM[chain[-1], END] > BIGRAM[chain[-1], best]
+            chain.append(best)
+            expected.append(END if ends else best)
+            if ends:
+                break
+        assert items == expected + [PAD] * (8 - len(expected))
+    assert len(set(n_items(generated))) > 2
+
+
+def test_an_ended_row_does_not_change_the_others():
+    alone = generate([[4]], 6, seed=3, end_weight=1.0, temperature=0.0)
+    together = generate(
+        [[4], *([row] for row in range(5, VOCABULARY_SIZE))], 6, end_weight=1.0, temperature=0.0
+    )
+    np.testing.assert_array_equal(together.items[0], alone.items[0])
+
+
+@pytest.mark.parametrize(
+    ("weight", "temperature"), [(0.25, 1.0), (3.0, 1.0), (0.25, 0.5), (3.0, 2.0)]
+)
+def test_the_weight_multiplies_the_probability_of_end(weight, temperature):
+    logits = BIGRAM[9, N_SPECIALS:].astype(np.float64) / temperature
+    logits[9 - N_SPECIALS] = -np.inf
+    probabilities = np.append(np.exp(logits), weight * np.exp(float(BIGRAM[9, END]) / temperature))
+    probabilities /= probabilities.sum()
+    n = 4000
+    options = {"top_k": N_ITEMS, "end_weight": weight, "temperature": temperature}
+    generated = generate([[9]] * n, 1, **options).items[:, 0]
+    assert (generated == END).mean() == pytest.approx(probabilities[-1], abs=0.025)
+    shares = np.bincount(generated, minlength=VOCABULARY_SIZE)[N_SPECIALS:] / n
+    np.testing.assert_allclose(shares, probabilities[:-1], atol=0.025)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+@pytest.mark.parametrize("top_k", [2, 4, 8])
+def test_end_is_sampled_only_if_it_is_among_the_top_k(top_k, weight):
+    """The rank of END is within ``top_k`` after some items and beyond it after others."""
+    ended = {}
+    for item in range(N_SPECIALS, VOCABULARY_SIZE):
+        options = {"temperature": 50.0, "top_k": top_k, "end_weight": weight}
+        generated = generate([[item]] * 300, 1, **options).items[:, 0]
+        candidates = [
+            BIGRAM[item, candidate]
+            for candidate in range(N_SPECIALS, VOCABULARY_SIZE)
+            if candidate != item
+        ]
+        is_in_top_k = sorted(candidates, reverse=True)[top_k - 1] <= BIGRAM[item, END]
+        assert (END in generated) == is_in_top_k
+        ended[item] = is_in_top_k
+    assert 0 < sum(ended.values()) < len(ended)
+
+
+def test_only_end_is_left_when_all_items_are_used():
+    all_items = list(range(N_SPECIALS, VOCABULARY_SIZE))
+    generated = generate([all_items], 3, end_weight=1.0)
+    assert generated.items.tolist() == [[END, PAD, PAD]]
+
+
+# --- refused options ---
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": 0}, "top_k is 0, expected 1 or more"),
+        ({"temperature": -0.5}, "temperature is -0.5, expected a number from 0 to 1e"),
+        ({"temperature": float("nan")}, "temperature is nan, expected"),
+        ({"end_weight": -1.0}, "end_weight is -1.0, expected a number from 0 to 1e"),
+        ({"end_weight": float("inf")}, "end_weight is inf, expected"),
+        ({"seed": -1}, "seed is -1, expected 0 or more"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        Sampling(**options).check(has_end=True)
+    assert caught.value.hint
+
+
+def test_an_end_weight_needs_a_model_with_end():
+    with pytest.raises(
+        RequestError, match=r"end_weight is 0\.5, but the model does not predict END"
+    ) as caught:
+        Sampling(end_weight=0.5).check(has_end=False)
+    assert "model.end=true" in caught.value.hint
+    Sampling(end_weight=0.0).check(has_end=False)
+    Sampling(end_weight=0.5).check(has_end=True)
