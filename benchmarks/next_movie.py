@@ -249,11 +249,11 @@ def describe(run: NamedRun) -> dict[str, Any]:
     return names | {key: card[key] for key in entries}
 
 
-def to_json(results: TargetSetResults) -> dict[str, Any]:
+def to_dict(results: TargetSetResults) -> dict[str, Any]:
     """The results as plain values, with the confidence intervals that the tables leave out."""
     values = results.target_set._asdict()
     values |= {"trained_share": results.trained_share, "seen": results.seen}
-    return values | {"results": [result.to_json() for result in results.results]}
+    return values | {"results": [result.to_dict() for result in results.results]}
 
 
 def _figure(value: float | None) -> str:
@@ -306,7 +306,7 @@ def main() -> None:
         except SegueError as error:
             parser.error(str(error))
         console.out(report(results, runs), highlight=False)
-    target_sets = [to_json(of_set) for of_set in results]
+    target_sets = [to_dict(of_set) for of_set in results]
     record = {"benchmark": "next_movie", "runs": runs, "target_sets": target_sets}
     console.out(json.dumps(record), highlight=False)
 

@@ -42,9 +42,9 @@ class Continuation(NamedTuple):
     given: list[str]
     answer: Answer
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"given": self.given, "continuation": self.answer.to_json()}
+        return {"given": self.given, "continuation": self.answer.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ class Demo:
     christmas: Continuation
     n_seasonal: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The object that ``segue demo --json`` prints."""
         return {
-            "evaluation": self.evaluation.to_json(),
+            "evaluation": self.evaluation.to_dict(),
             "ratios": self.ratios,
-            "playlists": [playlist.to_json() for playlist in self.playlists],
-            "christmas": self.christmas.to_json(),
+            "playlists": [playlist.to_dict() for playlist in self.playlists],
+            "christmas": self.christmas.to_dict(),
             "seasonal": self.n_seasonal,
         }
 

@@ -152,7 +152,7 @@ def test_every_target_set_has_its_runs_and_the_baselines(results) -> None:
     assert [of_set.seen for of_set in results] == ["exclude-context", "exclude-context", "exclude"]
     assert results[0].trained_share > 0.7
     assert [of_set.trained_share for of_set in results[1:]] == [0, 0]
-    assert json.loads(json.dumps([next_movie.to_json(of_set) for of_set in results]))
+    assert json.loads(json.dumps([next_movie.to_dict(of_set) for of_set in results]))
 
 
 def test_a_run_of_another_dataset_is_refused(datasets: dict[str, Dataset], run: Path) -> None:

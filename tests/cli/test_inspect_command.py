@@ -58,7 +58,7 @@ def test_the_model_of_a_run_as_a_table_and_as_json(
     monkeypatch.setenv("COLUMNS", "160")
     expected = summarise_model(trace_encoder(Recommender.load(run).encoder))
     content = segue("inspect", run, "--model", "--json").json
-    assert content == {"kind": "model", "path": str(run), **expected.to_json()}
+    assert content == {"kind": "model", "path": str(run), **expected.to_dict()}
     assert content["parameters"] == json.loads((run / "card.json").read_text())["parameters"]
     outcome = segue("inspect", run, "--model")
     lines = outcome.out.splitlines()

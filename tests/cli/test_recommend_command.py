@@ -34,7 +34,7 @@ def answered_ids(answer: dict) -> list[str]:
 
 def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -> None:
     answer = segue("recommend", run, "--items", f"{ids[0]}, {ids[3]}", "-k", 4, "--json").json
-    expected = Recommender.load(run).recommend([ids[0], ids[3]], 4).to_json()
+    expected = Recommender.load(run).recommend([ids[0], ids[3]], 4).to_dict()
     for values in (answer, expected):
         assert values.pop("took_ms") > 0
     assert answer == expected

@@ -204,7 +204,7 @@ def test_beyond_accuracy_results_do_not_depend_on_the_block_size(
     expected = evaluate(rankers, dataset, config=config)
     blocked = evaluate(rankers, dataset, config=config, block_size=block_size)
     assert block_size < QUERIES_PER_BLOCK
-    assert blocked.to_json() == expected.to_json()
+    assert blocked.to_dict() == expected.to_dict()
 
 
 def test_beyond_accuracy_does_not_change_the_other_metrics(dataset: Dataset) -> None:
@@ -226,7 +226,7 @@ def test_coverage_and_gini_have_no_interval_and_no_value_per_sequence(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     evaluation = evaluate(ArbitraryRanker(dataset), dataset, config=options(resamples=20, ks=(3,)))
-    metrics = evaluation.to_json()["results"][0]["metrics"]
+    metrics = evaluation.to_dict()["results"][0]["metrics"]
     low, high = metrics["novelty@3"]["ci95"]
     assert low <= metrics["novelty@3"]["mean"] <= high
     assert metrics["coverage@3"]["ci95"] is None

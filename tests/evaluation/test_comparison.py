@@ -102,7 +102,7 @@ def test_a_model_does_not_differ_from_itself(next_item: Evaluation) -> None:
 
 
 def test_json_of_a_comparison(continuation: Evaluation) -> None:
-    content = compare(continuation, metric="clicks", permutations=100).to_json()
+    content = compare(continuation, metric="clicks", permutations=100).to_dict()
     assert list(content) == ["metric", "models", "permutations", "differences"]
     assert set(content["differences"][0]) == {
         "task",

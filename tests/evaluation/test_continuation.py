@@ -100,7 +100,7 @@ def test_continuation_results_do_not_depend_on_the_block_size(
     rankers = [ArbitraryRanker(dataset), baselines.fit("co-occurrence", dataset)]
     expected = evaluate(rankers, dataset, config=options(resamples=20))
     blocked = evaluate(rankers, dataset, config=options(resamples=20), block_size=block_size)
-    assert blocked.to_json() == expected.to_json()
+    assert blocked.to_dict() == expected.to_dict()
 
 
 class OracleRanker(Ranker):

@@ -89,7 +89,7 @@ def test_next_item_results_do_not_depend_on_the_block_size(
     rankers = [ArbitraryRanker(dataset), baselines.fit("co-occurrence", dataset)]
     expected = evaluate(rankers, dataset, config=options())
     blocked = evaluate(rankers, dataset, config=options(), block_size=block_size)
-    assert blocked.to_json() == expected.to_json()
+    assert blocked.to_dict() == expected.to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_sequences_that_start_in_the_part_are_a_separate_slice(cold: Dataset) ->
     ends, lengths = cold.sequences.valid_end, cold.sequences.lengths
     assert result.n == np.count_nonzero((ends > 0) & (ends < lengths))
     assert result.slices["cold-start"].n == 2
-    content = result.to_json()["slices"]["cold-start"]
+    content = result.to_dict()["slices"]["cold-start"]
     assert content["n_sequences"] == 2
     assert "hr@5" in content["metrics"]
     assert result.notes == (
@@ -222,7 +222,7 @@ def test_the_draw_of_sequences_is_seeded(dataset: Dataset) -> None:
         for seed in (1, 1, 2, 3, 4)
     ]
     assert all(0 < result.n_sequences <= 9 for result in draws)
-    assert draws[0].to_json() == draws[1].to_json()
+    assert draws[0].to_dict() == draws[1].to_dict()
     if n_target_sequences(dataset) > 9:
         assert len({tuple(result.per_sequence.rows.tolist()) for result in draws}) > 1
 
@@ -248,4 +248,4 @@ def test_k_beyond_the_catalogue_is_refused(unknown: Dataset) -> None:
 def test_a_baseline_can_be_given_by_name(dataset: Dataset) -> None:
     fitted = baselines.fit("popularity", dataset)
     by_name = evaluate("popularity", dataset, config=options())
-    assert by_name.to_json() == evaluate([fitted], dataset, config=options()).to_json()
+    assert by_name.to_dict() == evaluate([fitted], dataset, config=options()).to_dict()

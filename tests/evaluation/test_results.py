@@ -36,7 +36,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_json_of_an_evaluation(users: Dataset) -> None:
-    content = evaluate(ArbitraryRanker(users), users, config=DEFAULTS).to_json()
+    content = evaluate(ArbitraryRanker(users), users, config=DEFAULTS).to_dict()
     assert list(content) == ["dataset", "part", "protocol", "results"]
     assert content["dataset"] == {"name": users.name, "fingerprint": users.fingerprint}
     assert content["part"] == "test"
@@ -68,8 +68,8 @@ def test_held_out_sequences_are_evaluated_on_both_tasks(playlists: Dataset) -> N
     settings = [("next-item", None), *continuations]
     results = [(result.model, result.task, result.given) for result in evaluation.results]
     assert results == [(ranker.name, *setting) for ranker in rankers for setting in settings]
-    assert "given" not in evaluation.to_json()["results"][0]
-    assert evaluation.to_json()["results"][1]["given"] == "first-1"
+    assert "given" not in evaluation.to_dict()["results"][0]
+    assert evaluation.to_dict()["results"][1]["given"] == "first-1"
 
 
 def test_the_mean_is_over_instances_not_over_sequences(playlists: Dataset) -> None:
@@ -145,7 +145,7 @@ def test_a_model_makes_its_ranker_and_a_note_names_another_dataset(users: Datase
     assert (result.model, result.notes) == ("stub", ())
     (result,) = evaluate(ModelStub("abc"), users, config=DEFAULTS).results
     assert result.notes == ("fitted on another dataset, with fingerprint abc",)
-    assert "abc" in result.to_json()["notes"][0]
+    assert "abc" in result.to_dict()["notes"][0]
 
 
 def test_the_notes_of_a_ranker_are_in_its_results(users: Dataset) -> None:
@@ -153,7 +153,7 @@ def test_the_notes_of_a_ranker_are_in_its_results(users: Dataset) -> None:
     ranker.notes = ("the model has 3 of the 40 candidates",)
     (result,) = evaluate(ranker, users, config=DEFAULTS).results
     assert result.notes == ranker.notes
-    assert result.to_json()["notes"] == ["the model has 3 of the 40 candidates"]
+    assert result.to_dict()["notes"] == ["the model has 3 of the 40 candidates"]
 
 
 def write_lists(folder: Path, data: Dataset, rows: range) -> Path:

@@ -102,7 +102,7 @@ def test_the_kind_of_the_scores_names_the_output_embeddings(shape: str, expected
 
 
 def test_json_of_a_summary() -> None:
-    content = summary_of(SHAPES["plain"]).to_json()
+    content = summary_of(SHAPES["plain"]).to_dict()
     assert set(content) == {"rows", "context", "parameters", "flops"}
     assert content["rows"][0] == {
         "module": "item_embeddings",

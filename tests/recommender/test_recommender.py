@@ -1,4 +1,4 @@
-"""``Recommender``: requests, users, generation, dataset datasets and run folders."""
+"""``Recommender``: requests, users, generation, other datasets and run folders."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from segue.config import (
@@ -57,12 +59,67 @@ def test_unknown_items_are_reported_and_stay_in_the_context(model: Recommender) 
     assert answer.items[0].item_id == "i6"
 
 
-def test_an_id_that_is_not_a_string_is_refused(cycle_run: Path) -> None:
-    code = f"import segue; segue.Recommender.load({str(cycle_run)!r}).recommend([7])"
+def test_an_id_of_another_type_is_refused(cycle_run: Path) -> None:
+    code = f"import segue; segue.Recommender.load({str(cycle_run)!r}).recommend([7.5])"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert "RequestError: item id 7 is not a string" in ended.stderr
+    expected = "RequestError: item id 7.5 is of type float, expected a string or an integer"
+    assert expected in ended.stderr
+
+
+@pytest.mark.parametrize("convert", [
+    tuple, iter, np.array, pa.array, lambda ids: (item for item in ids), lambda ids: map(str, ids),
+], ids=["tuple", "iterator", "NumPy", "Arrow", "generator", "map"])  # fmt: skip
+def test_a_history_in_any_iterable_gives_the_same_answer(model: Recommender, convert: Any) -> None:
+    history = ["i3", "i4", "i5"]
+    expected = model.recommend(history, k=3)
+    answer = model.recommend(convert(history), k=3)
+    assert answer.items == expected.items
+    generated = model.generate(convert(history), length=3, temperature=0.0)
+    assert generated.items == model.generate(history, length=3, temperature=0.0).items
+
+
+@pytest.mark.parametrize("include_seen", [False, True])
+def test_many_histories_give_the_answers_of_each(model: Recommender, include_seen: bool) -> None:
+    """More histories than one block of the encoder, of different lengths, one of them empty."""
+    histories = [[f"i{(first + i) % 12}" for i in range(first % 9)] for first in range(270)]
+    histories[5] = ["unknown", "i3"]
+    answers = model.recommend(histories, k=3, include_seen=include_seen)
+    assert len(answers) == len(histories)
+    for row in (0, 1, 5, 8, 255, 256, 269):
+        alone = model.recommend(histories[row], k=3, include_seen=include_seen)
+        assert [item.item_id for item in answers[row]] == [item.item_id for item in alone]
+        np.testing.assert_allclose(
+            [item.score for item in answers[row]], [item.score for item in alone], rtol=1e-4
+        )
+        assert answers[row].unknown_items == alone.unknown_items
+        assert answers[row].truncated == alone.truncated
+
+
+def test_many_users_bring_their_histories(model: Recommender, cycles: Dataset) -> None:
+    users = [cycles.sequences.ids[row].as_py() for row in (0, 3)]
+    answers = model.recommend([[], []], k=2, user=users)
+    assert [[item.item_id for item in answer] for answer in answers] == [
+        [item.item_id for item in model.recommend(user=user, k=2)] for user in users
+    ]
+    with pytest.raises(RequestError, match="user is 'u1', expected a list with one value"):
+        model.recommend([["i1"], ["i2"]], k=2, user="u1")  # pyright: ignore
+
+
+def test_an_answer_is_a_sequence_of_its_items_and_a_table(model: Recommender) -> None:
+    answer = model.recommend(["i3", "i4"], k=3)
+    assert len(answer) == 3
+    assert list(answer) == answer.items
+    table = answer.to_arrow()
+    assert table.column("item_id").to_pylist() == [item.item_id for item in answer]
+    assert table.column("rank").to_pylist() == [1, 2, 3]
+    assert table.to_pylist() == answer.to_dict()["items"]
+
+
+def test_an_integer_user_is_looked_up_as_its_string(model: Recommender) -> None:
+    with pytest.raises(RequestError, match="user '7' is not in the dataset"):
+        model.recommend(user=7)
 
 
 def test_truncated_events_are_counted(model: Recommender) -> None:
@@ -277,5 +334,5 @@ def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
     assert data.sequences.attributes.column("session_of")[row].as_py() == "u3"
     feature_ids = model.encoder.vocabulary.encode_rows(data.sequences, np.array([row]))
     assert np.count_nonzero(feature_ids.weights) == 2
-    assert model._encode((), "u3:2", None).feature_ids.ids.tolist() == feature_ids.ids.tolist()
+    assert model._encode([], "u3:2", None).feature_ids.ids.tolist() == feature_ids.ids.tolist()
     assert model.recommend(user="u3:2", k=1).notes == []

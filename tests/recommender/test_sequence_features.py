@@ -137,7 +137,7 @@ def test_the_id_of_an_unknown_user_is_ignored_with_a_note(model):
     answer = model.recommend(prompt, user="stranger", k=5)
     assert answer.items == model.recommend(prompt, k=5).items
     assert answer.notes == ["user stranger was not in the training data: the user id was ignored"]
-    assert answer.to_json()["notes"] == answer.notes
+    assert answer.to_dict()["notes"] == answer.notes
 
 
 def test_the_id_of_a_user_without_training_events_is_ignored(genre_run, genres):

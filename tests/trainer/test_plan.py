@@ -398,7 +398,7 @@ def test_no_step_is_timed_without_probe_or_if_the_run_does_not_fit(
     result = plan(cycles, config=SMALL)
     assert result.fits is False
     assert result.times is None
-    assert result.to_json()["available"] == 1_000_000
+    assert result.to_dict()["available"] == 1_000_000
 
 
 def test_a_plan_with_invalid_input_is_an_error(cycles: Dataset, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def print_demo(demo: Demo, as_json: bool) -> None:
     from segue.demo import METRIC, N_SEASONAL_ADDED
 
     if as_json:
-        print_json(demo.to_json())
+        print_json(demo.to_dict())
         return
     print_evaluation(demo.evaluation, None, as_json=False)
     console = stdout()

@@ -26,7 +26,7 @@ def print_evaluation(evaluation: Evaluation, ks: Sequence[int] | None, as_json: 
         ks: cut-offs that the tables show; by default 10, or the largest if 10 was not computed.
     """
     if as_json:
-        print_json(evaluation.to_json())
+        print_json(evaluation.to_dict())
         return
     console = stdout()
     for task_results in _by_task(evaluation):
@@ -59,7 +59,7 @@ def print_markdown(evaluation: Evaluation) -> None:
 def print_comparison(comparison: Comparison, as_json: bool) -> None:
     """Print the differences between two models, one row per task."""
     if as_json:
-        print_json(comparison.to_json())
+        print_json(comparison.to_dict())
         return
     rows = [
         [

@@ -184,7 +184,7 @@ def print_model(run: Path, as_json: bool) -> None:
 
     summary = summarise_model(trace_encoder(Recommender.load(run).encoder))
     if as_json:
-        print_json({"kind": "model", "path": str(run), **summary.to_json()})
+        print_json({"kind": "model", "path": str(run), **summary.to_dict()})
         return
     total = ["total", "", "", "", f"{summary.parameters:,}", f"{summary.flops:,}"]
     rows = [_module_cells(row) for row in summary.rows] + [total]

@@ -55,7 +55,7 @@ def plan(
 def print_plan(plan: Plan, as_json: bool) -> None:
     """Print a resource estimate."""
     if as_json:
-        print_json(plan.to_json())
+        print_json(plan.to_dict())
         return
     console = stdout()
     console.print(key_values(_run_facts(plan)))

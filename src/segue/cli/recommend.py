@@ -52,7 +52,7 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     for note in answer.notes:
         stderr().print(note)
     if as_json:
-        print_json(answer.to_json())
+        print_json(answer.to_dict())
         return
     attributes = [name for name in ATTRIBUTES if name in model.items.table.column_names]
     indices = model.items.find([item.item_id for item in answer.items])

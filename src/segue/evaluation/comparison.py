@@ -68,7 +68,7 @@ class Difference:
     ci95: tuple[float, float]
     p_value: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         lists = {"means": list(self.means), "ci95": list(self.ci95)}
         return {**vars(self), **lists}
@@ -90,13 +90,13 @@ class Comparison:
     permutations: int
     differences: list[Difference]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The object that ``segue compare --json`` prints."""
         return {
             "metric": self.metric,
             "models": list(self.models),
             "permutations": self.permutations,
-            "differences": [difference.to_json() for difference in self.differences],
+            "differences": [difference.to_dict() for difference in self.differences],
         }
 
 

@@ -83,7 +83,7 @@ def evaluate(
     return Evaluation(
         dataset={"name": data.name, "fingerprint": data.fingerprint},
         part=part,
-        protocol=protocol.to_json() | similarity,
+        protocol=protocol.to_dict() | similarity,
         results=results,
         sequence_ids=data.sequences.ids,
     )

@@ -39,7 +39,7 @@ def per_sequence_table(evaluation: Evaluation) -> pa.Table:
     names = list(dict.fromkeys(name for result in results for name in result.per_sequence.sums))
     schema = pa.schema([*KEYS, *((name, pa.float64()) for name in names)])
     tables = [_rows(result, evaluation.sequence_ids, names) for result in results]
-    header = {key: value for key, value in evaluation.to_json().items() if key != "results"}
+    header = {key: value for key, value in evaluation.to_dict().items() if key != "results"}
     metadata = {METADATA_KEY: json.dumps(header).encode()}
     table = pa.concat_tables([table.cast(schema) for table in tables])
     return table.replace_schema_metadata(metadata)

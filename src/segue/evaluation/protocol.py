@@ -54,7 +54,7 @@ class Protocol:
     list_length: int
     options: EvaluationConfig
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, as stored with every result."""
         options = self.options
         values: dict[str, Any] = {

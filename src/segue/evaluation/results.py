@@ -107,7 +107,7 @@ class Result:
         """Number of sequences that the instances come from."""
         return len(self.per_sequence.rows)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; keys without a value are left out."""
         values: dict[str, Any] = {"model": self.model, "task": self.task}
         if self.given is not None:
@@ -116,7 +116,7 @@ class Result:
         values |= self.target_statistics._asdict()
         values["metrics"] = {name: _to_json(value) for name, value in self.metrics.items()}
         if self.slices:
-            values["slices"] = {name: result.to_json() for name, result in self.slices.items()}
+            values["slices"] = {name: result.to_dict() for name, result in self.slices.items()}
         if self.notes:
             values["notes"] = list(self.notes)
         return values
@@ -140,13 +140,13 @@ class Evaluation:
     results: list[Result]
     sequence_ids: pa.Array
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The object that ``segue evaluate --json`` prints."""
         return {
             "dataset": self.dataset,
             "part": self.part,
             "protocol": self.protocol,
-            "results": [result.to_json() for result in self.results],
+            "results": [result.to_dict() for result in self.results],
         }
 
 

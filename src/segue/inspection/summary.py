@@ -56,7 +56,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
     parameters: int
     flops: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The summary as plain JSON values."""
         return msgspec.to_builtins(self)
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+
+ITEM_SCHEMA = pa.schema(
+    [
+        ("item_id", pa.string()),
+        ("title", pa.string()),
+        ("score", pa.float64()),
+        ("rank", pa.int64()),
+    ]
+)
+"""Columns of ``Answer.to_arrow``."""
 
 
 class Recommendation(msgspec.Struct, frozen=True):
@@ -36,6 +48,18 @@ class Answer(msgspec.Struct, frozen=True):
     took_ms: float
     notes: list[str] = []
 
-    def to_json(self) -> dict[str, Any]:
-        """Convert to plain JSON values."""
+    def __iter__(self) -> Iterator[Recommendation]:
+        """Iterate over ``items``."""
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        """Number of ``items``."""
+        return len(self.items)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values, as ``--json`` prints them."""
         return msgspec.to_builtins(self)
+
+    def to_arrow(self) -> pa.Table:
+        """Convert ``items`` to a table with the columns item_id, title, score and rank."""
+        return pa.Table.from_pylist([msgspec.to_builtins(item) for item in self.items], ITEM_SCHEMA)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from flax import nnx
@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from segue.dataset import Dataset, Items
 from segue.dataset.dataset import read_items
 from segue.errors import DatasetError, RequestError
-from segue.features import USER, Features, SequenceVocabulary
+from segue.features import USER, FeatureIds, Features, SequenceVocabulary
 from segue.machine import use_compilation_cache
 from segue.model import Transformer
 from segue.ragged import Ragged
@@ -25,6 +25,7 @@ from segue.recommender.answers import Answer, Recommendation
 from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import PureSVD
 from segue.recommender.generation import Sampling, generate_sequences
+from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_per_history
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.request_encoding import (
     EncodedRequest,
@@ -118,46 +119,92 @@ class Recommender:
             raise DatasetError(message, hint)
         return dataset
 
+    @overload
     def recommend(
         self,
-        items: Sequence[str] = (),
+        items: Iterable[Id] = (),
         k: int = 10,
         *,
-        user: str | None = None,
+        user: Id | None = None,
         sequence_features: Mapping[str, str] | None = None,
         include_seen: bool = False,
-    ) -> Answer:
-        """Recommend the ``k`` items most likely to come next.
+    ) -> Answer: ...
+
+    @overload
+    def recommend(
+        self,
+        items: Iterable[Iterable[Id]],
+        k: int = 10,
+        *,
+        user: Sequence[Id | None] | None = None,
+        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
+        include_seen: bool = False,
+    ) -> list[Answer]: ...
+
+    def recommend(
+        self,
+        items: Any = (),
+        k: int = 10,
+        *,
+        user: Any = None,
+        sequence_features: Any = None,
+        include_seen: bool = False,
+    ) -> Answer | list[Answer]:
+        """Recommend the ``k`` items most likely to come next, for one history or many.
 
         Args:
-            items: a history of item ids, oldest first. Unknown ids are reported in the answer.
+            items: a history of item ids, oldest first: strings or integers in a list, a
+                generator, an array or a column. Or an iterable of histories, which are computed
+                in batches. Unknown ids are reported in the answer.
             k: number of items.
             user: the id of a sequence of the training dataset; its history is put before
                 ``items``. A model with the sequence feature ``user`` also accepts unknown
-                users, and ignores their id.
+                users, and ignores their id. With many histories, a list with one id or None per
+                history.
             sequence_features: values of the model's sequence features, such as
-                ``{"name": "rainy day"}``.
+                ``{"name": "rainy day"}``. With many histories, a list with one mapping or None
+                per history.
             include_seen: whether items of the history may be recommended.
 
+        Returns:
+            An answer, or with many histories a list of answers in their order, each with the time
+            of the whole call.
+
         Raises:
-            RequestError: ``k`` is below 1 or above the size of the catalogue, the user is
-                unknown, the model does not have a given sequence feature, or the history is
-                empty and the model has no START.
+            RequestError: ``k`` is below 1 or above the size of the catalogue, ``items`` is not
+                an ordered collection of ids, the user is unknown, the model does not have a
+                given sequence feature, or the history is empty and the model has no START.
         """
         start_time = time.perf_counter()
         self._check_count("k", k)
-        request = self._encode(items, user, sequence_features)
-        seen = np.zeros(0, INDEX_DTYPE) if include_seen else request.history
-        histories, excluded = Ragged.from_rows([request.history]), Ragged.from_rows([seen])
-        best, _ = self.encoder.next_items(histories, request.feature_ids, excluded, k)
-        return self._answer(best, request, start_time)
+        histories, has_many = histories_of(items)
+        users = one_per_history("user", user, len(histories), has_many=has_many)
+        features = one_per_history(
+            "sequence_features", sequence_features, len(histories), has_many=has_many
+        )
+        requests = [
+            self._encode(history, user_id, values)
+            for history, user_id, values in zip(histories, users, features, strict=True)
+        ]
+        seen = Ragged.from_rows([request.history for request in requests])
+        nothing: list[list[int]] = [[] for _ in requests]
+        excluded = Ragged.from_rows(nothing) if include_seen else seen
+        feature_ids = FeatureIds(
+            np.concatenate([request.feature_ids.ids for request in requests]),
+            np.concatenate([request.feature_ids.weights for request in requests]),
+        )
+        best, _ = self.encoder.next_items(seen, feature_ids, excluded, k)
+        answers = [
+            self._answer(best, row, request, start_time) for row, request in enumerate(requests)
+        ]
+        return answers if has_many else answers[0]
 
     def generate(
         self,
-        items: Sequence[str] = (),
+        items: Iterable[Id] = (),
         length: int = 20,
         *,
-        user: str | None = None,
+        user: Id | None = None,
         sequence_features: Mapping[str, str] | None = None,
         temperature: float = 1.0,
         top_k: int = 50,
@@ -167,7 +214,7 @@ class Recommender:
         """Continue a sequence item by item, without repeats.
 
         Args:
-            items: the sequence so far: item ids, oldest first.
+            items: the sequence so far, oldest first, as in ``recommend``.
             length: number of items to generate.
             user: as in ``recommend``.
             sequence_features: as in ``recommend``.
@@ -185,14 +232,14 @@ class Recommender:
         sampling = Sampling(temperature, top_k, end_weight, seed)
         sampling.check(has_end=self.encoder.layout.end)
         sampling = replace(sampling, top_k=min(top_k, self._n_catalogue))
-        request = self._encode(items, user, sequence_features)
+        request = self._encode(id_strings(items), user, sequence_features)
 
         def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
             return self.encoder.next_items(histories, request.feature_ids, histories, k)
 
         histories = Ragged.from_rows([request.history])
         generated = generate_sequences(next_items, histories, length, sampling)
-        return self._answer(generated, request, start_time)
+        return self._answer(generated, 0, request, start_time)
 
     def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
         """The model as a ``Ranker`` for evaluation on a dataset, joined by item id.
@@ -224,11 +271,12 @@ class Recommender:
             raise RequestError(message, "ask for fewer")
 
     def _encode(
-        self, items: Sequence[str], user: str | None, sequence_features: Mapping[str, str] | None
+        self, items: list[str], user: Id | None, sequence_features: Mapping[str, str] | None
     ) -> EncodedRequest:
         """Encode a request as model input."""
+        user_id = None if user is None else id_string(user, "user")
         requested, unknown = encode_items(items, self.items, self.encoder.layout.vocabulary_size)
-        row, notes = self._find_user(user)
+        row, notes = self._find_user(user_id)
         stored = np.zeros(0, INDEX_DTYPE) if row is None else self.dataset.sequences.row(row)
         history = np.concatenate([stored, requested]).astype(INDEX_DTYPE)
         if not len(history) and not self.encoder.layout.start:
@@ -239,7 +287,7 @@ class Recommender:
         feature_ids, feature_notes = encode_sequence_features(
             self.encoder.vocabulary,
             sequence_features or {},
-            self._stored_features(user, row),
+            self._stored_features(user_id, row),
             model_name=self.name,
             always_in_training=self._always_has_sequence_features,
         )
@@ -269,10 +317,12 @@ class Recommender:
             features[USER] = user  # replaces an attribute of this name
         return features
 
-    def _answer(self, ranked: Ranked, request: EncodedRequest, start_time: float) -> Answer:
-        """Convert item indices to an answer with ids and titles."""
-        is_item = ranked.items[0] >= N_SPECIALS
-        indices, scores = ranked.items[0][is_item], ranked.scores[0][is_item]
+    def _answer(
+        self, ranked: Ranked, row: int, request: EncodedRequest, start_time: float
+    ) -> Answer:
+        """Convert one row of item indices to an answer with ids and titles."""
+        is_item = ranked.items[row] >= N_SPECIALS
+        indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]
         ids = [self.items.ids[index - N_SPECIALS] for index in indices]
         rows = zip(ids, self.items.titles(indices), scores.tolist(), strict=True)
         return Answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ class EncodedRequest(NamedTuple):
 
 
 def encode_items(
-    item_ids: Sequence[str], items: Items, vocabulary_size: int
+    item_ids: list[str], items: Items, vocabulary_size: int
 ) -> tuple[Int32[np.ndarray, " history"], list[str]]:
     """Look up the item indices of a request.
 
@@ -42,17 +42,8 @@ def encode_items(
 
     Returns:
         The item indices (UNK for unknown ids), and the ids that are not in the catalogue.
-
-    Raises:
-        RequestError: ``item_ids`` is a single string, or an id is not a string.
     """
-    if isinstance(item_ids, str):
-        message = f"items is the string {item_ids!r}, expected a list of item ids"
-        raise RequestError(message, f"give [{item_ids!r}]")
-    if not_strings := [item_id for item_id in item_ids if not isinstance(item_id, str)]:
-        message = f"item id {not_strings[0]!r} is not a string"
-        raise RequestError(message, "write ids as in the log: '7'")
-    indices = items.find(list(item_ids))
+    indices = items.find(item_ids)
     is_outside = (indices == UNK) | (indices >= vocabulary_size)
     unknown = [item_id for item_id, is_out in zip(item_ids, is_outside, strict=True) if is_out]
     return indices, unknown

@@ -91,7 +91,7 @@ class Validation:
             return ValidationResult(metrics, {})
         results = evaluate(recommender, self._data, part="validation", config=self._options)
         ranking = {name: estimate.mean for name, estimate in results.results[0].metrics.items()}
-        return ValidationResult(ranking | metrics, results.to_json())
+        return ValidationResult(ranking | metrics, results.to_dict())
 
     def _mean_loss(self, params: nnx.State) -> float:
         """Mean loss per label. A sampled loss draws the same negatives in every validation."""

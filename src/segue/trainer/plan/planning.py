@@ -110,7 +110,7 @@ class Plan(msgspec.Struct, frozen=True):
     recommendations: list[str]
     options: list[TrainingOption]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The plan as plain JSON values."""
         return msgspec.to_builtins(self)
 

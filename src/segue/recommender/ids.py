@@ -1,0 +1,113 @@
+"""Ids as callers have them: strings or integers, in any one-dimensional iterable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+import numpy as np
+
+from segue.errors import RequestError
+
+Id = str | int
+"""An item id or user id of the caller. The integer 7 is the id ``"7"`` of a log."""
+
+
+def id_string(value: Any, name: str) -> str:
+    """Convert one id to the string that a dataset stores.
+
+    Args:
+        value: a string or an integer, also of NumPy or as an Arrow scalar.
+        name: what the id is, for the message: ``item id`` or ``user``.
+
+    Raises:
+        RequestError: the value is anything else.
+    """
+    if hasattr(value, "as_py"):
+        value = value.as_py()
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(int(value))
+    raise RequestError(
+        f"{name} {value!r} is of type {type(value).__name__}, expected a string or an integer",
+        "write ids as in the log: '7' or 7",
+    )
+
+
+def histories_of(values: Any) -> tuple[list[list[str]], bool]:
+    """Convert one history or many to lists of id strings.
+
+    Args:
+        values: one history, as in ``id_strings``, or an iterable of histories. Without any element
+            it is one empty history.
+
+    Returns:
+        The histories, and whether many were given.
+
+    Raises:
+        RequestError: as in ``id_strings``.
+    """
+    is_table = hasattr(values, "column_names") or hasattr(values, "columns")
+    if hasattr(values, "to_pylist") and not is_table:
+        values = values.to_pylist()
+    elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | Set):
+        values = values if is_table else list(values)  # a generator can be read only once
+    if isinstance(values, list) and values and all(map(_is_collection, values)):
+        return [id_strings(history) for history in values], True
+    return [id_strings(values)], False
+
+
+def _is_collection(value: Any) -> bool:
+    """Whether an element of ``items`` is a history and not an id."""
+    return (
+        not hasattr(value, "as_py") and isinstance(value, Iterable) and not isinstance(value, str)
+    )
+
+
+def id_strings(values: Any, name: str = "items") -> list[str]:
+    """Convert a history to a list of id strings.
+
+    Args:
+        values: ids in order: a list, a tuple, a generator, a NumPy array, an Arrow array or a
+            column of a data frame. A generator is consumed once.
+        name: the argument, for messages.
+
+    Raises:
+        RequestError: it is a single id, a table, an array of several dimensions or a collection
+            without order, or an id is neither a string nor an integer.
+    """
+    if isinstance(values, str | bytes | int | np.integer):
+        message = f"{name} is the single value {values!r}, expected a list of item ids"
+        raise RequestError(message, f"give [{values!r}]")
+    if hasattr(values, "column_names") or hasattr(values, "columns"):
+        message = f"{name} is a table ({type(values).__name__}), expected one column of item ids"
+        raise RequestError(message, "give the column with the item ids")
+    if isinstance(values, Mapping | Set):
+        message = f"{name} is a {type(values).__name__}, which has no order of events"
+        raise RequestError(message, "give a list of item ids, oldest first")
+    if getattr(values, "ndim", 1) != 1:
+        message = f"{name} has {values.ndim} dimensions, expected one"
+        raise RequestError(message, "give one history as a one-dimensional array")
+    if not isinstance(values, Iterable):
+        message = f"{name} is of type {type(values).__name__}, expected a list of item ids"
+        raise RequestError(message, "give a list of item ids, oldest first")
+    return [id_string(value, "item id") for value in values]
+
+
+def one_per_history(name: str, value: Any, n_histories: int, *, has_many: bool) -> list[Any]:
+    """The value of an argument for each history.
+
+    Raises:
+        RequestError: many histories were given, but not one value for each.
+    """
+    if not has_many:
+        return [value]
+    if value is None:
+        return [None] * n_histories
+    if isinstance(value, list | tuple) and len(value) == n_histories:
+        return list(value)
+    raise RequestError(
+        f"{name} is {value!r}, expected a list with one value per history ({n_histories})",
+        "use None for a history without one",
+    )
