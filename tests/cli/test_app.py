@@ -145,8 +145,10 @@ def interrupt_until_it_ends(running: subprocess.Popen[str], number: int) -> tupl
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_verb_with_130_and_leaves_no_file(tmp_path: Path, number: int) -> None:
     endless = ["--format", "demo", "--sequences", "10000000", "-o", str(tmp_path / "big")]
+    # A suite that a shell started in the background inherits SIGINT ignored, and Python keeps that.
+    with_sigint = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "prepare", *endless],
+        [sys.executable, "-c", with_sigint + COMMAND, "prepare", *endless],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
