@@ -79,10 +79,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tables["wandering"], tables["drift"] = wandering.measure_wandering(
         models, data, rows, options.length, seed
     )
-    if model.encoder.layout.start:
+    if model.ensemble.encoder.layout.start:
         rows = held_out_playlists(data, lengths.BEGINNING, lengths.MAX_PLAYLISTS, seed)
         tables["beginnings"] = lengths.measure_beginnings(model, data, rows, seed)
-    if model.encoder.layout.end:
+    if model.ensemble.encoder.layout.end:
         rows = held_out_playlists(data, lengths.GIVEN + 1, count, seed)
         tables["lengths"] = lengths.measure_lengths(model, data, rows, seed)
     return {"run": model.name, "dataset": data.name, "fingerprint": data.fingerprint} | tables
@@ -96,8 +96,8 @@ def wandering_models(
     They are the run without sequence features, the run with them, and the second run without.
     """
     models = {model.name: (model, False)}
-    if model.encoder.vocabulary.values:
-        features = " and ".join(model.encoder.vocabulary.values)
+    if model.ensemble.encoder.vocabulary.values:
+        features = " and ".join(model.ensemble.encoder.vocabulary.values)
         models[f"{model.name}, with the {features}"] = (model, True)
     if options.without is not None:
         second = Generator.load(options.without, data)

@@ -50,9 +50,9 @@ def measure(
     rows = []
     options = EvaluationConfig(task="continuation", max_sequences=limit, resamples=0)
     model = Recommender.load(run)
-    encoder = model.encoder
+    ensemble = model.ensemble
     for weight in puresvd_weights:
-        model.encoder = encoder.with_puresvd_weight(weight)
+        model.ensemble = ensemble.with_puresvd_weight(weight)
         evaluation = evaluate(model, data, part=part, config=options)
         metrics = ("r_precision", f"ndcg@{evaluation.protocol['list_length']}")
         for result in evaluation.results:

@@ -22,13 +22,14 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32
 from rich.console import Console
 from rich.table import Table
 
-from segue.ragged import Ragged
 from segue.recommender import search
+from segue.recommender.masks import catalogue_mask
 from segue.tokens import N_SPECIALS
 
 Hidden = Float32[np.ndarray, "batch dim"]
@@ -75,9 +76,11 @@ def read(embeddings: Embeddings) -> None:
 
 def with_segue(embeddings: Float32[Array, "vocabulary dim"], k: int) -> SearchMethod:
     """Segue's search, with no excluded items."""
+    catalogue = catalogue_mask(np.ones(len(embeddings), bool))
 
     def top_scores(hidden: Hidden) -> Scores:
-        return search.top(hidden, embeddings, Ragged.from_rows([[]] * len(hidden)), k).scores
+        query = search.query_of_states((jnp.asarray(hidden),), catalogue)
+        return search.top(query, (embeddings,), k).scores
 
     return top_scores
 

@@ -27,9 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from segue.config import Estimator
+from segue.features import stored_features
 from segue.losses import FIRST_CANDIDATE, sampled_softmax, softmax_cross_entropy
 from segue.losses.negative_samplers import NEGATIVE_SAMPLERS
 from segue.ragged import Ragged
+from segue.ranking import Query
 from segue.recommender import Recommender
 from segue.tokens import N_SPECIALS, UNK
 
@@ -105,7 +107,7 @@ def synthetic_world(n_items: int = 20_000, dim: int = 64) -> BatchWorld:
 def world_of_run(run: Path) -> BatchWorld:
     """Random validation events of the dataset of a run, each predicted from its history."""
     recommender = Recommender.load(run)
-    encoder, sequences = recommender.encoder, recommender.dataset.sequences
+    ensemble, sequences = recommender.ensemble, recommender.dataset.sequences
     counts = sequences.valid_end - sequences.train_end
     rows = np.repeat(np.arange(len(sequences)), counts)
     numbers = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -116,9 +118,11 @@ def world_of_run(run: Path) -> BatchWorld:
     rows, lengths = rows[drawn], sequences.train_end[rows[drawn]] + numbers[drawn]
     ends = sequences.offsets[rows] + lengths
     histories = [sequences.items[end - n : end] for end, n in zip(ends, lengths, strict=True)]
-    feature_ids = encoder.vocabulary.encode_rows(sequences, rows)
-    states = jnp.asarray(encoder.hidden(Ragged.from_rows(histories), feature_ids))
-    embeddings, items = encoder.output_embeddings, sequences.items[ends]
+    spans = Ragged.from_rows(histories)
+    features = stored_features(sequences, rows)
+    query = Query(spans, seen=spans, rows=rows, sequence_features=features)
+    states = jnp.asarray(ensemble.states(query))
+    embeddings, items = jnp.asarray(ensemble.item_vectors()), sequences.items[ends]
     labels = np.where(items < len(embeddings), items, UNK)
     return BatchWorld(run.name, Vectors(states, embeddings), jnp.asarray(labels, jnp.int32))
 

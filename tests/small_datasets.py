@@ -9,7 +9,7 @@ import numpy as np
 from segue.config import PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import Dataset
 from segue.preparation import prepare
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 
 Log = dict[str, list[str]]
 """Item ids by sequence id, oldest first."""
@@ -74,14 +74,14 @@ class ArbitraryRanker(ScoringRanker):
         self.vocabulary_size = dataset.vocabulary_size
         self._levels = levels
 
-    def scores(self, queries: Queries) -> np.ndarray:
-        lengths = np.diff(queries.histories.offsets)
+    def scores(self, query: Query) -> np.ndarray:
+        lengths = np.diff(query.histories.offsets)
         return np.stack(
             [
                 np.random.default_rng([int(row), int(length), len(self.name)])
                 .integers(0, self._levels, self.vocabulary_size)
                 .astype(np.float32)
-                for row, length in zip(queries.rows, lengths, strict=True)
+                for row, length in zip(query.rows, lengths, strict=True)
             ]
         )
 
@@ -92,5 +92,5 @@ class UnusedRanker(ScoringRanker):
     name = "unused"
     vocabulary_size = 1
 
-    def scores(self, queries: Queries) -> np.ndarray:
+    def scores(self, query: Query) -> np.ndarray:
         raise AssertionError("this ranker should not have been used")

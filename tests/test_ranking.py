@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segue import ranking
 from segue.ragged import Ragged
-from segue.ranking import Queries, ScoringRanker, mask_excluded, ranks_from_scores, top_from_scores
+from segue.ranking import Query, ScoringRanker, mask_items, ranks_from_scores, top_from_scores
 from segue.tokens import N_SPECIALS, PAD
 
 
@@ -35,14 +35,14 @@ class FixedScores(ScoringRanker):
         self.vocabulary_size = scores.shape[1]
         self.block_sizes: list[int] = []
 
-    def scores(self, queries: Queries) -> np.ndarray:
-        self.block_sizes.append(len(queries))
-        return self._scores[queries.rows].copy()
+    def scores(self, query: Query) -> np.ndarray:
+        self.block_sizes.append(len(query))
+        return self._scores[query.rows].copy()
 
 
-def queries(n: int, excluded: list[list[int]] | None = None) -> Queries:
+def queries(n: int, excluded: list[list[int]] | None = None) -> Query:
     empty: list[list[int]] = [[] for _ in range(n)]
-    return Queries(Ragged.from_rows(empty), Ragged.from_rows(excluded or empty), np.arange(n))
+    return Query(Ragged.from_rows(empty), Ragged.from_rows(excluded or empty), np.arange(n))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_nan_scores_rank_last_as_targets_and_first_as_candidates() -> None:
 
 def test_special_tokens_are_masked_and_indices_beyond_the_scores_are_ignored() -> None:
     scores = np.ones((2, N_SPECIALS + 3), np.float32)
-    mask_excluded(scores, Ragged.from_rows([[4, 4, 99], []]))
+    mask_items(scores, Ragged.from_rows([[4, 4, 99], []]))
     assert np.isneginf(scores[:, :N_SPECIALS]).all()
     assert np.isneginf(scores[:, N_SPECIALS:]).tolist() == [[True, False, False], [False] * 3]
 
@@ -117,12 +117,15 @@ def test_ranks_and_top_do_not_depend_on_the_block_size(monkeypatch) -> None:
     excluded = [[4, 5], [], [6]] + [[7]] * 7
     targets = np.full(10, 8, np.int32)
     ranker = FixedScores(scores)
-    ranks, top = ranker.ranks(queries(10, excluded), targets), ranker.top(queries(10, excluded), 4)
+    ranks, top = (
+        ranker.ranks(queries(10, excluded), targets),
+        ranker.top(queries(10, excluded).with_k(4)),
+    )
     assert ranker.block_sizes == [10, 10]
     monkeypatch.setattr(ranking, "SCORES_PER_BLOCK", 36)
     blocked = FixedScores(scores)
     np.testing.assert_array_equal(blocked.ranks(queries(10, excluded), targets), ranks)
-    for in_blocks, expected in zip(blocked.top(queries(10, excluded), 4), top, strict=True):
+    for in_blocks, expected in zip(blocked.top(queries(10, excluded).with_k(4)), top, strict=True):
         np.testing.assert_array_equal(in_blocks, expected)
     assert blocked.block_sizes == [3, 3, 3, 1] * 2
 
@@ -130,14 +133,14 @@ def test_ranks_and_top_do_not_depend_on_the_block_size(monkeypatch) -> None:
 def test_no_queries_give_empty_results() -> None:
     ranker = FixedScores(np.zeros((0, 9), np.float32))
     assert ranker.ranks(queries(0), np.zeros(0, np.int32)).shape == (0,)
-    assert ranker.top(queries(0), 3).items.shape == (0, 3)
+    assert ranker.top(queries(0).with_k(3)).items.shape == (0, 3)
 
 
 def test_slices_of_queries_keep_their_rows() -> None:
-    batch = Queries(
+    batch = Query(
         Ragged.from_rows([[4], [], [5, 6]]), Ragged.from_rows([[], [7], [8]]), np.array([3, 1, 2])
     )
     part = batch.slice(1, 3)
     assert [part.histories.row(i).tolist() for i in range(2)] == [[], [5, 6]]
-    assert [part.excluded.row(i).tolist() for i in range(2)] == [[7], [8]]
+    assert [part.seen.row(i).tolist() for i in range(2)] == [[7], [8]]
     assert part.rows.tolist() == [1, 2]

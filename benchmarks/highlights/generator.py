@@ -10,11 +10,11 @@ from jaxtyping import Float32, Int, Int32, Int64
 
 from segue.dataset import Dataset
 from segue.dataset.targets import part_bounds
-from segue.features import FeatureIds
+from segue.features import stored_features
 from segue.ragged import Ragged
-from segue.ranking import Ranked
-from segue.recommender import Encoder, Recommender
-from segue.recommender.generation import Sampling, generate_sequences
+from segue.ranking import Query
+from segue.recommender import Ensemble, Recommender
+from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
 from segue.tokens import N_SPECIALS
 
 GREEDY = Sampling(temperature=0.0)
@@ -31,13 +31,13 @@ class Generator:
 
     Attributes:
         name: name of the run.
-        encoder: the encoder of the model.
-        feature_ids: sequence features by row of the dataset.
+        ensemble: the model.
+        data: the dataset that it was trained on.
     """
 
     name: str
-    encoder: Encoder
-    feature_ids: FeatureIds
+    ensemble: Ensemble
+    data: Dataset
 
     @classmethod
     def load(cls, run: Path, data: Dataset) -> Generator:
@@ -49,8 +49,7 @@ class Generator:
         model = Recommender.load(run)
         if model.ranker(data).data_fingerprint != data.fingerprint:
             raise SystemExit(f"error: {run} was not trained on {data.path}")
-        feature_ids = model.encoder.vocabulary.encode_rows(data.sequences)
-        return cls(model.name, model.encoder, feature_ids)
+        return cls(model.name, model.ensemble, data)
 
     def generate(
         self,
@@ -70,23 +69,20 @@ class Generator:
             rows: rows of the dataset whose sequence features the model gets; no features when
                 None.
         """
-        feature_ids = self._feature_ids(prompts, rows)
-
-        def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
-            return self.encoder.next_items(histories, feature_ids, histories, k)
-
-        return generate_sequences(next_items, prompts, length, sampling).items
+        # A seed per playlist, so that their noise is independent.
+        seeds = [sampling.seed, *([sampling.seed, row] for row in range(1, prompts.n_rows))]
+        decoder, query = EncodingDecoder(self.ensemble), self.query(prompts, rows)
+        return generate_sequences(decoder, query, length, sampling, seeds).items
 
     def hidden(self, prompts: Ragged) -> Float32[np.ndarray, "playlists dim"]:
         """The hidden state after each prompt, without sequence features."""
-        return self.encoder.hidden(prompts, self._feature_ids(prompts, None))
+        return self.ensemble.states(self.query(prompts))
 
-    def _feature_ids(
-        self, prompts: Ragged, rows: Int64[np.ndarray, " playlists"] | None
-    ) -> FeatureIds:
-        if rows is None:
-            return self.encoder.vocabulary.encode([{}] * prompts.n_rows)
-        return self.feature_ids.take(rows)
+    def query(self, prompts: Ragged, rows: Int64[np.ndarray, " playlists"] | None = None) -> Query:
+        """Requests for what follows each prompt; see ``generate``."""
+        features = None if rows is None else stored_features(self.data.sequences, rows)
+        unknown = np.full(prompts.n_rows, -1)
+        return Query(prompts, seen=prompts, rows=unknown, sequence_features=features)
 
 
 def held_out_playlists(

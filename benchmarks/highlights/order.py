@@ -20,7 +20,6 @@ from segue.dataset import Dataset
 from segue.losses.softmax import softmax_cross_entropy
 from segue.metrics import ListHits, ndcg_lists
 from segue.ragged import Ragged
-from segue.recommender import search
 from segue.tokens import N_SPECIALS
 
 GIVEN = 10
@@ -120,14 +119,14 @@ def _outcome(
     seed: int,
 ) -> OrderOutcome:
     given = Ragged.from_rows(list(prompts))
-    hidden = model.hidden(given)
-    embeddings = model.encoder.output_embeddings
-    best = search.top(hidden, embeddings, given, min(LIST_LENGTH, len(embeddings) - N_SPECIALS))
+    hidden, embeddings = model.hidden(given), model.ensemble.item_vectors()
+    n_catalogue = len(embeddings) - N_SPECIALS
+    best = model.ensemble.top(model.query(given).with_k(min(LIST_LENGTH, n_catalogue)))
     next_tracks = np.array([rest[0] for rest in rests], np.int32)
     labels = _labels(next_tracks, prompts, len(embeddings))
     greedy = model.generate(given, ADDED, GREEDY)
     figures = {
-        "log_p_next": log_probabilities(hidden, embeddings, labels),
+        "log_p_next": log_probabilities(hidden, jnp.asarray(embeddings), labels),
         f"ndcg@{LIST_LENGTH}": ndcg_of_rest(best.items, prompts, rests),
     }
     if years is not None:

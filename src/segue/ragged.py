@@ -32,6 +32,17 @@ class Ragged(NamedTuple):
         offsets = self.offsets[start : end + 1]
         return Ragged(offsets - offsets[0], self.values[offsets[0] : offsets[-1]])
 
+    def select(self, mask: Bool[np.ndarray, " rows"]) -> Ragged:
+        """The rows where the mask is true."""
+        lengths = np.diff(self.offsets)
+        return Ragged(offsets_of(lengths[mask]), self.values[np.repeat(mask, lengths)])
+
+    def append(self, values: Int32[np.ndarray, " rows"], mask: Bool[np.ndarray, " rows"]) -> Ragged:
+        """Append a value to the end of each row where the mask is true."""
+        ends = self.offsets[1:][mask]
+        offsets = self.offsets + np.concatenate([[0], np.cumsum(mask)])
+        return Ragged(offsets, np.insert(self.values, ends, values[mask]))
+
     @property
     def n_rows(self) -> int:
         """Number of rows, including empty ones."""

@@ -1,15 +1,16 @@
-"""The ``Ranker`` interface: full-catalogue ranking for a batch of queries."""
+"""``Query`` and the ``Ranker`` interface: full-catalogue ranking for a batch of requests."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 
+from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
 
@@ -23,33 +24,95 @@ GROUPS_PER_RESULT = 4
 
 
 @dataclass(frozen=True)
-class Queries:
-    """A batch of next-item queries, one per row.
+class Query:
+    """A batch of requests for the next item, one per row, whoever makes them.
+
+    Item indices are those of the ranker's dataset. Items outside its catalogue have an index of
+    ``vocabulary_size`` or more.
 
     Attributes:
-        histories: item indices of all events before the target, oldest first. Items outside
-            the catalogue have an index of ``vocabulary_size`` or more.
-        excluded: item indices that must not be recommended, in any order. The caller puts the
-            items that the user has seen here: ``Recommender.recommend`` for a request,
+        histories: item indices of all events before the target, oldest first.
+        seen: items that are left out because the user has seen them, in any order. The caller
+            decides which these are: ``Recommender.recommend`` by ``include_seen``,
             ``segue.evaluation.instances`` by the protocol's ``seen``.
-        rows: the dataset row of the sequence of each query; -1 for a sequence that is not in
+        rows: the dataset row of the sequence of each request; -1 for a sequence that is not in
             the dataset.
+        k: number of items to rank by ``Ranker.top``.
+        excluded: further items that must not be recommended, in any order; None for none. Unlike
+            ``seen`` they never change the score of another item.
+        times: the time of each event of ``histories``, in microseconds since 1970; None if
+            unknown.
+        sequence_features: values of sequence features by name, one mapping per row; None if
+            there are none.
+        allowed: reserved for the only items that may be recommended.
+        filters: reserved for conditions on item attributes.
+        request_times: reserved for the time of each request.
     """
 
     histories: Ragged
-    excluded: Ragged
+    seen: Ragged
     rows: Int64[np.ndarray, " batch"]
+    k: int = 10
+    excluded: Ragged | None = None
+    times: Int64[np.ndarray, " events"] | None = None
+    sequence_features: Sequence[Mapping[str, Any]] | None = None
+    allowed: Ragged | None = None
+    filters: tuple[Any, ...] = ()
+    request_times: Int64[np.ndarray, " batch"] | None = None
+
+    def __post_init__(self) -> None:
+        reserved = {
+            "allowed": self.allowed is not None,
+            "filters": bool(self.filters),
+            "request_times": self.request_times is not None,
+        }
+        for name, is_given in reserved.items():
+            if is_given:
+                raise RequestError(f"no ranker supports {name} yet", f"leave {name} out")
 
     def __len__(self) -> int:
         return self.histories.n_rows
 
-    def slice(self, start: int, end: int) -> Queries:
-        """The queries ``start`` to ``end``, exclusive."""
-        return Queries(
-            self.histories.slice(start, end),
-            self.excluded.slice(start, end),
-            self.rows[start:end],
+    def with_k(self, k: int) -> Query:
+        """The same requests for ``k`` items."""
+        return replace(self, k=k)
+
+    def slice(self, start: int, end: int) -> Query:
+        """The requests ``start`` to ``end``, exclusive."""
+        bounds = self.histories.offsets[[start, end]]
+        return replace(
+            self,
+            histories=self.histories.slice(start, end),
+            seen=self.seen.slice(start, end),
+            rows=self.rows[start:end],
+            excluded=None if self.excluded is None else self.excluded.slice(start, end),
+            times=None if self.times is None else self.times[bounds[0] : bounds[1]],
+            sequence_features=(
+                None if self.sequence_features is None else self.sequence_features[start:end]
+            ),
         )
+
+    def select(self, mask: Bool[np.ndarray, " batch"]) -> Query:
+        """The requests where the mask is true."""
+        features = self.sequence_features
+        if features is not None:
+            features = [features[row] for row in np.flatnonzero(mask).tolist()]
+        lengths = np.diff(self.histories.offsets)
+        return replace(
+            self,
+            histories=self.histories.select(mask),
+            seen=self.seen.select(mask),
+            rows=self.rows[mask],
+            excluded=None if self.excluded is None else self.excluded.select(mask),
+            times=None if self.times is None else self.times[np.repeat(mask, lengths)],
+            sequence_features=features,
+        )
+
+    def blocks(self, size: int) -> Iterator[tuple[slice, Query]]:
+        """Blocks of at most ``size`` requests, each with the slice of the rows that it covers."""
+        for start in range(0, len(self), size):
+            block = slice(start, min(start + size, len(self)))
+            yield block, self.slice(block.start, block.stop)
 
 
 class Ranked(NamedTuple):
@@ -60,7 +123,7 @@ class Ranked(NamedTuple):
 
 
 class Ranker(ABC):
-    """Interface: ranks all candidate items for each query of a batch.
+    """Interface: ranks all candidate items for each request of a batch.
 
     Trained models, baselines and external lists implement it.
     """
@@ -84,76 +147,76 @@ class Ranker(ABC):
 
     @abstractmethod
     def ranks(
-        self, queries: Queries, targets: Int32[np.ndarray, " batch"]
+        self, query: Query, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        """The rank of the target of each query among all candidates, counted from 1.
+        """The rank of the target of each request among all candidates, counted from 1.
 
-        Candidates are the catalogue without the query's excluded items. A target that ties
-        with other candidates gets the mean of the tied ranks, rounded up. NaN scores are
-        treated pessimistically: a target with a NaN score ranks last, a candidate with a NaN
-        score ranks above the target.
+        Candidates are the catalogue without the seen and excluded items. A target that ties with
+        other candidates gets the mean of the tied ranks, rounded up. NaN scores are treated
+        pessimistically: a target with a NaN score ranks last, a candidate with a NaN score ranks
+        above the target.
 
         Args:
-            queries: a batch of queries.
-            targets: one item index per query, in the catalogue and not excluded.
+            query: a batch of requests.
+            targets: one item index per request, a candidate.
 
         Returns:
-            One rank per query; 0 for a target that the ranker does not rank (for example,
+            One rank per request; 0 for a target that the ranker does not rank (for example,
             one that is missing from an external list).
         """
 
     @abstractmethod
-    def top(self, queries: Queries, k: int) -> Ranked:
-        """The ``k`` best candidates per query; ties in any deterministic order."""
+    def top(self, query: Query) -> Ranked:
+        """The ``query.k`` best candidates per request; ties in any deterministic order."""
 
 
 class ScoringRanker(Ranker):
-    """A ranker that computes a score per item on the host, in blocks of queries."""
+    """A ranker that computes a score per item on the host, in blocks of requests."""
 
     vocabulary_size: int
-    """Number of special tokens and catalogue items: the number of scores per query."""
+    """Number of special tokens and catalogue items: the number of scores per request."""
 
     @abstractmethod
-    def scores(self, queries: Queries) -> Float[np.ndarray, "batch vocabulary"]:
-        """One score per query and item index, higher is better.
+    def scores(self, query: Query) -> Float[np.ndarray, "batch vocabulary"]:
+        """One score per request and item index, higher is better.
 
-        The caller may overwrite the array. Scores of special tokens and excluded items are
+        The caller may overwrite the array. Scores of special tokens, seen and excluded items are
         ignored.
         """
 
     def ranks(
-        self, queries: Queries, targets: Int32[np.ndarray, " batch"]
+        self, query: Query, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
         ranks = [
             ranks_from_scores(scores, targets[block])
-            for block, scores in self._candidate_scores(queries)
+            for block, scores in self._candidate_scores(query)
         ]
         return np.concatenate([np.zeros(0, np.int64), *ranks])
 
-    def top(self, queries: Queries, k: int) -> Ranked:
-        blocks = [top_from_scores(scores, k) for _, scores in self._candidate_scores(queries)]
-        items = [np.zeros((0, k), INDEX_DTYPE), *(ranked.items for ranked in blocks)]
-        scores = [np.zeros((0, k), np.float32), *(ranked.scores for ranked in blocks)]
+    def top(self, query: Query) -> Ranked:
+        blocks = [top_from_scores(scores, query.k) for _, scores in self._candidate_scores(query)]
+        items = [np.zeros((0, query.k), INDEX_DTYPE), *(ranked.items for ranked in blocks)]
+        scores = [np.zeros((0, query.k), np.float32), *(ranked.scores for ranked in blocks)]
         return Ranked(np.concatenate(items), np.concatenate(scores))
 
     def _candidate_scores(
-        self, queries: Queries
+        self, query: Query
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block vocabulary"]]]:
-        """Scores per block of queries, -inf for items that are not candidates."""
-        size = max(1, SCORES_PER_BLOCK // self.vocabulary_size)
-        for start in range(0, len(queries), size):
-            block = slice(start, min(start + size, len(queries)))
-            scores = self.scores(queries.slice(block.start, block.stop))
-            mask_excluded(scores, queries.excluded.slice(block.start, block.stop))
+        """Scores per block of requests, -inf for items that are not candidates."""
+        for block, block_query in query.blocks(max(1, SCORES_PER_BLOCK // self.vocabulary_size)):
+            scores = self.scores(block_query)
+            mask_items(scores, block_query.seen)
+            if block_query.excluded is not None:
+                mask_items(scores, block_query.excluded)
             yield block, scores
 
 
-def mask_excluded(scores: Float[np.ndarray, "batch vocabulary"], excluded: Ragged) -> None:
-    """Set the scores of special tokens and excluded items to -inf, in place."""
+def mask_items(scores: Float[np.ndarray, "batch vocabulary"], items: Ragged) -> None:
+    """Set the scores of special tokens and of each row's ``items`` to -inf, in place."""
     scores[:, :N_SPECIALS] = -np.inf
-    rows = np.repeat(np.arange(excluded.n_rows), np.diff(excluded.offsets))
-    in_catalogue = excluded.values < scores.shape[1]
-    scores[rows[in_catalogue], excluded.values[in_catalogue]] = -np.inf
+    rows = np.repeat(np.arange(items.n_rows), np.diff(items.offsets))
+    in_catalogue = items.values < scores.shape[1]
+    scores[rows[in_catalogue], items.values[in_catalogue]] = -np.inf
 
 
 def ranks_from_scores(

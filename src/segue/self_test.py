@@ -24,9 +24,8 @@ from segue.config import (
     TrainingConfig,
 )
 from segue.errors import SegueError
-from segue.ragged import Ragged
-from segue.recommender import Recommender
-from segue.recommender import search as retrieval
+from segue.recommender import Recommender, search
+from segue.recommender.masks import catalogue_mask
 from segue.tokens import N_SPECIALS
 
 TOP_K = 10
@@ -84,8 +83,9 @@ def _check_retrieval() -> None:
     random = np.random.default_rng(0)
     hidden = random.normal(size=(4, 16)).astype(np.float32)
     embeddings = random.normal(size=(20_000, 16)).astype(np.float32)
-    nothing_excluded = Ragged.from_rows([[]] * len(hidden))
-    ranked = retrieval.top(jnp.asarray(hidden), jnp.asarray(embeddings), nothing_excluded, TOP_K)
+    catalogue = catalogue_mask(np.ones(len(embeddings), bool))
+    query = search.query_of_states((jnp.asarray(hidden),), catalogue)
+    ranked = search.top(query, (jnp.asarray(embeddings),), TOP_K)
     expected = -np.sort(-(hidden @ embeddings[N_SPECIALS:].T), axis=1)[:, :TOP_K]
     if not np.allclose(ranked.scores, expected, rtol=1e-2):
         raise SegueError("the retrieved scores differ from those of a full sort")

@@ -14,7 +14,7 @@ from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranker, ScoringRanker
+from segue.ranking import Query, Ranker, ScoringRanker
 from segue.tokens import N_SPECIALS, PAD
 from small_datasets import dataset_of, random_log
 
@@ -58,10 +58,8 @@ def fitted(request, log_dataset: Dataset) -> tuple[Ranker, Dataset]:
     return baselines.fit(request.param, log_dataset), log_dataset
 
 
-def queries_of(dataset: Dataset, histories: list[list[int]], excluded: list[list[int]]) -> Queries:
-    return Queries(
-        Ragged.from_rows(histories), Ragged.from_rows(excluded), np.arange(len(histories))
-    )
+def queries_of(dataset: Dataset, histories: list[list[int]], excluded: list[list[int]]) -> Query:
+    return Query(Ragged.from_rows(histories), Ragged.from_rows(excluded), np.arange(len(histories)))
 
 
 def test_scores_cover_the_table(fitted) -> None:
@@ -74,7 +72,9 @@ def test_scores_cover_the_table(fitted) -> None:
 
 def test_excluded_items_and_special_tokens_are_never_recommended(fitted) -> None:
     ranker, dataset = fitted
-    items = ranker.top(queries_of(dataset, [HISTORY], [HISTORY]), dataset.vocabulary_size).items[0]
+    items = ranker.top(
+        queries_of(dataset, [HISTORY], [HISTORY]).with_k(dataset.vocabulary_size)
+    ).items[0]
     recommended = items[items != PAD]
     assert (recommended >= N_SPECIALS).all()
     assert not np.isin(recommended, HISTORY).any()
@@ -86,7 +86,7 @@ def test_top_agrees_with_ranks(fitted) -> None:
     queries = queries_of(dataset, [HISTORY] * dataset.n_catalogue, [[]] * dataset.n_catalogue)
     targets = np.arange(N_SPECIALS, dataset.vocabulary_size, dtype=np.int32)
     ranks = ranker.ranks(queries, targets)
-    top = ranker.top(queries.slice(0, 1), dataset.n_catalogue)
+    top = ranker.top(queries.slice(0, 1).with_k(dataset.n_catalogue))
     position = {item: i + 1 for i, item in enumerate(top.items[0].tolist())}
     scores = dict(zip(top.items[0].tolist(), top.scores[0].tolist(), strict=True))
     is_untied = [list(scores.values()).count(scores[target]) == 1 for target in targets.tolist()]
@@ -99,7 +99,9 @@ def test_fitting_twice_gives_the_same(fitted) -> None:
     ranker, dataset = fitted
     again = baselines.fit(ranker.name, dataset)
     queries = queries_of(dataset, [HISTORY], [HISTORY])
-    for first, second in zip(ranker.top(queries, 20), again.top(queries, 20), strict=True):
+    for first, second in zip(
+        ranker.top(queries.with_k(20)), again.top(queries.with_k(20)), strict=True
+    ):
         np.testing.assert_array_equal(first, second)
 
 
@@ -119,18 +121,22 @@ def test_unknown_items_in_a_history_are_ignored(fitted) -> None:
 
 def test_an_empty_history_is_ranked(fitted) -> None:
     ranker, dataset = fitted
-    ranked = ranker.top(queries_of(dataset, [[], []], [[], []]), 5)
+    ranked = ranker.top(queries_of(dataset, [[], []], [[], []]).with_k(5))
     assert (ranked.items >= N_SPECIALS).all()
     assert ranker.supports_empty_history
 
 
 @pytest.mark.parametrize("name", HISTORY_BASED)
 def test_an_empty_history_is_ranked_by_popularity(name: str, log_dataset: Dataset) -> None:
-    items = baselines.fit(name, log_dataset).top(queries_of(log_dataset, [[]], [[]]), 20).items[0]
+    items = (
+        baselines.fit(name, log_dataset)
+        .top(queries_of(log_dataset, [[]], [[]]).with_k(20))
+        .items[0]
+    )
     counts = log_dataset.items.training_counts[items]
     assert counts.tolist() == sorted(counts, reverse=True)
     with_history = baselines.fit(name, log_dataset).top(
-        queries_of(log_dataset, [[HISTORY[1]]], [[]]), 20
+        queries_of(log_dataset, [[HISTORY[1]]], [[]]).with_k(20)
     )
     assert with_history.items[0].tolist() != items.tolist()
 

@@ -13,7 +13,7 @@ from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.ragged import Ragged
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
@@ -77,7 +77,7 @@ def scores_of(ranker, histories: list[list[int]]) -> np.ndarray:
     assert isinstance(ranker, ScoringRanker)
     nothing: list[list[int]] = [[] for _ in histories]
     rows = np.arange(len(histories))
-    return ranker.scores(Queries(Ragged.from_rows(histories), Ragged.from_rows(nothing), rows))
+    return ranker.scores(Query(Ragged.from_rows(histories), Ragged.from_rows(nothing), rows))
 
 
 def test_scores_sum_the_weights_of_the_history(dataset: Dataset) -> None:

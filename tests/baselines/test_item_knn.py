@@ -18,7 +18,7 @@ from segue.config import SplitConfig
 from segue.dataset import TRAIN_TARGET, Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
@@ -79,7 +79,7 @@ def test_scores_sum_similarities_over_distinct_history_items(dataset: Dataset) -
     expected = BACKOFF * counts / (counts.max() + 1)
     for item in set(history):
         expected += similarities[int(dataset.items.find([item])[0])]
-    queries = Queries(
+    queries = Query(
         Ragged.from_rows([dataset.items.find(history)]), Ragged.from_rows([[]]), np.zeros(1, int)
     )
     scores = ranker.scores(queries)[0]
@@ -98,7 +98,7 @@ def test_interaction_matrices_contain_the_training_events(dataset: Dataset) -> N
 def test_a_large_catalogue_has_fewer_neighbours_per_item(dataset: Dataset, monkeypatch) -> None:
     monkeypatch.setattr(item_knn, "MAX_PAIRS", 3 * dataset.vocabulary_size)
     histories = [[item] for item in range(N_SPECIALS, dataset.vocabulary_size)]
-    queries = Queries(
+    queries = Query(
         Ragged.from_rows(histories), Ragged.from_rows([[] for _ in histories]), np.arange(40)
     )
     scores = ItemKNN.fit(dataset).scores(queries)

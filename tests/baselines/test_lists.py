@@ -14,7 +14,7 @@ from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.errors import SourceError
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import PAD
 from small_datasets import dataset_of
 
@@ -47,10 +47,10 @@ def write_csv(folder: Path, rows: list[tuple], header: str = "sequence_id,item_i
     return path
 
 
-def queries(dataset: Dataset, ids: list[str], excluded: list[list[str]]) -> Queries:
+def queries(dataset: Dataset, ids: list[str], excluded: list[list[str]]) -> Query:
     rows = [-1 if name == "?" else dataset.sequences.find(name) for name in ids]
     excluded_items = Ragged.from_rows([dataset.items.find(item_ids) for item_ids in excluded])
-    return Queries(Ragged.from_rows([[] for _ in ids]), excluded_items, np.array(rows, np.int64))
+    return Query(Ragged.from_rows([[] for _ in ids]), excluded_items, np.array(rows, np.int64))
 
 
 def ids_of(dataset: Dataset, items: np.ndarray) -> list[str]:
@@ -64,7 +64,9 @@ def test_csv_and_parquet_give_the_same_lists(dataset: Dataset, tmp_path: Path) -
     pq.write_table(table, tmp_path / "peer.parquet")
     parquet = ListRanker.read(tmp_path / "peer.parquet", dataset)
     batch = queries(dataset, ["007", "8", "9", "?"], [[], [], [], []])
-    for from_csv, from_parquet in zip(csv.top(batch, 4), parquet.top(batch, 4), strict=True):
+    for from_csv, from_parquet in zip(
+        csv.top(batch.with_k(4)), parquet.top(batch.with_k(4)), strict=True
+    ):
         np.testing.assert_array_equal(from_csv, from_parquet)
     assert csv.name == parquet.name == "peer"
 
@@ -78,7 +80,7 @@ def test_ranks_are_list_positions_without_excluded_items(dataset: Dataset, tmp_p
 
 def test_lists_omit_items_that_are_not_candidates(dataset: Dataset, tmp_path: Path) -> None:
     ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset, name="external")
-    ranked = ranker.top(queries(dataset, ["007", "8", "9"], [["a"], [], []]), 3)
+    ranked = ranker.top(queries(dataset, ["007", "8", "9"], [["a"], [], []]).with_k(3))
     item_ids = [ids_of(dataset, row) for row in ranked.items]
     assert item_ids == [["c", "d", "-"], ["b", "c", "-"], ["-", "-", "-"]]
     assert ranked.scores[0].tolist() == [-1, -2, -np.inf]

@@ -19,7 +19,7 @@ from segue.dataset import Dataset
 from segue.errors import DatasetError
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.synthetic.generative_model import (
     FIRST_MOVE_PROBABILITIES,
     INTENT_PRIOR,
@@ -195,9 +195,9 @@ def oracle(data: Dataset) -> Oracle:
     return Oracle(data)
 
 
-def queries_of(rows: list[list[int]]) -> Queries:
+def queries_of(rows: list[list[int]]) -> Query:
     histories = Ragged.from_rows(rows)
-    return Queries(histories, histories, np.full(len(rows), -1))
+    return Query(histories, histories, np.full(len(rows), -1))
 
 
 class TestOracle:

@@ -15,7 +15,7 @@ from segue.dataset import TEST_TARGET, TRAIN_TARGET, VALID_TARGET, Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
 from segue.ragged import Ragged
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
@@ -48,7 +48,7 @@ def scores(ranker, dataset: Dataset, history: list[str]) -> dict[str, float]:
     assert isinstance(ranker, ScoringRanker)
     rows = [dataset.items.find(history)]
     item_scores = ranker.scores(
-        Queries(Ragged.from_rows(rows), Ragged.from_rows([[]]), np.zeros(1, np.int64))
+        Query(Ragged.from_rows(rows), Ragged.from_rows([[]]), np.zeros(1, np.int64))
     )[0]
     ids = dataset.items.ids[: dataset.n_catalogue]
     return dict(zip(ids, item_scores[N_SPECIALS:].tolist(), strict=True))

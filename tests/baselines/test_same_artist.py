@@ -12,7 +12,7 @@ from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.errors import DatasetError
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from small_datasets import dataset_of, random_log
 
 ARTISTS = {"a1": "A", "a2": "A", "a3": "A", "b1": "B", "b2": "B", "c1": "C", "a-new": "A"}
@@ -33,7 +33,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def best(dataset: Dataset, history: list[str], k: int = 7) -> list[str]:
     ranker = baselines.fit("same-artist", dataset)
     histories = Ragged.from_rows([dataset.items.find(history)])
-    items = ranker.top(Queries(histories, histories, np.zeros(1, np.int64)), k).items[0]
+    items = ranker.top(Query(histories, histories, np.zeros(1, np.int64), k=k)).items[0]
     return [dataset.items.ids[item - 4] for item in items if item]
 
 
@@ -61,7 +61,7 @@ def test_a_history_without_other_items_of_its_artists_gives_popularity(
 def test_scores_are_artist_counts_plus_popularity(dataset: Dataset) -> None:
     ranker = baselines.fit("same-artist", dataset)
     history = ["a1", "a1", "b2", "x"]
-    queries = Queries(
+    queries = Query(
         Ragged.from_rows([dataset.items.find(history)]), Ragged.from_rows([[]]), np.zeros(1, int)
     )
     scores = ranker.scores(queries)[0]
@@ -78,7 +78,7 @@ def test_popularity_orders_items_after_large_counts(dataset: Dataset) -> None:
     a1, a2 = dataset.items.find(["a1", "a2"])
     history = np.full(1_000_000, a2, np.int32)
     scores = ranker.scores(
-        Queries(Ragged.from_rows([history]), Ragged.from_rows([[]]), np.zeros(1, int))
+        Query(Ragged.from_rows([history]), Ragged.from_rows([[]]), np.zeros(1, int))
     )[0]
     assert scores[a1] > scores[a2] > 1_000_000
 

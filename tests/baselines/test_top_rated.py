@@ -15,7 +15,7 @@ from segue.dataset import TRAIN_TARGET, Dataset
 from segue.dataset.training_events import readable_event_blocks
 from segue.errors import DatasetError
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
@@ -38,7 +38,7 @@ def rated_log(seed: int, low: float = 1) -> tuple[dict[str, list[str]], Ratings]
 def order(dataset: Dataset, fit_on_validation: bool = False) -> list[str]:
     empty = Ragged.from_rows([[]])
     ranker = baselines.fit("top-rated", dataset, fit_on_validation)
-    ranked = ranker.top(Queries(empty, empty, np.zeros(1, int)), dataset.n_catalogue)
+    ranked = ranker.top(Query(empty, empty, np.zeros(1, int), k=dataset.n_catalogue))
     return [dataset.items.ids[item - N_SPECIALS] for item in ranked.items[0]]
 
 

@@ -28,7 +28,7 @@ from segue.errors import RequestError, RunError
 from segue.evaluation import evaluate
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 from segue.trainer import train
 from small_datasets import dataset_of
@@ -259,8 +259,8 @@ def movielens(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
 @pytest.mark.real_data
 def test_the_baseline_as_published_recommends_the_ids_of_the_post(movielens: Dataset) -> None:
     empty = Ragged.from_rows([[]])
-    query = Queries(empty, empty, np.zeros(1, int))
-    items, _ = top_rated_as_published(movielens).top(query, 10)
+    query = Query(empty, empty, np.zeros(1, int))
+    items, _ = top_rated_as_published(movielens).top(query.with_k(10))
     movies = sorted(int(item_id) for item_id in movielens.items.ids)
     hits = [int(movielens.items.ids[item - N_SPECIALS]) for item in items[0]]
     printed = [318, 858, 50, 527, 1198, 260, 750, 912, 2762, 1193]

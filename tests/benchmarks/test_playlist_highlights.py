@@ -49,9 +49,9 @@ def test_sequence_features_change_the_generated_tracks(
     without = model.generate(prompts, 8, GREEDY)
     with_features = model.generate(prompts, 8, GREEDY, rows)
     assert (without != with_features).any()
-    no_features = model.encoder.vocabulary.encode([{}])
-    assert not no_features.weights.any()
-    state = model.encoder.hidden(prompts.slice(0, 1), no_features)
+    query = model.query(prompts.slice(0, 1))
+    assert query.sequence_features is None
+    state = model.ensemble.states(query)
     np.testing.assert_allclose(model.hidden(prompts)[:1], state, atol=1e-5)
 
 

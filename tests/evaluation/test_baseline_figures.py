@@ -13,7 +13,7 @@ from segue.dataset import Dataset
 from segue.evaluation import evaluate
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 
 pytestmark = pytest.mark.real_data
@@ -64,7 +64,7 @@ def test_the_top_rated_movies(segue_data: Path, tmp_path: Path, kind, best) -> N
     split = SplitConfig(kind=kind, catalogue="all", **shares)
     data = prepare(segue_data / "ml-1m", tmp_path / "movies", PrepareConfig(split=split))
     empty = Ragged.from_rows([[]])
-    ranked = baselines.fit("top-rated", data).top(Queries(empty, empty, np.zeros(1, int)), 10)
+    ranked = baselines.fit("top-rated", data).top(Query(empty, empty, np.zeros(1, int), k=10))
     assert [data.items.ids[item - N_SPECIALS] for item in ranked.items[0]][: len(best)] == best
 
 

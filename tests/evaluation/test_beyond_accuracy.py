@@ -18,10 +18,10 @@ from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.evaluation import Result, evaluate, read_per_sequence, write_per_sequence
 from segue.evaluation.beyond_accuracy import item_statistics, popularity_ranks
-from segue.evaluation.instances import QUERIES_PER_BLOCK
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranked, Ranker
+from segue.ranking import Query, Ranked, Ranker
+from segue.recommender.shapes import REQUESTS_PER_CALL
 from segue.tokens import N_SPECIALS, PAD
 from small_datasets import ArbitraryRanker, dataset_of, random_log
 
@@ -154,9 +154,9 @@ def slow_next_item(ranker: Ranker, data: Dataset, k: int) -> dict[str, float]:
         before = events[:position]
         history = before[-5:] if data.manifest.split.kind == "windows" else before
         histories = Ragged.from_rows([history])
-        query = Queries(histories, histories, np.array([row]))
-        items = [item for item in ranker.top(query, k).items[0].tolist() if item != PAD]
-        most_popular = popularity.top(query, k).items[0].tolist()
+        query = Query(histories, histories, np.array([row]))
+        items = [item for item in ranker.top(query.with_k(k)).items[0].tolist() if item != PAD]
+        most_popular = popularity.top(query.with_k(k)).items[0].tolist()
         target = int(events[position])
         unexpected.append((target in items and target not in most_popular) / k)
         counts = [len(sequences_of[item]) for item in items]
@@ -203,7 +203,7 @@ def test_beyond_accuracy_results_do_not_depend_on_the_block_size(
     config = options(resamples=20)
     expected = evaluate(rankers, dataset, config=config)
     blocked = evaluate(rankers, dataset, config=config, block_size=block_size)
-    assert block_size < QUERIES_PER_BLOCK
+    assert block_size < REQUESTS_PER_CALL
     assert blocked.to_dict() == expected.to_dict()
 
 
@@ -254,11 +254,11 @@ class SingleItemRanker(Ranker):
 
     name = "single-item"
 
-    def ranks(self, queries: Queries, targets: np.ndarray) -> np.ndarray:
-        return np.ones(len(queries), np.int64)
+    def ranks(self, query: Query, targets: np.ndarray) -> np.ndarray:
+        return np.ones(len(query), np.int64)
 
-    def top(self, queries: Queries, k: int) -> Ranked:
-        items = np.zeros((len(queries), k), np.int32)
+    def top(self, query: Query) -> Ranked:
+        items = np.zeros((len(query), query.k), np.int32)
         items[:, 0] = N_SPECIALS
         return Ranked(items, np.zeros(items.shape, np.float32))
 

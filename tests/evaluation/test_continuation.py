@@ -16,7 +16,7 @@ from segue.evaluation import evaluate
 from segue.evaluation.continuation import GivenEvents
 from segue.metrics import ListHits, continuation_metrics
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranked, Ranker
+from segue.ranking import Query, Ranked, Ranker
 from segue.tokens import N_SPECIALS
 from small_datasets import ArbitraryRanker, dataset_of, random_log
 
@@ -77,8 +77,8 @@ def test_metrics_match_the_slow_reference(dataset: Dataset, given: GivenEvents) 
         if not targets:
             continue
         histories = Ragged.from_rows([history])
-        query = Queries(histories, histories, np.array([row]))
-        items = ranker.top(query, length).items[0].tolist()
+        query = Query(histories, histories, np.array([row]))
+        items = ranker.top(query.with_k(length)).items[0].tolist()
         is_target, is_artist_match = slow_hits(dataset, items, targets)
         hits = ListHits(
             np.array([is_target]), np.array([is_artist_match]), np.array([len(targets)])
@@ -110,18 +110,18 @@ class OracleRanker(Ranker):
 
     def __init__(self, data: Dataset) -> None:
         self._data = data
-        self.queries: list[Queries] = []
+        self.queries: list[Query] = []
 
-    def ranks(self, queries: Queries, targets: np.ndarray) -> np.ndarray:
-        return np.ones(len(queries), np.int64)
+    def ranks(self, query: Query, targets: np.ndarray) -> np.ndarray:
+        return np.ones(len(query), np.int64)
 
-    def top(self, queries: Queries, k: int) -> Ranked:
-        self.queries.append(queries)
-        items = np.zeros((len(queries), k), np.int32)
-        for i, row in enumerate(queries.rows.tolist()):
+    def top(self, query: Query) -> Ranked:
+        self.queries.append(query)
+        items = np.zeros((len(query), query.k), np.int32)
+        for i, row in enumerate(query.rows.tolist()):
             events = np.unique(self._data.sequences.row(row))
             in_catalogue = events[events < self._data.vocabulary_size]
-            best = np.setdiff1d(in_catalogue, queries.excluded.row(i))[:k]
+            best = np.setdiff1d(in_catalogue, query.seen.row(i))[: query.k]
             items[i, : len(best)] = best
         return Ranked(items, np.zeros(items.shape, np.float32))
 
@@ -140,7 +140,7 @@ def test_given_events_are_excluded_and_in_order(dataset: Dataset) -> None:
         for i, row in enumerate(queries.rows.tolist()):
             history = queries.histories.row(i).tolist()
             assert len(history) == 3
-            assert queries.excluded.row(i).tolist() == history
+            assert queries.seen.row(i).tolist() == history
             events = iter(dataset.sequences.row(row).tolist())
             assert all(item in events for item in history)
 
@@ -195,7 +195,7 @@ def test_with_no_given_events_the_history_is_empty(dataset: Dataset) -> None:
     assert result.n == len(held_out_rows(dataset))
     for queries in ranker.queries:
         assert not len(queries.histories.values)
-        assert not len(queries.excluded.values)
+        assert not len(queries.seen.values)
     assert result.metrics["r_precision"].mean == pytest.approx(result.target_statistics.ceiling)
 
 

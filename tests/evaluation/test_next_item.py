@@ -14,7 +14,7 @@ from segue.dataset import VALID_TARGET, Dataset
 from segue.errors import DatasetError, RequestError
 from segue.evaluation import evaluate
 from segue.ragged import Ragged
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 from small_datasets import ArbitraryRanker, UnusedRanker, dataset_of, random_log
 
@@ -46,7 +46,7 @@ def slow_rank(ranker: ScoringRanker, data: Dataset, row: int, position: int, see
     excluded = {"exclude": before, "exclude-context": given, "include": before[:0]}[seen]
     if target >= data.vocabulary_size or target in excluded:
         return 0
-    query = Queries(Ragged.from_rows([given]), Ragged.from_rows([[]]), np.array([row]))
+    query = Query(Ragged.from_rows([given]), Ragged.from_rows([[]]), np.array([row]))
     scores = ranker.scores(query)[0]
     candidates = set(range(N_SPECIALS, data.vocabulary_size)) - set(excluded.tolist())
     higher = sum(scores[i] > scores[target] for i in candidates)
@@ -170,9 +170,9 @@ def test_windows_have_histories_of_at_most_five_events_and_a_warning(tmp_path: P
     lengths: list[int] = []
 
     class LengthRecorder(ArbitraryRanker):
-        def scores(self, queries: Queries) -> np.ndarray:
-            lengths.extend(np.diff(queries.histories.offsets).tolist())
-            return super().scores(queries)
+        def scores(self, query: Query) -> np.ndarray:
+            lengths.extend(np.diff(query.histories.offsets).tolist())
+            return super().scores(query)
 
     evaluation = evaluate(LengthRecorder(dataset), dataset)
     assert set(lengths) <= {3, 4, 5}
@@ -202,10 +202,10 @@ def test_the_validation_event_is_history_for_the_test_target(unknown: Dataset) -
     histories: list[list[int]] = []
 
     class HistoryRecorder(ArbitraryRanker):
-        def scores(self, queries: Queries) -> np.ndarray:
-            rows = range(len(queries))
-            histories.extend(queries.histories.row(i).tolist() for i in rows)
-            return super().scores(queries)
+        def scores(self, query: Query) -> np.ndarray:
+            rows = range(len(query))
+            histories.extend(query.histories.row(i).tolist() for i in rows)
+            return super().scores(query)
 
     evaluate(HistoryRecorder(unknown), unknown, config=options(ks=(1,)))
     assert histories == [unknown.items.find(["a", "b", "c"]).tolist()]

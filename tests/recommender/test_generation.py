@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from segue.errors import RequestError
 from segue.ragged import Ragged
-from segue.ranking import Ranked, mask_excluded, top_from_scores
-from segue.recommender.generation import Sampling, generate_sequences
+from segue.ranking import Query, Ranked, mask_items, top_from_scores
+from segue.recommender.ensemble import NextItems
+from segue.recommender.generation import Decoder, Sampling, generate_sequences
 from segue.tokens import END, N_SPECIALS, PAD
 
 N_ITEMS = 12
@@ -21,20 +22,39 @@ LAST_ITEM = VOCABULARY_SIZE - 1
 BIGRAM = np.random.default_rng(3).normal(size=(VOCABULARY_SIZE, VOCABULARY_SIZE)).astype(np.float32)
 
 
-def next_items(histories: Ragged, k: int) -> tuple[Ranked, np.ndarray]:
+def next_items(rows: list[list[int]], k: int) -> NextItems:
     """Bigram scores by the last item; special tokens get the highest scores."""
-    last_items = [
-        histories.row(i)[-1] if len(histories.row(i)) else 0 for i in range(histories.n_rows)
-    ]
-    scores = BIGRAM[[min(item, LAST_ITEM) for item in last_items]]
+    scores = BIGRAM[[min(row[-1], LAST_ITEM) if row else 0 for row in rows]]
     end_scores = scores[:, END].copy()
     scores[:, :N_SPECIALS] = 100
-    mask_excluded(scores, histories)
-    return top_from_scores(scores, k), end_scores
+    mask_items(scores, Ragged.from_rows(rows))
+    return NextItems(top_from_scores(scores, k), end_scores)
+
+
+class BigramDecoder(Decoder):
+    """Generates with ``BIGRAM``."""
+
+    def begin(self, query: Query, end_temperature: float | None) -> NextItems:
+        self._rows = [query.histories.row(i).tolist() for i in range(len(query))]
+        self._k, self._with_end = query.k, end_temperature is not None
+        return self._next_items()
+
+    def extend(self, items: np.ndarray) -> NextItems:
+        for row, item in zip(self._rows, items.tolist(), strict=True):
+            row.extend([item] if item >= N_SPECIALS else [])
+        return self._next_items()
+
+    def _next_items(self) -> NextItems:
+        ranked, end_scores = next_items(self._rows, self._k)
+        return NextItems(ranked, end_scores if self._with_end else None)
 
 
 def generate(rows: list[list[int]], length: int, **sampling) -> Ranked:
-    return generate_sequences(next_items, Ragged.from_rows(rows), length, Sampling(**sampling))
+    """Generate with independent noise per row."""
+    histories, options = Ragged.from_rows(rows), Sampling(**sampling)
+    query = Query(histories, histories, np.full(len(rows), -1))
+    seeds = [[options.seed, row] for row in range(len(rows))]
+    return generate_sequences(BigramDecoder(), query, length, options, seeds)
 
 
 histories = st.lists(st.lists(st.integers(N_SPECIALS, LAST_ITEM + 3), max_size=6), max_size=3)
@@ -95,7 +115,7 @@ def test_top_k_of_one_is_greedy():
 @given(top_k=st.integers(1, 5), seed=st.integers(0, 50))
 def test_samples_are_among_the_top_k(top_k, seed):
     generated = generate([[4]], 1, top_k=top_k, seed=seed, temperature=100.0)
-    best = next_items(Ragged.from_rows([[4]]), top_k)[0].items[0]
+    best = next_items([[4]], top_k).ranked.items[0]
     assert generated.items[0, 0] in best
 
 
@@ -134,8 +154,19 @@ def test_the_highest_temperature_samples_uniformly():
 
 def test_the_input_histories_are_not_changed():
     prompts = Ragged.from_rows([[4, 5]])
-    generate_sequences(next_items, prompts, 3, Sampling())
+    query = Query(prompts, prompts, np.array([-1]))
+    generate_sequences(BigramDecoder(), query, 3, Sampling())
     np.testing.assert_array_equal(prompts.values, [4, 5])
+
+
+def test_by_default_a_row_is_the_same_alone_and_among_others():
+    prompts = Ragged.from_rows([[4], [9], [4]])
+    query = Query(prompts, prompts, np.full(3, -1))
+    together = generate_sequences(BigramDecoder(), query, 6, Sampling(seed=3)).items
+    for row in range(3):
+        alone = query.slice(row, row + 1)
+        items = generate_sequences(BigramDecoder(), alone, 6, Sampling(seed=3)).items
+        np.testing.assert_array_equal(items[0], together[row])
 
 
 # --- END ---

@@ -26,8 +26,9 @@ from segue.errors import DatasetError, RequestError, RunError
 from segue.evaluation import evaluate
 from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.recommender import Recommender
+from segue.recommender.histories import TrainingHistories
 from segue.trainer import train
 
 
@@ -134,7 +135,7 @@ def test_an_empty_history_gives_recommendations(model: Recommender) -> None:
 
 def test_an_empty_history_needs_a_model_with_start(cycle_run: Path) -> None:
     model = Recommender.load(cycle_run)
-    model.encoder.layout = replace(model.encoder.layout, start=False)
+    model._requests = replace(model._requests, has_start=False)
     for call in (model.recommend, partial(model.generate, length=5)):
         with pytest.raises(
             RequestError, match="the history is empty, and this model has no START to predict from"
@@ -209,10 +210,10 @@ def test_generation_ends_when_all_items_are_used(model: Recommender) -> None:
 def test_blocks_of_any_size_give_the_same_hidden_states(
     model: Recommender, cycles: Dataset
 ) -> None:
-    rows, encoder = [cycles.sequences.row(i) for i in range(20)], model.encoder
-    feature_ids = encoder.vocabulary.encode([{}])
-    together = encoder.hidden(Ragged.from_rows(rows), feature_ids.take(np.zeros(20, np.int64)))
-    alone = np.concatenate([encoder.hidden(Ragged.from_rows([row]), feature_ids) for row in rows])
+    histories = Ragged.from_rows([cycles.sequences.row(i) for i in range(20)])
+    query = Query(histories, histories, np.full(20, -1))
+    together = model.ensemble.states(query)
+    alone = np.concatenate([model.ensemble.states(query.slice(i, i + 1)) for i in range(20)])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
 
 
@@ -257,19 +258,17 @@ def test_candidates_are_the_items_of_both_catalogues(
     dataset = prepare(tmp_path / "log.csv", tmp_path / "other", PrepareConfig(split=split))
     ranker = model.ranker(dataset)
     history = dataset.items.find(["unknown", "i1", "i2"])
-    queries = Queries(
-        Ragged.from_rows([history] * 3), Ragged.from_rows([history] * 3), np.full(3, -1)
-    )
+    query = Query(Ragged.from_rows([history] * 3), Ragged.from_rows([history] * 3), np.full(3, -1))
     order = [
         item.item_id
         for item in model.recommend(["unknown", "i1", "i2"], k=10).items
         if item.item_id in {"i0", "i3", "i4"}
     ]
-    indices = ranker.top(queries.slice(0, 1), 5).items[0]
+    indices = ranker.top(query.slice(0, 1).with_k(5)).items[0]
     assert dataset.items.titles(indices) == [*order, "<pad>", "<pad>"]
-    assert ranker.ranks(queries, dataset.items.find(order)).tolist() == [1, 2, 3]
+    assert ranker.ranks(query, dataset.items.find(order)).tolist() == [1, 2, 3]
     unknown_items = dataset.items.find(["unknown"])
-    assert ranker.ranks(queries.slice(0, 1), unknown_items).tolist() == [0]
+    assert ranker.ranks(query.slice(0, 1), unknown_items).tolist() == [0]
 
 
 RUN_FILES = ("weights.safetensors", "items.parquet", "config.json", "sequence_values.json")
@@ -302,10 +301,12 @@ def test_a_changed_file_is_refused(genre_run: Path, tmp_path: Path, name: str) -
 
 def test_a_missing_training_dataset_is_reported(cycle_run: Path, monkeypatch) -> None:
     model = Recommender.load(cycle_run)
-    model._dataset["path"] = "nowhere"
+    model._training = TrainingHistories("nowhere", "0", "run")
+    model._requests = replace(model._requests, histories=model._training)
     with pytest.raises(DatasetError, match="there is no folder nowhere") as caught:
         model.recommend(user="u1")
-    assert caught.value.hint == "give the history itself instead of a user"
+    hint = "give the history itself instead of a user, or load the model with histories="
+    assert caught.value.hint == hint
 
 
 def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
@@ -334,5 +335,7 @@ def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
     assert data.sequences.attributes.column("session_of")[row].as_py() == "u3"
     feature_ids = model.encoder.vocabulary.encode_rows(data.sequences, np.array([row]))
     assert np.count_nonzero(feature_ids.weights) == 2
-    assert model._encode([], "u3:2", None).feature_ids.ids.tolist() == feature_ids.ids.tolist()
+    ((request,), _) = model._read([], "u3:2", None)
+    encoded = model.encoder.vocabulary.encode([request.sequence_features])
+    assert encoded.ids.tolist() == feature_ids.ids.tolist()
     assert model.recommend(user="u3:2", k=1).notes == []

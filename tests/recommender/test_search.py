@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from segue.bfloat16 import to_bfloat16
 from segue.ragged import Ragged
-from segue.ranking import Ranked, mask_excluded, ranks_from_scores, top_from_scores
-from segue.recommender import search
+from segue.ranking import Ranked, mask_items, ranks_from_scores, top_from_scores
+from segue.recommender import search, shapes
+from segue.recommender import search_kernels as kernels
+from segue.recommender.masks import catalogue_mask
 from segue.tokens import N_SPECIALS, PAD
 
 pytestmark = pytest.mark.usefixtures("strict_types")
@@ -31,7 +33,7 @@ def random_problem(batch: int, rows: int, seed: int, values: int = 3):
 
 def brute_force_scores(hidden, embeddings, excluded):
     scores = hidden @ embeddings.T
-    mask_excluded(scores, excluded)
+    mask_items(scores, excluded)
     return scores
 
 
@@ -39,8 +41,19 @@ def brute_force_top(hidden, embeddings, excluded, k: int) -> Ranked:
     return top_from_scores(brute_force_scores(hidden, embeddings, excluded), k)
 
 
+def query_of(hidden, embeddings, excluded) -> search.EncodedQuery:
+    catalogue = catalogue_mask(np.ones(len(embeddings), bool))
+    return search.query_of_states((jnp.asarray(hidden),), catalogue, [excluded])
+
+
 def top(hidden, embeddings, excluded, k: int) -> Ranked:
-    return search.top(jnp.asarray(hidden), jnp.asarray(embeddings), excluded, k)
+    query = query_of(hidden, embeddings, excluded)
+    return search.top(query, (jnp.asarray(embeddings),), k)
+
+
+def ranks_of(hidden, embeddings, excluded, targets) -> np.ndarray:
+    query = query_of(hidden, embeddings, excluded)
+    return search.ranks(query, (jnp.asarray(embeddings),), targets)
 
 
 def assert_equal(actual: Ranked, expected: Ranked) -> None:
@@ -67,27 +80,27 @@ def test_top_equals_brute_force_with_ties_to_the_lower_index(batch, rows, k, see
 
 @given(k=st.sampled_from([1, 4]), values=st.sampled_from([1, 50]), seed=st.integers(0, 999))
 def test_search_by_groups_equals_a_full_sort(k, values, seed):
-    rows = 6 * search.GROUP_SIZE - 10  # the last group is not full
+    rows = 20 * shapes.GROUP_SIZE - 10  # the last group is not full
     hidden, embeddings, excluded = random_problem(3, rows, seed, values)
     expected = brute_force_top(hidden, embeddings, excluded, k)
     assert_equal(top(hidden, embeddings, excluded, k), expected)
     # bfloat16 represents these integers exactly.
     in_bfloat16 = to_bfloat16(jnp.asarray(embeddings))
-    assert_equal(search.top(hidden, in_bfloat16, excluded, k), expected)
+    assert_equal(top(hidden, in_bfloat16, excluded, k), expected)
     targets = np.maximum(expected.items[:, 0], N_SPECIALS)
     np.testing.assert_array_equal(
-        search.ranks(hidden, in_bfloat16, excluded, targets),
-        search.ranks(hidden, jnp.asarray(embeddings), excluded, targets),
+        ranks_of(hidden, in_bfloat16, excluded, targets),
+        ranks_of(hidden, embeddings, excluded, targets),
     )
 
 
-@pytest.mark.parametrize("n_groups", [5, 6])
+@pytest.mark.parametrize("n_groups", [17, 20])
 def test_best_items_in_one_group_or_in_different_groups(n_groups):
-    k, rows = 5, n_groups * search.GROUP_SIZE
+    k, rows = 5, n_groups * shapes.GROUP_SIZE
     hidden, embeddings = np.ones((1, DIM), np.float32), np.zeros((rows, DIM), np.float32)
     together, apart = embeddings.copy(), embeddings.copy()
     together[-k:] = 1
-    apart[search.GROUP_SIZE - 1 :: search.GROUP_SIZE] = 1
+    apart[shapes.GROUP_SIZE - 1 :: shapes.GROUP_SIZE] = 1
     for case in (together, apart):
         assert_equal(
             top(hidden, case, NO_EXCLUDED, k), brute_force_top(hidden, case, NO_EXCLUDED, k)
@@ -131,7 +144,7 @@ def test_ranks_equal_brute_force(batch, seed, values):
     targets = np.random.default_rng(seed).integers(N_SPECIALS, 40, batch).astype(np.int32)
     rows = [np.setdiff1d(excluded.row(i), targets[i]) for i in range(batch)]
     excluded = Ragged.from_rows(rows)
-    ranks = search.ranks(jnp.asarray(hidden), jnp.asarray(embeddings), excluded, targets)
+    ranks = ranks_of(hidden, embeddings, excluded, targets)
     expected = ranks_from_scores(brute_force_scores(hidden, embeddings, excluded), targets)
     np.testing.assert_array_equal(ranks, expected)
 
@@ -140,16 +153,14 @@ def test_a_tie_gets_the_mean_rank_rounded_up():
     embeddings = np.array([0, 0, 0, 0, 5, 3, 3, 3, 3, 1], np.float32)[:, None]
     hidden, targets = np.ones((6, 1), np.float32), np.array([4, 5, 6, 7, 8, 9], np.int32)
     empty = Ragged.from_rows([[]] * 6)
-    ranks = search.ranks(jnp.asarray(hidden), jnp.asarray(embeddings), empty, targets)
+    ranks = ranks_of(hidden, embeddings, empty, targets)
     np.testing.assert_array_equal(ranks, [1, 4, 4, 4, 4, 6])  # ranks 2 to 5: 3.5, rounded up
 
 
 def test_nan_scores_rank_last_as_targets_and_first_as_candidates():
     embeddings = np.array([0, 0, 0, 0, 5, np.nan, 3], np.float32)[:, None]
     hidden, targets = np.ones((3, 1), np.float32), np.array([4, 5, 6], np.int32)
-    ranks = search.ranks(
-        jnp.asarray(hidden), jnp.asarray(embeddings), Ragged.from_rows([[]] * 3), targets
-    )
+    ranks = ranks_of(hidden, embeddings, Ragged.from_rows([[]] * 3), targets)
     expected = ranks_from_scores(
         brute_force_scores(hidden, embeddings, Ragged.from_rows([[]] * 3)), targets.astype(np.int32)
     )
@@ -161,14 +172,14 @@ def test_nan_scores_rank_last_as_targets_and_first_as_candidates():
 
 # --- blocks of queries, blocks of items ---
 
-MIN_BLOCK = search.QUERIES_PER_BLOCK
+MIN_BLOCK = shapes.MAX_ROWS
 """Items in the smallest possible item block."""
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(search, "CPU_BLOCK_ELEMENTS", 1)
-    assert search._items_per_block(8, 10 * MIN_BLOCK, DIM) == MIN_BLOCK
+    monkeypatch.setattr(shapes, "CPU_BLOCK_ELEMENTS", 1)
+    assert shapes.items_per_block(8, 10 * MIN_BLOCK, DIM) == MIN_BLOCK
 
 
 @pytest.mark.parametrize(
@@ -177,9 +188,10 @@ def small_blocks(monkeypatch):
         MIN_BLOCK - 1,
         MIN_BLOCK,
         MIN_BLOCK + 1,
-        MIN_BLOCK + search.GROUP_SIZE,
+        MIN_BLOCK + shapes.GROUP_SIZE,
         2 * MIN_BLOCK,
         3 * MIN_BLOCK + 1,
+        5 * MIN_BLOCK + 1,  # so many that they are searched by groups
     ],
 )
 @pytest.mark.parametrize("values", [1, 50])
@@ -195,7 +207,7 @@ def test_item_blocks_change_nothing(rows, values, small_blocks):
     )
     ranked = top(hidden, embeddings, excluded, 7)
     assert_equal(ranked, brute_force_top(hidden, embeddings, excluded, 7))
-    ranks = search.ranks(jnp.asarray(hidden), jnp.asarray(embeddings), excluded, targets)
+    ranks = ranks_of(hidden, embeddings, excluded, targets)
     scores = brute_force_scores(hidden, embeddings, excluded)
     np.testing.assert_array_equal(ranks, ranks_from_scores(scores, targets))
 
@@ -215,7 +227,7 @@ def test_nan_scores_in_every_block(small_blocks):
     excluded = Ragged.from_rows([np.setdiff1d(excluded.row(i), targets[i]) for i in range(3)])
     ranked = top(hidden, embeddings, excluded, 9)
     assert_equal(ranked, brute_force_top(hidden, embeddings, excluded, 9))
-    ranks = search.ranks(jnp.asarray(hidden), jnp.asarray(embeddings), excluded, targets)
+    ranks = ranks_of(hidden, embeddings, excluded, targets)
     scores = brute_force_scores(hidden, embeddings, excluded)
     np.testing.assert_array_equal(ranks, ranks_from_scores(scores, targets))
 
@@ -228,26 +240,11 @@ def test_equal_embeddings_tie_in_all_blocks(batch, small_blocks):
     embeddings = np.tile(random.normal(size=(1, 16)).astype(np.float32), (3 * MIN_BLOCK - 5, 1))
     targets = random.integers(N_SPECIALS, len(embeddings), batch).astype(np.int32)
     no_excluded = Ragged.from_rows([[]] * batch)
-    ranks = search.ranks(jnp.asarray(hidden), jnp.asarray(embeddings), no_excluded, targets)
+    ranks = ranks_of(hidden, embeddings, no_excluded, targets)
     middle = (len(embeddings) - N_SPECIALS + 2) // 2
     np.testing.assert_array_equal(ranks, np.full(batch, middle))
     ranked = top(hidden, embeddings, no_excluded, 6)
     np.testing.assert_array_equal(ranked.items, np.tile(np.arange(4, 10), (batch, 1)))
-
-
-@pytest.mark.parametrize("max_stored", [1, 2, 8])
-def test_query_blocks_change_nothing(max_stored, monkeypatch):
-    hidden, embeddings, excluded = random_problem(11, 40, seed=3)
-    in_one_block = top(hidden, embeddings, excluded, 5)
-    monkeypatch.setattr(search, "MAX_STORED_SCORES", max_stored)
-    assert_equal(top(hidden, embeddings, excluded, 5), in_one_block)
-
-
-def test_query_blocks_cover_all_queries_within_the_limit():
-    blocks = list(search._query_blocks(jnp.ones((11, DIM)), Ragged.from_rows([[]] * 11), 2))
-    assert [len(rows) for _, rows, _ in blocks] == [2] * 6
-    covered = np.concatenate([np.arange(11)[block] for block, _, _ in blocks])
-    np.testing.assert_array_equal(covered, np.arange(11))
 
 
 @pytest.mark.parametrize("batch", [1, 32])
@@ -255,15 +252,19 @@ def test_memory_is_a_small_fraction_of_embeddings_and_scores(batch):
     """The program compiled for 4 million items of 32 dimensions has no array of that size."""
     embeddings = jax.ShapeDtypeStruct((4_000_000, 32), np.float32)
     hidden = jax.ShapeDtypeStruct((batch, 32), np.float32)
-    excluded = jax.ShapeDtypeStruct((batch, 64), np.int32)
-    block_size = search._items_per_block(batch, *embeddings.shape)
-    top = search._top.lower(hidden, embeddings, excluded, 20, block_size)
+    masks = jax.ShapeDtypeStruct((embeddings.shape[0] // 8, batch), np.uint8)
+    block_size = shapes.items_per_block(batch, *embeddings.shape)
+    top = kernels.top_by_groups.lower((hidden,), (embeddings,), masks, 16, block_size)
     targets = jax.ShapeDtypeStruct((batch,), np.int32)
-    ranks = search._ranks.lower(hidden, embeddings, excluded, targets, block_size)
-    maxima_bytes = 4 * batch * embeddings.shape[0] // search.GROUP_SIZE
+    bonus = jax.ShapeDtypeStruct((batch,), np.float32)
+    ranks = kernels.count_against_targets.lower(
+        (hidden,), (embeddings,), masks, targets, bonus, block_size
+    )
+    maxima_bytes = 4 * batch * embeddings.shape[0] // shapes.GROUP_SIZE
     block_bytes = 4 * block_size * (32 + batch)
-    assert temporary_bytes(ranks) < 4 * block_bytes + 1_000_000
-    assert temporary_bytes(top) < 4 * block_bytes + 4 * maxima_bytes + 1_000_000
+    mask_bytes = batch * embeddings.shape[0] // 8
+    assert temporary_bytes(ranks) < 4 * block_bytes + mask_bytes + 1_000_000
+    assert temporary_bytes(top) < 4 * block_bytes + mask_bytes + 4 * maxima_bytes + 1_000_000
     assert 4 * block_bytes + 4 * maxima_bytes < 4 * embeddings.shape[0] * (32 + batch) / 4
 
 
@@ -273,17 +274,18 @@ def temporary_bytes(lowered: jax.stages.Lowered) -> int:
     return analysis.temp_size_in_bytes
 
 
-def test_many_batch_sizes_compile_little():
-    embeddings = jnp.asarray(random_problem(1, 50, seed=0)[1])
+def test_other_numbers_of_requests_results_and_excluded_items_compile_nothing():
+    embeddings = random_problem(1, 50, seed=0)[1]
 
-    def search_batch(batch: int) -> None:
-        search.top(jnp.ones((batch, DIM)), embeddings, Ragged.from_rows([[5]] * batch), 3)
+    def search_batch(batch: int, k: int, n_excluded: int) -> None:
+        excluded = Ragged.from_rows([list(range(5, 5 + n_excluded))] * batch)
+        top(np.ones((batch, DIM), np.float32), embeddings, excluded, k)
 
-    search_batch(8)
-    compiled = search._top._cache_size()
-    for batch in (5, 6, 7, 8):
-        search_batch(batch)
-    assert search._top._cache_size() == compiled
+    search_batch(16, 3, 1)
+    compiled = kernels.top_by_groups._cache_size()
+    for batch, k, n_excluded in ((5, 1, 0), (6, 7, 2), (7, 16, 30), (16, 12, 45)):
+        search_batch(batch, k, n_excluded)
+    assert kernels.top_by_groups._cache_size() == compiled
 
 
 def test_random_floats_agree_with_a_stable_sort():
@@ -293,7 +295,7 @@ def test_random_floats_agree_with_a_stable_sort():
     excluded = Ragged.from_rows([random.integers(4, 3000, 20) for _ in range(9)])
     ranked = top(hidden, embeddings, excluded, 10)
     scores = hidden.astype(np.float64) @ embeddings.T.astype(np.float64)
-    mask_excluded(scores, excluded)
+    mask_items(scores, excluded)
     np.testing.assert_array_equal(ranked.items, np.argsort(-scores, axis=1, kind="stable")[:, :10])
     np.testing.assert_allclose(ranked.scores, -np.sort(-scores, axis=1)[:, :10], rtol=1e-4)
 

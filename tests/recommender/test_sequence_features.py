@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from genre_world import GENRES, N_COLD, N_SEEN, first_genre, gender_of, genre_of, is_cold, movie_id
 from segue.dataset import Dataset
 from segue.errors import RequestError
-from segue.features import SequenceVocabulary
+from segue.features import SequenceVocabulary, stored_features
 from segue.ragged import Ragged
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.recommender import Answer, Recommender
 
 every_genre = pytest.mark.parametrize("genre", range(len(GENRES)), ids=GENRES)
@@ -103,7 +104,7 @@ def test_given_sequence_features_replace_stored_ones(model, genres):
 
 
 def test_a_ranker_uses_the_sequence_features_of_its_dataset(model, genres):
-    """Queries of dataset rows have features, queries with row -1 have none."""
+    """Requests of dataset rows have features, requests with row -1 have none."""
     users = ["7", "8", "30"]
     rows = np.array([genres.sequences.find(user) for user in users])
     histories = Ragged.from_rows([genres.sequences.row(row) for row in rows.tolist()])
@@ -112,7 +113,10 @@ def test_a_ranker_uses_the_sequence_features_of_its_dataset(model, genres):
         (rows, [model.recommend(user=user, k=5) for user in users]),
         (np.full(3, -1), [model.recommend(history_of(genres, user), k=5) for user in users]),
     ):
-        recommended = ranker.top(Queries(histories, histories, query_rows), 5)
+        features = stored_features(genres.sequences, query_rows)
+        recommended = ranker.top(
+            Query(histories, histories, query_rows, k=5, sequence_features=features)
+        )
         expected = [[item.score for item in answer.items] for answer in answers]
         np.testing.assert_allclose(recommended.scores, expected, rtol=1e-4, atol=1e-4)
         listed = [[genres.items.ids[index - 4] for index in items] for items in recommended.items]
@@ -123,8 +127,10 @@ def test_a_ranker_can_ignore_sequence_features(model, genres):
     rows = np.array([genres.sequences.find(user) for user in ["7", "8", "30"]])
     histories = Ragged.from_rows([genres.sequences.row(row) for row in rows.tolist()])
     without_features = model.ranker(genres, use_sequence_features=False)
-    recommended = without_features.top(Queries(histories, histories, rows), 5)
-    expected = model.ranker(genres).top(Queries(histories, histories, np.full(3, -1)), 5)
+    features = stored_features(genres.sequences, rows)
+    query = Query(histories, histories, rows, k=5, sequence_features=features)
+    recommended = without_features.top(query)
+    expected = model.ranker(genres).top(replace(query, sequence_features=None))
     np.testing.assert_array_equal(recommended.items, expected.items)
     assert without_features.notes == ("sequence features were not used",)
 
@@ -143,9 +149,11 @@ def test_the_id_of_an_unknown_user_is_ignored_with_a_note(model):
 def test_the_id_of_a_user_without_training_events_is_ignored(genre_run, genres):
     """For example a user of the test part of a holdout split: only the history is used."""
     model = Recommender.load(genre_run)
-    encoder = model.encoder
-    users = [user for user in encoder.vocabulary.values["user"] if user != "9"]
-    encoder.vocabulary = SequenceVocabulary({**encoder.vocabulary.values, "user": users})
+    values = model.encoder.vocabulary.values
+    users = [user for user in values["user"] if user != "9"]
+    vocabulary = SequenceVocabulary({**values, "user": users})
+    model.encoder.vocabulary = vocabulary
+    model._requests = replace(model._requests, vocabulary=vocabulary)
     answer = model.recommend(user="9", k=5)
     features = {"gender": gender_of(9)}
     assert (

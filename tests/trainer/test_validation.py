@@ -12,7 +12,9 @@ from safetensors import safe_open
 from genre_world import prepare_genres
 from segue.config import Config
 from segue.dataset import Dataset
+from segue.features import stored_features
 from segue.ragged import Ragged
+from segue.ranking import Query
 from segue.recommender import Recommender
 from segue.tokens import END, UNK
 from segue.trainer import train
@@ -24,12 +26,13 @@ Example = tuple[int, list[int], int]
 
 def reference_loss(model: Recommender, data: Dataset, examples: list[Example]) -> float:
     """Mean cross-entropy over all tokens that can be labels, computed example by example."""
-    encoder = model.encoder
-    output_embeddings = np.asarray(encoder.output_embeddings, np.float64)
-    features = encoder.vocabulary.encode_rows(data.sequences)
+    output_embeddings = np.asarray(model.encoder.vectors, np.float64)
     losses = []
     for row, history, label in examples:
-        state = encoder.hidden(Ragged.from_rows([history]), features.take(np.array([row])))[0]
+        histories, rows = Ragged.from_rows([history]), np.array([row])
+        features = stored_features(data.sequences, rows)
+        query = Query(histories, histories, rows, sequence_features=features)
+        state = model.ensemble.states(query)[0]
         logits = output_embeddings[END:] @ state.astype(np.float64)
         target = label if label < data.vocabulary_size else UNK
         losses.append(np.log(np.exp(logits).sum()) - logits[target - END])

@@ -12,7 +12,7 @@ from segue.baselines.interaction_matrix import add_to_backoff, largest_k_mask
 from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 
 WINDOW = 5
@@ -98,20 +98,24 @@ class CoOccurrence(ScoringRanker):
             notes=pairs.notes,
         )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
-        return add_to_backoff(self._recent_items(queries) @ self._followers, self._backoff)
+    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+        return add_to_backoff(self.sparse_scores(query), self._backoff)
 
-    def _recent_items(self, queries: Queries) -> sparse.csr_matrix:
+    def sparse_scores(self, query: Query) -> sparse.csr_matrix:
+        """The scores without popularity: (batch, vocabulary); other items score 0."""
+        return self._recent_items(query) @ self._followers
+
+    def _recent_items(self, query: Query) -> sparse.csr_matrix:
         """Weights of the last items of each history, 1/age from age 1: (batch, vocabulary)."""
-        offsets, items = queries.histories
+        offsets, items = query.histories
         in_catalogue = (items >= N_SPECIALS) & (items < self.vocabulary_size)
-        rows = np.repeat(np.arange(len(queries)), np.diff(offsets))[in_catalogue]
+        rows = np.repeat(np.arange(len(query)), np.diff(offsets))[in_catalogue]
         items = items[in_catalogue]
-        ends = np.cumsum(np.bincount(rows, minlength=len(queries)))
+        ends = np.cumsum(np.bincount(rows, minlength=len(query)))
         ages = ends[rows] - np.arange(len(rows))
         is_recent = ages <= self._history_length
         weights = (1 / ages[is_recent]).astype(np.float32)
-        shape = (len(queries), self.vocabulary_size)
+        shape = (len(query), self.vocabulary_size)
         return sparse.csr_matrix((weights, (rows[is_recent], items[is_recent])), shape=shape)
 
 

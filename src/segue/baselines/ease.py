@@ -10,7 +10,7 @@ from segue.baselines.interaction_matrix import history_matrix, interaction_matri
 from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 
 HEAD_ITEMS = 5_000
@@ -70,9 +70,9 @@ class Ease(ScoringRanker):
             fit_on_validation=fit_on_validation,
         )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
-        histories = history_matrix(queries, self.vocabulary_size)[:, self._head]
-        scores = np.tile(self._backoff, (len(queries), 1))
+    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+        histories = history_matrix(query, self.vocabulary_size)[:, self._head]
+        scores = np.tile(self._backoff, (len(query), 1))
         scores[:, self._head] += histories @ self._weights
         return scores
 

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from segue.dataset import Dataset
 from segue.dataset.training_events import readable_event_blocks
-from segue.ranking import Queries
+from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 
 
@@ -36,13 +36,13 @@ def interaction_matrices(
         )
 
 
-def history_matrix(queries: Queries, vocabulary_size: int) -> sparse.csr_matrix:
+def history_matrix(query: Query, vocabulary_size: int) -> sparse.csr_matrix:
     """Binary matrix (batch, vocabulary) in float32 of the catalogue items in each history."""
-    offsets, items = queries.histories
-    rows = np.repeat(np.arange(len(queries)), np.diff(offsets))
+    offsets, items = query.histories
+    rows = np.repeat(np.arange(len(query)), np.diff(offsets))
     in_catalogue = (items >= N_SPECIALS) & (items < vocabulary_size)
     return _binarise(
-        count_matrix(rows[in_catalogue], items[in_catalogue], (len(queries), vocabulary_size))
+        count_matrix(rows[in_catalogue], items[in_catalogue], (len(query), vocabulary_size))
     )
 
 

@@ -16,7 +16,7 @@ from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.ragged import offsets_of, row_blocks
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 
 NEIGHBOURS = 300
 """Neighbours stored per item; fewer if ``MAX_PAIRS`` limits them."""
@@ -79,9 +79,12 @@ class ItemKNN(ScoringRanker):
         nearest = nearest_neighbours(interactions, n_neighbours, SHRINKAGE)
         return cls(nearest.T.tocsr(), backoff, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
-        histories = history_matrix(queries, self.vocabulary_size)
-        return add_to_backoff(histories @ self._neighbours, self._backoff)
+    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+        return add_to_backoff(self.sparse_scores(query), self._backoff)
+
+    def sparse_scores(self, query: Query) -> sparse.csr_matrix:
+        """The scores without popularity: (batch, vocabulary); other items score 0."""
+        return history_matrix(query, self.vocabulary_size) @ self._neighbours
 
 
 def nearest_neighbours(

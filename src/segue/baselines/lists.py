@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int32, Int64
 from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
 from segue.ragged import Ragged, offsets_of
-from segue.ranking import Queries, Ranked, Ranker
+from segue.ranking import Query, Ranked, Ranker
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD, UNK
 
 SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
@@ -80,30 +80,31 @@ class ListRanker(Ranker):
         return np.diff(self._lists.offsets)[rows] > 0
 
     def ranks(
-        self, queries: Queries, targets: Int32[np.ndarray, " batch"]
+        self, query: Query, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        ranks = np.zeros(len(queries), np.int64)
+        ranks = np.zeros(len(query), np.int64)
         for i, target in enumerate(targets):
-            positions = np.flatnonzero(self._candidates(queries, i) == target)
+            positions = np.flatnonzero(self._candidates(query, i) == target)
             ranks[i] = positions[0] + 1 if len(positions) else 0
         return ranks
 
-    def top(self, queries: Queries, k: int) -> Ranked:
-        items = np.full((len(queries), k), PAD, INDEX_DTYPE)
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        for i in range(len(queries)):
-            best = self._candidates(queries, i)[:k]
+    def top(self, query: Query) -> Ranked:
+        items = np.full((len(query), query.k), PAD, INDEX_DTYPE)
+        scores = np.full((len(query), query.k), -np.inf, np.float32)
+        for i in range(len(query)):
+            best = self._candidates(query, i)[: query.k]
             items[i, : len(best)] = best
             scores[i, : len(best)] = -np.arange(1, len(best) + 1)
         return Ranked(items, scores)
 
-    def _candidates(self, queries: Queries, i: int) -> Int32[np.ndarray, " items"]:
-        """The list of query ``i`` without its excluded items."""
-        row = int(queries.rows[i])
+    def _candidates(self, query: Query, i: int) -> Int32[np.ndarray, " items"]:
+        """The list of request ``i`` without its seen and excluded items."""
+        row = int(query.rows[i])
         if row < 0:
             return np.zeros(0, INDEX_DTYPE)
         items = self._lists.row(row)
-        return items[~np.isin(items, queries.excluded.row(i))]
+        items = items[~np.isin(items, query.seen.row(i))]
+        return items if query.excluded is None else items[~np.isin(items, query.excluded.row(i))]
 
 
 def _read_columns(path: Path) -> pa.Table:

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from segue.config import DemoConfig, validated
 from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.synthetic.discography import numbered_ids
 from segue.synthetic.generative_model import (
     FIRST_MOVE_PROBABILITIES,
@@ -60,9 +60,9 @@ class Oracle(ScoringRanker):
         self.vocabulary_size = dataset.vocabulary_size
         self._non_tracks = np.flatnonzero(self._track_of_item[: self.vocabulary_size] < 0)
 
-    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch vocabulary"]:
-        probabilities = next_track_probabilities(self._world, self._histories(queries))
-        scores = np.zeros((len(queries), self.vocabulary_size))
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
+        probabilities = next_track_probabilities(self._world, self._histories(query))
+        scores = np.zeros((len(query), self.vocabulary_size))
         np.take(
             probabilities,
             self._track_of_item[N_SPECIALS : self.vocabulary_size],
@@ -72,11 +72,11 @@ class Oracle(ScoringRanker):
         scores[:, self._non_tracks] = 0
         return scores
 
-    def _histories(self, queries: Queries) -> Histories:
+    def _histories(self, query: Query) -> Histories:
         """Histories as tracks of the world, each track at its first position only."""
-        n_queries = len(queries)
-        rows = np.repeat(np.arange(n_queries), np.diff(queries.histories.offsets))
-        tracks = self._track_of_item[queries.histories.values]
+        n_queries = len(query)
+        rows = np.repeat(np.arange(n_queries), np.diff(query.histories.offsets))
+        tracks = self._track_of_item[query.histories.values]
         rows, tracks = rows[tracks >= 0], tracks[tracks >= 0]
         _, first_positions = np.unique(rows * self._world.n_tracks + tracks, return_index=True)
         first_positions.sort()

@@ -8,7 +8,7 @@ from jaxtyping import Float32, Int64
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 
 RECENT_SHARE = 0.1
@@ -64,8 +64,8 @@ class Popularity(ScoringRanker):
             "recent-popularity", scores.astype(np.float32), fit_on_validation=fit_on_validation
         )
 
-    def scores(self, queries: Queries) -> Float32[np.ndarray, "batch vocabulary"]:
-        return np.tile(self._item_scores, (len(queries), 1))
+    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+        return np.tile(self._item_scores, (len(query), 1))
 
 
 def normalised_counts(

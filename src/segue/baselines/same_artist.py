@@ -11,7 +11,7 @@ from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.errors import DatasetError
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 
 
 class SameArtist(ScoringRanker):
@@ -69,15 +69,13 @@ class SameArtist(ScoringRanker):
         )
         return cls(artists, backoff, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch vocabulary"]:
-        return add_to_backoff(
-            self._events_by_artist(queries) @ self._items_by_artist, self._backoff
-        )
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
+        return add_to_backoff(self._events_by_artist(query) @ self._items_by_artist, self._backoff)
 
-    def _events_by_artist(self, queries: Queries) -> sparse.csr_matrix:
+    def _events_by_artist(self, query: Query) -> sparse.csr_matrix:
         """Number of history events per artist: (batch, artists)."""
-        offsets, items = queries.histories
-        rows = np.repeat(np.arange(len(queries)), np.diff(offsets))
+        offsets, items = query.histories
+        rows = np.repeat(np.arange(len(query)), np.diff(offsets))
         artists = self._artists[items]
         has_artist = artists >= 0
-        return count_matrix(rows[has_artist], artists[has_artist], (len(queries), self._n_artists))
+        return count_matrix(rows[has_artist], artists[has_artist], (len(query), self._n_artists))

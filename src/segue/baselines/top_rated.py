@@ -11,7 +11,7 @@ from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
-from segue.ranking import Queries, ScoringRanker
+from segue.ranking import Query, ScoringRanker
 
 HEAD_QUANTILE = 0.95
 """Items whose number of ratings is at or above this quantile are ranked by mean rating."""
@@ -65,8 +65,8 @@ class TopRated(ScoringRanker):
         scores[head] = 1 + means - means.min()  # above all others, for any rating scale
         return cls(scores, fit_on_validation=fit_on_validation)
 
-    def scores(self, queries: Queries) -> Float64[np.ndarray, "batch vocabulary"]:
-        return np.tile(self._item_scores, (len(queries), 1))
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
+        return np.tile(self._item_scores, (len(query), 1))
 
 
 def count_ratings(dataset: Dataset, fit_on_validation: bool = False) -> Ratings:

@@ -223,15 +223,6 @@ class Config(ConfigSection):
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")
-    def _ensemble_fits(self) -> Config:
-        if self.ensemble.puresvd_factors and self.model.end:
-            raise ValueError(
-                "ensemble.puresvd_factors raises the scores of items but not that of END, so they "
-                "would no longer be comparable: set model.end = false"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _sparse_updates_fit(self) -> Config:
         model, optimizer = self.model, self.optimizer
         items, features = optimizer.embedding_updates, optimizer.feature_embedding_updates

@@ -25,7 +25,7 @@ from segue.metrics import (
     gini,
 )
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranker
+from segue.ranking import Query, Ranker
 from segue.tokens import N_SPECIALS
 
 SIMILARITY_ATTRIBUTES = ("genres", "artist")
@@ -56,17 +56,17 @@ class BeyondAccuracy:
 
     def add(
         self,
-        queries: Queries,
+        query: Query,
         items: Int32[np.ndarray, "batch length"],
         relevant: Bool[np.ndarray, "batch length"],
     ) -> None:
-        """Add the lists of a block of queries; blocks come in the order of the instances.
+        """Add the lists of a block of requests; blocks come in the order of the instances.
 
         Args:
             items: recommended items, best first.
             relevant: whether the item at a position is a target.
         """
-        lists = RecommendedLists(items, relevant, popularity_ranks(items, queries.excluded))
+        lists = RecommendedLists(items, relevant, popularity_ranks(items, query.seen))
         self._values.append(beyond_accuracy_metrics(lists, self._ks, self._item_statistics))
         for k in self._ks:
             self._exposure_counts[k] += exposure_counts(items[:, :k], self._vocabulary_size)
@@ -105,24 +105,24 @@ def next_item_beyond_accuracy(
     ks = instances.protocol.ks
     beyond_accuracy = BeyondAccuracy(item_statistics, ks)
     for _, block in instances.blocks(block_size):
-        items = ranker.top(block.queries, max(ks)).items
-        beyond_accuracy.add(block.queries, items, items == block.targets[:, None])
+        items = ranker.top(block.query.with_k(max(ks))).items
+        beyond_accuracy.add(block.query, items, items == block.targets[:, None])
     return beyond_accuracy
 
 
 def popularity_ranks(
-    items: Int32[np.ndarray, "batch length"], excluded: Ragged
+    items: Int32[np.ndarray, "batch length"], seen: Ragged
 ) -> Int64[np.ndarray, "batch length"]:
-    """The rank, from 1, of each item when the candidates of its query are sorted by popularity.
+    """The rank, from 1, of each item when the candidates of its request are sorted by popularity.
 
     Item indices are in order of descending training count. So the rank is the index, minus the
-    number of excluded items with a lower index.
+    number of seen items with a lower index.
     """
     row_keys = np.arange(len(items), dtype=np.int64) << 32
-    keys = np.unique(np.repeat(row_keys, np.diff(excluded.offsets)) + excluded.values)
-    n_excluded_before = np.searchsorted(keys, row_keys[:, None] + items)
-    n_excluded_before -= np.searchsorted(keys, row_keys)[:, None]
-    return items.astype(np.int64) - N_SPECIALS + 1 - n_excluded_before
+    keys = np.unique(np.repeat(row_keys, np.diff(seen.offsets)) + seen.values)
+    n_seen_before = np.searchsorted(keys, row_keys[:, None] + items)
+    n_seen_before -= np.searchsorted(keys, row_keys)[:, None]
+    return items.astype(np.int64) - N_SPECIALS + 1 - n_seen_before
 
 
 def item_statistics(data: Dataset, max_pairs: int = MAX_PAIRS) -> ItemStatistics:

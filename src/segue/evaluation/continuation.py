@@ -18,12 +18,14 @@ from jaxtyping import Bool, Int32, Int64
 from segue.dataset import Dataset
 from segue.errors import DatasetError
 from segue.evaluation.beyond_accuracy import BeyondAccuracy
-from segue.evaluation.instances import QUERIES_PER_BLOCK, held_out_rows
+from segue.evaluation.instances import held_out_rows
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.results import PerSequence, Result, TargetStatistics, make_result
+from segue.features import stored_features
 from segue.metrics import ItemStatistics, ListHits, continuation_metrics
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranker
+from segue.ranking import Query, Ranker
+from segue.recommender.shapes import REQUESTS_PER_CALL
 from segue.tokens import N_SPECIALS
 
 
@@ -59,25 +61,21 @@ class _ContinuationInstances:
     """One instance per sequence: the given events and the set of targets.
 
     Attributes:
-        rows: the sequences, as rows of the dataset.
-        given: the given events, in order.
+        query: one request per sequence; its history is the given events, in order.
         targets: the distinct target items.
         unknown_targets: number of targets outside the catalogue, including dropped ones.
         repeats: number of events of the rest whose item was given or occurs earlier in the rest.
     """
 
-    rows: Int64[np.ndarray, " instances"]
-    given: Ragged
+    query: Query
     targets: Ragged
     unknown_targets: int
     repeats: int
 
-    def blocks(self, size: int) -> Iterator[tuple[Queries, Ragged]]:
-        """Blocks of at most ``size`` queries, with the targets of each query."""
-        for start in range(0, len(self.rows), size):
-            end = min(start + size, len(self.rows))
-            given = self.given.slice(start, end)
-            yield Queries(given, given, self.rows[start:end]), self.targets.slice(start, end)
+    def blocks(self, size: int) -> Iterator[tuple[Query, Ragged]]:
+        """Blocks of at most ``size`` requests, with the targets of each request."""
+        for block, query in self.query.blocks(size):
+            yield query, self.targets.slice(block.start, block.stop)
 
 
 def measure_continuation(
@@ -103,11 +101,11 @@ def measure_continuation(
     settings = [GivenEvents(m, False) for m in protocol.given]
     settings += [GivenEvents(m, True) for m in protocol.given_random]
     artists = data.items.category_codes("artist")
-    size = block_size or QUERIES_PER_BLOCK
+    size = block_size or REQUESTS_PER_CALL
     results = []
     for given_events in settings:
         instances = _instances(data, protocol, given_events, rows)
-        if len(instances.rows):
+        if len(instances.query):
             results.append(
                 [
                     _measure(
@@ -145,9 +143,16 @@ def _instances(
             instance_rows.append(row)
             given.append(events[mask])
             targets.append(target_items)
+    all_rows, histories = np.array(instance_rows, np.int64), Ragged.from_rows(given)
+    query = Query(
+        histories,
+        seen=histories,
+        rows=all_rows,
+        k=protocol.list_length,
+        sequence_features=stored_features(data.sequences, all_rows),
+    )
     return _ContinuationInstances(
-        np.array(instance_rows, np.int64),
-        Ragged.from_rows(given),
+        query,
         Ragged.from_rows(targets),
         unknown_targets,
         repeats,
@@ -167,12 +172,12 @@ def _measure(
     block_metrics = []
     ks = [k for k in protocol.ks if k <= protocol.list_length]
     beyond_accuracy = None if item_statistics is None else BeyondAccuracy(item_statistics, ks)
-    for queries, targets in instances.blocks(block_size):
-        items = ranker.top(queries, protocol.list_length).items
+    for query, targets in instances.blocks(block_size):
+        items = ranker.top(query).items
         hits = _hits(items, targets, artists)
         block_metrics.append(continuation_metrics(hits))
         if beyond_accuracy is not None:
-            beyond_accuracy.add(queries, items, hits.is_target)
+            beyond_accuracy.add(query, items, hits.is_target)
     metrics = {
         name: np.concatenate([block[name] for block in block_metrics]) for name in block_metrics[0]
     }
@@ -180,7 +185,7 @@ def _measure(
         ranker.name,
         "continuation",
         given_events.label,
-        PerSequence.from_instances(instances.rows, metrics),
+        PerSequence.from_instances(instances.query.rows, metrics),
         TargetStatistics(
             instances.unknown_targets, instances.repeats, _ceiling(instances, protocol)
         ),
@@ -188,7 +193,7 @@ def _measure(
     )
     if beyond_accuracy is None:
         return result
-    return beyond_accuracy.extend(result, instances.rows, protocol)
+    return beyond_accuracy.extend(result, instances.query.rows, protocol)
 
 
 def _hits(

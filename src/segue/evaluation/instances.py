@@ -1,4 +1,4 @@
-"""Evaluation instances: the held-out targets, and the queries for them in blocks."""
+"""Evaluation instances: the held-out targets, and the requests for them in blocks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from segue.dataset import Dataset, SplitPart
 from segue.dataset.targets import part_bounds
 from segue.errors import DatasetError
 from segue.evaluation.protocol import Protocol, resolve_protocol
+from segue.features import stored_features
 from segue.ragged import Ragged, offsets_of, span_indices
-from segue.ranking import Queries
+from segue.ranking import Query
+from segue.recommender.shapes import REQUESTS_PER_CALL
 from segue.tokens import INDEX_DTYPE
-
-QUERIES_PER_BLOCK = 1024
-"""Queries passed to a ranker at a time; the ranker decides how many it scores at once."""
 
 
 class QueryBlock(NamedTuple):
-    """A block of next-item queries with their targets.
+    """A block of next-item requests with their targets.
 
     Attributes:
-        queries: the input of the ranker.
+        query: the input of the ranker.
         targets: item index of each target.
         is_repeat: whether the target occurs earlier in its sequence.
-        is_candidate: whether the target is in the catalogue and not excluded.
+        is_candidate: whether the target is in the catalogue and not among the seen items.
     """
 
-    queries: Queries
+    query: Query
     targets: Int32[np.ndarray, " batch"]
     is_repeat: Bool[np.ndarray, " batch"]
     is_candidate: Bool[np.ndarray, " batch"]
@@ -79,8 +78,8 @@ class EvaluationInstances:
         return EvaluationInstances(self.data, self.protocol, self.rows[mask], self.positions[mask])
 
     def blocks(self, block_size: int | None) -> Iterator[tuple[slice, QueryBlock]]:
-        """Blocks of queries, each with the slice of the instances that it covers, in order."""
-        size = block_size or QUERIES_PER_BLOCK
+        """Blocks of requests, each with the slice of the instances that it covers, in order."""
+        size = block_size or REQUESTS_PER_CALL
         for start in range(0, len(self), size):
             covered = slice(start, min(start + size, len(self)))
             block = EvaluationInstances(
@@ -93,22 +92,39 @@ class EvaluationInstances:
         before = self._events_before(None)
         given = before if window is None else self._events_before(window)
         no_items = Ragged(np.zeros(len(self) + 1, np.int64), np.zeros(0, INDEX_DTYPE))
-        excluded = {"exclude": before, "exclude-context": given, "include": no_items}[seen]
+        seen_items = {"exclude": before, "exclude-context": given, "include": no_items}[seen]
         target_items = self.targets
         in_catalogue = target_items < self.data.vocabulary_size
         return QueryBlock(
-            queries=Queries(given, excluded, self.rows),
+            query=Query(
+                given,
+                seen_items,
+                self.rows,
+                times=self._times_before(window),
+                sequence_features=stored_features(self.data.sequences, self.rows),
+            ),
             targets=target_items,
             is_repeat=_rows_contain(before, target_items),
-            is_candidate=in_catalogue & ~_rows_contain(excluded, target_items),
+            is_candidate=in_catalogue & ~_rows_contain(seen_items, target_items),
         )
 
     def _events_before(self, window: int | None) -> Ragged:
         """All events before each target, or the last ``window`` of them."""
-        sequences = self.data.sequences
+        starts, lengths = self._spans_before(window)
+        return Ragged(offsets_of(lengths), self.data.sequences.items[span_indices(starts, lengths)])
+
+    def _times_before(self, window: int | None) -> Int64[np.ndarray, " events"] | None:
+        """The times of ``_events_before``; None for a log without times."""
+        if self.data.sequences.times is None:
+            return None
+        return self.data.sequences.times[span_indices(*self._spans_before(window))]
+
+    def _spans_before(
+        self, window: int | None
+    ) -> tuple[Int64[np.ndarray, " instances"], Int64[np.ndarray, " instances"]]:
+        """Where the events before each target start in the sequences, and their number."""
         lengths = self.positions if window is None else np.minimum(self.positions, window)
-        starts = sequences.offsets[self.rows] + self.positions - lengths
-        return Ragged(offsets_of(lengths), sequences.items[span_indices(starts, lengths)])
+        return self.data.sequences.offsets[self.rows] + self.positions - lengths, lengths
 
 
 def evaluation_instances(data: Dataset, protocol: Protocol) -> EvaluationInstances:
@@ -145,15 +161,6 @@ def has_targets(data: Dataset, part: SplitPart, options: EvaluationConfig) -> bo
     return bool((instances.is_included & ~instances.is_cold_start).any())
 
 
-def select_queries(queries: Queries, mask: Bool[np.ndarray, " batch"]) -> Queries:
-    """The queries where the mask is true."""
-    return Queries(
-        _select_rows(queries.histories, mask),
-        _select_rows(queries.excluded, mask),
-        queries.rows[mask],
-    )
-
-
 def _draw(
     rows: Int64[np.ndarray, " rows"], data: Dataset, protocol: Protocol
 ) -> Int64[np.ndarray, " drawn"]:
@@ -166,11 +173,6 @@ def _draw(
     if limit is None or limit >= len(rows):
         return rows
     return np.sort(np.random.default_rng(protocol.options.seed).choice(rows, limit, replace=False))
-
-
-def _select_rows(rows: Ragged, mask: Bool[np.ndarray, " rows"]) -> Ragged:
-    lengths = np.diff(rows.offsets)
-    return Ragged(offsets_of(lengths[mask]), rows.values[np.repeat(mask, lengths)])
 
 
 def _rows_contain(rows: Ragged, values: Int32[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int64
 from segue.dataset import Dataset
 from segue.errors import DatasetError
 from segue.evaluation.beyond_accuracy import next_item_beyond_accuracy
-from segue.evaluation.instances import EvaluationInstances, evaluation_instances, select_queries
+from segue.evaluation.instances import EvaluationInstances, evaluation_instances
 from segue.evaluation.protocol import Protocol, refuse_list_rankers
 from segue.evaluation.results import PerSequence, Result, TargetStatistics, make_result
 from segue.metrics import ItemStatistics, next_item_metrics
@@ -29,7 +29,7 @@ class _TargetRanks:
         ranks: one row per ranker; 0 for a miss.
         in_catalogue: whether the target is in the catalogue.
         is_repeat: whether the target occurs earlier in its sequence.
-        is_candidate: whether the target is in the catalogue and not excluded.
+        is_candidate: whether the target is in the catalogue and not among the seen items.
     """
 
     ranks: Int64[np.ndarray, "rankers instances"]
@@ -96,9 +96,9 @@ def _rank_targets(
         target_ranks.is_candidate[covered] = block.is_candidate
         if not block.is_candidate.any():
             continue
-        queries = select_queries(block.queries, block.is_candidate)
+        query = block.query.select(block.is_candidate)
         for i, ranker in enumerate(rankers):
-            ranks = ranker.ranks(queries, block.targets[block.is_candidate])
+            ranks = ranker.ranks(query, block.targets[block.is_candidate])
             target_ranks.ranks[i, covered][block.is_candidate] = ranks
     return target_ranks
 

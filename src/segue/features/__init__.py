@@ -8,7 +8,7 @@ these rows with weights per item or sequence, and the model sums their embedding
 from segue.features.feature_ids import MAX_FEATURE_IDS, MIN_COUNT, FeatureIds
 from segue.features.features import Features, FeatureSizes
 from segue.features.items import ItemFeatures, check_item_features, item_features
-from segue.features.sequences import USER, SequenceVocabulary
+from segue.features.sequences import USER, SequenceVocabulary, stored_features
 
 __all__ = [
     "MAX_FEATURE_IDS",
@@ -21,4 +21,5 @@ __all__ = [
     "SequenceVocabulary",
     "check_item_features",
     "item_features",
+    "stored_features",
 ]

@@ -30,6 +30,25 @@ ID_FEATURES = (USER, SESSION_OF)
 _WORD = re.compile(r"[^\W_]+")
 
 
+def stored_features(sequences: Sequences, rows: Int64[np.ndarray, " rows"]) -> list[dict[str, Any]]:
+    """The values that a dataset has for the sequence features of some sequences, by name.
+
+    They are the sequence's attributes, and its id as ``user``, which replaces an attribute of
+    this name.
+
+    Args:
+        rows: row numbers of the sequences. A negative number stands for a sequence that is not
+            in the dataset: all its values are None.
+    """
+    indices = pa.array(rows, mask=rows < 0)
+    columns = {
+        name: sequences.attributes.column(name).take(indices).to_pylist()
+        for name in sequences.attributes.column_names
+    }
+    columns[USER] = sequences.ids.take(indices).to_pylist()
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 @dataclass(frozen=True)
 class SequenceVocabulary:
     """The values of each sequence feature that have an embedding.
@@ -106,7 +125,7 @@ class SequenceVocabulary:
         ]
         return self.encode(features_by_row or [{}] * len(rows))
 
-    def is_unknown(self, name: str, value: str) -> bool:
+    def is_unknown(self, name: str, value: Any) -> bool:
         """Whether neither the value of a feature nor any word of it has an id."""
         ids = self._ids[name]
         return not any(key in ids for key in _lookup_keys(name, value))

@@ -5,16 +5,19 @@ The same object serves requests, validates during training and is evaluated as a
 
 from segue.recommender.answers import Answer, Recommendation
 from segue.recommender.encoder import Encoder, prompt_layout
-from segue.recommender.ensemble import PureSVD
+from segue.recommender.ensemble import Ensemble
+from segue.recommender.members import PureSVD, SparseMember
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
 
 __all__ = [
     "Answer",
     "Encoder",
+    "Ensemble",
     "ModelRanker",
     "PureSVD",
     "Recommendation",
     "Recommender",
+    "SparseMember",
     "prompt_layout",
 ]

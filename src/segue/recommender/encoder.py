@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from functools import cached_property, partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int32, Real
+from jaxtyping import Array, Float, Int32, Real
 
 from segue.batches import PromptLayout
-from segue.bfloat16 import to_float32
 from segue.config import ModelConfig
-from segue.errors import RequestError, RunError
 from segue.features import FeatureIds, Features, ItemFeatures, SequenceVocabulary
 from segue.model import HEADS, Transformer
-from segue.ragged import Ragged
-from segue.ranking import Ranked
-from segue.recommender import search
-from segue.recommender.ensemble import PureSVD
-from segue.tokens import END
-
-HISTORIES_PER_BLOCK = 256
-"""Largest number of histories in one forward pass."""
+from segue.ranking import Query
+from segue.recommender.members import DenseMember
+from segue.recommender.shapes import length_bucket
 
 
 def prompt_layout(config: ModelConfig, vocabulary_size: int) -> PromptLayout:
@@ -37,8 +28,8 @@ def prompt_layout(config: ModelConfig, vocabulary_size: int) -> PromptLayout:
     return PromptLayout(config.context, vocabulary_size, config.start, config.end, left_padding)
 
 
-class Encoder:
-    """A trained transformer with its prompt layout, features and ensemble member.
+class Encoder(DenseMember):
+    """A trained transformer with its prompt layout and features: a dense ensemble member.
 
     All inputs and outputs are in the model's own item indices.
 
@@ -53,78 +44,45 @@ class Encoder:
         params: nnx.State,
         layout: PromptLayout,
         features: Features,
-        puresvd: PureSVD | None = None,
     ) -> None:
         self._graph = graph
         self._params = params
-        self._features = features
         self._item_features = jax.device_put(features.items)
-        self._puresvd = puresvd
         self.layout = layout
         self.vocabulary: SequenceVocabulary = features.vocabulary
 
-    def with_puresvd_weight(self, weight: float) -> Encoder:
-        """Return a copy of the encoder with another weight of the PureSVD ensemble member.
+    def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
+        """The hidden state that predicts the next item of each history, on the device.
 
         Args:
-            weight: in nats; 0 removes the member.
-
-        Raises:
-            RequestError: the weight is negative or not finite.
-            RunError: the model has no PureSVD member.
+            query: at most ``n_rows`` requests.
+            n_rows: number of rows of the result; those beyond the requests are padding.
         """
-        if not 0 <= weight < math.inf:
-            raise RequestError(f"weight is {weight}, expected a number from 0 up", "16 is usual")
-        if self._puresvd is None:
-            raise RunError(
-                "the model has no PureSVD ensemble member",
-                "train a model with ensemble.puresvd_factors above 0",
-            )
-        puresvd = self._puresvd._replace(weight=weight) if weight else None
-        return Encoder(self._graph, self._params, self.layout, self._features, puresvd)
-
-    def hidden(
-        self, histories: Ragged, sequence_features: FeatureIds
-    ) -> Float32[np.ndarray, "batch dim"]:
-        """The hidden state that predicts the next item of each history.
-
-        With a PureSVD ensemble member its states are appended as further dimensions.
-
-        Args:
-            histories: model item indices, oldest first.
-            sequence_features: ids of the sequence features, one row per history.
-        """
-        states = [
-            self._hidden_block(
-                histories.slice(start, end),
-                FeatureIds(*(array[start:end] for array in sequence_features)),
-            )
-            for start, end in _blocks(histories.n_rows)
-        ]
-        hidden = np.concatenate(states)
-        if self._puresvd is None:
-            return hidden
-        return np.concatenate([hidden, self._puresvd.states(histories)], axis=1)
-
-    def next_items(
-        self, histories: Ragged, sequence_features: FeatureIds, excluded: Ragged, k: int
-    ) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
-        """The ``k`` best next items of each history, and the score of END."""
-        hidden = self.hidden(histories, sequence_features)
-        best = search.top(hidden, self.output_embeddings, excluded, k)
-        return best, hidden @ np.asarray(to_float32(self.output_embeddings[END]))
+        tokens, last = self.layout.prompts(query.histories)
+        if not self.layout.left_padding:
+            tokens = tokens[:, : length_bucket(int(last.max(initial=0)) + 1, self.layout.context)]
+        features = query.sequence_features
+        feature_ids = self.vocabulary.encode([{}] * len(query) if features is None else features)
+        padding = ((0, n_rows - len(query)), (0, 0))
+        return _states_at(
+            self._graph,
+            self._params,
+            self._item_features,
+            np.pad(tokens, padding),
+            np.pad(last, padding[0]),
+            FeatureIds(*(np.pad(array, padding) for array in feature_ids)),
+        )
 
     @cached_property
-    def output_embeddings(self) -> Real[Array, "vocabulary dim"]:
-        """Output embeddings, ensemble included: scores are their products with hidden states."""
+    def vectors(self) -> Real[Array, "vocabulary dim"]:
+        """The output embeddings: scores are their inner products with hidden states.
+
+        They are in the precision in which the model stores them.
+        """
         if self._item_features is None:
             # Outside of jit, since a compiled function would return a copy.
-            embeddings = nnx.merge(self._graph, self._params).output_embeddings()
-        else:
-            embeddings = _output_embeddings(self._graph, self._params, self._item_features)
-        if self._puresvd is None:
-            return embeddings
-        return jnp.concatenate([to_float32(embeddings), self._puresvd.vectors], axis=1)
+            return nnx.merge(self._graph, self._params).output_embeddings()
+        return _output_embeddings(self._graph, self._params, self._item_features)
 
     def model(self) -> Transformer:
         """The transformer with its weights."""
@@ -134,27 +92,6 @@ class Encoder:
     def item_features(self) -> ItemFeatures | None:
         """Item features on the device; None if the model uses none."""
         return self._item_features
-
-    def _hidden_block(
-        self, histories: Ragged, sequence_features: FeatureIds
-    ) -> Float32[np.ndarray, "batch dim"]:
-        tokens, last = self.layout.prompts(histories)
-        # Pad the batch to a power of two, so that few shapes are compiled.
-        n_padding = (1 << (len(tokens) - 1).bit_length()) - len(tokens)
-        tokens, last = np.pad(tokens, ((0, n_padding), (0, 0))), np.pad(last, (0, n_padding))
-        feature_ids = FeatureIds(
-            *(np.pad(array, ((0, n_padding), (0, 0))) for array in sequence_features)
-        )
-        hidden = _states_at(
-            self._graph, self._params, self._item_features, tokens, last, feature_ids
-        )
-        return np.asarray(hidden)[: histories.n_rows]
-
-
-def _blocks(n: int) -> list[tuple[int, int]]:
-    """Bounds of blocks of at most ``HISTORIES_PER_BLOCK`` rows."""
-    starts = range(0, n, HISTORIES_PER_BLOCK)
-    return [(start, min(start + HISTORIES_PER_BLOCK, n)) for start in starts]
 
 
 @partial(jax.jit, static_argnums=0)

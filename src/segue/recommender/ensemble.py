@@ -1,80 +1,268 @@
-"""PureSVD as an ensemble member: fixed item vectors whose scores are added to the transformer's.
+"""``Ensemble``: the members of a trained model, from a batch of requests to lists and ranks.
 
-After short histories of one to five items, a transformer trained on few sequences ranks better
-than neighbourhood methods. After long histories in no particular order it ranks worse. PureSVD is
-strong exactly there, because it adds up the evidence of all items of the history. Its scores are
-inner products too, so the ensemble is one model with more dimensions: hidden states and output
-embeddings are concatenated.
+The path of a request: ``encode`` turns it into one state per dense member, which stay on the
+device, a bit mask of the items to leave out, and the bonus of the sparse members; ``search``
+combines them. The score of an item is the sum over the members.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from scipy import sparse
 
-from segue.errors import RunError
+from segue.bfloat16 import to_float32
+from segue.errors import RequestError, RunError
 from segue.ragged import Ragged
-from segue.storage.arrays import read_arrays, write_arrays
-from segue.storage.atomic import replace_file
-from segue.tokens import UNK
+from segue.ranking import Query, Ranked
+from segue.recommender import search, shapes
+from segue.recommender.encoder import Encoder
+from segue.recommender.masks import catalogue_mask, request_masks
+from segue.recommender.members import DenseMember, PureSVD, SparseMember
+from segue.recommender.search import Bonus, EncodedQuery
+from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
-ARRAY_NAME = "item_vectors"
-"""Name of the array in the safetensors file."""
+
+class NextItems(NamedTuple):
+    """The best next items of each request, and the scores of END where they were asked for."""
+
+    ranked: Ranked
+    end_scores: Float32[np.ndarray, " batch"] | None
 
 
-class PureSVD(NamedTuple):
-    """Item vectors of PureSVD and the weight of their scores in the ensemble.
+class Ensemble:
+    """An encoder and further members; all in the item indices of the model.
 
     Attributes:
-        vectors: one row per item index; zeros for items without training events.
-        weight: the score, in nats, of an item vector of length 1 in the direction of the history.
+        encoder: the transformer, the first dense member.
+        dense: all dense members.
+        sparse: the sparse members.
+        catalogue: the mask of the items that are never recommended, as in ``masks``.
     """
 
-    vectors: Float32[np.ndarray, "vocabulary dim"]
-    weight: float
-
-    def states(self, histories: Ragged) -> Float32[np.ndarray, "batch dim"]:
-        """The sum of the item vectors of each history, scaled to the length ``weight``.
-
-        Empty histories have zero states.
-
-        Source: PureSVD of Cremonesi, Koren and Turrin, RecSys 2010. Its ranking does not depend
-        on the length of the sum.
-        """
-        items = np.where(histories.values < len(self.vectors), histories.values, UNK)
-        ones = np.ones(len(items), np.float32)
-        shape = (histories.n_rows, len(self.vectors))
-        sums = sparse.csr_matrix((ones, items, histories.offsets), shape=shape) @ self.vectors
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        return np.float32(self.weight) * sums / np.maximum(lengths, np.finfo(np.float32).tiny)
-
-    def write(self, path: Path) -> None:
-        """Write the vectors as a safetensors file.
-
-        Raises:
-            StorageError: no space or no permission.
-        """
-        replace_file(path, lambda partial: write_arrays(partial, {ARRAY_NAME: self.vectors}))
-
-    @classmethod
-    def load(cls, path: Path, shape: tuple[int, int], weight: float) -> PureSVD:
-        """Read the vectors from a safetensors file.
+    def __init__(
+        self,
+        encoder: Encoder,
+        dense: Sequence[DenseMember] = (),
+        sparse: Sequence[SparseMember] = (),
+        is_candidate: Bool[np.ndarray, " vocabulary"] | None = None,
+    ) -> None:
+        """Combine the members.
 
         Args:
-            path: the file.
-            shape: expected vocabulary size and number of dimensions.
-            weight: weight of the scores in the ensemble, in nats.
+            dense: dense members besides the encoder.
+            sparse: sparse members.
+            is_candidate: by item index, whether an item can be recommended; by default all can.
+        """
+        self.encoder = encoder
+        self.dense: tuple[DenseMember, ...] = (encoder, *dense)
+        self.sparse = tuple(sparse)
+        if is_candidate is None:
+            is_candidate = np.ones(encoder.layout.vocabulary_size, bool)
+        self._is_candidate = is_candidate
+        self.catalogue = catalogue_mask(is_candidate)
+
+    @cached_property
+    def vectors(self) -> search.Vectors:
+        """For each dense member its item vectors, on the device."""
+        return tuple(jnp.asarray(member.vectors) for member in self.dense)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Number of special tokens and catalogue items."""
+        return self.encoder.layout.vocabulary_size
+
+    def encode(
+        self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None
+    ) -> EncodedQuery:
+        """Encode at most ``shapes.MAX_ROWS`` requests.
+
+        Args:
+            catalogue: the mask of the items that are not candidates, if it is not the model's.
+        """
+        n_rows = shapes.row_bucket(len(query))
+        left_out = [query.seen] if query.excluded is None else [query.seen, query.excluded]
+        return EncodedQuery(
+            len(query),
+            tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense),
+            request_masks(self.catalogue if catalogue is None else catalogue, left_out, n_rows),
+            self._bonus(query),
+        )
+
+    def top(self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None) -> Ranked:
+        """The ``query.k`` best items of each request; see ``search.top``."""
+        return self.next_items(query, catalogue=catalogue).ranked
+
+    def next_items(
+        self,
+        query: Query,
+        *,
+        catalogue: UInt8[np.ndarray, " bytes"] | None = None,
+        end_temperature: float | None = None,
+    ) -> NextItems:
+        """The ``query.k`` best items of each request and, if asked for, the scores of END.
+
+        END keeps the probability that the encoder gives it at the temperature: its odds against
+        the whole catalogue are those of the encoder alone.
+
+        Args:
+            catalogue: as in ``encode``.
+            end_temperature: the temperature, above 0; None for no scores of END.
+        """
+        n_results = shapes.result_bucket(query.k, self.vocabulary_size)
+        items = np.zeros((len(query), query.k), INDEX_DTYPE)
+        scores = np.zeros((len(query), query.k), np.float32)
+        end_scores = None if end_temperature is None else np.zeros(len(query), np.float32)
+        size = shapes.rows_per_block(self.vocabulary_size, n_results)
+        for block, encoded in self._encoded_blocks(query, size, catalogue):
+            items[block], scores[block] = search.top(encoded, self.vectors, query.k)
+            if end_scores is not None and end_temperature is not None:
+                end_scores[block] = self._end_scores(encoded, end_temperature)
+        return NextItems(Ranked(items, scores), end_scores)
+
+    def ranks(
+        self,
+        query: Query,
+        targets: Int32[np.ndarray, " batch"],
+        catalogue: UInt8[np.ndarray, " bytes"] | None = None,
+    ) -> Int64[np.ndarray, " batch"]:
+        """The rank of the target of each request; see ``search.ranks``."""
+        ranks = np.zeros(len(query), np.int64)
+        for block, encoded in self._encoded_blocks(query, shapes.MAX_ROWS, catalogue):
+            ranks[block] = search.ranks(encoded, self.vectors, targets[block])
+        return ranks
+
+    def scores(self, query: Query, items: Ragged) -> Float32[np.ndarray, " values"]:
+        """The score of each item of ``items``, in order, whether it may be recommended or not.
+
+        Args:
+            items: item indices to score, one row per request.
+        """
+        scores = [np.zeros(0, np.float32)]
+        for block, encoded in self._encoded_blocks(query, shapes.MAX_ROWS):
+            offsets, values = items.slice(block.start, block.stop)
+            rows = np.repeat(np.arange(encoded.n), np.diff(offsets))
+            scores.append(search.pair_scores(encoded.states, self.vectors, rows, values))
+            if encoded.bonus is not None:
+                scores[-1] += _bonus_at(encoded.bonus, rows, values, self.vocabulary_size)
+        return np.concatenate(scores)
+
+    def states(self, query: Query) -> Float32[np.ndarray, "batch dim"]:
+        """The states of all dense members, concatenated.
+
+        Their inner products with ``item_vectors`` are the scores without sparse members.
+        """
+        blocks = [
+            np.concatenate([np.asarray(states)[: encoded.n] for states in encoded.states], axis=1)
+            for _, encoded in self._encoded_blocks(query, shapes.MAX_ROWS)
+        ]
+        return np.concatenate(blocks)
+
+    def item_vectors(self) -> Float32[np.ndarray, "vocabulary dim"]:
+        """The item vectors of all dense members, concatenated, in float32."""
+        return np.concatenate([np.asarray(to_float32(member)) for member in self.vectors], axis=1)
+
+    def with_puresvd_weight(self, weight: float) -> Ensemble:
+        """A copy with another weight of the PureSVD member.
+
+        Args:
+            weight: in nats; 0 removes the member.
 
         Raises:
-            RunError: the file is missing, damaged or of another shape.
+            RequestError: the weight is negative or not finite.
+            RunError: the model has no PureSVD member.
         """
-        like = {ARRAY_NAME: np.broadcast_to(np.float32(0), shape)}
-        try:
-            return cls(np.asarray(read_arrays(path, like)[ARRAY_NAME]), weight)
-        except (OSError, ValueError) as error:
-            message = f"cannot read {path}: {error}"
-            raise RunError(message, "restore the file from a copy, or train again") from None
+        if not 0 <= weight < math.inf:
+            raise RequestError(f"weight is {weight}, expected a number from 0 up", "16 is usual")
+        if not any(isinstance(member, PureSVD) for member in self.dense):
+            raise RunError(
+                "the model has no PureSVD ensemble member",
+                "train a model with ensemble.puresvd_factors above 0",
+            )
+        dense = [
+            replace(member, weight=weight) if isinstance(member, PureSVD) else member
+            for member in self.dense[1:]
+            if weight or not isinstance(member, PureSVD)
+        ]
+        return Ensemble(self.encoder, dense, self.sparse, self._is_candidate)
+
+    def warm_up(self, max_rows: int, max_k: int) -> list[dict[str, int]]:
+        """Compile every shape of a request for up to ``max_rows`` rows and ``max_k`` items.
+
+        Returns:
+            The shapes: rows, input tokens and results of each.
+        """
+        layout, compiled = self.encoder.layout, []
+        results = {shapes.result_bucket(k, self.vocabulary_size) for k in range(1, max_k + 1)}
+        lengths = {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
+        if layout.left_padding:
+            lengths = {layout.context}
+        largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
+        for rows in [size for size in shapes.ROW_BUCKETS if size <= largest]:
+            for length in sorted(lengths):
+                encoded = self.encode(_warm_up_query(rows, length - int(layout.start)))
+                self._compile_pairs(encoded)
+                for n_results in sorted(results):
+                    search.top(encoded, self.vectors, n_results)
+                    compiled.append({"rows": rows, "length": length, "k": n_results})
+        return compiled
+
+    def _compile_pairs(self, encoded: EncodedQuery) -> None:
+        """Compile the scores of pairs and of END, where requests may need them."""
+        if self.encoder.layout.end:
+            self._end_scores(encoded, 1.0)
+        for n_pairs in shapes.PAIR_BUCKETS if self.sparse else ():
+            zeros = np.zeros(n_pairs, np.int64)
+            search.pair_scores(encoded.states, self.vectors, zeros, zeros)
+
+    def _encoded_blocks(
+        self, query: Query, size: int, catalogue: UInt8[np.ndarray, " bytes"] | None = None
+    ) -> Iterator[tuple[slice, EncodedQuery]]:
+        for block, block_query in query.blocks(size):
+            yield block, self.encode(block_query, catalogue)
+
+    def _bonus(self, query: Query) -> Bonus | None:
+        if not self.sparse:
+            return None
+        total = sparse.csr_matrix(sum(member.bonus(query) for member in self.sparse))
+        rows = np.repeat(np.arange(len(query)), np.diff(total.indptr))
+        return Bonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
+
+    def _end_scores(
+        self, encoded: EncodedQuery, temperature: float
+    ) -> Float32[np.ndarray, " batch"]:
+        """The score at which END has the probability that the encoder gives it."""
+        alone = EncodedQuery(encoded.n, encoded.states[:1], encoded.masks)
+        rows = np.arange(encoded.n)
+        scores = search.pair_scores(alone.states, self.vectors[:1], rows, np.full(encoded.n, END))
+        if len(self.dense) == 1 and not self.sparse:
+            return scores
+        combined = search.log_normalisers(encoded, self.vectors, self.catalogue, temperature)
+        encoder = search.log_normalisers(alone, self.vectors[:1], self.catalogue, temperature)
+        return scores + np.float32(temperature) * (combined - encoder)
+
+
+def _warm_up_query(n_rows: int, length: int) -> Query:
+    """Requests with histories of some length."""
+    history = np.full(length, N_SPECIALS, INDEX_DTYPE)
+    seen = Ragged.from_rows([history[:0]] * n_rows)
+    return Query(Ragged.from_rows([history] * n_rows), seen, np.full(n_rows, -1))
+
+
+def _bonus_at(
+    bonus: Bonus,
+    rows: Int64[np.ndarray, " pairs"],
+    items: Int32[np.ndarray, " pairs"],
+    vocabulary_size: int,
+) -> Float32[np.ndarray, " pairs"]:
+    """The bonus of each pair of a request and an item; 0 outside the support."""
+    shape = (int(max(rows.max(initial=0), bonus.rows.max(initial=0))) + 1, vocabulary_size)
+    matrix = sparse.csr_matrix((bonus.values, (bonus.rows, bonus.items)), shape=shape)
+    return np.asarray(matrix[rows, items], np.float32).ravel()

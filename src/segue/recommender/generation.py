@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from segue.errors import RequestError
-from segue.ragged import Ragged
-from segue.ranking import Ranked
+from segue.ranking import Query, Ranked
+from segue.recommender.ensemble import Ensemble, NextItems
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
-
-NextItems = Callable[[Ragged, int], tuple[Ranked, Float32[np.ndarray, " batch"]]]
-"""``(histories, k)`` to the k best next items of each history, without repeats, and the scores of
-END."""
 
 MAX_OPTION = 1e30
 """Largest temperature and end weight; larger values overflow."""
@@ -62,33 +59,94 @@ class Sampling:
             raise RequestError(f"seed is {self.seed}, expected 0 or more", "give another one")
 
 
+class Decoder(ABC):
+    """Sequences that grow by one item at a time, in the item indices of the model."""
+
+    @abstractmethod
+    def begin(self, query: Query, end_temperature: float | None) -> NextItems:
+        """Start from the histories of some requests.
+
+        Args:
+            query: the requests; ``query.k`` is the number of next items at every step.
+            end_temperature: as in ``Ensemble.next_items``.
+
+        Returns:
+            The best next items of each sequence.
+        """
+
+    @abstractmethod
+    def extend(self, items: Int32[np.ndarray, " batch"]) -> NextItems:
+        """Append an item to each sequence, except where it is a special token.
+
+        Returns:
+            The best next items, none of which are in the sequence.
+        """
+
+
+class EncodingDecoder(Decoder):
+    """Encodes every sequence again at each step."""
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self._ensemble = ensemble
+
+    def begin(self, query: Query, end_temperature: float | None) -> NextItems:
+        self._query, self._end_temperature = query, end_temperature
+        return self._next_items()
+
+    def extend(self, items: Int32[np.ndarray, " batch"]) -> NextItems:
+        is_item = items >= N_SPECIALS
+        self._query = replace(
+            self._query,
+            histories=self._query.histories.append(items, is_item),
+            seen=self._query.seen.append(items, is_item),
+            times=None,
+        )
+        return self._next_items()
+
+    def _next_items(self) -> NextItems:
+        return self._ensemble.next_items(self._query, end_temperature=self._end_temperature)
+
+
 def generate_sequences(
-    next_items: NextItems, histories: Ragged, length: int, sampling: Sampling
+    decoder: Decoder,
+    query: Query,
+    length: int,
+    sampling: Sampling,
+    seeds: Sequence[int | Sequence[int]] | None = None,
 ) -> Ranked:
     """Generate ``length`` items after each history, without repeats.
+
+    Args:
+        decoder: the model.
+        query: the requests; ``k`` is ignored.
+        length: number of items.
+        sampling: how an item is selected.
+        seeds: a seed per request; by default that of ``sampling`` for all, so that a request
+            gets the same sequence whatever others it is computed with.
 
     Returns:
         The generated items in order, and the score of each when it was selected. If END was
         generated, it follows the last item. Positions after END, or after all items of the
         catalogue are used, are PAD with the score -inf.
     """
-    rng = np.random.default_rng(sampling.seed)
-    greedy = sampling.temperature == 0
-    sequences = [histories.row(i).tolist() for i in range(histories.n_rows)]
-    items = np.zeros((len(sequences), length), INDEX_DTYPE)
-    scores = np.full((len(sequences), length), -np.inf, np.float32)
-    active = np.arange(len(sequences))
+    n, greedy = len(query), sampling.temperature == 0
+    rngs = [np.random.default_rng(seed) for seed in seeds or [sampling.seed] * n]
+    items = np.zeros((n, length), INDEX_DTYPE)
+    scores = np.full((n, length), -np.inf, np.float32)
+    if not items.size:
+        return Ranked(items, scores)
+    end_temperature = (sampling.temperature or 1.0) if sampling.end_weight else None
+    best, end_scores = decoder.begin(query.with_k(1 if greedy else sampling.top_k), end_temperature)
+    is_active = np.ones(n, bool)
     for position in range(length):
-        best, end_scores = next_items(Ragged.from_rows(sequences), 1 if greedy else sampling.top_k)
-        candidates = _with_end(best, end_scores, sampling)
-        selected = _sample(candidates.scores, sampling.temperature, rng)[active]
-        items[active, position] = candidates.items[active, selected]
-        scores[active, position] = candidates.scores[active, selected]
-        active = active[items[active, position] >= N_SPECIALS]
-        for row in active.tolist():
-            sequences[row].append(int(items[row, position]))
-        if not len(active):
+        candidates = best if end_scores is None else _with_end(best, end_scores, sampling)
+        selected = _sample(candidates.scores, sampling.temperature, rngs)[is_active]
+        items[is_active, position] = candidates.items[is_active, selected]
+        scores[is_active, position] = candidates.scores[is_active, selected]
+        is_active &= items[:, position] >= N_SPECIALS
+        if not is_active.any() or position == length - 1:
             break
+        best, end_scores = decoder.extend(items[:, position])
     return Ranked(items, scores)
 
 
@@ -103,8 +161,6 @@ def _with_end(
     later, so that the weight is a factor on the probability at any temperature. For greedy
     decoding it is a factor on the probability at temperature 1.
     """
-    if sampling.end_weight == 0:
-        return best
     weighted = end_scores + np.float32((sampling.temperature or 1.0) * np.log(sampling.end_weight))
     is_in_top_k = np.maximum(end_scores, weighted) >= best.scores[:, -1]
     end_column = np.where(is_in_top_k, weighted, -np.inf).astype(np.float32)[:, None]
@@ -113,11 +169,12 @@ def _with_end(
 
 
 def _sample(
-    scores: Float32[np.ndarray, "batch k"], temperature: float, rng: np.random.Generator
+    scores: Float32[np.ndarray, "batch k"], temperature: float, rngs: list[np.random.Generator]
 ) -> Int64[np.ndarray, " batch"]:
     """Sample a column per row from the softmax of ``scores / temperature`` (Gumbel-max trick).
 
     The noise is multiplied by the temperature instead of dividing the scores by it, which would
     overflow at temperatures near 0.
     """
-    return np.argmax(scores + temperature * rng.gumbel(size=scores.shape), axis=1)
+    noise = np.stack([rng.gumbel(size=scores.shape[1]) for rng in rngs])
+    return np.argmax(scores + temperature * noise, axis=1)

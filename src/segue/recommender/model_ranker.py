@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Int32, Int64
 
 from segue.dataset import Dataset, Items
-from segue.features import FeatureIds
 from segue.ragged import Ragged
-from segue.ranking import Queries, Ranked, Ranker
-from segue.recommender import search
-from segue.recommender.encoder import Encoder
-from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
+from segue.ranking import Query, Ranked, Ranker
+from segue.recommender.ensemble import Ensemble
+from segue.recommender.masks import catalogue_mask
+from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD, UNK
 
 
 class ModelRanker(Ranker):
     """Ranks the catalogue of a dataset, which may not be the model's training dataset.
 
-    Candidates are the items in both catalogues. Items of the dataset that the model does not
-    have get the rank 0 and are never listed; items that only the model has are not candidates.
+    Requests are translated to the item indices of the model, and its lists back. Candidates are
+    the items in both catalogues. Items of the dataset that the model does not have get the rank 0
+    and are never listed; items that only the model has are left out by a mask, so scores are
+    those on the training dataset.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        ensemble: Ensemble,
         items: Items,
         data: Dataset,
         *,
@@ -34,90 +37,80 @@ class ModelRanker(Ranker):
         """Join a model to a dataset.
 
         Args:
-            encoder: the model.
+            ensemble: the model.
             items: the items of the model, by its own item indices.
             data: the dataset to rank on.
             name: name in results.
             fingerprint: fingerprint of the training dataset.
             use_sequence_features: whether to give the model the sequence features of the
-                dataset.
+                requests.
         """
         self.name = name
         self.data_fingerprint = fingerprint
-        self.supports_empty_history = encoder.layout.start
-        self._encoder = encoder
-        self._output_embeddings = encoder.output_embeddings
-        self._sequences = data.sequences
+        self.supports_empty_history = ensemble.encoder.layout.start
+        self._ensemble = ensemble
         self._use_sequence_features = use_sequence_features
         if not use_sequence_features:
             self.notes += ("sequence features were not used",)
-        # Three index spaces: items of the dataset, items of the model, and candidates (rows of
-        # the output embeddings used here).
         self._model_index = np.arange(N_SPECIALS + len(data.items), dtype=INDEX_DTYPE)
-        self._candidates = self._model_index[: data.vocabulary_size]
-        if data.fingerprint != self.data_fingerprint:
+        if data.fingerprint != fingerprint:
             self._model_index[N_SPECIALS:] = items.find(data.items.ids)
-            self._candidates = _shared_indices(
-                self._model_index[: data.vocabulary_size], len(self._output_embeddings)
-            )
-            self._output_embeddings = self._output_embeddings[self._model_index[self._candidates]]
-            n_shared = len(self._candidates) - N_SPECIALS
+        shared = _shared_items(self._model_index[: data.vocabulary_size], ensemble.vocabulary_size)
+        if data.fingerprint != fingerprint:
             self.notes += (
-                f"{n_shared:,} of the {data.n_catalogue:,} candidates are in the model's catalogue",
+                f"{len(shared):,} of the {data.n_catalogue:,} candidates are in the model's "
+                "catalogue",
             )
-        self._candidate_index = np.full(len(self._model_index), len(self._candidates), INDEX_DTYPE)
-        self._candidate_index[self._candidates] = np.arange(len(self._candidates))
+        # The item of the dataset for each item of the model; PAD for items that are not shared.
+        self._dataset_index = np.full(ensemble.vocabulary_size, PAD, INDEX_DTYPE)
+        self._dataset_index[self._model_index[shared]] = shared
+        self._catalogue = catalogue_mask(self._dataset_index != PAD)
 
     def ranks(
-        self, queries: Queries, targets: Int32[np.ndarray, " batch"]
+        self, query: Query, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
-        rows = self._candidate_index[targets]
-        is_candidate = rows < len(self._candidates)
-        ranks = search.ranks(
-            self._hidden(queries),
-            self._output_embeddings,
-            self._excluded(queries),
-            np.where(is_candidate, rows, 0),
+        is_shared = self._dataset_index[self._in_vocabulary(targets)] != PAD
+        ranks = np.zeros(len(query), np.int64)
+        ranks[is_shared] = self._ensemble.ranks(
+            self._translate(query.select(is_shared)),
+            self._model_index[targets[is_shared]],
+            self._catalogue,
         )
-        return np.where(is_candidate, ranks, 0)
+        return ranks
 
-    def top(self, queries: Queries, k: int) -> Ranked:
-        items, scores = search.top(
-            self._hidden(queries), self._output_embeddings, self._excluded(queries), k
+    def top(self, query: Query) -> Ranked:
+        items, scores = self._ensemble.top(self._translate(query), self._catalogue)
+        return Ranked(self._dataset_index[items], scores)
+
+    def _in_vocabulary(self, items: Int32[np.ndarray, " items"]) -> Int32[np.ndarray, " items"]:
+        """The model's item indices; PAD for items outside its catalogue."""
+        indices = self._model_index[items]
+        is_inside = (indices != UNK) & (indices < self._ensemble.vocabulary_size)
+        return np.where(is_inside, indices, PAD)
+
+    def _translate(self, query: Query) -> Query:
+        """The same requests in the item indices of the model."""
+        return replace(
+            query,
+            histories=self._translate_items(query.histories),
+            seen=self._translate_items(query.seen),
+            excluded=None if query.excluded is None else self._translate_items(query.excluded),
+            sequence_features=query.sequence_features if self._use_sequence_features else None,
         )
-        return Ranked(self._candidates[items], scores)
 
-    def _hidden(self, queries: Queries) -> Float32[np.ndarray, "batch dim"]:
-        offsets, items = queries.histories
-        histories = Ragged(offsets, self._model_index[items])
-        return self._encoder.hidden(histories, self._feature_ids(queries.rows))
-
-    def _feature_ids(self, rows: Int64[np.ndarray, " batch"]) -> FeatureIds:
-        """Sequence features of dataset rows.
-
-        They are encoded per batch, because a dataset may have millions of sequences and a
-        validation uses only some thousands of them.
-        """
-        vocabulary = self._encoder.vocabulary
-        if not self._use_sequence_features:
-            return vocabulary.encode([{}] * len(rows))
-        return vocabulary.encode_rows(self._sequences, rows)
-
-    def _excluded(self, queries: Queries) -> Ragged:
-        """Excluded items as candidate indices."""
-        offsets, items = queries.excluded
-        return Ragged(offsets, self._candidate_index[items])
+    def _translate_items(self, items: Ragged) -> Ragged:
+        return Ragged(items.offsets, self._model_index[items.values])
 
 
-def _shared_indices(
-    model_index: Int32[np.ndarray, " vocabulary"], size: int
-) -> Int32[np.ndarray, " candidates"]:
-    """Indices of special tokens and of items that the model has.
+def _shared_items(
+    model_index: Int32[np.ndarray, " vocabulary"], vocabulary_size: int
+) -> Int32[np.ndarray, " shared"]:
+    """The items of the dataset's catalogue that are in the catalogue of the model.
 
     Args:
         model_index: model item index of each dataset item index; UNK if the model lacks it.
-        size: vocabulary size of the model.
+        vocabulary_size: vocabulary size of the model.
     """
-    is_shared = (model_index != UNK) & (model_index < size)
-    is_shared[:N_SPECIALS] = True
+    is_shared = (model_index != UNK) & (model_index < vocabulary_size)
+    is_shared[:N_SPECIALS] = False
     return np.flatnonzero(is_shared).astype(INDEX_DTYPE)

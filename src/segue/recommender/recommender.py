@@ -1,4 +1,4 @@
-"""``Recommender``: a trained model that recommends, generates and ranks by item id."""
+"""``Recommender``: a trained model that recommends, generates, scores and ranks by item id."""
 
 from __future__ import annotations
 
@@ -10,114 +10,105 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from flax import nnx
 from jaxtyping import Float32
 
 from segue.dataset import Dataset, Items
-from segue.dataset.dataset import read_items
-from segue.errors import DatasetError, RequestError
-from segue.features import USER, FeatureIds, Features, SequenceVocabulary
-from segue.machine import use_compilation_cache
-from segue.model import Transformer
+from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Recommendation
-from segue.recommender.encoder import Encoder, prompt_layout
-from segue.recommender.ensemble import PureSVD
-from segue.recommender.generation import Sampling, generate_sequences
+from segue.recommender.encoder import Encoder
+from segue.recommender.ensemble import Ensemble
+from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.histories import Histories, TrainingHistories, open_histories
 from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_per_history
+from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
-from segue.recommender.request_encoding import (
-    EncodedRequest,
-    encode_items,
-    encode_sequence_features,
-)
+from segue.recommender.requests import Request, RequestReader, query_of
+from segue.recommender.similarity import SimilarItems
 from segue.runs import RunFolder
-from segue.runs.weights import load_weights
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 
 class Recommender:
     """A trained model that recommends items and generates sequences by item id.
 
-    Load one with ``Recommender.load``.
+    Load one with ``Recommender.load``. Its methods may be called from several threads at a time.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        ensemble: Ensemble,
         items: Items,
         *,
         name: str,
         dataset: dict[str, Any],
         always_has_sequence_features: bool = False,
+        histories: Histories | None = None,
     ) -> None:
-        """Create a recommender from an encoder.
+        """Create a recommender from an ensemble.
 
         Args:
-            encoder: the model with its layout, features and ensemble.
+            ensemble: the encoder and the other members.
             items: the items of the training dataset; the model's catalogue comes first.
             name: name in answers and results.
             dataset: ``fingerprint`` and ``path`` of the training dataset.
             always_has_sequence_features: whether training never dropped the sequence features.
+            histories: the histories of known users; by default those of the training dataset.
         """
-        self.encoder = encoder
+        self.ensemble = ensemble
         self.items = items
         self.name = name
         self._dataset = dataset
-        self._always_has_sequence_features = always_has_sequence_features
+        self._training = TrainingHistories(dataset["path"], dataset["fingerprint"], name)
+        self._requests = RequestReader(
+            items,
+            ensemble.vocabulary_size,
+            ensemble.encoder.vocabulary,
+            has_start=ensemble.encoder.layout.start,
+            always_has_sequence_features=always_has_sequence_features,
+            model=name,
+            histories=histories or self._training,
+        )
 
     @classmethod
-    def load(cls, run: str | Path) -> Recommender:
+    def load(cls, run: str | Path, *, histories: Any = None) -> Recommender:
         """Load the model of a run folder, as written by ``segue.train``.
+
+        Args:
+            run: the folder.
+            histories: the histories of known users: a prepared dataset or its folder; a Parquet
+                file with the columns ``user`` and ``items`` (the list of a user's item ids); or a
+                function from a user id to the user's item ids, or to None. By default they come
+                from the dataset that the model was trained on, if it is still in its place.
 
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
+            DatasetError: the histories cannot be read.
         """
-        use_compilation_cache()
-        folder = RunFolder(run)
-        folder.verify()
-        config, dataset = folder.read_config()
-        items, vocabulary_size = read_items(folder.path), dataset["vocabulary_size"]
-        vocabulary = SequenceVocabulary(folder.read_sequence_values())
-        features = Features.of(items, vocabulary_size, config.model, vocabulary)
-        abstract = nnx.eval_shape(
-            lambda: Transformer(config.model, vocabulary_size, features.sizes, rngs=nnx.Rngs(0))
-        )
-        graph, shapes = nnx.split(abstract)
-        params = load_weights(folder.weights, shapes)
-        puresvd = None
-        if config.ensemble.puresvd_factors:
-            shape = (vocabulary_size, config.ensemble.puresvd_factors)
-            puresvd = PureSVD.load(folder.item_vectors, shape, config.ensemble.puresvd_weight)
-        encoder = Encoder(
-            graph, params, prompt_layout(config.model, vocabulary_size), features, puresvd
-        )
+        loaded = load_run(RunFolder(run))
         return cls(
-            encoder,
-            items,
-            name=folder.path.name,
-            dataset=dataset,
-            always_has_sequence_features=not config.training.feature_dropout,
+            loaded.ensemble,
+            loaded.items,
+            name=loaded.name,
+            dataset=loaded.dataset,
+            always_has_sequence_features=loaded.always_has_sequence_features,
+            histories=None if histories is None else open_histories(histories),
         )
 
-    @cached_property
+    @property
+    def encoder(self) -> Encoder:
+        """The transformer."""
+        return self.ensemble.encoder
+
+    @property
     def dataset(self) -> Dataset:
-        """The training dataset, opened on first use, for the histories of its users.
+        """The training dataset, opened on first use.
 
         Raises:
             DatasetError: the dataset is not at its path any more, or it has changed.
         """
-        hint = "give the history itself instead of a user"
-        try:
-            dataset = Dataset.open(self._dataset["path"])
-        except DatasetError as error:
-            message = f"cannot open the dataset that {self.name} was trained on: {error.message}"
-            raise DatasetError(message, hint) from None
-        if dataset.fingerprint != self._dataset["fingerprint"]:
-            message = f"{dataset.path} is not the dataset that {self.name} was trained on"
-            raise DatasetError(message, hint)
-        return dataset
+        return self._training.dataset
 
     @overload
     def recommend(
@@ -177,28 +168,11 @@ class Recommender:
         """
         start_time = time.perf_counter()
         self._check_count("k", k)
-        histories, has_many = histories_of(items)
-        users = one_per_history("user", user, len(histories), has_many=has_many)
-        features = one_per_history(
-            "sequence_features", sequence_features, len(histories), has_many=has_many
-        )
-        requests = [
-            self._encode(history, user_id, values)
-            for history, user_id, values in zip(histories, users, features, strict=True)
-        ]
-        seen = Ragged.from_rows([request.history for request in requests])
-        nothing: list[list[int]] = [[] for _ in requests]
-        excluded = Ragged.from_rows(nothing) if include_seen else seen
-        feature_ids = FeatureIds(
-            np.concatenate([request.feature_ids.ids for request in requests]),
-            np.concatenate([request.feature_ids.weights for request in requests]),
-        )
-        best, _ = self.encoder.next_items(seen, feature_ids, excluded, k)
-        answers = [
-            self._answer(best, row, request, start_time) for row, request in enumerate(requests)
-        ]
-        return answers if has_many else answers[0]
+        requests, has_many = self._read(items, user, sequence_features)
+        ranked = self.ensemble.top(query_of(requests, k, include_seen=include_seen))
+        return self._answers(ranked, requests, has_many, start_time)
 
+    @overload
     def generate(
         self,
         items: Iterable[Id] = (),
@@ -210,11 +184,38 @@ class Recommender:
         top_k: int = 50,
         end_weight: float = 0.0,
         seed: int = 0,
-    ) -> Answer:
-        """Continue a sequence item by item, without repeats.
+    ) -> Answer: ...
+
+    @overload
+    def generate(
+        self,
+        items: Iterable[Iterable[Id]],
+        length: int = 20,
+        *,
+        user: Sequence[Id | None] | None = None,
+        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
+        temperature: float = 1.0,
+        top_k: int = 50,
+        end_weight: float = 0.0,
+        seed: int = 0,
+    ) -> list[Answer]: ...
+
+    def generate(
+        self,
+        items: Any = (),
+        length: int = 20,
+        *,
+        user: Any = None,
+        sequence_features: Any = None,
+        temperature: float = 1.0,
+        top_k: int = 50,
+        end_weight: float = 0.0,
+        seed: int = 0,
+    ) -> Answer | list[Answer]:
+        """Continue a sequence item by item, without repeats; one sequence or many.
 
         Args:
-            items: the sequence so far, oldest first, as in ``recommend``.
+            items: the sequence so far, oldest first, as in ``recommend``; or many.
             length: number of items to generate.
             user: as in ``recommend``.
             sequence_features: as in ``recommend``.
@@ -222,7 +223,10 @@ class Recommender:
                 model's distribution.
             top_k: number of best items to sample from; all if the catalogue is smaller.
             end_weight: factor on the probability of END; 0 never ends before ``length``.
-            seed: the same seed gives the same sequence.
+            seed: the same seed gives the same sequence, alone or among many.
+
+        Returns:
+            An answer with the items in order, or with many sequences a list of answers.
 
         Raises:
             RequestError: a number is out of range, or as in ``recommend``.
@@ -232,14 +236,122 @@ class Recommender:
         sampling = Sampling(temperature, top_k, end_weight, seed)
         sampling.check(has_end=self.encoder.layout.end)
         sampling = replace(sampling, top_k=min(top_k, self._n_catalogue))
-        request = self._encode(id_strings(items), user, sequence_features)
+        requests, has_many = self._read(items, user, sequence_features)
+        generated = generate_sequences(
+            EncodingDecoder(self.ensemble), query_of(requests, sampling.top_k), length, sampling
+        )
+        return self._answers(generated, requests, has_many, start_time)
 
-        def next_items(histories: Ragged, k: int) -> tuple[Ranked, Float32[np.ndarray, " batch"]]:
-            return self.encoder.next_items(histories, request.feature_ids, histories, k)
+    def encode(
+        self, items: Any = (), *, user: Any = None, sequence_features: Any = None
+    ) -> Float32[np.ndarray, "..."]:
+        """The state that predicts the next item: its products with ``item_vectors`` are scores.
 
-        histories = Ragged.from_rows([request.history])
-        generated = generate_sequences(next_items, histories, length, sampling)
-        return self._answer(generated, 0, request, start_time)
+        The states of the ensemble's dense members are concatenated.
+
+        Args:
+            items: one history or many, as in ``recommend``.
+            user: as in ``recommend``.
+            sequence_features: as in ``recommend``.
+
+        Returns:
+            An array of the shape (dim,), or (histories, dim) for many histories.
+
+        Raises:
+            RequestError: as in ``recommend``.
+        """
+        requests, has_many = self._read(items, user, sequence_features)
+        states = self.ensemble.states(query_of(requests, 1))
+        return states if has_many else states[0]
+
+    def item_vectors(self) -> Float32[np.ndarray, "items dim"]:
+        """The vectors of the catalogue, in float32, in the order of ``item_ids``."""
+        return self.ensemble.item_vectors()[N_SPECIALS:]
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids of the catalogue, in the order of ``item_vectors``."""
+        return self.items.ids[: self._n_catalogue]
+
+    def similar_items(self, item: Any, k: int = 10) -> Answer:
+        """The ``k`` items most similar to one, by the cosine of their vectors.
+
+        The first call computes the vectors scaled to length 1, as large as ``item_vectors``.
+
+        Args:
+            item: an item id of the catalogue, a string or an integer.
+            k: number of items.
+
+        Raises:
+            RequestError: the item is unknown, or ``k`` is out of range.
+        """
+        start_time = time.perf_counter()
+        if k > self._n_catalogue - 1:
+            message = (
+                f"k is {k}, more than the {self._n_catalogue - 1} other items of the catalogue"
+            )
+            raise RequestError(message, "ask for fewer")
+        self._check_count("k", k)
+        indices, unknown = self._requests.find_items([id_string(item, "item")])
+        if unknown:
+            message = f"item {unknown[0]!r} is not in the catalogue of {self.name}"
+            raise RequestError(message, "give the id of an item of the catalogue")
+        ranked = self._similar_items.top(indices, k)
+        request = Request(indices[:0], {}, [], [])
+        return self._answer(ranked, 0, request, start_time)
+
+    def score(
+        self,
+        items: Any,
+        candidates: Iterable[Any],
+        *,
+        user: Any = None,
+        sequence_features: Any = None,
+    ) -> Float32[np.ndarray, " candidates"] | list[Float32[np.ndarray, " candidates"]]:
+        """The score of each candidate as the next item, whether it was seen or not.
+
+        Args:
+            items: one history or many, as in ``recommend``.
+            candidates: item ids; with many histories a list with the candidates of each.
+            user: as in ``recommend``.
+            sequence_features: as in ``recommend``.
+
+        Returns:
+            One score per candidate, in order, and NaN for a candidate outside the catalogue; with
+            many histories a list of arrays.
+
+        Raises:
+            RequestError: as in ``recommend``.
+        """
+        requests, has_many = self._read(items, user, sequence_features)
+        lists = one_per_history(
+            "candidates",
+            list(candidates) if has_many else candidates,
+            len(requests),
+            has_many=has_many,
+        )
+        indices = Ragged.from_rows(
+            [self._requests.find_items(id_strings(ids, "candidates"))[0] for ids in lists]
+        )
+        is_item = (indices.values >= N_SPECIALS) & (indices.values < self.ensemble.vocabulary_size)
+        in_catalogue = Ragged(
+            indices.offsets, np.where(is_item, indices.values, INDEX_DTYPE(N_SPECIALS))
+        )
+        scores = self.ensemble.scores(query_of(requests, 1), in_catalogue)
+        scores[~is_item] = np.nan
+        rows = np.split(scores, indices.offsets[1:-1])
+        return rows if has_many else rows[0]
+
+    def warm_up(self, max_rows: int = 64, max_k: int = 100) -> list[dict[str, int]]:
+        """Compile everything that a request of up to ``max_rows`` histories and ``max_k`` needs.
+
+        Without it, the first request of each shape takes a second or more. What was compiled is
+        stored on disk, so that another process with the same model loads it.
+
+        Returns:
+            The compiled shapes: number of histories, input tokens and results of each.
+        """
+        return self.ensemble.warm_up(max_rows, max_k)
 
     def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
         """The model as a ``Ranker`` for evaluation on a dataset, joined by item id.
@@ -250,7 +362,7 @@ class Recommender:
                 dataset.
         """
         return ModelRanker(
-            self.encoder,
+            self.ensemble,
             self.items,
             data,
             name=self.name,
@@ -261,7 +373,11 @@ class Recommender:
     @property
     def _n_catalogue(self) -> int:
         """Number of items in the catalogue."""
-        return self.encoder.layout.vocabulary_size - N_SPECIALS
+        return self.ensemble.vocabulary_size - N_SPECIALS
+
+    @cached_property
+    def _similar_items(self) -> SimilarItems:
+        return SimilarItems.of(self.ensemble)
 
     def _check_count(self, name: str, value: int) -> None:
         if value < 1:
@@ -270,56 +386,30 @@ class Recommender:
             message = f"{name} is {value}, more than the catalogue of {self._n_catalogue} items"
             raise RequestError(message, "ask for fewer")
 
-    def _encode(
-        self, items: list[str], user: Id | None, sequence_features: Mapping[str, str] | None
-    ) -> EncodedRequest:
-        """Encode a request as model input."""
-        user_id = None if user is None else id_string(user, "user")
-        requested, unknown = encode_items(items, self.items, self.encoder.layout.vocabulary_size)
-        row, notes = self._find_user(user_id)
-        stored = np.zeros(0, INDEX_DTYPE) if row is None else self.dataset.sequences.row(row)
-        history = np.concatenate([stored, requested]).astype(INDEX_DTYPE)
-        if not len(history) and not self.encoder.layout.start:
-            raise RequestError(
-                "the history is empty, and this model has no START to predict from",
-                "give at least one item",
-            )
-        feature_ids, feature_notes = encode_sequence_features(
-            self.encoder.vocabulary,
-            sequence_features or {},
-            self._stored_features(user_id, row),
-            model_name=self.name,
-            always_in_training=self._always_has_sequence_features,
+    def _read(self, items: Any, user: Any, sequence_features: Any) -> tuple[list[Request], bool]:
+        """Look up one history or many, and say whether many were given."""
+        histories, has_many = histories_of(items)
+        users = one_per_history("user", user, len(histories), has_many=has_many)
+        features = one_per_history(
+            "sequence_features", sequence_features, len(histories), has_many=has_many
         )
-        return EncodedRequest(history, feature_ids, unknown, notes + feature_notes)
-
-    def _find_user(self, user: str | None) -> tuple[int | None, list[str]]:
-        """The row of a user in the training dataset, or None; and a note if the id is unknown."""
-        if user is None:
-            return None, []
-        row = self.dataset.sequences.find(user)
-        if row is None and USER not in self.encoder.vocabulary.values:
-            raise RequestError(
-                f"user {user!r} is not in the dataset {self.dataset.name}",
-                "give the history itself instead; no user row is needed",
+        requests = [
+            self._requests.read(
+                history, None if user_id is None else id_string(user_id, "user"), values or {}
             )
-        vocabulary = self.encoder.vocabulary
-        is_unknown = USER in vocabulary.values and vocabulary.is_unknown(USER, user)
-        note = f"user {user} was not in the training data: the user id was ignored"
-        return row, [note] if is_unknown else []
+            for history, user_id, values in zip(histories, users, features, strict=True)
+        ]
+        return requests, has_many
 
-    def _stored_features(self, user: str | None, row: int | None) -> dict[str, str | None]:
-        """The sequence features of a user: attributes from the dataset, and the id."""
-        features: dict[str, str | None] = {}
-        if row is not None:
-            features |= self.dataset.sequences.attributes.slice(row, 1).to_pylist()[0]
-        if user is not None:
-            features[USER] = user  # replaces an attribute of this name
-        return features
+    def _answers(
+        self, ranked: Ranked, requests: list[Request], has_many: bool, start_time: float
+    ) -> Answer | list[Answer]:
+        answers = [
+            self._answer(ranked, row, request, start_time) for row, request in enumerate(requests)
+        ]
+        return answers if has_many else answers[0]
 
-    def _answer(
-        self, ranked: Ranked, row: int, request: EncodedRequest, start_time: float
-    ) -> Answer:
+    def _answer(self, ranked: Ranked, row: int, request: Request, start_time: float) -> Answer:
         """Convert one row of item indices to an answer with ids and titles."""
         is_item = ranked.items[row] >= N_SPECIALS
         indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]

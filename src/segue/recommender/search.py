@@ -1,307 +1,243 @@
-"""Exact top-k search and exact ranks over output embeddings, in bounded memory.
+"""Exact top-k search, exact ranks and normalisers over an ensemble's scores, in bounded memory.
 
-Scores are inner products of hidden states with output embeddings. For each block of queries the
-embeddings are read once, in blocks of some thousand items. The scores of a block are reduced,
-while they are in the cache of the processor, to maxima of groups of items or to counts. So memory
-is bounded for any catalogue size.
+The score of an item is a sum: for each dense member of the ensemble the inner product of a state
+with the item's vector, and for each sparse member a bonus, which is never negative and is zero
+for all but some items (its support). Dense scores are computed in blocks of some thousand items
+and reduced, while they are in the cache of the processor, to maxima of groups of items or to
+counts. So memory is bounded for any catalogue size.
+
+The bonuses are added afterwards, exactly: the k best items are among the k best by dense score
+and the support; the rank by dense score is corrected over the support.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int32, Int64, Real
+from jaxtyping import Float32, Int, Int32, Int64, UInt8
 
-from segue.bfloat16 import to_float32
 from segue.ragged import Ragged
 from segue.ranking import Ranked
-from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
-
-Index: TypeAlias = int | Int32[Array, ""]
-
-QUERIES_PER_BLOCK = 256
-"""Largest number of queries per block; larger blocks do not make the matrix product faster."""
-
-GROUP_SIZE = 64
-"""Items per group, for which the first stage of ``top`` stores one maximum. Smaller groups give
-more maxima to store and search, larger ones more items to score again."""
-
-CPU_BLOCK_ELEMENTS = 1 << 20
-"""Largest number of embedding values, and of scores, per item block on a CPU: 4 MiB of float32,
-so that they stay in the cache."""
-
-ACCELERATOR_BLOCK_ELEMENTS = 1 << 26
-"""The same limit on an accelerator, where larger blocks are faster: 256 MiB of float32."""
-
-MAX_STORED_SCORES = 1 << 25
-"""Largest number of group maxima, or scores, stored per block of queries: 128 MiB of float32."""
+from segue.recommender import search_kernels as kernels
+from segue.recommender import shapes
+from segue.recommender.masks import is_masked, request_masks
+from segue.recommender.search_kernels import States, Vectors
+from segue.tokens import INDEX_DTYPE, PAD
 
 
-def top(
-    hidden: Float[Array | np.ndarray, "batch dim"],
-    embeddings: Real[Array, "vocabulary dim"],
-    excluded: Ragged,
-    k: int,
-) -> Ranked:
-    """The ``k`` items with the highest scores per query, exactly.
+class Bonus(NamedTuple):
+    """Sparse scores that are added to the dense ones, above 0, by request and then by item.
 
-    Ties go to the lower index. Memory: an item block and its scores, one maximum per
-    ``GROUP_SIZE`` items, and the embeddings of ``k`` groups; for small catalogues, where ``k``
-    groups contain all items, all scores.
+    Attributes:
+        rows: the request of each entry.
+        items: the item index of each entry; an item occurs once per request.
+        values: what is added to the score.
+    """
+
+    rows: Int64[np.ndarray, " entries"]
+    items: Int64[np.ndarray, " entries"]
+    values: Float32[np.ndarray, " entries"]
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """A block of requests as the search needs them.
+
+    Attributes:
+        n: number of requests; the rows of ``states`` and ``masks`` beyond are padding.
+        states: for each dense member its state per row; they stay on the device.
+        masks: items that are left out, as in ``masks``.
+        bonus: the sum of the bonuses of the sparse members; None without any.
+    """
+
+    n: int
+    states: States
+    masks: UInt8[np.ndarray, "bytes rows"]
+    bonus: Bonus | None = None
+
+
+def query_of_states(
+    states: States,
+    catalogue: UInt8[np.ndarray, " bytes"],
+    left_out: Sequence[Ragged] = (),
+) -> EncodedQuery:
+    """A block of requests that are given by their states, without bonus.
 
     Args:
-        hidden: hidden states, one row per query.
-        embeddings: output embeddings by item index, special tokens included.
-        excluded: indices of items that must not be returned, per query.
-        k: number of items per query.
+        states: for each dense member its state per request; at most ``shapes.MAX_ROWS`` requests.
+        catalogue: the mask of the items that are never recommended.
+        left_out: item indices to leave out, one row per request each.
+    """
+    n = len(states[0])
+    n_rows = shapes.row_bucket(n)
+    padded = tuple(
+        jnp.asarray(np.pad(np.asarray(member), ((0, n_rows - n), (0, 0)))) for member in states
+    )
+    return EncodedQuery(n, padded, request_masks(catalogue, left_out, n_rows))
+
+
+def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:
+    """The ``k`` items with the highest scores per request, exactly; ties go to the lower index.
+
+    Memory: an item block and its scores, one maximum per group of items, and the vectors of ``k``
+    groups; for small catalogues, where ``k`` groups contain all items, all scores. Sparse members
+    add their support.
 
     Returns:
-        The items, best first, and their scores. Special tokens and excluded items are never
-        returned; missing entries are ``PAD`` with the score -inf.
+        The items, best first, and their scores. Missing entries are ``PAD`` with the score -inf.
     """
-    n_items = len(embeddings)
-    n_results = min(k, n_items)
-    n_stored = n_items if _is_small(embeddings, n_results) else -(-n_items // GROUP_SIZE)
-    items = np.full((len(hidden), k), PAD, INDEX_DTYPE)
-    scores = np.full((len(hidden), k), -np.inf, np.float32)
-    max_queries = MAX_STORED_SCORES // n_stored
-    for block, states, excluded_items in _query_blocks(hidden, excluded, max_queries):
-        block_size = _items_per_block(len(states), *embeddings.shape)
-        best_scores, best_items = _top(states, embeddings, excluded_items, n_results, block_size)
-        n = block.stop - block.start
-        scores[block, :n_results] = np.asarray(best_scores)[:n]
-        items[block, :n_results] = np.asarray(best_items)[:n]
-    items[np.isneginf(scores)] = PAD
-    return Ranked(items, scores)
+    n_items = len(vectors[0])
+    n_results = shapes.result_bucket(k, n_items)
+    best = kernels.top_by_groups(
+        encoded.states, vectors, encoded.masks, n_results, _block_size(encoded, vectors)
+    )
+    scores, items = (np.asarray(array)[: encoded.n] for array in best)
+    if encoded.bonus is not None:
+        items, scores = _merge_bonus(encoded, vectors, items, scores)
+    items, scores = items[:, :k], scores[:, :k]
+    items = np.where(np.isneginf(scores), PAD, items).astype(INDEX_DTYPE)
+    padding = ((0, 0), (0, k - items.shape[1]))
+    return Ranked(
+        np.pad(items, padding, constant_values=PAD),
+        np.pad(scores, padding, constant_values=-np.inf),
+    )
 
 
 def ranks(
-    hidden: Float[Array | np.ndarray, "batch dim"],
-    embeddings: Real[Array, "vocabulary dim"],
-    excluded: Ragged,
-    targets: Int32[np.ndarray, " batch"],
+    encoded: EncodedQuery, vectors: Vectors, targets: Int32[np.ndarray, " batch"]
 ) -> Int64[np.ndarray, " batch"]:
-    """The rank of one target item per query, exactly, by the tie rule of ``Ranker.ranks``.
+    """The rank of one target item per request, exactly, by the tie rule of ``Ranker.ranks``."""
+    n_rows, n_items = encoded.masks.shape[1], len(vectors[0])
+    padded_targets = np.pad(targets, (0, n_rows - encoded.n)).astype(INDEX_DTYPE)
+    target_bonus = np.zeros(n_rows, np.float32)
+    if encoded.bonus is not None:
+        is_target = encoded.bonus.items == padded_targets[encoded.bonus.rows]
+        target_bonus[encoded.bonus.rows[is_target]] = encoded.bonus.values[is_target]
+    counts = kernels.count_against_targets(
+        encoded.states,
+        vectors,
+        encoded.masks,
+        padded_targets,
+        target_bonus,
+        _block_size(encoded, vectors),
+    )
+    higher, tied, target_scores = (np.asarray(array)[: encoded.n] for array in counts)
+    higher, tied = higher.astype(np.int64), tied.astype(np.int64)
+    if encoded.bonus is not None:
+        more_higher, more_tied = _count_bonus(encoded, vectors, targets, target_scores)
+        higher, tied = higher + more_higher, tied + more_tied
+    # The tied ranks are higher + 1 .. higher + tied; their mean, rounded up. A target whose score
+    # is NaN ranks behind everything, padding not counted.
+    return np.minimum(higher, n_items) + (tied + 2) // 2
+
+
+def pair_scores(
+    states: States,
+    vectors: Vectors,
+    rows: Int[np.ndarray, " pairs"],
+    items: Int[np.ndarray, " pairs"],
+) -> Float32[np.ndarray, " pairs"]:
+    """The dense score of each pair of a request and an item, without bonus and masks."""
+    scores = []
+    step = shapes.PAIR_BUCKETS[-1]
+    for start in range(0, len(rows), step):
+        n = min(step, len(rows) - start)
+        padding = (0, shapes.pair_bucket(n) - n)
+        block_rows = np.pad(rows[start : start + n], padding).astype(INDEX_DTYPE)
+        block_items = np.pad(items[start : start + n], padding).astype(INDEX_DTYPE)
+        scores.append(np.asarray(kernels.score_pairs(states, vectors, block_rows, block_items))[:n])
+    return np.concatenate([np.zeros(0, np.float32), *scores])
+
+
+def log_normalisers(
+    encoded: EncodedQuery,
+    vectors: Vectors,
+    catalogue: UInt8[np.ndarray, " bytes"],
+    temperature: float,
+) -> Float32[np.ndarray, " batch"]:
+    """The log of the sum of exp(score / temperature) over the catalogue, per request.
+
+    Seen and excluded items are part of the sum.
 
     Args:
-        targets: one item index per query; the other arguments are those of ``top``.
+        catalogue: the mask of the items that are never recommended.
+        temperature: above 0.
     """
-    target_ranks = np.zeros(len(hidden), np.int64)
-    for block, states, excluded_items in _query_blocks(hidden, excluded, QUERIES_PER_BLOCK):
-        n = block.stop - block.start
-        block_targets = np.pad(targets[block], (0, len(states) - n))
-        block_size = _items_per_block(len(states), *embeddings.shape)
-        in_block = _ranks(states, embeddings, excluded_items, block_targets, block_size)
-        target_ranks[block] = np.asarray(in_block)[:n]
-    return target_ranks
+    masks = np.broadcast_to(catalogue[:, None], encoded.masks.shape)
+    scale, block_size = np.float32(temperature), _block_size(encoded, vectors)
+    dense = kernels.log_sums(encoded.states, vectors, masks, scale, block_size)
+    logs = np.array(dense)[: encoded.n]
+    if encoded.bonus is not None:
+        rows, items, values = encoded.bonus
+        added = pair_scores(encoded.states, vectors, rows, items) / scale
+        # exp(a + b) - exp(a) = exp(a) (exp(b) - 1), and log(exp(b) - 1) = b + log(1 - exp(-b)).
+        bonus = values / scale
+        np.logaddexp.at(logs, rows, added + bonus + np.log(-np.expm1(-bonus)))
+    return logs
 
 
-def _is_small(embeddings: Real[Array, "vocabulary dim"], k: int) -> bool:
-    """Whether ``k`` groups contain all items."""
-    return len(embeddings) <= k * GROUP_SIZE
+def _block_size(encoded: EncodedQuery, vectors: Vectors) -> int:
+    dim = sum(member.shape[1] for member in vectors)
+    return shapes.items_per_block(encoded.masks.shape[1], len(vectors[0]), dim)
 
 
-def _query_blocks(
-    hidden: Float[Array | np.ndarray, "batch dim"], excluded: Ragged, max_queries: int
-) -> Iterator[tuple[slice, Float[np.ndarray, "block dim"], Int32[np.ndarray, "block excluded"]]]:
-    """Blocks of queries, all padded to one size so that they compile once.
+def _merge_bonus(
+    encoded: EncodedQuery,
+    vectors: Vectors,
+    items: Int32[np.ndarray, "batch k"],
+    scores: Float32[np.ndarray, "batch k"],
+) -> tuple[Int32[np.ndarray, "batch k"], Float32[np.ndarray, "batch k"]]:
+    """Merge the k best items by dense score with the support of the bonus.
 
-    Slices are taken on the host: on the device each number of queries would be compiled.
+    A bonus is never negative, so an item without one is among the k best only if it is among the
+    k best by dense score.
     """
-    states = np.asarray(hidden)
-    # A power of two for few queries: few shapes to compile, little padding.
-    size = min(max(1, max_queries), QUERIES_PER_BLOCK, _power_of_two(len(hidden)))
-    for start in range(0, len(hidden), size):
-        block = slice(start, min(start + size, len(hidden)))
-        padded = np.pad(states[block], ((0, size - (block.stop - start)), (0, 0)))
-        yield block, padded, _padded_excluded(excluded, block, size)
+    assert encoded.bonus is not None
+    k, n_items = items.shape[1], len(vectors[0])
+    rows, support, bonus = _unmasked_support(encoded)
+    support_scores = pair_scores(encoded.states, vectors, rows, support) + bonus
+    list_rows = np.repeat(np.arange(encoded.n), k)
+    keys = list_rows * n_items + items.ravel()
+    is_without_bonus = ~np.isin(keys, rows * n_items + support)
+    all_rows = np.concatenate([list_rows[is_without_bonus], rows])
+    all_items = np.concatenate([items.ravel()[is_without_bonus], support])
+    all_scores = np.concatenate([scores.ravel()[is_without_bonus], support_scores])
+    all_scores[np.isnan(all_scores)] = -np.inf
+    order = np.lexsort((all_items, -all_scores, all_rows))
+    counts = np.bincount(all_rows, minlength=encoded.n)
+    firsts = np.cumsum(counts) - counts
+    selected = order[firsts[:, None] + np.arange(k)]
+    return all_items[selected].astype(INDEX_DTYPE), all_scores[selected]
 
 
-def _padded_excluded(
-    excluded: Ragged, block: slice, size: int
-) -> Int32[np.ndarray, "block excluded"]:
-    """Excluded items of a block, padded with PAD to a width that is a power of two."""
-    offsets = excluded.offsets[block.start : block.stop + 1]
-    lengths = np.diff(offsets)
-    width = _power_of_two(int(lengths.max(initial=1)))
-    padded = np.full((size, width), PAD, INDEX_DTYPE)
-    is_filled = np.arange(width) < lengths[:, None]
-    padded[: len(lengths)][is_filled] = excluded.values[offsets[0] : offsets[-1]]
-    return padded
+def _count_bonus(
+    encoded: EncodedQuery,
+    vectors: Vectors,
+    targets: Int32[np.ndarray, " batch"],
+    target_scores: Float32[np.ndarray, " batch"],
+) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
+    """How many more items score higher than the target, and equal to it, with the bonus added."""
+    rows, support, bonus = _unmasked_support(encoded)
+    is_other = support != targets[rows]
+    rows, support, bonus = rows[is_other], support[is_other], bonus[is_other]
+    dense = pair_scores(encoded.states, vectors, rows, support)
+    bounds = target_scores[rows]
+
+    def changes(compare: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        change = compare(dense + bonus, bounds).astype(np.int64) - compare(dense, bounds)
+        return np.bincount(rows, change, minlength=encoded.n).astype(np.int64)
+
+    # "Not lower or equal" instead of "higher", so that NaN counts as higher.
+    return changes(lambda scores, bound: ~(scores <= bound)), changes(np.equal)
 
 
-def _power_of_two(n: int) -> int:
-    """The smallest power of two that is at least ``n``."""
-    return 1 << max(n - 1, 0).bit_length()
-
-
-def _items_per_block(n_queries: int, vocabulary_size: int, dim: int) -> int:
-    """Items per block: a multiple of ``QUERIES_PER_BLOCK``, hence of ``GROUP_SIZE``.
-
-    It is therefore never smaller than the number of queries, on which ``_ranks`` relies.
-    """
-    n_items = min(vocabulary_size, max(1, _block_elements() // max(dim, n_queries)))
-    return -(-n_items // QUERIES_PER_BLOCK) * QUERIES_PER_BLOCK
-
-
-def _block_elements() -> int:
-    """Largest number of embedding values or scores per item block on this device."""
-    return CPU_BLOCK_ELEMENTS if jax.default_backend() == "cpu" else ACCELERATOR_BLOCK_ELEMENTS
-
-
-@partial(jax.jit, static_argnames=("k", "block_size"))
-def _top(
-    hidden: Float[Array, "batch dim"],
-    embeddings: Real[Array, "vocabulary dim"],
-    excluded: Int32[Array, "batch excluded"],
-    k: int,
-    block_size: int,
-) -> tuple[Float32[Array, "batch k"], Int32[Array, "batch k"]]:
-    """The ``k`` best items and their scores in two passes over groups of items.
-
-    The k best items are in the k groups with the largest maxima, so only those are scored again.
-    Both passes compute in float32; items whose scores differ by rounding only may swap ranks.
-    """
-
-    def group_maxima(
-        scores: Float32[Array, "items batch"], _: Index
-    ) -> Float32[Array, "groups batch"]:
-        return _without_nan(scores).reshape(-1, GROUP_SIZE, len(hidden)).max(axis=1)
-
-    if _is_small(embeddings, k):  # every group would be scored again
-        scores = _over_blocks(
-            lambda scores, _: _without_nan(scores), hidden, embeddings, excluded, block_size
-        )
-        best, items = jax.lax.top_k(scores.reshape(-1, len(hidden)).T, k)
-        return best, items
-    maxima = _over_blocks(group_maxima, hidden, embeddings, excluded, block_size)
-    maxima = maxima.reshape(-1, len(hidden)).T
-    n_groups = min(k, maxima.shape[1])
-    # In ascending order, so that ties go to the lower item index.
-    groups = jnp.sort(jax.lax.top_k(maxima, n_groups)[1], axis=1)
-
-    def search_groups(
-        query: tuple[Float[Array, " dim"], Int32[Array, " excluded"], Int32[Array, " groups"]],
-    ) -> tuple[Float32[Array, " k"], Int32[Array, " k"]]:
-        items, scores = _group_scores(embeddings, *query)
-        best, positions = jax.lax.top_k(scores, k)
-        return best, items[positions]
-
-    n_parallel = _block_elements() // (n_groups * GROUP_SIZE * embeddings.shape[1])
-    return jax.lax.map(search_groups, (hidden, excluded, groups), batch_size=max(1, n_parallel))
-
-
-def _group_scores(
-    embeddings: Real[Array, "vocabulary dim"],
-    state: Float[Array, " dim"],
-    excluded: Int32[Array, " excluded"],
-    groups: Int32[Array, " groups"],
-) -> tuple[Int32[Array, " items"], Float32[Array, " items"]]:
-    """The items of the given groups (in ascending order) and their scores for one query."""
-    items = (groups[:, None] * GROUP_SIZE + jnp.arange(GROUP_SIZE)[None]).reshape(-1)
-    rows = embeddings.at[items].get(mode="fill")  # NaN beyond the end (uint16: 0xFFFF)
-    scores = jnp.where(items < N_SPECIALS, -jnp.inf, _products(state[None], rows)[:, 0])
-    group_positions = jnp.searchsorted(groups, excluded // GROUP_SIZE)
-    in_groups = groups.at[group_positions].get(mode="clip") == excluded // GROUP_SIZE
-    excluded_positions = jnp.where(
-        in_groups, group_positions * GROUP_SIZE + excluded % GROUP_SIZE, len(items)
-    )
-    return items, _without_nan(scores.at[excluded_positions].set(-jnp.inf, mode="drop"))
-
-
-@partial(jax.jit, static_argnames="block_size")
-def _ranks(
-    hidden: Float[Array, "batch dim"],
-    embeddings: Real[Array, "vocabulary dim"],
-    excluded: Int32[Array, "batch excluded"],
-    targets: Int32[Array, " batch"],
-    block_size: int,
-) -> Int32[Array, " batch"]:
-    """Ranks of the targets: one pass over all item blocks that counts scores.
-
-    The target scores come from a matrix product of the same shape as those of the item blocks,
-    so that they are rounded alike and items with equal embeddings tie.
-    """
-    batch = jnp.arange(len(hidden))
-    rows = jnp.zeros((block_size, embeddings.shape[1]), embeddings.dtype)
-    rows = rows.at[batch].set(embeddings[targets])
-    target_scores = _products(hidden, rows)[batch, batch][None]
-
-    def count(scores: Float32[Array, "items batch"], start: Index) -> Int32[Array, "2 batch"]:
-        target_positions = _positions(targets, start, block_size)
-        scores = scores.at[target_positions, batch].set(target_scores[0], mode="drop")
-        # "Not lower or equal" instead of "higher", so that NaN counts as higher.
-        return jnp.stack([_count(scores <= target_scores), _count(scores == target_scores)])
-
-    not_higher, tied = _over_blocks(count, hidden, embeddings, excluded, block_size).sum(axis=0)
-    return len(embeddings) - not_higher + (tied + 2) // 2
-
-
-def _over_blocks(
-    reduce: Callable[[Float32[Array, "items batch"], Index], Array],
-    hidden: Float[Array, "batch dim"],
-    embeddings: Real[Array, "vocabulary dim"],
-    excluded: Int32[Array, "batch excluded"],
-    block_size: int,
-) -> Array:
-    """Apply ``reduce`` to the scores of each item block and stack the results.
-
-    ``reduce`` gets the scores (items, batch) of a block and the index of its first item. Special
-    tokens and excluded items have the score -inf, the padding rows of the last block NaN.
-    """
-
-    def reduce_block(start: Index, rows: Real[Array, "items dim"]) -> Array:
-        scores, item = _products(hidden, rows), start + jnp.arange(block_size)[:, None]
-        positions = _positions(excluded, start, block_size)
-        scores = scores.at[positions, jnp.arange(len(hidden))[:, None]].set(-jnp.inf, mode="drop")
-        scores = jnp.where(item < N_SPECIALS, -jnp.inf, scores)
-        return reduce(jnp.where(item < len(embeddings), scores, jnp.nan), start)
-
-    def reduce_full_block(start: Int32[Array, ""]) -> Array:
-        return reduce_block(start, jax.lax.dynamic_slice_in_dim(embeddings, start, block_size))
-
-    # The last block is padded to the block size, and computed separately even if it is full.
-    n = (len(embeddings) - 1) // block_size
-    last_rows = jnp.pad(
-        embeddings[n * block_size :], ((0, (n + 1) * block_size - len(embeddings)), (0, 0))
-    )
-    last = reduce_block(n * block_size, last_rows)[None]
-    if n == 0:
-        return last
-    return jnp.concatenate([jax.lax.map(reduce_full_block, block_size * jnp.arange(n)), last])
-
-
-def _products(
-    hidden: Float[Array, "batch dim"], rows: Real[Array, "rows dim"]
-) -> Float32[Array, "rows batch"]:
-    """Inner products in float32, whatever the storage dtype of the embeddings."""
-    # HIGHEST, since accelerators compute float32 products with fewer bits by default.
-    product = partial(
-        jnp.matmul, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
-    )
-    rows = to_float32(rows)
-    if len(hidden) == 1:  # XLA is slow for a product with one column, but not with one row
-        return product(hidden, rows.T).reshape(-1, 1)
-    return product(rows, hidden.T)
-
-
-def _positions(
-    items: Int32[Array, "*shape"], start: Index, block_size: int
-) -> Int32[Array, "*shape"]:
-    """Positions of items in a block that starts at ``start``; beyond its end if not in it."""
-    return jnp.where(items < start, block_size, items - start)
-
-
-def _without_nan(scores: Float32[Array, "*shape"]) -> Float32[Array, "*shape"]:
-    """Replace NaN by -inf."""
-    return jnp.where(jnp.isnan(scores), -jnp.inf, scores)
-
-
-def _count(mask: Bool[Array, "items batch"]) -> Int32[Array, " batch"]:
-    """Number of True values per query."""
-    return mask.sum(axis=0, dtype=jnp.int32)
+def _unmasked_support(encoded: EncodedQuery) -> Bonus:
+    """The entries of the bonus whose items are not left out."""
+    assert encoded.bonus is not None
+    rows, items, values = encoded.bonus
+    is_kept = ~is_masked(encoded.masks, rows, items)
+    return Bonus(rows[is_kept], items[is_kept], values[is_kept])

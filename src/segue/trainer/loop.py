@@ -17,7 +17,7 @@ from segue.batches import Batch, TrainingBatches
 from segue.errors import RunError
 from segue.machine import machine_summary
 from segue.optimizers import learning_rate_schedule
-from segue.recommender import Encoder, Recommender, prompt_layout
+from segue.recommender import Encoder, Ensemble, Recommender, prompt_layout
 from segue.runs import RunFolder
 from segue.runs.checkpoints import Checkpoints
 from segue.runs.metrics_log import MetricsWriter
@@ -129,11 +129,9 @@ class Trainer:
 
     def recommender(self) -> Recommender:
         """A ``Recommender`` with the current parameters, as ``Recommender.load`` would give it."""
-        encoder = Encoder(
-            self._graph, self.state.params, self._layout, self._features, self._puresvd
-        )
+        encoder = Encoder(self._graph, self.state.params, self._layout, self._features)
         return Recommender(
-            encoder,
+            Ensemble(encoder, [] if self._puresvd is None else [self._puresvd]),
             self.data.items,
             name=self.folder.path.name,
             dataset={"fingerprint": self.data.fingerprint, "path": str(self.data.path)},

@@ -16,7 +16,7 @@ import msgspec
 from segue.dataset.manifest import SEQUENCES
 from segue.machine import resident_memory
 from segue.optimizers import sparse_table_of
-from segue.recommender.encoder import HISTORIES_PER_BLOCK
+from segue.recommender.shapes import MAX_ROWS
 from segue.storage.arrays import BLOCK_BYTES
 from segue.trainer.run_spec import RunSpec
 from segue.trainer.singular_vectors import OVERSAMPLING
@@ -179,26 +179,21 @@ def _features(spec: RunSpec) -> int:
 
 
 def _validation(spec: RunSpec, logits: int) -> int:
-    """Validation targets, hidden states of a block of histories, and output embeddings.
+    """Validation targets, hidden states of a block of histories, and vectors of all items.
 
-    The output embeddings take memory of their own unless they are the item embeddings.
+    The output embeddings take memory of their own only if item features are added to them.
     """
     model, config = spec.config.model, spec.config
     if config.training.validation_metric == "loss":
         return logits
-    positions = HISTORIES_PER_BLOCK * model.context
+    positions = MAX_ROWS * model.context
     per_position = 4 * model.width + model.feed_forward + 2 * model.heads * model.context
-    output_embeddings = 0
-    if spec.features.items is not None or config.ensemble.puresvd_factors:
-        output_embeddings = spec.vocabulary_size * (
-            spec.output_width + config.ensemble.puresvd_factors
-        )
-        if model.embedding_precision != "float32":
-            # A float32 copy, before the vectors of the ensemble are appended.
-            output_embeddings += spec.vocabulary_size * spec.output_width
-        output_embeddings += _feature_embeddings(spec, spec.vocabulary_size)
+    item_vectors = spec.vocabulary_size * config.ensemble.puresvd_factors
+    if spec.features.items is not None:
+        item_vectors += spec.vocabulary_size * spec.output_width
+        item_vectors += _feature_embeddings(spec, spec.vocabulary_size)
     targets = ITEM_BYTES * spec.vocabulary_size + _targets(spec)
-    return max(logits, FLOAT_BYTES * (positions * per_position + output_embeddings) + targets)
+    return max(logits, FLOAT_BYTES * (positions * per_position + item_vectors) + targets)
 
 
 def _targets(spec: RunSpec) -> int:

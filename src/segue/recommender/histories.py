@@ -1,0 +1,184 @@
+"""Histories of known users: from a dataset, a Parquet file or a function of the caller."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segue.dataset import Dataset
+from segue.errors import DatasetError, RequestError
+from segue.features import USER, stored_features
+from segue.recommender.ids import id_string, id_strings
+from segue.tokens import N_SPECIALS
+
+HISTORY_COLUMNS = ("user", "items")
+"""Columns of a Parquet file of histories: the id of a user, and the list of item ids."""
+
+
+class KnownUser(NamedTuple):
+    """What is known of a user.
+
+    Attributes:
+        item_ids: the user's events, oldest first.
+        sequence_features: values by name.
+    """
+
+    item_ids: list[str]
+    sequence_features: Mapping[str, Any]
+
+
+class Histories(ABC):
+    """What is known of users."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Where it looks, for messages."""
+
+    @abstractmethod
+    def find(self, user: str) -> KnownUser | None:
+        """What is known of a user; None if nothing is."""
+
+
+def open_histories(histories: Any) -> Histories:
+    """Open the histories of known users.
+
+    Args:
+        histories: a prepared dataset or its folder; a Parquet file with the columns ``user`` and
+            ``items`` (a list of item ids per user); or a function from a user id (a string) to
+            the user's item ids, or to None for an unknown user.
+
+    Raises:
+        DatasetError: the dataset or the file cannot be read.
+        RequestError: it is none of these.
+    """
+    if isinstance(histories, Dataset):
+        return DatasetHistories(histories)
+    if callable(histories):
+        return FunctionHistories(histories)
+    try:
+        path = Path(histories)
+    except TypeError:
+        message = f"histories is of type {type(histories).__name__}"
+        raise RequestError(message, "give a dataset, a Parquet file or a function") from None
+    return (
+        FileHistories(path) if path.suffix == ".parquet" else DatasetHistories(Dataset.open(path))
+    )
+
+
+class DatasetHistories(Histories):
+    """The sequences of a prepared dataset, by their ids."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def source(self) -> str:
+        return f"the dataset {self._dataset.name}"
+
+    def find(self, user: str) -> KnownUser | None:
+        row = self._dataset.sequences.find(user)
+        if row is None:
+            return None
+        ids = self._dataset.items.ids
+        item_ids = [ids[index - N_SPECIALS] for index in self._dataset.sequences.row(row).tolist()]
+        (features,) = stored_features(self._dataset.sequences, np.array([row]))
+        return KnownUser(item_ids, {k: v for k, v in features.items() if k != USER})
+
+
+class TrainingHistories(Histories):
+    """The sequences of the dataset that a model was trained on, opened on first use."""
+
+    def __init__(self, path: str, fingerprint: str, model: str) -> None:
+        """Remember where the dataset is; nothing is read.
+
+        Args:
+            path: the folder of the dataset.
+            fingerprint: its fingerprint when the model was trained.
+            model: name of the model in messages.
+        """
+        self._path = path
+        self._fingerprint = fingerprint
+        self._model = model
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The dataset.
+
+        Raises:
+            DatasetError: it is not at its path any more, or it has changed.
+        """
+        hint = "give the history itself instead of a user, or load the model with histories="
+        try:
+            dataset = Dataset.open(self._path)
+        except DatasetError as error:
+            message = f"cannot open the dataset that {self._model} was trained on: {error.message}"
+            raise DatasetError(message, hint) from None
+        if dataset.fingerprint != self._fingerprint:
+            message = f"{dataset.path} is not the dataset that {self._model} was trained on"
+            raise DatasetError(message, hint)
+        return dataset
+
+    @property
+    def source(self) -> str:
+        return self._histories.source
+
+    @cached_property
+    def _histories(self) -> DatasetHistories:
+        return DatasetHistories(self.dataset)
+
+    def find(self, user: str) -> KnownUser | None:
+        return self._histories.find(user)
+
+
+class FileHistories(Histories):
+    """The histories of a Parquet file, read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            table = pq.read_table(path, columns=list(HISTORY_COLUMNS))
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).split("\n", 1)[0]
+            raise DatasetError(
+                f"cannot read the histories of {path}: {reason}",
+                "write a Parquet file with the columns user and items",
+            ) from None
+        self._items = table.column("items")
+        if not pa.types.is_list(self._items.type) and not pa.types.is_large_list(self._items.type):
+            raise DatasetError(
+                f"the column items of {path} is of type {self._items.type}, expected lists",
+                "write one row per user, with the list of item ids",
+            )
+        users = table.column("user").to_pylist()
+        self._row_of = {id_string(user, "user"): row for row, user in enumerate(users)}
+
+    @property
+    def source(self) -> str:
+        return str(self._path)
+
+    def find(self, user: str) -> KnownUser | None:
+        row = self._row_of.get(user)
+        return None if row is None else KnownUser(id_strings(self._items[row].as_py() or []), {})
+
+
+class FunctionHistories(Histories):
+    """The histories that a function of the caller returns."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @property
+    def source(self) -> str:
+        return "the given histories"
+
+    def find(self, user: str) -> KnownUser | None:
+        item_ids = self._function(user)
+        return None if item_ids is None else KnownUser(id_strings(item_ids), {})

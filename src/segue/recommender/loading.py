@@ -1,0 +1,67 @@
+"""Load the model of a run folder: its encoder and ensemble members, with the items."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from flax import nnx
+
+from segue.dataset import Items
+from segue.dataset.dataset import read_items
+from segue.features import Features, SequenceVocabulary
+from segue.machine import use_compilation_cache
+from segue.model import Transformer
+from segue.recommender.encoder import Encoder, prompt_layout
+from segue.recommender.ensemble import Ensemble
+from segue.recommender.members import PureSVD
+from segue.runs import RunFolder
+from segue.runs.weights import load_weights
+
+
+class LoadedRun(NamedTuple):
+    """What a ``Recommender`` is made of.
+
+    Attributes:
+        ensemble: the encoder and the other members.
+        items: the items of the training dataset; the model's catalogue comes first.
+        name: name of the run.
+        dataset: ``fingerprint`` and ``path`` of the training dataset.
+        always_has_sequence_features: whether training never dropped the sequence features.
+    """
+
+    ensemble: Ensemble
+    items: Items
+    name: str
+    dataset: dict[str, Any]
+    always_has_sequence_features: bool
+
+
+def load_run(folder: RunFolder) -> LoadedRun:
+    """Load the model of a run folder, as written by ``segue.train``.
+
+    Raises:
+        RunError: the folder is not a complete run, or a file in it was changed.
+    """
+    use_compilation_cache()
+    folder.verify()
+    config, dataset = folder.read_config()
+    items, vocabulary_size = read_items(folder.path), dataset["vocabulary_size"]
+    vocabulary = SequenceVocabulary(folder.read_sequence_values())
+    features = Features.of(items, vocabulary_size, config.model, vocabulary)
+    abstract = nnx.eval_shape(
+        lambda: Transformer(config.model, vocabulary_size, features.sizes, rngs=nnx.Rngs(0))
+    )
+    graph, shapes = nnx.split(abstract)
+    params = load_weights(folder.weights, shapes)
+    encoder = Encoder(graph, params, prompt_layout(config.model, vocabulary_size), features)
+    dense = []
+    if config.ensemble.puresvd_factors:
+        shape = (vocabulary_size, config.ensemble.puresvd_factors)
+        dense = [PureSVD.load(folder.item_vectors, shape, config.ensemble.puresvd_weight)]
+    return LoadedRun(
+        Ensemble(encoder, dense),
+        items,
+        folder.path.name,
+        dataset,
+        always_has_sequence_features=not config.training.feature_dropout,
+    )

@@ -1,0 +1,60 @@
+"""Bit masks of the items that must not be recommended, one column per request.
+
+A mask has one bit per item index, 1 for an item that is left out, packed into bytes (bit ``i % 8``
+of byte ``i // 8``). Its shape depends on the vocabulary only, whatever is left out. It covers
+whole groups of items (see ``shapes``), so indices beyond the vocabulary are left out too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from segue.ragged import Ragged
+from segue.recommender.shapes import MAX_ROWS
+from segue.tokens import N_SPECIALS
+
+
+def catalogue_mask(is_candidate: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.ndarray, " bytes"]:
+    """The mask of the items that are never recommended: special tokens and non-candidates.
+
+    Args:
+        is_candidate: by item index, whether an item can be recommended.
+    """
+    n_bits = -(-len(is_candidate) // MAX_ROWS) * MAX_ROWS
+    is_left_out = np.ones(n_bits, bool)
+    is_left_out[: len(is_candidate)] = ~is_candidate
+    is_left_out[:N_SPECIALS] = True
+    return np.packbits(is_left_out, bitorder="little")
+
+
+def request_masks(
+    catalogue: UInt8[np.ndarray, " bytes"], left_out: Sequence[Ragged], n_rows: int
+) -> UInt8[np.ndarray, "bytes rows"]:
+    """The masks of a block of requests.
+
+    Args:
+        catalogue: the mask that applies to all requests.
+        left_out: item indices to leave out, one row per request each. Indices beyond the
+            vocabulary have no effect.
+        n_rows: number of columns; at least the number of requests.
+    """
+    masks = np.repeat(catalogue[:, None], n_rows, axis=1)
+    for items in left_out:
+        rows = np.repeat(np.arange(items.n_rows), np.diff(items.offsets))
+        is_inside = items.values < 8 * len(catalogue)
+        values = items.values[is_inside]
+        bits = np.left_shift(1, values & 7).astype(np.uint8)
+        np.bitwise_or.at(masks, (values >> 3, rows[is_inside]), bits)
+    return masks
+
+
+def is_masked(
+    masks: UInt8[np.ndarray, "bytes rows"],
+    rows: Int[np.ndarray, " pairs"],
+    items: Int[np.ndarray, " pairs"],
+) -> Bool[np.ndarray, " pairs"]:
+    """Whether the item of each pair is left out for the request of the pair."""
+    return ((masks[items >> 3, rows] >> (items & 7).astype(np.uint8)) & 1).astype(bool)

@@ -1,0 +1,173 @@
+"""Requests of callers: item ids, users and sequence features to a ``Query``, with its notes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int32
+
+from segue.dataset import Items
+from segue.errors import RequestError
+from segue.features import USER, SequenceVocabulary
+from segue.ragged import Ragged
+from segue.ranking import Query
+from segue.recommender.histories import Histories
+from segue.tokens import INDEX_DTYPE, UNK
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of a caller, looked up in the catalogue.
+
+    Attributes:
+        history: item indices, oldest first; UNK for unknown ids.
+        sequence_features: values by name.
+        unknown_items: item ids that are not in the model's catalogue.
+        notes: caveats for the answer, such as ignored values.
+    """
+
+    history: Int32[np.ndarray, " history"]
+    sequence_features: Mapping[str, Any]
+    unknown_items: list[str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class RequestReader:
+    """Looks up the ids and sequence features of requests.
+
+    Attributes:
+        items: the items of the model, catalogue first.
+        vocabulary_size: number of special tokens and catalogue items.
+        vocabulary: the sequence features of the model, with their values.
+        has_start: whether the model can predict from an empty history.
+        always_has_sequence_features: whether every training sequence had its features.
+        model: name of the model in messages.
+        histories: what is known of users.
+    """
+
+    items: Items
+    vocabulary_size: int
+    vocabulary: SequenceVocabulary
+    has_start: bool
+    always_has_sequence_features: bool
+    model: str
+    histories: Histories
+
+    def read(
+        self,
+        item_ids: list[str],
+        user: str | None,
+        sequence_features: Mapping[str, str],
+    ) -> Request:
+        """Look up one request.
+
+        Args:
+            item_ids: the events of the request, oldest first.
+            user: its user, whose events come before ``item_ids``; None for none.
+            sequence_features: values of the request; they take precedence over those of the user.
+
+        Raises:
+            RequestError: the user is unknown, the model does not have a sequence feature, or the
+                history is empty and the model has no START.
+        """
+        requested, unknown = self.find_items(item_ids)
+        stored, stored_features, notes = self._find_user(user)
+        history = np.concatenate([stored, requested]).astype(INDEX_DTYPE)
+        if not len(history) and not self.has_start:
+            raise RequestError(
+                "the history is empty, and this model has no START to predict from",
+                "give at least one item",
+            )
+        notes += self._check_sequence_features(sequence_features)
+        features = {**stored_features, **sequence_features}
+        if self._lacks_sequence_features(features):
+            notes.append(
+                f"this request has no {' or '.join(self.vocabulary.values)}, which the model "
+                "always had in training (train with training.feature_dropout to allow requests "
+                "without)"
+            )
+        return Request(history, features, unknown, notes)
+
+    def find_items(self, item_ids: list[str]) -> tuple[Int32[np.ndarray, " items"], list[str]]:
+        """The item indices (UNK for unknown ids), and the ids that are not in the catalogue."""
+        indices = self.items.find(item_ids)
+        is_outside = (indices == UNK) | (indices >= self.vocabulary_size)
+        return indices, [item_ids[i] for i in np.flatnonzero(is_outside)]
+
+    def _find_user(
+        self, user: str | None
+    ) -> tuple[Int32[np.ndarray, " events"], dict[str, Any], list[str]]:
+        """The events and sequence features of a user, and a note if the id is unknown."""
+        if user is None:
+            return np.zeros(0, INDEX_DTYPE), {}, []
+        stored = self.histories.find(user)
+        if stored is None and USER not in self.vocabulary.values:
+            raise RequestError(
+                f"user {user!r} is not in {self.histories.source}",
+                "give the history itself instead; no user row is needed",
+            )
+        notes = []
+        if USER in self.vocabulary.values and self.vocabulary.is_unknown(USER, user):
+            notes = [f"user {user} was not in the training data: the user id was ignored"]
+        if stored is None:
+            return np.zeros(0, INDEX_DTYPE), {USER: user}, notes
+        # The id replaces an attribute of this name.
+        return self.items.find(stored.item_ids), {**stored.sequence_features, USER: user}, notes
+
+    def _check_sequence_features(self, requested: Mapping[str, str]) -> list[str]:
+        """A note for each value that is ignored.
+
+        Raises:
+            RequestError: the model does not have a requested feature.
+        """
+        for name in requested:
+            if name not in self.vocabulary.values:
+                message = f"the model {self.model} has no sequence feature {name!r}"
+                available = ", ".join(self.vocabulary.values) or "none"
+                raise RequestError(message, f"its sequence features: {available}")
+        return [
+            f"unknown {name} {value!r} was ignored"
+            for name, value in requested.items()
+            if self.vocabulary.is_unknown(name, value)
+        ]
+
+    def _lacks_sequence_features(self, features: Mapping[str, Any]) -> bool:
+        """Whether no value of the request has an id, though the model always had some."""
+        return (
+            self.always_has_sequence_features
+            and bool(self.vocabulary.values)
+            and all(
+                self.vocabulary.is_unknown(name, features.get(name))
+                for name in self.vocabulary.values
+            )
+        )
+
+
+def query_of(
+    requests: list[Request],
+    k: int,
+    *,
+    include_seen: bool = False,
+    excluded: Ragged | None = None,
+) -> Query:
+    """The batch of some requests, in the item indices of the model.
+
+    Args:
+        k: number of items.
+        include_seen: whether items of a history may be recommended.
+        excluded: further items that must not be recommended, one row per request.
+    """
+    histories = Ragged.from_rows([request.history for request in requests])
+    nothing = Ragged.from_rows([np.zeros(0, INDEX_DTYPE)] * len(requests))
+    return Query(
+        histories,
+        seen=nothing if include_seen else histories,
+        rows=np.full(len(requests), -1),
+        k=k,
+        excluded=excluded,
+        sequence_features=[request.sequence_features for request in requests],
+    )

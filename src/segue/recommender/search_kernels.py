@@ -1,0 +1,211 @@
+"""Compiled functions of the search: dense scores in blocks of items, reduced as they are computed.
+
+Dense scores are computed in blocks of some thousand items and reduced, while they are in the
+cache of the processor, to maxima of groups of items, to counts or to sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Float32, Int32, Real, UInt8
+
+from segue.bfloat16 import to_float32
+from segue.recommender import shapes
+from segue.recommender.shapes import GROUP_SIZE
+
+Index: TypeAlias = int | Int32[Array, ""]
+States: TypeAlias = tuple[Float[Array, "rows _"], ...]
+"""For each dense member its state per request, padding rows included."""
+Vectors: TypeAlias = tuple[Real[Array, "vocabulary _"], ...]
+"""For each dense member its vector per item index, special tokens included."""
+
+
+@partial(jax.jit, static_argnames=("k", "block_size"))
+def top_by_groups(
+    states: States, vectors: Vectors, masks: UInt8[Array, "bytes rows"], k: int, block_size: int
+) -> tuple[Float32[Array, "rows k"], Int32[Array, "rows k"]]:
+    """The ``k`` best items by dense score, in two passes over groups of items.
+
+    The k best items are in the k groups with the largest maxima, so only those are scored again.
+    Both passes compute in float32; items whose scores differ by rounding only may swap ranks.
+    """
+    n_rows, n_items = masks.shape[1], len(vectors[0])
+
+    def group_maxima(
+        scores: Float32[Array, "items rows"], _: Index
+    ) -> Float32[Array, "groups rows"]:
+        return _without_nan(scores).reshape(-1, GROUP_SIZE, n_rows).max(axis=1)
+
+    if shapes.is_small(n_items, k):  # every group would be scored again
+        scores = _over_blocks(
+            lambda scores, _: _without_nan(scores), states, vectors, masks, block_size
+        )
+        best, items = jax.lax.top_k(scores.reshape(-1, n_rows).T, k)
+        return best, items
+    maxima = _over_blocks(group_maxima, states, vectors, masks, block_size)
+    maxima = maxima.reshape(-1, n_rows).T
+    # In ascending order, so that ties go to the lower item index.
+    groups = jnp.sort(jax.lax.top_k(maxima, k)[1], axis=1)
+    first_bytes = groups[:, :, None] * (GROUP_SIZE // 8)
+    bytes_of_groups = first_bytes + jnp.arange(GROUP_SIZE // 8)[None, None, :]
+    group_masks = masks.at[bytes_of_groups, jnp.arange(n_rows)[:, None, None]].get(
+        mode="fill", fill_value=255
+    )
+
+    def search_groups(
+        request: tuple[
+            tuple[Float[Array, " _"], ...], UInt8[Array, " bytes"], Int32[Array, " groups"]
+        ],
+    ) -> tuple[Float32[Array, " k"], Int32[Array, " k"]]:
+        state, mask, its_groups = request
+        items = (its_groups[:, None] * GROUP_SIZE + jnp.arange(GROUP_SIZE)[None]).reshape(-1)
+        rows = tuple(member.at[items].get(mode="clip") for member in vectors)
+        scores = _products(tuple(member[None] for member in state), rows)[:, 0]
+        scores = _without_nan(jnp.where(_bits(mask[:, None])[:, 0], -jnp.inf, scores))
+        best, positions = jax.lax.top_k(scores, k)
+        return best, items[positions]
+
+    dim = sum(member.shape[1] for member in vectors)
+    n_parallel = shapes.block_elements() // (k * GROUP_SIZE * dim)
+    return jax.lax.map(
+        search_groups,
+        (states, group_masks.reshape(n_rows, -1), groups),
+        batch_size=max(1, n_parallel),
+    )
+
+
+@partial(jax.jit, static_argnames="block_size")
+def count_against_targets(
+    states: States,
+    vectors: Vectors,
+    masks: UInt8[Array, "bytes rows"],
+    targets: Int32[Array, " rows"],
+    target_bonus: Float32[Array, " rows"],
+    block_size: int,
+) -> tuple[Int32[Array, " rows"], Int32[Array, " rows"], Float32[Array, " rows"]]:
+    """How many items have a higher dense score than the target, and how many the same.
+
+    The target counts as one of the same score. One pass over all item blocks. The target scores
+    come from a matrix product of the same shape as those of the item blocks, so that they are
+    rounded alike and items with equal vectors tie.
+
+    Returns:
+        Both counts, and the score of the target, its bonus included.
+    """
+    batch = jnp.arange(len(targets))
+
+    def target_rows(member: Real[Array, "vocabulary dim"]) -> Real[Array, "block dim"]:
+        rows = jnp.zeros((block_size, member.shape[1]), member.dtype)
+        return rows.at[batch].set(member[targets])
+
+    products = _products(states, tuple(map(target_rows, vectors)))
+    target_scores = (products[batch, batch] + target_bonus)[None]
+
+    def count(scores: Float32[Array, "items rows"], start: Index) -> Int32[Array, "2 rows"]:
+        positions = jnp.where(targets < start, block_size, targets - start)
+        scores = scores.at[positions, batch].set(target_scores[0], mode="drop")
+        # "Not lower or equal" instead of "higher", so that NaN counts as higher.
+        return jnp.stack([_count(~(scores <= target_scores)), _count(scores == target_scores)])
+
+    higher, tied = _over_blocks(count, states, vectors, masks, block_size).sum(axis=0)
+    return higher, tied, target_scores[0]
+
+
+@partial(jax.jit, static_argnames="block_size")
+def log_sums(
+    states: States,
+    vectors: Vectors,
+    masks: UInt8[Array, "bytes rows"],
+    temperature: Float32[Array, ""],
+    block_size: int,
+) -> Float32[Array, " rows"]:
+    def block_log_sum(scores: Float32[Array, "items rows"], _: Index) -> Float32[Array, " rows"]:
+        return jax.nn.logsumexp(scores / temperature, axis=0)
+
+    return jax.nn.logsumexp(_over_blocks(block_log_sum, states, vectors, masks, block_size), axis=0)
+
+
+@jax.jit
+def score_pairs(
+    states: States,
+    vectors: Vectors,
+    rows: Int32[Array, " pairs"],
+    items: Int32[Array, " pairs"],
+) -> Float32[Array, " pairs"]:
+    products = [
+        jnp.sum(to_float32(member_states[rows]) * to_float32(member[items]), axis=1)
+        for member_states, member in zip(states, vectors, strict=True)
+    ]
+    return sum(products[1:], start=products[0])
+
+
+def _over_blocks(
+    reduce: Callable[[Float32[Array, "items rows"], Index], Array],
+    states: States,
+    vectors: Vectors,
+    masks: UInt8[Array, "bytes rows"],
+    block_size: int,
+) -> Array:
+    """Apply ``reduce`` to the dense scores of each item block and stack the results.
+
+    ``reduce`` gets the scores (items, rows) of a block and the index of its first item. Items
+    that are left out, which include the padding rows of the last block, have the score -inf.
+    """
+    n_items = len(vectors[0])
+
+    def reduce_block(start: Index, rows: Vectors) -> Array:
+        bits = jax.lax.dynamic_slice_in_dim(masks, start // 8, block_size // 8)
+        return reduce(jnp.where(_bits(bits), -jnp.inf, _products(states, rows)), start)
+
+    def reduce_full_block(start: Int32[Array, ""]) -> Array:
+        rows = [jax.lax.dynamic_slice_in_dim(member, start, block_size) for member in vectors]
+        return reduce_block(start, tuple(rows))
+
+    # The last block is padded to the block size, and computed separately even if it is full.
+    n = (n_items - 1) // block_size
+    n_padding = (n + 1) * block_size - n_items
+    masks = jnp.pad(
+        masks, ((0, (n + 1) * block_size // 8 - len(masks)), (0, 0)), constant_values=255
+    )
+    last_rows = [jnp.pad(member[n * block_size :], ((0, n_padding), (0, 0))) for member in vectors]
+    last = reduce_block(n * block_size, tuple(last_rows))[None]
+    if n == 0:
+        return last
+    return jnp.concatenate([jax.lax.map(reduce_full_block, block_size * jnp.arange(n)), last])
+
+
+def _products(states: States, rows: Vectors) -> Float32[Array, "items rows"]:
+    """Sums of inner products in float32, whatever the storage dtype of the vectors."""
+    # HIGHEST, since accelerators compute float32 products with fewer bits by default.
+    product = partial(
+        jnp.matmul, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+    )
+    products = []
+    for member_states, member in zip(states, rows, strict=True):
+        vectors = to_float32(member)
+        if len(member_states) == 1:  # XLA is slow for a product with one column, not with one row
+            products.append(product(member_states, vectors.T).reshape(-1, 1))
+        else:
+            products.append(product(vectors, member_states.T))
+    return sum(products[1:], start=products[0])
+
+
+def _bits(masks: UInt8[Array, "bytes rows"]) -> Bool[Array, "items rows"]:
+    """Unpack the bits of a mask, one row per item."""
+    bits = (masks[:, None, :] >> jnp.arange(8, dtype=jnp.uint8)[None, :, None]) & 1
+    return bits.reshape(-1, masks.shape[1]).astype(bool)
+
+
+def _without_nan(scores: Float32[Array, "*shape"]) -> Float32[Array, "*shape"]:
+    """Replace NaN by -inf."""
+    return jnp.where(jnp.isnan(scores), -jnp.inf, scores)
+
+
+def _count(mask: Bool[Array, "items rows"]) -> Int32[Array, " rows"]:
+    """Number of True values per request."""
+    return mask.sum(axis=0, dtype=jnp.int32)

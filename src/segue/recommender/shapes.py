@@ -1,0 +1,107 @@
+"""Block sizes and shape buckets of encoding and search: every array shape that is compiled.
+
+XLA compiles a function anew for every shape of its arguments, which takes a second or more. So
+the number of requests, the length of their histories and the number of results are rounded up to
+one of a few sizes, the buckets. ``Recommender.warm_up`` compiles them all beforehand.
+"""
+
+from __future__ import annotations
+
+import jax
+
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Numbers of requests that are computed together. Larger blocks do not make the matrix product
+of a search faster."""
+
+MAX_ROWS = ROW_BUCKETS[-1]
+"""Largest number of requests that are computed together."""
+
+REQUESTS_PER_CALL = 4 * MAX_ROWS
+"""Requests that an evaluation passes to a ranker at a time."""
+
+RESULT_BUCKETS = (10, 20, 100, 500)
+"""Numbers of results per request, those that are usual; above the last one, its multiples by powers
+of 4."""
+
+PAIR_BUCKETS = (256, 4096, 1 << 16)
+"""Numbers of pairs of a request and an item that are scored together."""
+
+CONTEXT_SHARES = (4, 1)
+"""Lengths of the model's input: a quarter of the context, and the whole of it."""
+
+GROUP_SIZE = 64
+"""Items per group, for which the first stage of a search stores one maximum. Smaller groups give
+more maxima to store and search, larger ones more items to score again."""
+
+CPU_BLOCK_ELEMENTS = 1 << 20
+"""Largest number of embedding values, and of scores, per item block on a CPU: 4 MiB of float32,
+so that they stay in the cache."""
+
+ACCELERATOR_BLOCK_ELEMENTS = 1 << 26
+"""The same limit on an accelerator, where larger blocks are faster: 256 MiB of float32."""
+
+MAX_STORED_SCORES = 1 << 25
+"""Largest number of group maxima, or scores, stored per block of requests: 128 MiB of float32."""
+
+
+def row_bucket(n_rows: int) -> int:
+    """The number of rows, padding included, that ``n_rows`` requests are computed with.
+
+    Args:
+        n_rows: at most ``MAX_ROWS``.
+    """
+    return next(size for size in ROW_BUCKETS if size >= n_rows)
+
+
+def rows_per_block(vocabulary_size: int, k: int) -> int:
+    """Largest number of requests that are searched together for ``k`` results each."""
+    n_stored = vocabulary_size if is_small(vocabulary_size, k) else n_groups(vocabulary_size)
+    limit = MAX_STORED_SCORES // n_stored
+    return max(size for size in ROW_BUCKETS if size <= max(1, limit))
+
+
+def result_bucket(k: int, vocabulary_size: int) -> int:
+    """The number of results, at least ``k``, that a search computes; at most all items."""
+    size = next((size for size in RESULT_BUCKETS if size >= k), RESULT_BUCKETS[-1])
+    while size < k:
+        size *= 4
+    return min(size, vocabulary_size)
+
+
+def pair_bucket(n_pairs: int) -> int:
+    """The number of pairs, padding included, that up to ``n_pairs`` pairs are scored with."""
+    return next((size for size in PAIR_BUCKETS if size >= n_pairs), PAIR_BUCKETS[-1])
+
+
+def length_bucket(length: int, context: int) -> int:
+    """The number of input tokens, padding included, for prompts of up to ``length`` tokens."""
+    sizes = [-(-context // share) for share in CONTEXT_SHARES]
+    return next(size for size in sizes if size >= min(length, context))
+
+
+def is_small(vocabulary_size: int, k: int) -> bool:
+    """Whether ``k`` groups contain all items, so that groups would not shorten a search."""
+    return vocabulary_size <= k * GROUP_SIZE
+
+
+def n_groups(vocabulary_size: int) -> int:
+    """Number of groups of items; the last one may reach beyond the vocabulary."""
+    return -(-vocabulary_size // GROUP_SIZE)
+
+
+def items_per_block(n_rows: int, vocabulary_size: int, dim: int) -> int:
+    """Items whose scores are computed together: a multiple of ``MAX_ROWS``, hence of a group.
+
+    It is therefore never smaller than the number of requests, on which the ranks rely.
+
+    Args:
+        n_rows: requests per block.
+        dim: dimensions of all vectors of an item together.
+    """
+    n_items = min(vocabulary_size, max(1, block_elements() // max(dim, n_rows)))
+    return -(-n_items // MAX_ROWS) * MAX_ROWS
+
+
+def block_elements() -> int:
+    """Largest number of embedding values or scores per item block on this device."""
+    return CPU_BLOCK_ELEMENTS if jax.default_backend() == "cpu" else ACCELERATOR_BLOCK_ELEMENTS

@@ -1,0 +1,324 @@
+"""Lists, ranks and END of an ensemble against a slow, dense reference in float64."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from segue.batches import PromptLayout
+from segue.errors import RequestError
+from segue.ragged import Ragged
+from segue.ranking import Query, ranks_from_scores
+from segue.recommender import shapes
+from segue.recommender.encoder import Encoder
+from segue.recommender.ensemble import Ensemble
+from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.masks import catalogue_mask
+from segue.recommender.members import DenseMember, PureSVD, SparseMember
+from segue.tokens import END, N_SPECIALS, PAD, UNK
+
+pytestmark = pytest.mark.usefixtures("strict_types")
+
+VOCABULARY_SIZE = N_SPECIALS + 1500
+"""So many items that a search for 10 goes by groups of items."""
+
+
+class LastItemEncoder(Encoder):
+    """Stands for a transformer: the state is the vector of the last item, or a constant."""
+
+    def __init__(self, vocabulary_size: int, dim: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.vectors = random.normal(size=(vocabulary_size, dim)).astype(np.float32)
+        self.layout = PromptLayout(8, vocabulary_size, start=True, end=True)
+
+    def states(self, query: Query, n_rows: int) -> np.ndarray:
+        states = np.zeros((n_rows, self.vectors.shape[1]), np.float32)
+        for i in range(len(query)):
+            history = query.histories.row(i)
+            last = int(history[-1]) if len(history) else 1
+            states[i] = self.vectors[last if last < len(self.vectors) else UNK]
+        return states
+
+
+class RandomFollowers:
+    """A sparse ranker: each item of the history votes for a few others, some of them negatively."""
+
+    def __init__(self, vocabulary_size: int, per_item: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        rows = np.repeat(np.arange(vocabulary_size), per_item)
+        columns = random.integers(0, vocabulary_size, len(rows))
+        votes = random.normal(1, 1, len(rows)).astype(np.float32)
+        shape = (vocabulary_size, vocabulary_size)
+        self.followers = sparse.csr_matrix((votes, (rows, columns)), shape=shape)
+
+    def sparse_scores(self, query: Query) -> sparse.csr_matrix:
+        offsets, items = query.histories
+        is_inside = items < self.followers.shape[0]
+        rows = np.repeat(np.arange(len(query)), np.diff(offsets))[is_inside]
+        ones = np.ones(len(rows), np.float32)
+        shape = (len(query), self.followers.shape[0])
+        return sparse.csr_matrix((ones, (rows, items[is_inside])), shape=shape) @ self.followers
+
+
+def ensemble_of(vocabulary_size: int = VOCABULARY_SIZE, per_item: int = 20) -> Ensemble:
+    """An encoder, PureSVD, scores that depend on no request, and two sparse members."""
+    random = np.random.default_rng(5)
+    encoder = LastItemEncoder(vocabulary_size, 8, seed=0)
+    puresvd = PureSVD(random.normal(size=(vocabulary_size, 6)).astype(np.float32), 3.0)
+    prior = Prior(random.normal(size=(vocabulary_size, 1)).astype(np.float32))
+    sparse_members = [
+        SparseMember(RandomFollowers(vocabulary_size, per_item, seed), weight, scale)
+        for seed, weight, scale in ((1, 1.5, 0.01), (2, 0.7, 0.1))
+    ]
+    return Ensemble(encoder, [puresvd, prior], sparse_members)
+
+
+class Prior(DenseMember):
+    """Scores that do not depend on the request: an extra dimension with the state 1."""
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+
+    def states(self, query: Query, n_rows: int) -> np.ndarray:
+        return np.ones((n_rows, 1), np.float32)
+
+
+def dense_parts(ensemble: Ensemble, query: Query) -> tuple[np.ndarray, np.ndarray]:
+    """The scores of the encoder alone and of the whole ensemble, in float64, without masks."""
+    parts = [
+        np.asarray(member.states(query, len(query)), np.float64)
+        @ np.asarray(member.vectors, np.float64).T
+        for member in ensemble.dense
+    ]
+    combined = sum(parts)
+    for member in ensemble.sparse:
+        votes = member.ranker.sparse_scores(query).toarray().astype(np.float64)
+        votes[:, :N_SPECIALS] = 0
+        for i in range(len(query)):
+            seen = query.seen.row(i)
+            votes[i, seen[seen < votes.shape[1]]] = 0
+        votes = np.maximum(votes, 0)
+        shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-300)
+        combined = combined + member.weight * np.log1p(shares / member.scale)
+    return parts[0], combined
+
+
+def reference(ensemble: Ensemble, query: Query, is_candidate: np.ndarray | None = None):
+    """The combined scores, -inf for items that may not be recommended."""
+    scores = dense_parts(ensemble, query)[1].copy()
+    scores[:, :N_SPECIALS] = -np.inf
+    if is_candidate is not None:
+        scores[:, ~is_candidate] = -np.inf
+    for left_out in (query.seen, query.excluded):
+        for i in range(len(query) if left_out is not None else 0):
+            items = left_out.row(i)
+            scores[i, items[items < scores.shape[1]]] = -np.inf
+    return scores
+
+
+def random_query(n: int, seed: int, vocabulary_size: int = VOCABULARY_SIZE, k: int = 10) -> Query:
+    """Histories of 0 to 12 items, some beyond the vocabulary, and exclusions."""
+    random = np.random.default_rng(seed)
+    histories = Ragged.from_rows(
+        [random.integers(N_SPECIALS, vocabulary_size + 9, random.integers(0, 13)) for _ in range(n)]
+    )
+    excluded = Ragged.from_rows(
+        [random.integers(0, vocabulary_size + 9, random.integers(0, 40)) for _ in range(n)]
+    )
+    seen = histories if seed % 2 else Ragged.from_rows([[]] * n)
+    return Query(histories, seen, np.full(n, -1), k=k, excluded=excluded)
+
+
+def assert_lists(ensemble: Ensemble, query: Query, scores: np.ndarray, ranked) -> None:
+    """Lists and scores are those of a full sort, up to the order of scores equal to rounding."""
+    expected = -np.sort(-scores, axis=1)[:, : query.k]
+    np.testing.assert_allclose(ranked.scores, expected, rtol=1e-4, atol=1e-4)
+    for row, items in enumerate(ranked.items):
+        listed = items[items != PAD]
+        assert len(set(listed.tolist())) == len(listed)
+        np.testing.assert_allclose(
+            scores[row, listed], ranked.scores[row, : len(listed)], rtol=1e-4, atol=1e-4
+        )
+    assert len(ensemble.dense) == 3
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Ensemble:
+    return ensemble_of()
+
+
+@given(n=st.sampled_from([1, 3, 9]), k=st.sampled_from([1, 10, 30]), seed=st.integers(0, 999))
+def test_lists_equal_the_dense_reference(n, k, seed):
+    ensemble, query = ensemble_of(), random_query(n, seed, k=k)
+    assert_lists(ensemble, query, reference(ensemble, query), ensemble.top(query))
+
+
+@given(seed=st.integers(0, 999))
+def test_ranks_equal_the_dense_reference(seed):
+    ensemble, query = ensemble_of(), random_query(9, seed)
+    scores = reference(ensemble, query)
+    # Targets from the top, from the support of the sparse members and from anywhere.
+    targets = np.array(
+        [np.argsort(-row)[[0, 3, 40, 700][i % 4]] for i, row in enumerate(scores)],
+        np.int32,
+    )
+    expected = ranks_from_scores(scores, targets)
+    assert np.abs(ensemble.ranks(query, targets) - expected).max() <= 1
+    assert (ensemble.ranks(query, targets) == expected).mean() > 0.8
+
+
+def test_tied_items_share_their_rank(ensemble: Ensemble) -> None:
+    """Items without any score of their own tie, bonus or not."""
+    zeros = LastItemEncoder(40, 3, seed=0)
+    zeros.vectors[:] = 0
+    followers = RandomFollowers(40, 1, seed=0)
+    followers.followers = sparse.csr_matrix(
+        (np.ones(3, np.float32), ([5, 5, 5], [7, 8, 9])), shape=(40, 40)
+    )
+    tied = Ensemble(zeros, [], [SparseMember(followers, 1.0, 0.1)])
+    history = Ragged.from_rows([[5]] * 3)
+    query = Query(history, history, np.full(3, -1), k=3)
+    np.testing.assert_array_equal(tied.top(query).items, [[7, 8, 9]] * 3)
+    # Three items share the ranks 1 to 3; the other 32 candidates the ranks 4 to 35.
+    np.testing.assert_array_equal(tied.ranks(query, np.array([7, 9, 20], np.int32)), [2, 2, 20])
+    assert ensemble.vocabulary_size == VOCABULARY_SIZE
+
+
+def test_candidates_do_not_change_scores(ensemble: Ensemble) -> None:
+    """A catalogue of another dataset, and exclusions, only leave items out."""
+    query = random_query(5, seed=3)
+    is_candidate = np.arange(VOCABULARY_SIZE) % 3 == 0
+    catalogue = catalogue_mask(is_candidate)
+    ranked = ensemble.top(query, catalogue)
+    scores = reference(ensemble, query, is_candidate)
+    assert_lists(ensemble, query, scores, ranked)
+    everything = ensemble.scores(query, Ragged.from_rows([list(range(VOCABULARY_SIZE))] * 5))
+    by_item = everything.reshape(5, VOCABULARY_SIZE)
+    for row in range(5):
+        np.testing.assert_allclose(
+            by_item[row, ranked.items[row]], ranked.scores[row], rtol=1e-4, atol=1e-4
+        )
+    targets = ranked.items[:, 4]
+    np.testing.assert_array_equal(ensemble.ranks(query, targets, catalogue), 5)
+
+
+def test_large_catalogues_are_searched_exactly() -> None:
+    size = N_SPECIALS + 150_000
+    ensemble = ensemble_of(size, per_item=50)
+    query = random_query(5, seed=8, vocabulary_size=size, k=100)
+    scores = reference(ensemble, query)
+    ranked = ensemble.top(query)
+    assert_lists(ensemble, query, scores, ranked)
+    for position in (0, 50, 99):
+        targets = ranked.items[:, position]
+        expected = ranks_from_scores(scores, targets)
+        assert np.abs(ensemble.ranks(query, targets) - expected).max() <= 1
+
+
+# --- END ---
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_end_keeps_the_probability_that_the_encoder_gives_it(
+    ensemble: Ensemble, temperature: float
+) -> None:
+    """Its odds against the whole catalogue are those of the encoder alone at the temperature."""
+    query = random_query(6, seed=4)
+    alone, combined = (scores / temperature for scores in dense_parts(ensemble, query))
+    catalogue_alone = np.log(np.exp(alone[:, N_SPECIALS:]).sum(axis=1))
+    catalogue = np.log(np.exp(combined[:, N_SPECIALS:]).sum(axis=1))
+    expected = temperature * (alone[:, END] - catalogue_alone + catalogue)
+    end_scores = ensemble.next_items(query, end_temperature=temperature).end_scores
+    np.testing.assert_allclose(end_scores, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e30])
+def test_extreme_temperatures_give_finite_scores_of_end(
+    ensemble: Ensemble, temperature: float
+) -> None:
+    query = random_query(6, seed=4)
+    end_scores = ensemble.next_items(query, end_temperature=temperature).end_scores
+    assert end_scores is not None
+    assert np.isfinite(end_scores).all()
+
+
+def test_a_transformer_alone_keeps_its_score_of_end() -> None:
+    encoder = LastItemEncoder(50, 4, seed=1)
+    alone = Ensemble(encoder)
+    query = random_query(4, seed=1, vocabulary_size=50, k=5)
+    expected = encoder.states(query, 4) @ encoder.vectors[END]
+    end_scores = alone.next_items(query, end_temperature=2.0).end_scores
+    np.testing.assert_allclose(end_scores, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_an_ensemble_generates_and_ends_with_the_right_probability(
+    ensemble: Ensemble, temperature: float
+) -> None:
+    query = random_query(1, seed=11)
+    n = 2000
+    many = Query(
+        Ragged.from_rows([query.histories.row(0)] * n),
+        Ragged.from_rows([query.seen.row(0)] * n),
+        np.full(n, -1),
+    )
+    ensemble_top_k = 30
+    options = Sampling(temperature, ensemble_top_k, end_weight=1.0)
+    ended = generate_sequences(
+        EncodingDecoder(ensemble), many, 1, options, [[7, row] for row in range(n)]
+    ).items[:, 0]
+    best = ensemble.next_items(query.with_k(ensemble_top_k), end_temperature=temperature)
+    assert best.end_scores is not None
+    is_in_top_k = best.end_scores[0] >= best.ranked.scores[0, -1]
+    logits = np.append(best.ranked.scores[0], best.end_scores[0]) / temperature
+    share = np.exp(logits - logits.max())
+    expected = share[-1] / share.sum() if is_in_top_k else 0
+    assert (ended == END).mean() == pytest.approx(expected, abs=0.04)
+
+
+# --- sparse members ---
+
+
+def test_shares_do_not_depend_on_what_a_request_excludes(ensemble: Ensemble) -> None:
+    query = random_query(4, seed=5)
+    bonus = ensemble.sparse[0].bonus(query)
+    without = ensemble.sparse[0].bonus(replace(query, excluded=None))
+    assert (bonus != without).nnz == 0
+    assert (bonus.data > 0).all()
+    for row in range(4):
+        seen = query.seen.row(row)
+        assert not bonus[row, seen[seen < VOCABULARY_SIZE]].nnz
+
+
+def test_an_empty_history_has_no_bonus(ensemble: Ensemble) -> None:
+    nothing = Ragged.from_rows([[], []])
+    assert ensemble.sparse[0].bonus(Query(nothing, nothing, np.full(2, -1))).nnz == 0
+
+
+@pytest.mark.parametrize(("weight", "scale"), [(-1.0, 0.1), (1.0, 0.0), (float("nan"), 0.1)])
+def test_impossible_weights_are_refused(weight: float, scale: float) -> None:
+    with pytest.raises(RequestError, match="expected a weight from 0 up and a scale above 0"):
+        SparseMember(RandomFollowers(9, 1, 0), weight, scale)
+
+
+# --- shapes ---
+
+
+@given(n=st.integers(1, shapes.MAX_ROWS), k=st.integers(1, 3000), length=st.integers(1, 300))
+def test_buckets_are_few_and_large_enough(n, k, length):
+    assert shapes.row_bucket(n) >= n
+    assert min(k, 2000) <= shapes.result_bucket(k, 2000) <= 2000
+    assert shapes.length_bucket(length, 200) in (50, 200)
+    assert shapes.length_bucket(length, 200) >= min(length, 200)
+
+
+def test_blocks_of_requests_fit_in_the_memory_for_scores() -> None:
+    assert shapes.rows_per_block(3_706, 16) == shapes.MAX_ROWS
+    rows = shapes.rows_per_block(4_000_000, 80_000)
+    assert rows in shapes.ROW_BUCKETS
+    assert rows * 4_000_000 <= shapes.MAX_STORED_SCORES

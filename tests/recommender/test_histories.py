@@ -1,0 +1,71 @@
+"""Histories of known users from a dataset, a Parquet file or a function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from segue.dataset import Dataset
+from segue.errors import DatasetError, RequestError
+from segue.recommender import Recommender
+
+
+def ids(answer) -> list[str]:
+    return [item.item_id for item in answer]
+
+
+@pytest.fixture
+def expected(cycle_run: Path) -> list[str]:
+    return ids(Recommender.load(cycle_run).recommend(["i3", "i4", "i5"], k=5))
+
+
+def write_histories(path: Path, users: list, items: list) -> Path:
+    pq.write_table(pa.table({"user": users, "items": items}), path)
+    return path
+
+
+def test_a_function_of_the_caller(cycle_run: Path, expected: list[str]) -> None:
+    histories = {"anna": iter(["i3", "i4", "i5"])}
+    model = Recommender.load(cycle_run, histories=histories.get)
+    assert ids(model.recommend(user="anna", k=5)) == expected
+    with pytest.raises(RequestError, match="user 'bert' is not in the given histories"):
+        model.recommend(user="bert")
+
+
+def test_a_parquet_file_with_integer_users(
+    cycle_run: Path, expected: list[str], tmp_path: Path
+) -> None:
+    path = write_histories(tmp_path / "h.parquet", [7, 8], [["i3", "i4"], []])
+    model = Recommender.load(cycle_run, histories=path)
+    assert ids(model.recommend(["i5"], user=7, k=5)) == expected
+    assert len(model.recommend(user="8", k=5)) == 5
+    with pytest.raises(RequestError, match=r"user '9' is not in .*h\.parquet"):
+        model.recommend(user=9)
+
+
+def test_a_prepared_dataset_or_its_folder(cycle_run: Path, cycles: Dataset) -> None:
+    by_default = ids(Recommender.load(cycle_run).recommend(user="u1", k=5))
+    for histories in (cycles, cycles.path, str(cycles.path)):
+        model = Recommender.load(cycle_run, histories=histories)
+        assert ids(model.recommend(user="u1", k=5)) == by_default
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"user": ["a"], "item": [["i1"]]}, "cannot read the histories of .*items"),
+        ({"user": ["a"], "items": ["i1"]}, "the column items of .* is of type string, expected"),
+    ],
+)
+def test_files_without_histories_are_refused(
+    cycle_run: Path, tmp_path: Path, content: dict, message: str
+) -> None:
+    pq.write_table(pa.table(content), tmp_path / "h.parquet")
+    with pytest.raises(DatasetError, match=message) as caught:
+        Recommender.load(cycle_run, histories=tmp_path / "h.parquet")
+    assert caught.value.hint
+    with pytest.raises(RequestError, match="histories is of type int"):
+        Recommender.load(cycle_run, histories=3)
