@@ -84,8 +84,8 @@ def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> di
     from segue.model import Transformer
     from segue.optimizers import optimizer
     from segue.tokens import N_SPECIALS
-    from segue.trainer.loss import LossConstants
-    from segue.trainer.step import compile_step, sparse_tables_of
+    from segue.trainer.inputs import StepConstants
+    from segue.trainer.step import jitted_step, sparse_tables_of
     from segue.trainer.train_state import TrainState
 
     config = load_config(preset, None, overrides)
@@ -95,20 +95,15 @@ def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> di
     state = TrainState(params, tx.init(params))
     del params
     log_shares = np.full(size, -np.log(size), np.float32) if config.loss.in_batch else None
-    step = compile_step(
-        graph,
-        tx,
-        config.loss,
-        jax.random.key(0),
-        LossConstants(None, log_shares),
-        sparse_tables=sparse_tables_of(config),
-    )
+    constants = jax.device_put(StepConstants(log_shares=log_shares))
+    sparse_tables = sparse_tables_of(config)
+    step = jitted_step(graph, tx, config.loss, jax.random.key(0), sparse_tables=sparse_tables)
     random, rows = np.random.default_rng(0), config.training.batch_size
     wall_times, processor_times = [], []
     for number in range(n_steps + 1):
         batch = zipf_batch(random, rows, config.model.context, size)
         wall_start, processor_start = time.perf_counter(), time.process_time()
-        state, report = step(state, batch, jnp.int32(number + 1))
+        state, report = step(state, constants, batch, jnp.int32(number + 1))
         report.loss.block_until_ready()
         wall_times.append(time.perf_counter() - wall_start)
         processor_times.append(time.process_time() - processor_start)

@@ -8,9 +8,22 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from segue.batches import Batch, PromptLayout, SequenceBatches, TargetBatches, TrainingBatches
-from segue.config import TrainingConfig
-from segue.dataset import Sequences, Split, SplitRule, rule_of, training_targets
+from segue.batches import (
+    Batch,
+    Batches,
+    BatchOptions,
+    PromptLayout,
+    SequenceBatches,
+    TargetBatches,
+)
+from segue.dataset import (
+    Sequences,
+    Split,
+    SplitRule,
+    rule_of,
+    training_spans,
+    training_targets,
+)
 from segue.ragged import Ragged
 from segue.tokens import END, N_SPECIALS, PAD, START, UNK
 
@@ -32,9 +45,9 @@ class SmallData:
     def layout(self) -> PromptLayout:
         return PromptLayout(self.context, VOCABULARY_SIZE, self.start, self.end)
 
-    def batches(self, **options) -> TrainingBatches:
+    def batches(self, **options) -> Batches:
         sequences = small_sequences(self.rows, self.train_ends)
-        return SequenceBatches(sequences, self.layout, training_config(**options))
+        return sequence_batches(sequences, self.layout, batch_options(**options))
 
     def tokens(self, row: int) -> list[int]:
         """All tokens of a row that may be trained on."""
@@ -54,9 +67,8 @@ class SmallData:
         return [(cut[:-1], cut[1:]) for cut in cuts]
 
 
-def training_config(**options) -> TrainingConfig:
-    defaults = {"batch_size": 2, "epochs": 3, "window": "last", "unknown_rate": 0.0}
-    return TrainingConfig(**{**defaults, **options})
+def batch_options(**options) -> BatchOptions:
+    return BatchOptions(**{"batch_size": 2, "epochs": 3, **options})
 
 
 def pad(tokens: list[int], width: int) -> list[int]:
@@ -91,6 +103,11 @@ def rule_of_cuts(sequences: Sequences) -> SplitRule:
     return rule_of(Split(kind=kind, seed=0, window=5, **shares))
 
 
+def sequence_batches(sequences: Sequences, *args, **kwargs) -> SequenceBatches:
+    """Batches of the training events of every sequence."""
+    return SequenceBatches(sequences, training_spans(sequences), *args, **kwargs)
+
+
 def target_batches(sequences: Sequences, *args, **kwargs) -> TargetBatches:
     """Batches of all training targets."""
     targets = training_targets(sequences, rule_of_cuts(sequences))
@@ -106,7 +123,7 @@ def token_label_rows(batch: Batch) -> list[tuple[list[int], list[int]]]:
     return list(zip(batch.tokens.tolist(), batch.labels.tolist(), strict=True))
 
 
-def epoch_rows(batches: TrainingBatches, epoch: int) -> list:
+def epoch_rows(batches: Batches, epoch: int) -> list:
     first = epoch * batches.batches_per_epoch
     return [
         token_label_rows(batches[first + position]) for position in range(batches.batches_per_epoch)

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import (
     VOCABULARY_SIZE,
+    batch_options,
+    sequence_batches,
     small_sequences,
     target_batches,
-    training_config,
     with_ratings,
 )
 
-from segue.batches import PromptLayout, SequenceBatches, check_ratings
+from segue.batches import PromptLayout, check_ratings
 from segue.errors import DatasetError
 from segue.tokens import END, N_SPECIALS, PAD
 
@@ -24,8 +25,8 @@ BOTH_ENDS = PromptLayout(6, VOCABULARY_SIZE, start=True, end=True)
 
 def test_weights_are_linear_from_a_fifth_to_one():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, NAN]])
-    config = training_config(rating_scale=(1.0, 5.0), batch_size=1)
-    batch = SequenceBatches(sequences, BOTH_ENDS, config)[0]
+    options = batch_options(rating_scale=(1.0, 5.0), batch_size=1)
+    batch = sequence_batches(sequences, BOTH_ENDS, options)[0]
     assert batch.labels.tolist() == [[4, 5, 6, 7, END, PAD]]
     assert batch.weights is not None
     assert batch.weights.dtype == np.float32
@@ -35,8 +36,8 @@ def test_weights_are_linear_from_a_fifth_to_one():
 
 def test_a_single_target_is_weighted_by_its_rating():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7, 8]], [5]), [[1, 1, 1, 2.5, 4]])
-    config = training_config(rating_scale=(1.0, 5.0))
-    batch = target_batches(sequences, BOTH_ENDS, config, window=4)[0]
+    options = batch_options(rating_scale=(1.0, 5.0))
+    batch = target_batches(sequences, BOTH_ENDS, options, history_length=4)[0]
     assert batch.weights is not None
     weights = dict(zip(batch.labels[:, 0].tolist(), batch.weights[:, 0].tolist(), strict=True))
     assert weights == pytest.approx({7: 0.5, 8: 0.8})
@@ -45,16 +46,16 @@ def test_a_single_target_is_weighted_by_its_rating():
 def test_without_a_scale_there_are_no_weights():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
     for batches in (
-        SequenceBatches(sequences, BOTH_ENDS, training_config()),
-        target_batches(sequences, BOTH_ENDS, training_config(), window=4),
+        sequence_batches(sequences, BOTH_ENDS, batch_options()),
+        target_batches(sequences, BOTH_ENDS, batch_options(), history_length=4),
     ):
         assert batches[0].weights is None
 
 
 def test_padding_rows_have_weight_zero():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
-    config = training_config(rating_scale=(1.0, 5.0), batch_size=3)
-    batch = SequenceBatches(sequences, BOTH_ENDS, config)[0]
+    options = batch_options(rating_scale=(1.0, 5.0), batch_size=3)
+    batch = sequence_batches(sequences, BOTH_ENDS, options)[0]
     assert batch.weights is not None
     assert not batch.weights[1:].any()
 
@@ -71,7 +72,7 @@ def test_weights_belong_to_the_sampled_labels(horizon, seed):
     )
     layout = PromptLayout(5, N_SPECIALS + len(flat), start=True, end=True)
     options = {"rating_scale": (0.0, 2.0), "horizon": horizon, "window": "random", "seed": seed}
-    batches = SequenceBatches(sequences, layout, training_config(**options))
+    batches = sequence_batches(sequences, layout, batch_options(**options))
     for number in range(len(batches)):
         batch = batches[number]
         assert batch.weights is not None

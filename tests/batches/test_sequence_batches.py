@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from small_data import (
     VOCABULARY_SIZE,
     SmallData,
+    batch_options,
     epoch_rows,
     random_data,
+    sequence_batches,
     small_sequences,
     token_label_rows,
-    training_config,
 )
 
 from segue.batches import PromptLayout, SequenceBatches
+from segue.dataset import Spans
 from segue.tokens import END, N_SPECIALS, PAD, START, UNK
 
 # --- against a naive construction ---
@@ -87,6 +89,19 @@ def test_a_single_event_needs_start_or_end_to_be_an_example():
 
 def test_a_sequence_without_training_events_is_no_example():
     assert len(SmallData([[4, 5, 6]], [0], end=True).batches()) == 0
+
+
+def test_only_the_given_spans_are_read():
+    """Spans may start and end anywhere, and a span without a label is no example."""
+    sequences = small_sequences([[4, 5, 6, 7, 8], [9, 10, 11], [4, 5]], [0, 0, 0])
+    spans = Spans(*(np.array(part) for part in ([0, 1, 2], [1, 5, 9], [3, 3, 1])))
+    layout = PromptLayout(4, VOCABULARY_SIZE, start=False, end=False)
+    batches = SequenceBatches(sequences, spans, layout, batch_options(epochs=1))
+    assert len(batches) == 1
+    assert sorted(token_label_rows(batches[0])) == [
+        ([5, 6, 7, PAD], [6, 7, PAD, PAD]),
+        ([9, 10, 11, PAD], [10, 11, PAD, PAD]),
+    ]
 
 
 def test_arrays_are_contiguous_int32():
@@ -186,8 +201,8 @@ def test_labels_are_within_the_horizon_and_the_training_part(
     rows = distinct(lengths)
     ends = [round(share * length) for length in lengths]
     layout = PromptLayout(context, FAR, start, end)
-    config = training_config(horizon=horizon, window="random", seed=seed)
-    batches = SequenceBatches(small_sequences(rows, ends), layout, config)
+    options = batch_options(horizon=horizon, window="random", seed=seed)
+    batches = sequence_batches(small_sequences(rows, ends), layout, options)
     # Row and position of each item. START has position -1, END the one after the last event.
     at = {
         item: (row, position)
@@ -215,9 +230,9 @@ def test_labels_are_within_the_horizon_and_the_training_part(
 
 def test_labels_are_uniform_over_the_horizon():
     rows = distinct([40])
-    config = training_config(horizon=4, epochs=500, batch_size=1)
-    batches = SequenceBatches(
-        small_sequences(rows, [40]), PromptLayout(40, FAR, True, False), config
+    options = batch_options(horizon=4, epochs=500, batch_size=1)
+    batches = sequence_batches(
+        small_sequences(rows, [40]), PromptLayout(40, FAR, True, False), options
     )
     ahead = np.stack([batches[number].labels[0] for number in range(500)]) - batches[0].tokens[0]
     inner = ahead[:, 1:37]  # the first token is START, and the last ones have fewer events ahead

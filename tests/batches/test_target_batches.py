@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import (
     VOCABULARY_SIZE,
+    batch_options,
     epoch_rows,
     pad,
     random_data,
     small_sequences,
     target_batches,
     token_label_rows,
-    training_config,
     with_target_parts,
 )
 
-from segue.batches import Batch, PromptLayout, TargetBatches, TrainingBatches
+from segue.batches import Batch, Batches, PromptLayout, TargetBatches
 from segue.config import SplitConfig, SplitKind
 from segue.dataset import NO_TARGET, TEST_TARGET, TRAIN_TARGET, Sequences, rule_of, training_mask
 from segue.dataset.splits import SPLIT_RULES, resolve_split
@@ -33,7 +33,7 @@ PLAIN = PromptLayout(5, VOCABULARY_SIZE, start=True, end=False)
 def test_a_row_has_one_label_and_only_the_events_before_it():
     parts = [[NO_TARGET] * 3 + [TRAIN_TARGET, TEST_TARGET, TRAIN_TARGET]]
     sequences = with_target_parts([[4, 5, 6, 7, 8, 9]], parts)
-    batches = target_batches(sequences, PLAIN, training_config(epochs=1), window=4)
+    batches = target_batches(sequences, PLAIN, batch_options(epochs=1), history_length=4)
     assert len(batches) == 1
     assert sorted(token_label_rows(batches[0])) == [
         ([START, 4, 5, 6, PAD], [7]),
@@ -43,7 +43,7 @@ def test_a_row_has_one_label_and_only_the_events_before_it():
 
 def test_target_arrays_are_contiguous_int32():
     sequences = small_sequences([[4, 5, 6, 7, 8]], [5])
-    batch = target_batches(sequences, PLAIN, training_config(batch_size=3), window=4)[0]
+    batch = target_batches(sequences, PLAIN, batch_options(batch_size=3), history_length=4)[0]
     assert batch.last_positions is not None
     assert (batch.weights, batch.sequence_features) == (None, None)
     for array, shape in (
@@ -67,8 +67,8 @@ def test_windows_contain_exactly_the_training_targets(data, seed):
         for row in data.rows
     ]
     layout = replace(data.layout, end=False)
-    config = training_config(epochs=2, seed=seed)
-    batches = target_batches(with_target_parts(data.rows, parts), layout, config, window=2)
+    options, sequences = batch_options(epochs=2, seed=seed), with_target_parts(data.rows, parts)
+    batches = target_batches(sequences, layout, options, history_length=2)
     expected = []
     for row, row_parts in zip(data.rows, parts, strict=True):
         for position in np.flatnonzero(np.array(row_parts) == TRAIN_TARGET):
@@ -165,7 +165,7 @@ logs = st.fixed_dictionaries(
 )
 
 
-def real_rows(batches: TrainingBatches) -> list[tuple[list[int], int, int]]:
+def real_rows(batches: Batches) -> list[tuple[list[int], int, int]]:
     """Tokens, label and last position of every row of an epoch, without padding rows."""
     unpadded = []
     for number in range(batches.batches_per_epoch):
@@ -181,7 +181,7 @@ def real_rows(batches: TrainingBatches) -> list[tuple[list[int], int, int]]:
 @given(log=logs)
 def test_labels_are_exactly_the_training_targets(log):
     log = log_of(**log)
-    batches = target_batches(log.sequences, log.layout, training_config(), log.window)
+    batches = target_batches(log.sequences, log.layout, batch_options(), log.window)
     rows = real_rows(batches)
     events = [log.event_of(label) for _, label, _ in rows]
     assert sorted(events) == log.targets
@@ -193,7 +193,7 @@ def test_labels_are_exactly_the_training_targets(log):
 @given(log=logs)
 def test_the_last_position_is_that_of_the_event_before_the_label(log):
     log = log_of(**log)
-    batches = target_batches(log.sequences, log.layout, training_config(), log.window)
+    batches = target_batches(log.sequences, log.layout, batch_options(), log.window)
     for tokens, label, last in real_rows(batches):
         assert tokens[last] == label - 1
         assert set(tokens[last + 1 :]) <= {PAD}
@@ -204,8 +204,7 @@ def test_only_given_targets_are_labels(log, seed):
     log = log_of(**log)
     random = np.random.default_rng(seed)
     events = np.flatnonzero(random.random(log.sequences.n_events) < 0.4)
-    config = training_config(unknown_rate=0.0)
-    batches = TargetBatches(log.sequences, events, log.layout, config, log.window)
+    batches = TargetBatches(log.sequences, events, log.layout, batch_options(), log.window)
     rows = real_rows(batches)
     assert sorted(log.event_of(label) for _, label, _ in rows) == events.tolist()
     for tokens, label, _ in rows:
@@ -215,10 +214,9 @@ def test_only_given_targets_are_labels(log, seed):
 def test_unknown_items_are_injected_into_the_input_only():
     rows = [[4 + position % 8 for position in range(200)]]
     sequences = small_sequences(rows, [200])
-    batch = target_batches(sequences, PLAIN, training_config(unknown_rate=0.3, batch_size=197), 5)[
-        0
-    ]
-    plain = target_batches(sequences, PLAIN, training_config(batch_size=197), 5)[0]
+    options = batch_options(batch_size=197)
+    plain = target_batches(sequences, PLAIN, options, 5)[0]
+    batch = target_batches(sequences, PLAIN, replace(options, unknown_rate=0.3), 5)[0]
     items = plain.tokens >= N_SPECIALS
     assert (batch.tokens[items] == UNK).mean() == pytest.approx(0.3, abs=0.05)
     np.testing.assert_array_equal(batch.labels, plain.labels)
@@ -227,5 +225,5 @@ def test_unknown_items_are_injected_into_the_input_only():
 
 def test_a_label_outside_the_catalogue_is_unknown():
     sequences = small_sequences([[4, 5, 6, VOCABULARY_SIZE + 2]], [4])
-    (row, *_) = token_label_rows(target_batches(sequences, PLAIN, training_config(), window=3)[0])
+    (row, *_) = token_label_rows(target_batches(sequences, PLAIN, batch_options(), 3)[0])
     assert row == ([START, 4, 5, 6, PAD], [UNK])

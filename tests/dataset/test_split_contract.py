@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from split_worlds import pairs, rule, split_log
 
 from segue.config import SplitKind
-from segue.dataset import rule_of, training_mask, training_targets
+from segue.dataset import part_spans, rule_of, training_mask, training_spans, training_targets
 from segue.dataset.splits import SPLIT_RULES, TEST, TRAIN, VALIDATION
 from segue.dataset.targets import FIRST_TARGET, part_bounds
-from segue.ragged import offsets_of, positions_in_rows
+from segue.ragged import offsets_of, positions_in_rows, span_indices
 
 CODES = {"validation": VALIDATION, "test": TEST}
 
@@ -134,6 +134,28 @@ def test_training_events_of_a_sequence_precede_its_held_out_events(kind, lengths
     for part, code in CODES.items():
         starts, ends = part_bounds(sequences, part)
         assert int((ends - starts).sum()) == np.count_nonzero(parts == code)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, r in SPLIT_RULES.items() if r.leak is None])
+@given(lengths=lengths_lists, seed=seeds)
+def test_spans_have_exactly_the_events_of_their_part(kind, lengths, seed):
+    sequences, split_rule = split_log(kind, lengths, seed)
+    parts = all_parts(sequences, split_rule)
+    rows = np.arange(len(sequences))
+    spans = {code: part_spans(sequences, part, rows) for part, code in CODES.items()}
+    spans[TRAIN] = training_spans(sequences)
+    assert spans[TRAIN].lengths.all()
+    for code, (span_rows, starts, span_lengths) in spans.items():
+        events = span_indices(starts, span_lengths)
+        assert events.tolist() == np.flatnonzero(parts == code).tolist()
+        row_of_event = np.searchsorted(sequences.offsets, events, side="right") - 1
+        assert row_of_event.tolist() == np.repeat(span_rows, span_lengths).tolist()
+
+
+def test_under_windows_the_training_events_are_not_spans():
+    sequences, _ = split_log("windows", [9, 12])
+    with pytest.raises(AssertionError, match="under windows"):
+        training_spans(sequences)
 
 
 @every_kind

@@ -12,9 +12,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from segue.dataset import Sequences
+from segue.config import ModelConfig
+from segue.dataset import Items, Sequences
+from segue.dataset.items import build_items_table
 from segue.errors import ConfigError
-from segue.features import MAX_FEATURE_IDS, MIN_COUNT, USER, FeatureIds, SequenceVocabulary
+from segue.features import (
+    MAX_FEATURE_IDS,
+    MIN_COUNT,
+    USER,
+    FeatureIds,
+    Features,
+    SequenceVocabulary,
+)
 from segue.ragged import Ragged
 from segue.tokens import N_SPECIALS
 
@@ -279,3 +288,15 @@ def test_take_returns_rows_in_order_as_a_copy():
     assert selected.ids.tolist() == [[3, 0], [1, 2], [3, 0]]
     selected.weights[:] = 9
     assert feature_ids.weights.max() == 1
+
+
+def test_features_have_the_sequences_that_the_model_is_trained_on():
+    sequences = sequences_of(name=["christmas", None, "party"])
+    items = Items(build_items_table(pa.table({"item_id": ["i0"]}), np.array([3])))
+    size, config = N_SPECIALS + 1, ModelConfig()
+    vocabulary = SequenceVocabulary({"name": ["christmas", "party"]})
+    trained = Features.of(items, size, config, vocabulary, sequences)
+    assert trained.sequences is not None
+    assert trained.sequences.ids[:, 0].tolist() == [1, 0, 2]
+    assert Features.of(items, size, config, vocabulary).sequences is None
+    assert Features.of(items, size, config, SequenceVocabulary({}), sequences).sequences is None

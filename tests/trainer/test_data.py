@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from genre_world import prepare_genres
-from segue.batches import SequenceBatches, TargetBatches, TrainingBatches
-from segue.config import Config, PrepareConfig, SplitConfig
+from segue.batches import Batches, SequenceBatches, TargetBatches
+from segue.config import Config, PrepareConfig, SplitConfig, TrainingConfig
 from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError
-from segue.features import SequenceVocabulary
+from segue.features import NO_FEATURES, Features, SequenceVocabulary
 from segue.preparation import prepare
 from segue.tokens import END, N_SPECIALS, PAD, START, UNK
 from segue.trainer import train
-from segue.trainer.data import training_batches, validation_batches
-from segue.trainer.loss import log_shares
+from segue.trainer.data import batch_options, training_batches, validation_batches
+from segue.trainer.inputs import log_shares
 from small_datasets import dataset_of
 from small_runs import write_cycles
-
-NO_FEATURES = SequenceVocabulary({})
 
 
 def configured(model: dict | None = None, **training) -> Config:
     sections = {"model": {"context": 6, **(model or {})}, "training": training}
     return Config.model_validate(sections)
+
+
+def features_of(data: Dataset, *names: str) -> Features:
+    """The sequence features of these names."""
+    vocabulary = SequenceVocabulary.of(data.sequences, names)
+    model = configured().model
+    return Features.of(data.items, data.vocabulary_size, model, vocabulary, data.sequences)
 
 
 FLATTEN = {"head": "flatten", "tied_output": False}
@@ -49,7 +55,7 @@ def holdout(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_rows_are_sequences_unless_the_split_or_the_head_needs_targets(cycles, windows):
-    def kind(data: Dataset, config: Config) -> type[TrainingBatches]:
+    def kind(data: Dataset, config: Config) -> type[Batches]:
         return type(training_batches(data, config, NO_FEATURES))
 
     assert kind(cycles, configured()) is SequenceBatches
@@ -70,6 +76,23 @@ def test_rows_cannot_be_sequences_if_each_has_one_label(cycles, windows, tmp_pat
             train(data, tmp_path / "run", config=config)
         assert "'targets'" in caught.value.hint
         assert not (tmp_path / "run").exists(), "a refused run writes nothing"
+
+
+def test_batches_are_drawn_as_the_configuration_says(cycles):
+    """Every option of batches has the name and the value that it has in the configuration."""
+    values = {
+        "batch_size": 7,
+        "epochs": 4,
+        "seed": 3,
+        "window": "random",
+        "horizon": 2,
+        "bucket_by_length": True,
+        "unknown_rate": 0.3,
+        "feature_dropout": 0.4,
+        "rating_scale": (1.0, 5.0),
+    }
+    options = batch_options(TrainingConfig(**values), cycles)
+    assert asdict(options) == values
 
 
 def test_histories_are_as_long_as_the_window_of_the_split_or_the_context(cycles, windows):
@@ -117,9 +140,8 @@ def test_labels_are_weighted_by_rating_if_configured(genres):
     assert training_batches(genres, configured(), NO_FEATURES)[0].weights is None
 
 
-def test_batches_contain_the_sequence_features_of_the_vocabulary(genres):
-    vocabulary = SequenceVocabulary.of(genres.sequences, ("gender",))
-    batch = training_batches(genres, configured(), vocabulary)[0]
+def test_batches_contain_the_sequence_features(genres):
+    batch = training_batches(genres, configured(), features_of(genres, "gender"))[0]
     assert batch.sequence_features is not None
     ids = set(batch.sequence_features.ids[:, 0].tolist())
     assert ids == {0, 1, 2}  # padding rows, and two genders
@@ -169,12 +191,12 @@ def test_labels_occur_as_often_as_their_log_shares_state(holdout, model, trainin
     labels = np.concatenate([batches[number].labels.ravel() for number in range(len(batches))])
     counts = np.bincount(labels, minlength=holdout.vocabulary_size)
     shares = counts[END:] / counts[END:].sum()
-    expected = np.exp(log_shares(holdout, config))[END:]
+    expected = np.exp(log_shares(holdout, config, batches.options.unknown_rate))[END:]
     np.testing.assert_allclose(shares, expected, atol=0.01)
 
 
 def test_if_rows_are_targets_no_label_becomes_unknown(windows):
-    shares = np.exp(log_shares(windows, configured(unknown_rate=0.5)))
+    shares = np.exp(log_shares(windows, configured(), unknown_rate=0.5))
     assert shares[UNK] == shares.min()
 
 
@@ -210,7 +232,7 @@ NOISE = {
 """Options that apply to training batches only."""
 
 
-def rows_of(batches: TrainingBatches) -> list[tuple[list[int], list[int]]]:
+def rows_of(batches: Batches) -> list[tuple[list[int], list[int]]]:
     """Tokens and labels, without PAD, of every row that is not padding."""
     rows = []
     for number in range(len(batches)):
@@ -302,8 +324,7 @@ def test_sequences_are_sampled_among_all_that_have_a_target(holdout, genres, win
 
 
 def test_validation_drops_no_sequence_features(genres):
-    vocabulary = SequenceVocabulary.of(genres.sequences, ("user",))
-    batches = validation_batches(genres, configured(**NOISE), vocabulary)
+    batches = validation_batches(genres, configured(**NOISE), features_of(genres, "user"))
     ids = []
     for number in range(len(batches)):
         batch = batches[number]

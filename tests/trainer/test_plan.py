@@ -23,9 +23,9 @@ from segue.errors import ConfigError, DatasetError, ResourceError
 from segue.machine import MEMORY_VARIABLE, cache_folder
 from segue.tokens import N_SPECIALS
 from segue.trainer import train
-from segue.trainer.loss import loss_constants
 from segue.trainer.plan import plan, recommendations
 from segue.trainer.plan.memory import estimate_memory, tree_bytes
+from segue.trainer.plan.planning import compiled_step
 from segue.trainer.plan.recommendations import (
     check_memory,
     fits,
@@ -35,7 +35,6 @@ from segue.trainer.plan.recommendations import (
 )
 from segue.trainer.run_spec import RunSpec, training_inputs
 from segue.trainer.start import memory_errors
-from segue.trainer.step import jitted_step, sparse_tables_of
 from small_datasets import dataset_of
 
 MODEL = ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8)
@@ -129,14 +128,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_formula_is_close_to_the_figure_of_xla(cycles: Dataset, name: str) -> None:
     spec = spec_of(with_items(cycles, 3_000), CASES[name])
-    graph, state = spec.abstract_state()
-    config = spec.config
-    step = jitted_step(
-        graph, spec.tx, config.loss, jax.random.key(0), sparse_tables=sparse_tables_of(config)
-    )
-    constants = loss_constants(spec.data, config, spec.features)
-    compiled = step.lower(state, constants, spec.widest_batch, jnp.int32(1)).compile()
-    measured = compiled.memory_analysis().temp_size_in_bytes
+    measured = compiled_step(spec, spec.widest_batch).memory_analysis().temp_size_in_bytes
     assert measured / FACTOR < estimate_memory(spec).step < measured * FACTOR
 
 

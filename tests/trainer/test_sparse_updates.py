@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -25,9 +26,9 @@ from segue.optimizers import optimizer, sparse_update_modes
 from segue.recommender import Recommender
 from segue.tokens import N_SPECIALS, PAD
 from segue.trainer import train
-from segue.trainer.loss import LossConstants
+from segue.trainer.inputs import StepConstants
 from segue.trainer.sparse_updates import SparseRows
-from segue.trainer.step import StepFunction, compile_step
+from segue.trainer.step import StepReport, jitted_step
 from segue.trainer.train_state import TrainState
 
 VOCABULARY_SIZE = N_SPECIALS + 40
@@ -44,13 +45,17 @@ N_FEATURE_IDS = 9
 LAST_ID = 8
 
 
+Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, StepReport]]
+"""A step with its constants: from state, batch and number to the next state and the report."""
+
+
 @functools.cache
-def plain_step(embedding_updates: str) -> tuple[StepFunction, TrainState]:
+def plain_step(embedding_updates: str) -> tuple[Step, TrainState]:
     """A step of the plain model, compiled once, and its initial state; do not donate the state."""
-    return new_step(MODEL, LOSS, LossConstants(), embedding_updates)
+    return new_step(MODEL, LOSS, StepConstants(), embedding_updates)
 
 
-def plain_step_and_copy(embedding_updates: str) -> tuple[StepFunction, TrainState]:
+def plain_step_and_copy(embedding_updates: str) -> tuple[Step, TrainState]:
     """The same step with a copy of the initial state, which may be donated."""
     step, state = plain_step(embedding_updates)
     return step, jax.tree.map(jnp.array, state)
@@ -59,10 +64,10 @@ def plain_step_and_copy(embedding_updates: str) -> tuple[StepFunction, TrainStat
 def new_step(
     model: ModelConfig,
     loss: LossConfig,
-    constants: LossConstants,
+    constants: StepConstants,
     embedding_updates: str,
     **options: str,
-) -> tuple[StepFunction, TrainState]:
+) -> tuple[Step, TrainState]:
     sizes = FeatureSizes(n_item_feature_ids=N_FEATURE_IDS, n_sequence_feature_ids=N_FEATURE_IDS)
     graph, params = nnx.split(Transformer(model, VOCABULARY_SIZE, sizes, rngs=nnx.Rngs(0)))
     config = OptimizerConfig(
@@ -74,8 +79,11 @@ def new_step(
     )
     tx = optimizer(config, 100)
     sparse_tables = frozenset(sparse_update_modes(config))
-    step = compile_step(graph, tx, loss, jax.random.key(3), constants, sparse_tables=sparse_tables)
-    return step, TrainState(params, tx.init(params))
+    step = jitted_step(graph, tx, loss, jax.random.key(3), sparse_tables=sparse_tables)
+    return (
+        lambda state, batch, number: step(state, constants, batch, number),
+        TrainState(params, tx.init(params)),
+    )
 
 
 def features() -> ItemFeatures:
@@ -94,17 +102,17 @@ VARIANTS = {
     "in-batch": (
         MODEL,
         LOSS.model_copy(update={"in_batch": True}),
-        LossConstants(log_shares=LOG_SHARES),
+        StepConstants(log_shares=LOG_SHARES),
     ),
     "untied, negatives per position": (
         MODEL.model_copy(update={"tied_output": False}),
         LOSS.model_copy(update={"shared_negatives": False}),
-        LossConstants(),
+        StepConstants(),
     ),
     "features": (
         MODEL.model_copy(update={"item_features": ("genres",)}),
         LOSS,
-        LossConstants(features()),
+        StepConstants(features()),
     ),
 }
 
@@ -211,10 +219,10 @@ def test_feature_embeddings_are_updated_sparsely_too() -> None:
     sequence_features = FeatureIds(
         np.array([[3, 5], [5, 0]], np.int32), np.array([[0.5, 0.5], [1, 0]], np.float32)
     )
-    constants = LossConstants(features())
-    assert constants.features is not None
+    item_features = features()
     # The last item is in no batch, and has an id that no other item has.
-    constants.features.feature_ids.ids[-1] = LAST_ID
+    item_features.feature_ids.ids[-1] = LAST_ID
+    constants = StepConstants(item_features)
     batch = BATCH._replace(sequence_features=sequence_features)
     dense, dense_state = new_step(model, LOSS, constants, "dense")
     sparse, sparse_state = new_step(
@@ -241,7 +249,7 @@ def test_feature_embeddings_are_updated_sparsely_too() -> None:
 
 def test_bfloat16_is_stored_and_unused_rows_keep_the_same_bits() -> None:
     model = MODEL.model_copy(update={"embedding_precision": "bfloat16"})
-    step, state = new_step(model, LOSS, LossConstants(), "sparse", state_precision="bfloat16")
+    step, state = new_step(model, LOSS, StepConstants(), "sparse", state_precision="bfloat16")
     float32_step, float32_state = plain_step_and_copy("sparse")
     storage_dtypes = {
         leaf.dtype for leaf in jax.tree.leaves(state.optimizer_state) if leaf.ndim == 2

@@ -25,7 +25,6 @@ from segue.config import (
 from segue.dataset import Dataset
 from segue.errors import ConfigError, RunError
 from segue.evaluation import evaluate
-from segue.features import Features, SequenceVocabulary
 from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.preparation import prepare
@@ -33,10 +32,10 @@ from segue.recommender import Recommender
 from segue.runs.folder import RunFolder
 from segue.tokens import N_SPECIALS, PAD
 from segue.trainer import Progress, Trainer, train
-from segue.trainer.data import training_batches
+from segue.trainer.inputs import StepConstants
 from segue.trainer.progress import Meter, StepSummary
-from segue.trainer.run_spec import RunSpec
-from segue.trainer.step import StepReport, compile_step
+from segue.trainer.run_spec import RunSpec, training_inputs
+from segue.trainer.step import StepReport, jitted_step
 from segue.trainer.train_state import TrainState
 from segue.trainer.validation import Validation
 from small_runs import write_cycles
@@ -104,9 +103,7 @@ def test_the_step_compiles_once(cycles: Dataset, config: Config, tmp_path: Path)
     folder = RunFolder(tmp_path)
     (tmp_path / "items.parquet").write_bytes((cycles.path / "items.parquet").read_bytes())
     folder.write_json(folder.config, {})
-    vocabulary = SequenceVocabulary({})
-    features = Features.of(cycles.items, cycles.vocabulary_size, config.model, vocabulary)
-    batches = training_batches(cycles, config, vocabulary)
+    features, batches = training_inputs(config, cycles)
     spec = RunSpec.of(config, cycles, features, batches)
     trainer = Trainer(spec, folder, batches, lambda _: None)
     compiled = count_compilations(trainer.run)
@@ -292,6 +289,7 @@ def test_end_needs_whole_sequences(cycles: Dataset, config: Config, tmp_path: Pa
 
 MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4)
 VOCABULARY_SIZE = N_SPECIALS + 10
+NO_CONSTANTS = StepConstants()
 BATCH = Batch(
     tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
     labels=np.array([[4, 5, 6, 7], [7, 8, PAD, PAD]], np.int32),
@@ -301,7 +299,7 @@ BATCH = Batch(
 def new_step(loss: LossConfig):
     graph, params = nnx.split(Transformer(MODEL, VOCABULARY_SIZE, rngs=nnx.Rngs(0)))
     tx = optimizer(OptimizerConfig(learning_rate=1e-2), 100)
-    return compile_step(graph, tx, loss, jax.random.key(0)), TrainState(params, tx.init(params))
+    return jitted_step(graph, tx, loss, jax.random.key(0)), TrainState(params, tx.init(params))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +327,7 @@ def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
     step, state = new_step(loss)
     losses = []
     for number in range(1, 61):
-        state, report = step(state, BATCH, jnp.int32(number))
+        state, report = step(state, NO_CONSTANTS, BATCH, jnp.int32(number))
         losses.append(float(report.loss))
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
 
@@ -342,19 +340,19 @@ def test_padding_rows_change_nothing() -> None:
     reports = []
     for batch in (BATCH, longer):
         state = TrainState(jax.tree.map(jnp.copy, params), tx.init(params))
-        step = compile_step(graph, tx, LossConfig(), jax.random.key(0))
-        reports.append(step(state, batch, jnp.int32(1))[1])
+        step = jitted_step(graph, tx, LossConfig(), jax.random.key(0))
+        reports.append(step(state, NO_CONSTANTS, batch, jnp.int32(1))[1])
     np.testing.assert_allclose(reports[0].loss, reports[1].loss, rtol=1e-6)
     np.testing.assert_allclose(reports[0].gradient_norm, reports[1].gradient_norm, rtol=1e-5)
 
 
 def test_a_non_finite_update_leaves_the_state_as_it_was() -> None:
     step, state = new_step(LossConfig())
-    state, _ = step(state, BATCH, jnp.int32(1))
+    state, _ = step(state, NO_CONSTANTS, BATCH, jnp.int32(1))
     embeddings = state.params["item_embeddings"]
     state.params["item_embeddings"] = embeddings.replace(embeddings[...].at[5].set(jnp.inf))
     before = jax.tree.map(np.array, state)
-    after, report = step(state, BATCH, jnp.int32(2))
+    after, report = step(state, NO_CONSTANTS, BATCH, jnp.int32(2))
     assert not bool(report.is_finite)
     jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, after))
 

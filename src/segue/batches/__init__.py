@@ -1,16 +1,16 @@
-"""Training batches and prompts: item indices in arrays of fixed shape."""
+"""Batches and prompts: item indices in arrays of fixed shape."""
 
+from segue.batches.batch import Batch, Batches, BatchOptions, check_ratings
 from segue.batches.prompts import PromptLayout
 from segue.batches.sequences import SequenceBatches
 from segue.batches.targets import TargetBatches
-from segue.batches.training import Batch, SequenceFeatureTable, TrainingBatches, check_ratings
 
 __all__ = [
     "Batch",
+    "BatchOptions",
+    "Batches",
     "PromptLayout",
     "SequenceBatches",
-    "SequenceFeatureTable",
     "TargetBatches",
-    "TrainingBatches",
     "check_ratings",
 ]

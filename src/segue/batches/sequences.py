@@ -1,14 +1,14 @@
-"""Training batches whose rows are sequences, with a label at every position."""
+"""Batches whose rows are sequences, with a label at every position."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int32, Int64
 
+from segue.batches.batch import Batch, Batches, BatchOptions
 from segue.batches.prompts import PromptLayout
-from segue.batches.training import Batch, SequenceFeatureTable, TrainingBatches
-from segue.config import TrainingConfig
-from segue.dataset import Sequences
+from segue.dataset import Sequences, Spans
+from segue.features import NO_FEATURES, Features
 from segue.ragged import rows_at
 from segue.tokens import PAD
 
@@ -19,76 +19,74 @@ BATCHES_PER_POOL = 64
 similar lengths, few enough that batches have different rows in every epoch."""
 
 
-class SequenceBatches(TrainingBatches):
-    """Each example is the training events of one sequence, with a label at every position."""
+class SequenceBatches(Batches):
+    """Each example is a span of events of one sequence, with a label at every position."""
 
     def __init__(
         self,
         sequences: Sequences,
+        spans: Spans,
         layout: PromptLayout,
-        config: TrainingConfig,
-        sequence_features: SequenceFeatureTable | None = None,
+        options: BatchOptions,
+        features: Features = NO_FEATURES,
     ) -> None:
-        """Prepare the training batches: keep the sequences that have at least one label.
+        """Keep the spans that have at least one label.
 
         Args:
-            sequence_features: features of all sequences; None if the model reads none.
+            spans: the events that are read, such as ``training_spans``; none is empty. Each is
+                laid out as a whole sequence, with START and END where the model uses them.
         """
-        lengths = sequences.train_end.astype(np.int64)
-        # A sequence has a label if a token follows its first one.
-        n_tokens = lengths + int(layout.start) + int(layout.end)
-        self._sequence_rows = np.flatnonzero((lengths > 0) & (n_tokens > 1))
-        n_examples = len(self._sequence_rows)
-        super().__init__(n_examples, sequences, layout, config, sequence_features)
-        n_tokens = n_tokens[self._sequence_rows]
-        self._row_starts = sequences.offsets[self._sequence_rows]
-        self._lengths = lengths[self._sequence_rows]
+        # A span has a label if a token follows its first one.
+        n_tokens = spans.lengths + int(layout.start) + int(layout.end)
+        has_label = np.flatnonzero(n_tokens > 1)
+        super().__init__(len(has_label), sequences, layout, options, features)
+        self._spans, n_tokens = spans.take(has_label), n_tokens[has_label]
         # Index of the first token of the last window.
         self._last_first = np.maximum(n_tokens - (layout.context + 1), 0)
         self._n_positions = np.minimum(n_tokens - 1, layout.context)
 
     def widest_batch(self, n_steps: int) -> int:
         """The number of the batch with the longest row among the first ``n_steps``."""
-        size = self._config.batch_size
+        size = self.options.batch_size
         longest = np.argmax(self._n_positions[self._order(0)[: n_steps * size]])
         return int(longest) // size
 
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
-        return self._sequence_rows[examples]
+        return self._spans.rows[examples]
 
     def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
-        last_first, lengths = self._last_first[examples], self._lengths[examples]
-        row_starts, context = self._row_starts[examples], self._batch_length(examples)
-        is_random = self._config.window == "random"
+        last_first, context = self._last_first[examples], self._batch_length(examples)
+        _, starts, lengths = self._spans.take(examples)
+        is_random = self.options.window == "random"
         first = random.integers(0, last_first + 1) if is_random else last_first
         # One more token than the context, so that every input position has a label.
-        width = context + self._config.horizon
-        tokens = self._layout.tokens(self._sequences.items, row_starts, lengths, first, width)
+        width = context + self.options.horizon
+        tokens = self._layout.tokens(self._sequences.items, starts, lengths, first, width)
         tokens = self._inject_unknown(tokens, random)
         label_positions = self._label_positions(tokens, context, random)
         batch = Batch(
             np.ascontiguousarray(tokens[:, :context]),
             np.take_along_axis(tokens, label_positions, axis=1),
         )
-        if self._config.rating_scale is None:
+        if self.options.rating_scale is None:
             return batch
         assert self._sequences.ratings is not None
         positions = self._layout.event_positions(first, width)
-        ratings = rows_at(self._sequences.ratings, row_starts, lengths, positions, np.nan)
+        ratings = rows_at(self._sequences.ratings, starts, lengths, positions, np.nan)
         label_ratings = np.take_along_axis(ratings, label_positions, axis=1)
         return batch._replace(weights=self._label_weights(label_ratings))
 
     def _draw_order(self, epoch: int) -> Int64[np.ndarray, " examples"]:
         order = super()._draw_order(epoch)
-        if not self._config.bucket_by_length:
+        if not self.options.bucket_by_length:
             return order
-        random = np.random.default_rng([self._config.seed, 2, epoch])
-        return _sort_within_pools(order, self._n_positions, self._config.batch_size, random)
+        random = np.random.default_rng([self.options.seed, 2, epoch])
+        return _sort_within_pools(order, self._n_positions, self.options.batch_size, random)
 
     def _batch_length(self, examples: Int64[np.ndarray, " examples"]) -> int:
         """Input length of a batch: the context, or as many quarters of it as the rows need."""
         context = self._layout.context
-        if not self._config.bucket_by_length:
+        if not self.options.bucket_by_length:
             return context
         quarter = -(-context // N_BUCKETS)
         longest = int(self._n_positions[examples].max(initial=1))
@@ -107,10 +105,10 @@ class SequenceBatches(TrainingBatches):
         a user does within a window of time rather than next.
         """
         next_positions = np.arange(1, n_positions + 1)[None, :]
-        if self._config.horizon == 1:
+        if self.options.horizon == 1:
             return np.broadcast_to(next_positions, (len(tokens), n_positions))
         n_tokens = (tokens != PAD).sum(axis=1)[:, None]
-        n_choices = np.clip(n_tokens - next_positions, 1, self._config.horizon)
+        n_choices = np.clip(n_tokens - next_positions, 1, self.options.horizon)
         return next_positions + (random.random(n_choices.shape) * n_choices).astype(np.int64)
 
 

@@ -1,22 +1,22 @@
-"""Training batches whose rows are single targets with the events before them."""
+"""Batches whose rows are single targets with the events before them."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int64
 
+from segue.batches.batch import Batch, Batches, BatchOptions
 from segue.batches.prompts import PromptLayout
-from segue.batches.training import Batch, SequenceFeatureTable, TrainingBatches
-from segue.config import TrainingConfig
 from segue.dataset import Sequences
+from segue.features import NO_FEATURES, Features
 from segue.tokens import INDEX_DTYPE, UNK
 
 
-class TargetBatches(TrainingBatches):
-    """Each example is one training target and at most ``window`` events before it.
+class TargetBatches(Batches):
+    """Each example is one target and at most ``history_length`` events before it.
 
-    Under the split ``windows`` the earlier events may include held-out targets. They are input
-    only: the target is the only label of a row.
+    Under the split ``windows`` the events before a training target may include held-out targets.
+    They are input only: the target is the only label of a row.
     """
 
     def __init__(
@@ -24,23 +24,22 @@ class TargetBatches(TrainingBatches):
         sequences: Sequences,
         targets: Int64[np.ndarray, " targets"],
         layout: PromptLayout,
-        config: TrainingConfig,
-        window: int,
-        sequence_features: SequenceFeatureTable | None = None,
+        options: BatchOptions,
+        history_length: int,
+        features: Features = NO_FEATURES,
     ) -> None:
         """Locate the events before each target.
 
         Args:
             targets: indices into ``sequences.items``, such as those of ``training_targets``.
-            window: maximum number of events before a target that it is predicted from.
-            sequence_features: features of all sequences; None if the model reads none.
+            history_length: maximum number of events before a target that it is predicted from.
         """
         self._targets = targets
         self._sequence_rows = np.searchsorted(sequences.offsets, targets, side="right") - 1
         self._span_starts = np.maximum(
-            sequences.offsets[self._sequence_rows], self._targets - window
+            sequences.offsets[self._sequence_rows], self._targets - history_length
         )
-        super().__init__(len(self._targets), sequences, layout, config, sequence_features)
+        super().__init__(len(self._targets), sequences, layout, options, features)
 
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
         return self._sequence_rows[examples]
@@ -52,7 +51,7 @@ class TargetBatches(TrainingBatches):
         labels = items[targets]
         labels = np.where(labels < self._layout.vocabulary_size, labels, INDEX_DTYPE(UNK))
         batch = Batch(self._inject_unknown(tokens, random), labels[:, None], last_positions)
-        if self._config.rating_scale is None:
+        if self.options.rating_scale is None:
             return batch
         assert ratings is not None
         return batch._replace(weights=self._label_weights(ratings[targets][:, None]))

@@ -11,15 +11,17 @@ from segue.dataset.sequences import (
     VALID_TARGET,
     Cuts,
     Sequences,
+    Spans,
 )
 from segue.dataset.splits import Split, SplitRule, rule_of
-from segue.dataset.targets import SplitPart, TargetChoice, Targets
+from segue.dataset.targets import SplitPart, TargetChoice, Targets, part_spans
 from segue.dataset.training_events import (
     EventBlock,
     count_training_events,
     readable_event_blocks,
     readable_lengths,
     training_mask,
+    training_spans,
     training_targets,
 )
 
@@ -35,15 +37,18 @@ __all__ = [
     "Items",
     "Manifest",
     "Sequences",
+    "Spans",
     "Split",
     "SplitPart",
     "SplitRule",
     "TargetChoice",
     "Targets",
     "count_training_events",
+    "part_spans",
     "readable_event_blocks",
     "readable_lengths",
     "rule_of",
     "training_mask",
+    "training_spans",
     "training_targets",
 ]

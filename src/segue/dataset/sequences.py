@@ -79,6 +79,24 @@ class Cuts(NamedTuple):
     target_parts: Int8[np.ndarray, " events"] | None = None
 
 
+class Spans(NamedTuple):
+    """Consecutive events of some sequences, one span per sequence.
+
+    Attributes:
+        rows: the sequence of each span.
+        starts: the index of its first event in ``Sequences.items``.
+        lengths: its number of events.
+    """
+
+    rows: Int64[np.ndarray, " spans"]
+    starts: Int64[np.ndarray, " spans"]
+    lengths: Int64[np.ndarray, " spans"]
+
+    def take(self, indices: Int64[np.ndarray, " chosen"]) -> Spans:
+        """Select spans by index."""
+        return Spans(*(array[indices] for array in self))
+
+
 @dataclass(frozen=True)
 class Sequences:
     """All sequences of a dataset, in its order; sequence ``i`` is *row* ``i``.

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from segue.dataset.sequences import Sequences
+from segue.dataset.sequences import Sequences, Spans
 
 SplitPart = Literal["validation", "test"]
 """A held-out part of a dataset."""
@@ -43,3 +43,15 @@ def part_bounds(
     if part == "validation":
         return sequences.train_end.astype(np.int64), valid_end
     return valid_end, sequences.lengths
+
+
+def part_spans(sequences: Sequences, part: SplitPart, rows: Int64[np.ndarray, " spans"]) -> Spans:
+    """The events of a part in some sequences, one span per sequence.
+
+    Valid for the same splits as ``part_bounds``.
+
+    Args:
+        rows: the sequences.
+    """
+    starts, ends = part_bounds(sequences, part)
+    return Spans(rows, sequences.offsets[rows] + starts[rows], ends[rows] - starts[rows])

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
 from segue.dataset.dataset import Dataset
-from segue.dataset.sequences import Cuts, Sequences
+from segue.dataset.sequences import Cuts, Sequences, Spans
 from segue.dataset.splits import TRAIN, VALIDATION, SplitRule
 from segue.dataset.targets import FIRST_TARGET
 from segue.ragged import positions_in_rows, row_blocks, span_indices
@@ -58,6 +58,17 @@ def readable_lengths(
     """
     ends = sequences.valid_end if fit_on_validation else sequences.train_end
     return ends.astype(np.int64)
+
+
+def training_spans(sequences: Sequences) -> Spans:
+    """The training events of every sequence that has any, one span per sequence.
+
+    Not for the split ``windows``: its held-out targets lie between the training events.
+    """
+    assert sequences.target_parts is None, "under windows the training events are not spans"
+    lengths = readable_lengths(sequences)
+    rows = np.flatnonzero(lengths)
+    return Spans(rows, sequences.offsets[rows], lengths[rows])
 
 
 def training_targets(sequences: Sequences, rule: SplitRule) -> Int64[np.ndarray, " targets"]:

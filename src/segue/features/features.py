@@ -1,4 +1,4 @@
-"""``Features``: the item features, sequence vocabulary and table sizes of one model."""
+"""``Features``: the side information of a model, of all its items and sequences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from segue.config import ModelConfig
-from segue.dataset import Items
+from segue.dataset import Items, Sequences
+from segue.features.feature_ids import FeatureIds
 from segue.features.items import ItemFeatures, item_features
 from segue.features.sequences import SequenceVocabulary
 
@@ -27,26 +28,37 @@ class FeatureSizes(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """Everything besides item ids that a model reads.
+    """The side information of a model: everything besides item ids that it reads.
+
+    A batch or a request carries the features of its sequences alone, as ``FeatureIds``.
 
     Attributes:
         items: features of the vocabulary's rows; None if the model reads no item features.
+        sequences: features of the training dataset's sequences, one row per sequence; None if
+            the model reads no sequence features, or is not trained.
         vocabulary: values of the sequence features and their ids.
         sizes: sizes of the parameters that a new model needs for these features.
     """
 
     items: ItemFeatures | None
+    sequences: FeatureIds | None
     vocabulary: SequenceVocabulary
     sizes: FeatureSizes
 
     @classmethod
     def of(
-        cls, items: Items, vocabulary_size: int, config: ModelConfig, vocabulary: SequenceVocabulary
+        cls,
+        items: Items,
+        vocabulary_size: int,
+        config: ModelConfig,
+        vocabulary: SequenceVocabulary,
+        sequences: Sequences | None = None,
     ) -> Features:
-        """Encode the item features that the configuration names.
+        """Encode the features that the configuration names.
 
         Args:
             vocabulary_size: number of special tokens and catalogue items.
+            sequences: the sequences that the model is trained on; None for a trained model.
 
         Raises:
             ConfigError: the items do not have such a column.
@@ -54,4 +66,11 @@ class Features:
         encoded, n_feature_ids = item_features(items, config.item_features, vocabulary_size)
         vector_width = 0 if encoded is None else encoded.vectors.shape[1]
         sizes = FeatureSizes(n_feature_ids, vector_width, vocabulary.n_feature_ids)
-        return cls(encoded, vocabulary, sizes)
+        rows = None
+        if sequences is not None and vocabulary.values:
+            rows = vocabulary.encode_rows(sequences)
+        return cls(encoded, rows, vocabulary, sizes)
+
+
+NO_FEATURES = Features(None, None, SequenceVocabulary({}), FeatureSizes())
+"""The features of a model that reads item ids only."""

@@ -19,12 +19,10 @@ from jaxtyping import Array, Float, Int32, Key, Real
 
 from segue.bfloat16 import to_float32
 from segue.config import ModelConfig
-from segue.features import FeatureIds, FeatureSizes, ItemFeatures
+from segue.features import NO_FEATURES, FeatureIds, FeatureSizes, ItemFeatures
 from segue.model.blocks import Block, DropoutKeys, dropout
 from segue.model.embeddings import EmbeddingBag, initial_embeddings
 from segue.model.heads import HEADS
-
-NO_FEATURES = FeatureSizes()
 
 
 class Transformer(nnx.Module):
@@ -38,7 +36,7 @@ class Transformer(nnx.Module):
         self,
         config: ModelConfig,
         vocabulary_size: int,
-        sizes: FeatureSizes = NO_FEATURES,
+        sizes: FeatureSizes = NO_FEATURES.sizes,
         *,
         rngs: nnx.Rngs,
     ) -> None:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from segue.batches import (
-    SequenceBatches,
-    SequenceFeatureTable,
-    TargetBatches,
-    TrainingBatches,
-    check_ratings,
-)
+from segue.batches import Batches, BatchOptions, SequenceBatches, TargetBatches, check_ratings
 from segue.config import Config, TrainingConfig
-from segue.dataset import Dataset, training_targets
+from segue.dataset import Dataset, part_spans, training_spans, training_targets
 from segue.errors import ConfigError
-from segue.features import SequenceVocabulary
+from segue.features import Features
 from segue.model import HEADS
 from segue.recommender import prompt_layout
 
@@ -25,41 +17,51 @@ VALIDATION_SEED = 0
 different seeds validate on the same sequences and can be compared."""
 
 
+def batch_options(training: TrainingConfig, data: Dataset) -> BatchOptions:
+    """How the training batches are drawn: as the configuration says."""
+    return BatchOptions(
+        batch_size=training.batch_size,
+        epochs=training.epochs,
+        seed=training.seed,
+        window=training.window,
+        horizon=training.horizon,
+        bucket_by_length=training.bucket_by_length,
+        unknown_rate=_unknown_rate(training, data),
+        feature_dropout=training.feature_dropout,
+        rating_scale=training.rating_scale,
+    )
+
+
 def training_batches(
-    data: Dataset, config: Config, vocabulary: SequenceVocabulary
-) -> TrainingBatches:
+    data: Dataset, config: Config, features: Features, options: BatchOptions | None = None
+) -> Batches:
     """Create the training batches of a run; there is at least one.
 
     Args:
         data: the dataset.
         config: the configuration.
-        vocabulary: values of the sequence features that the model reads.
+        features: the features that the model reads.
+        options: how the batches are drawn; by default as the configuration says.
 
     Raises:
         ConfigError: the configuration does not fit the dataset or the model, or no sequence has
             enough training events.
         DatasetError: a rating is outside ``training.rating_scale``, or there are no ratings.
     """
-    training = config.training.model_copy(
-        update={"unknown_rate": unknown_rate(config.training, data)}
-    )
-    if training.rating_scale is not None:
-        check_ratings(data.sequences, training.rating_scale)
+    sequences = data.sequences
+    options = options or batch_options(config.training, data)
+    if options.rating_scale is not None:
+        check_ratings(sequences, options.rating_scale)
     layout = prompt_layout(config.model, data.vocabulary_size)
-    sequence_features = _sequence_feature_table(data, vocabulary)
-    batches: TrainingBatches
+    batches: Batches
     if rows_are_targets(config, data):
-        _check_target_rows(training)
-        batches = TargetBatches(
-            data.sequences,
-            training_targets(data.sequences, data.split_rule),
-            layout,
-            training,
-            _history_length(config, data),
-            sequence_features,
-        )
+        _check_target_rows(options)
+        targets = training_targets(sequences, data.split_rule)
+        history_length = _history_length(config, data)
+        batches = TargetBatches(sequences, targets, layout, options, history_length, features)
     else:
-        batches = SequenceBatches(data.sequences, layout, training, sequence_features)
+        spans = training_spans(sequences)
+        batches = SequenceBatches(sequences, spans, layout, options, features)
     if not len(batches):
         raise ConfigError(
             "no sequence of the dataset has enough training events",
@@ -69,10 +71,8 @@ def training_batches(
     return batches
 
 
-def validation_batches(
-    data: Dataset, config: Config, vocabulary: SequenceVocabulary
-) -> TrainingBatches:
-    """Create the batches for the validation loss: each held-out label once.
+def validation_batches(data: Dataset, config: Config, features: Features) -> Batches:
+    """Create the batches for the validation loss: each held-out label once, unchanged.
 
     At most ``training.validation_sequences`` sequences are sampled. If the split holds out whole
     sequences, a row is a whole sequence; otherwise it is one target and the events before it.
@@ -80,28 +80,25 @@ def validation_batches(
     Args:
         data: the dataset.
         config: the configuration.
-        vocabulary: values of the sequence features that the model reads.
+        features: the features that the model reads.
     """
-    changes = {"unknown_rate": 0.0, "feature_dropout": 0.0, "epochs": 1, "window": "last"}
-    changes |= {"horizon": 1, "rating_scale": None}
-    training = config.training.model_copy(update=changes)
-    sequences = data.sequences
+    training, sequences = config.training, data.sequences
+    options = BatchOptions(
+        training.batch_size, seed=training.seed, bucket_by_length=training.bucket_by_length
+    )
     layout = prompt_layout(config.model, data.vocabulary_size)
-    sequence_features = _sequence_feature_table(data, vocabulary)
     # A model without START cannot predict the first event of a sequence.
     earliest = 0 if layout.start else 1
     rows = data.target_rows("validation", earliest=earliest)
     limit = min(training.validation_sequences, len(rows))
-    sample = np.random.default_rng(VALIDATION_SEED).choice(rows, limit, replace=False)
+    rows = np.sort(np.random.default_rng(VALIDATION_SEED).choice(rows, limit, replace=False))
     if data.split_rule.whole_sequences and not rows_are_targets(config, data):
-        ends = np.zeros_like(sequences.train_end)
-        ends[sample] = sequences.lengths[sample]
-        held_out = replace(sequences, train_end=ends)
-        return SequenceBatches(held_out, layout, training, sequence_features)
-    targets = data.targets("validation", "every", rows=np.sort(sample), earliest=earliest)
+        spans = part_spans(sequences, "validation", rows)
+        return SequenceBatches(sequences, spans, layout, options, features)
+    targets = data.targets("validation", "every", rows=rows, earliest=earliest)
     events = sequences.offsets[targets.rows] + targets.positions
-    window = _history_length(config, data)
-    return TargetBatches(sequences, events, layout, training, window, sequence_features)
+    history_length = _history_length(config, data)
+    return TargetBatches(sequences, events, layout, options, history_length, features)
 
 
 def rows_are_targets(config: Config, data: Dataset) -> bool:
@@ -125,12 +122,12 @@ def rows_are_targets(config: Config, data: Dataset) -> bool:
     return needed or config.training.rows == "targets"
 
 
-def _check_target_rows(training: TrainingConfig) -> None:
+def _check_target_rows(options: BatchOptions) -> None:
     """Refuse options that have no effect if a row of a batch is one target."""
-    if training.horizon > 1:
-        message = f"training.horizon is {training.horizon}, but a row has one target as its label"
+    if options.horizon > 1:
+        message = f"training.horizon is {options.horizon}, but a row has one target as its label"
         raise ConfigError(message, "set training.horizon=1")
-    if training.bucket_by_length:
+    if options.bucket_by_length:
         message = "training.bucket_by_length sorts whole sequences, but a row is one target"
         raise ConfigError(message, "set training.bucket_by_length=false")
 
@@ -141,15 +138,7 @@ def _history_length(config: Config, data: Dataset) -> int:
     return config.model.context if window is None else window
 
 
-def _sequence_feature_table(
-    data: Dataset, vocabulary: SequenceVocabulary
-) -> SequenceFeatureTable | None:
-    if not vocabulary.values:
-        return None
-    return SequenceFeatureTable(vocabulary.encode_rows(data.sequences), vocabulary.feature_slots)
-
-
-def unknown_rate(training: TrainingConfig, data: Dataset) -> float:
+def _unknown_rate(training: TrainingConfig, data: Dataset) -> float:
     """The share of the training events to replace by UNK: ``training.unknown_rate``.
 
     With ``good-turing`` it is the Good-Turing estimate of the share of events whose item does

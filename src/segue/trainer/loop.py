@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import segue
-from segue.batches import Batch, TrainingBatches
+from segue.batches import Batch, Batches
 from segue.errors import RunError
 from segue.machine import machine_summary
 from segue.optimizers import learning_rate_schedule
@@ -23,11 +23,9 @@ from segue.runs.checkpoints import Checkpoints
 from segue.runs.metrics_log import MetricsWriter
 from segue.runs.weights import write_weights
 from segue.tokens import PAD
-from segue.trainer.loss import loss_constants
 from segue.trainer.progress import Meter, Progress, TrainerState
 from segue.trainer.run_spec import RunSpec
 from segue.trainer.singular_vectors import fit_puresvd
-from segue.trainer.step import compile_step, sparse_tables_of
 from segue.trainer.validation import Validation, is_better
 
 MAX_SKIPPED_STEPS = 50
@@ -40,14 +38,14 @@ class Trainer:
     Attributes:
         state: parameters and optimizer state.
         trainer_state: step number, best validation and the like.
-        step: the compiled training step.
+        step: the training step.
     """
 
     def __init__(
         self,
         spec: RunSpec,
         folder: RunFolder,
-        batches: TrainingBatches,
+        batches: Batches,
         watch: Callable[[Progress], None],
     ) -> None:
         """Restore or initialise the state of the run.
@@ -68,7 +66,8 @@ class Trainer:
         self._watch = watch
         self._layout = prompt_layout(config.model, data.vocabulary_size)
         # One copy on the device serves training steps, the validation loss and recommendations.
-        self._features = replace(spec.features, items=jax.device_put(spec.features.items))
+        self._constants = constants = spec.constants()
+        self._features = replace(spec.features, items=constants.item_features)
         self._steps_per_epoch = spec.steps_per_epoch
         self.total_steps = spec.total_steps
         # One prefetch thread is enough: a batch takes microseconds, a step milliseconds.
@@ -84,12 +83,7 @@ class Trainer:
         else:
             self.state = restored.state
             self.trainer_state = TrainerState.from_json(restored.trainer_state)
-        key = jax.random.key(config.training.seed)
-        constants = jax.device_put(loss_constants(data, config, self._features))
-        sparse_tables = sparse_tables_of(config)
-        self.step = compile_step(
-            self._graph, spec.tx, config.loss, key, constants, sparse_tables=sparse_tables
-        )
+        self.step = spec.step()
         self._puresvd = fit_puresvd(config, data, folder)
         self._validation = Validation(config, data, self._features, constants, self._graph)
 
@@ -153,8 +147,9 @@ class Trainer:
     def _take_step(self) -> None:
         batch: Batch = next(self._batches)
         self.trainer_state.step += 1
-        self.state, report = self.step(self.state, batch, jnp.int32(self.trainer_state.step))
-        self._meter.add(self.trainer_state.step, report, int(np.count_nonzero(batch.labels != PAD)))
+        number = self.trainer_state.step
+        self.state, report = self.step(self.state, self._constants, batch, jnp.int32(number))
+        self._meter.add(number, report, int(np.count_nonzero(batch.labels != PAD)))
 
     def _after_step(self, is_stopping: bool) -> None:
         training, step = self.config.training, self.trainer_state.step

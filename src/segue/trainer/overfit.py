@@ -5,6 +5,7 @@ A model that cannot memorise a few sequences will not learn a dataset either.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -19,16 +20,14 @@ from segue.bfloat16 import to_float32
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import RunError, quantity
-from segue.features import ItemFeatures
 from segue.losses.softmax import FIRST_CANDIDATE
 from segue.machine import use_compilation_cache
 from segue.model import Transformer
-from segue.optimizers import optimizer
 from segue.tokens import PAD
-from segue.trainer.loss import hidden_at_labels, loss_constants
-from segue.trainer.run_spec import training_inputs
-from segue.trainer.step import compile_step, sparse_tables_of
-from segue.trainer.train_state import abstract_state, initial_state
+from segue.trainer.data import batch_options
+from segue.trainer.inputs import StepInputs
+from segue.trainer.loss import hidden_at_labels
+from segue.trainer.run_spec import RunSpec, training_inputs
 
 ROWS = 4
 """Number of rows of the batch."""
@@ -67,8 +66,15 @@ def overfit_one_batch(data: Dataset, config: Config) -> OverfitResult:
         RunError: a target was not learned in ``MAX_STEPS`` steps, or all labels are ambiguous.
     """
     use_compilation_cache()
-    config = _without_noise(config)
-    features, batches = training_inputs(config, data)
+    config = _without_dropout(config)
+    options = replace(
+        batch_options(config.training, data),
+        batch_size=ROWS,
+        unknown_rate=0.0,
+        feature_dropout=0.0,
+        horizon=1,
+    )
+    features, batches = training_inputs(config, data, options)
     batch = batches[0]
     is_target = unambiguous_labels(batch)
     n_targets = int(is_target.sum())
@@ -79,18 +85,15 @@ def overfit_one_batch(data: Dataset, config: Config) -> OverfitResult:
             "input as another label",
             "try another batch: set training.seed",
         )
-    tx = optimizer(config.optimizer, MAX_STEPS)
-    graph, _ = abstract_state(config, data.vocabulary_size, features.sizes, tx)
-    state = initial_state(config, data, features.sizes, tx)
-    key = jax.random.key(config.training.seed)
-    constants = loss_constants(data, config, features)
-    sparse_tables = sparse_tables_of(config)
-    step = compile_step(graph, tx, config.loss, key, constants, sparse_tables=sparse_tables)
+    spec = RunSpec.of(config, data, features, batches)
+    graph, _ = spec.abstract_state()
+    step, state, constants = spec.step(), spec.initial_state(), spec.constants()
+    inputs = StepInputs(constants.item_features, batch)
     loss, n_wrong = float("nan"), n_targets
     for number in range(1, MAX_STEPS + 1):
-        state, report = step(state, batch, jnp.int32(number))
+        state, report = step(state, constants, batch, jnp.int32(number))
         if number % CHECK_EVERY == 0:
-            predicted = np.asarray(_best_items(graph, state.params, features.items, batch))
+            predicted = np.asarray(_best_items(graph, state.params, inputs))
             n_wrong = int(((predicted != batch.labels.ravel()) & is_target).sum())
             loss = float(report.loss)
             if n_wrong == 0:
@@ -129,25 +132,19 @@ def unambiguous_labels(batch: Batch) -> Bool[np.ndarray, " labels"]:
     return is_unique & (batch.labels.ravel() != PAD)
 
 
-def _without_noise(config: Config) -> Config:
-    """The configuration without random noise and with a constant learning rate."""
+def _without_dropout(config: Config) -> Config:
+    """The configuration without dropout and with a constant learning rate."""
     model = config.model.model_copy(update={"dropout": 0.0})
-    training = config.training.model_copy(
-        update={"batch_size": ROWS, "unknown_rate": 0.0, "feature_dropout": 0.0, "horizon": 1}
-    )
     constant = config.optimizer.model_copy(update={"schedule": "constant", "warmup_steps": 0})
-    return config.model_copy(update={"model": model, "training": training, "optimizer": constant})
+    return config.model_copy(update={"model": model, "optimizer": constant})
 
 
 @partial(jax.jit, static_argnums=0)
 def _best_items(
-    graph: nnx.GraphDef[Transformer],
-    params: nnx.State,
-    features: ItemFeatures | None,
-    batch: Batch,
+    graph: nnx.GraphDef[Transformer], params: nnx.State, inputs: StepInputs
 ) -> Int32[Array, " labels"]:
     model = nnx.merge(graph, params)
-    hidden = hidden_at_labels(model, features, batch, None)
-    scores = hidden @ to_float32(model.output_embeddings(features)).T
+    hidden = hidden_at_labels(model, inputs, None)
+    scores = hidden @ to_float32(model.output_embeddings(inputs.item_features)).T
     # As in the loss, tokens that cannot be labels are left out.
     return FIRST_CANDIDATE + jnp.argmax(scores[:, FIRST_CANDIDATE:], axis=1).astype(jnp.int32)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import optax
 from flax import nnx
 
-from segue.batches import Batch, TrainingBatches
+from segue.batches import Batch, Batches, BatchOptions
 from segue.batches.sequences import BATCHES_PER_POOL
 from segue.config import Config, load_config
 from segue.dataset import Dataset
@@ -19,6 +20,8 @@ from segue.losses.softmax import rows_per_block
 from segue.model import HEADS, Transformer
 from segue.optimizers import SparseTable, optimizer
 from segue.trainer.data import training_batches
+from segue.trainer.inputs import StepConstants, log_shares
+from segue.trainer.step import jitted_step, sparse_tables_of
 from segue.trainer.train_state import TrainState, abstract_state, initial_state
 
 SAMPLE_BATCHES = 4
@@ -36,7 +39,8 @@ class RunSpec:
     Attributes:
         config: the configuration.
         data: the prepared dataset.
-        features: item features and the vocabulary of the sequence features.
+        features: the features that the model reads.
+        unknown_rate: share of the events that the training batches replace by UNK.
         sample_batches: the first training batches.
         widest_batch: the training batch with the most positions per row.
         steps_per_epoch: number of batches per epoch.
@@ -46,21 +50,28 @@ class RunSpec:
     config: Config
     data: Dataset
     features: Features
+    unknown_rate: float
     sample_batches: tuple[Batch, ...]
     widest_batch: Batch
     steps_per_epoch: int
     total_steps: int
 
     @classmethod
-    def of(
-        cls, config: Config, data: Dataset, features: Features, batches: TrainingBatches
-    ) -> RunSpec:
+    def of(cls, config: Config, data: Dataset, features: Features, batches: Batches) -> RunSpec:
         """Determine the sizes of a run from its training batches."""
         total_steps = min(len(batches), config.training.max_steps or len(batches))
         count = BATCHES_PER_POOL if config.training.bucket_by_length else SAMPLE_BATCHES
         sample = tuple(batches[i] for i in range(min(count, len(batches))))
-        widest = batches[batches.widest_batch(total_steps)]
-        return cls(config, data, features, sample, widest, batches.batches_per_epoch, total_steps)
+        return cls(
+            config=config,
+            data=data,
+            features=features,
+            unknown_rate=batches.options.unknown_rate,
+            sample_batches=sample,
+            widest_batch=batches[batches.widest_batch(total_steps)],
+            steps_per_epoch=batches.batches_per_epoch,
+            total_steps=total_steps,
+        )
 
     @property
     def vocabulary_size(self) -> int:
@@ -121,9 +132,36 @@ class RunSpec:
         """The initial parameters and optimizer state."""
         return initial_state(self.config, self.data, self.features.sizes, self.tx)
 
+    def step(self) -> jax.stages.Wrapped:
+        """The training step of the run; see ``jitted_step``."""
+        graph, _ = self.abstract_state()
+        key = jax.random.key(self.config.training.seed)
+        sparse_tables = sparse_tables_of(self.config)
+        return jitted_step(graph, self.tx, self.config.loss, key, sparse_tables=sparse_tables)
 
-def training_inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBatches]:
+    def abstract_constants(self) -> StepConstants:
+        """The constants of the steps, with shapes and dtypes instead of arrays."""
+        return jax.eval_shape(self._constants)
+
+    def constants(self) -> StepConstants:
+        """The constants of the steps, placed on the device."""
+        return jax.device_put(self._constants())
+
+    def _constants(self) -> StepConstants:
+        """The constants of the steps, in the memory of the host."""
+        if not self.config.loss.in_batch:
+            return StepConstants(self.features.items)
+        shares = log_shares(self.data, self.config, self.unknown_rate)
+        return StepConstants(self.features.items, shares)
+
+
+def training_inputs(
+    config: Config, data: Dataset, options: BatchOptions | None = None
+) -> tuple[Features, Batches]:
     """The features and the training batches of a run.
+
+    Args:
+        options: how the batches are drawn; by default as the configuration says.
 
     Raises:
         ConfigError: the configuration does not fit the dataset.
@@ -131,8 +169,10 @@ def training_inputs(config: Config, data: Dataset) -> tuple[Features, TrainingBa
     _check_compatible(config, data)
     check_item_features(data.items, config.model.item_features, data.vocabulary_size)
     vocabulary = SequenceVocabulary.of(data.sequences, config.model.sequence_features)
-    features = Features.of(data.items, data.vocabulary_size, config.model, vocabulary)
-    return features, training_batches(data, config, vocabulary)
+    features = Features.of(
+        data.items, data.vocabulary_size, config.model, vocabulary, data.sequences
+    )
+    return features, training_batches(data, config, features, options)
 
 
 def resolve_config(

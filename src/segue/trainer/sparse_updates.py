@@ -11,29 +11,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Key
 
-from segue.batches import Batch
 from segue.bfloat16 import is_bfloat16, stochastic_round, to_float32
 from segue.features import FeatureIds, ItemFeatures
-from segue.losses.negative_samplers import Negatives
 from segue.optimizers import SparseTable, sparse_table_of
 from segue.tokens import INDEX_DTYPE
+from segue.trainer.inputs import StepInputs
 
 Tree = TypeVar("Tree")
-
-
-class StepInputs(NamedTuple):
-    """What a training step reads besides its state: item features, batch and negatives."""
-
-    features: ItemFeatures | None
-    batch: Batch
-    negatives: Negatives | None
 
 
 class SparseRows:
@@ -84,7 +75,7 @@ class SparseRows:
         Returns:
             The inputs with row numbers of the gathered tables.
         """
-        features, batch, negatives = inputs
+        item_features, batch, negatives = inputs
         if "items" in sparse_tables:
             assert negatives is not None, "an exact softmax uses every row"
             tokens, labels, items = self.select(
@@ -92,16 +83,16 @@ class SparseRows:
             )
             batch = batch._replace(tokens=tokens, labels=labels)
             negatives = negatives._replace(items=items)
-            features = self._gather_item_features(features)
-        if "item features" in sparse_tables and features is not None:
-            features = features._replace(
-                feature_ids=self._select_ids("item features", features.feature_ids)
+            item_features = self._gather_item_features(item_features)
+        if "item features" in sparse_tables and item_features is not None:
+            item_features = item_features._replace(
+                feature_ids=self._select_ids("item features", item_features.feature_ids)
             )
         if "sequence features" in sparse_tables and batch.sequence_features is not None:
             batch = batch._replace(
                 sequence_features=self._select_ids("sequence features", batch.sequence_features)
             )
-        return StepInputs(features, batch, negatives)
+        return StepInputs(item_features, batch, negatives)
 
     def gather(self, tree: Tree) -> Tree:
         """Replace each array of a table by its selected rows, converted to float32.
@@ -148,14 +139,14 @@ class SparseRows:
         table = sparse_table_of(path)
         return None if table is None else self._rows.get(table)
 
-    def _gather_item_features(self, features: ItemFeatures | None) -> ItemFeatures | None:
+    def _gather_item_features(self, item_features: ItemFeatures | None) -> ItemFeatures | None:
         """The features of the selected items."""
-        if features is None:
+        if item_features is None:
             return None
         rows = self._rows["items"]
         # Padding rows get empty features; otherwise the ids of the last item would be selected.
         return jax.tree.map(
-            lambda array: jnp.asarray(array).at[rows].get(mode="fill", fill_value=0), features
+            lambda array: jnp.asarray(array).at[rows].get(mode="fill", fill_value=0), item_features
         )
 
     def _select_ids(self, table: SparseTable, feature_ids: FeatureIds) -> FeatureIds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,8 +14,9 @@ from segue.batches import Batch
 from segue.config import Config, LossConfig
 from segue.model import Transformer
 from segue.optimizers import SparseTable, sparse_update_modes
-from segue.trainer.loss import NO_CONSTANTS, LossConstants, batch_loss, draw_negatives
-from segue.trainer.sparse_updates import SparseRows, StepInputs
+from segue.trainer.inputs import StepConstants, StepInputs, step_inputs
+from segue.trainer.loss import batch_loss
+from segue.trainer.sparse_updates import SparseRows
 from segue.trainer.train_state import TrainState
 
 
@@ -34,29 +34,6 @@ class StepReport(NamedTuple):
     is_finite: Bool[Array, ""]
 
 
-StepFunction = Callable[[TrainState, Batch, Int32[Array, ""]], tuple[TrainState, StepReport]]
-"""From state, batch and step number to the next state and the report; donates the state."""
-
-
-def compile_step(
-    graph: nnx.GraphDef[Transformer],
-    tx: optax.GradientTransformation,
-    config: LossConfig,
-    key: Key[Array, ""],
-    constants: LossConstants = NO_CONSTANTS,
-    *,
-    sparse_tables: frozenset[SparseTable] = frozenset(),
-) -> StepFunction:
-    """The step of a run as a function ``(state, batch, number) -> (state, report)``.
-
-    The state is donated. See ``jitted_step`` for the arguments.
-    """
-    # The constants are arguments of the jitted function: XLA is slow to compile large literals.
-    compiled = jitted_step(graph, tx, config, key, sparse_tables=sparse_tables)
-    on_device = jax.device_put(constants)
-    return lambda state, batch, number: compiled(state, on_device, batch, number)
-
-
 def jitted_step(
     graph: nnx.GraphDef[Transformer],
     tx: optax.GradientTransformation,
@@ -68,7 +45,7 @@ def jitted_step(
     """The step as a jitted function ``(state, constants, batch, number) -> (state, report)``.
 
     The state is donated. If the loss or the gradient norm is not finite, the state is returned
-    unchanged.
+    unchanged. The constants are an argument because XLA is slow to compile large literals.
 
     Args:
         graph: the graph of the model, without parameters.
@@ -80,15 +57,13 @@ def jitted_step(
     """
 
     def step(
-        state: TrainState, constants: LossConstants, batch: Batch, number: Int32[Array, ""]
+        state: TrainState, constants: StepConstants, batch: Batch, number: Int32[Array, ""]
     ) -> tuple[TrainState, StepReport]:
         keys = jax.random.split(jax.random.fold_in(key, number), 3)
         dropout_key, negatives_key, rounding_key = keys
-        negatives = draw_negatives(
-            config, batch, constants, vocabulary_size(state.params), negatives_key
-        )
+        inputs = step_inputs(config, constants, batch, vocabulary_size(state.params), negatives_key)
         rows = SparseRows(state.params)
-        inputs = rows.select_inputs(StepInputs(constants.features, batch, negatives), sparse_tables)
+        inputs = rows.select_inputs(inputs, sparse_tables)
         updated, report = _update(rows.gather(state), inputs, dropout_key)
         return rows.scatter(state, updated, report.is_finite, rounding_key), report
 
@@ -96,9 +71,7 @@ def jitted_step(
         state: TrainState, inputs: StepInputs, dropout_key: Key[Array, ""]
     ) -> tuple[TrainState, StepReport]:
         def loss_of(params: nnx.State) -> Float[Array, ""]:
-            model = nnx.merge(graph, params)
-            features, batch, negatives = inputs
-            return batch_loss(model, features, batch, negatives, config, dropout_key)
+            return batch_loss(nnx.merge(graph, params), inputs, config, dropout_key)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm = optax.tree.norm(gradient)

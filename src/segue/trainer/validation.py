@@ -6,10 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from segue.batches import Batch
 from segue.config import Config, EvaluationConfig
 from segue.dataset import Dataset
 from segue.evaluation import evaluate, has_targets
@@ -18,7 +18,8 @@ from segue.model import Transformer
 from segue.recommender import Recommender
 from segue.tokens import PAD
 from segue.trainer.data import validation_batches
-from segue.trainer.loss import LossConstants, batch_loss, draw_negatives
+from segue.trainer.inputs import StepConstants, step_inputs
+from segue.trainer.loss import batch_loss
 
 
 class ValidationResult(NamedTuple):
@@ -47,7 +48,7 @@ class Validation:
         config: Config,
         data: Dataset,
         features: Features,
-        constants: LossConstants,
+        constants: StepConstants,
         graph: nnx.GraphDef[Transformer],
     ) -> None:
         """Sample the sequences and compile the loss.
@@ -55,8 +56,8 @@ class Validation:
         Args:
             config: configuration of the run.
             data: dataset of the run.
-            features: item features and the vocabulary of the sequence features.
-            constants: constants of the loss.
+            features: the features that the model reads.
+            constants: the constants of the run, on the device.
             graph: the graph of the model, without parameters.
         """
         self._config = config
@@ -67,16 +68,17 @@ class Validation:
         self.is_possible = has_targets(data, "validation", self._options)
         if not self.is_possible:
             return
-        self._batches = validation_batches(data, config, features.vocabulary)
-        on_device, key = jax.device_put(constants), jax.random.key(config.training.seed)
+        self._batches = validation_batches(data, config, features)
+        self._constants = constants
+        key = jax.random.key(config.training.seed)
 
         @jax.jit
-        def loss(params: nnx.State, constants: LossConstants, batch: Any) -> jax.Array:
+        def loss(params: nnx.State, constants: StepConstants, batch: Batch) -> jax.Array:
             model = nnx.merge(graph, params)
-            negatives = draw_negatives(config.loss, batch, constants, model.vocabulary_size, key)
-            return batch_loss(model, constants.features, batch, negatives, config.loss, None)
+            inputs = step_inputs(config.loss, constants, batch, model.vocabulary_size, key)
+            return batch_loss(model, inputs, config.loss, None)
 
-        self._loss = lambda params, batch: loss(params, on_device, batch)
+        self._loss = loss
 
     def measure(self, recommender: Recommender, params: nnx.State) -> ValidationResult:
         """Measure a model on the validation sample.
@@ -98,7 +100,7 @@ class Validation:
         losses, counts = [], []
         for i in range(len(self._batches)):
             batch = self._batches[i]
-            losses.append(self._loss(params, jax.tree.map(jnp.asarray, batch)))
+            losses.append(self._loss(params, self._constants, batch))
             counts.append(np.count_nonzero(batch.labels != PAD))
         return float(np.average(np.array(losses, np.float64), weights=counts))
 

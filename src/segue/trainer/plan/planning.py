@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from segue.batches import Batch, TrainingBatches
+from segue.batches import Batch, Batches
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.machine import available_memory, use_compilation_cache
-from segue.trainer.loss import LossConstants, loss_constants
+from segue.trainer.inputs import StepConstants
 from segue.trainer.plan.memory import MemoryUse, estimate_memory
 from segue.trainer.plan.recommendations import (
     TrainingOption,
@@ -27,7 +27,6 @@ from segue.trainer.plan.recommendations import (
     training_options,
 )
 from segue.trainer.run_spec import RunSpec, resolve_config, training_inputs
-from segue.trainer.step import jitted_step, sparse_tables_of
 from segue.trainer.train_state import TrainState
 
 MAX_TIMED_STEPS = 20
@@ -175,16 +174,13 @@ def plan(
 
 
 def compiled_step(spec: RunSpec, batch: Batch) -> jax.stages.Compiled:
-    """Compile the step of a run for batches of one shape, without allocating the state."""
-    config = spec.config
-    graph, state = spec.abstract_state()
-    key = jax.random.key(config.training.seed)
-    step = jitted_step(graph, spec.tx, config.loss, key, sparse_tables=sparse_tables_of(config))
-    constants = loss_constants(spec.data, config, spec.features)
-    return step.lower(state, constants, batch, jnp.int32(1)).compile()
+    """Compile the step of a run for batches of one shape, without allocating its arguments."""
+    _, state = spec.abstract_state()
+    constants = spec.abstract_constants()
+    return spec.step().lower(state, constants, batch, jnp.int32(1)).compile()
 
 
-def time_steps(spec: RunSpec, batches: TrainingBatches) -> StepTimes:
+def time_steps(spec: RunSpec, batches: Batches) -> StepTimes:
     """Time a few steps on the first batches, from an initial state that is then discarded."""
     start = time.perf_counter()
     sample = [batches[i] for i in range(len(spec.sample_batches))]
@@ -192,8 +188,8 @@ def time_steps(spec: RunSpec, batches: TrainingBatches) -> StepTimes:
     by_shape: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
     for batch in sample:
         by_shape[batch.tokens.shape].append(batch)
-    constants = jax.device_put(loss_constants(spec.data, spec.config, spec.features))
-    state, mean, n_steps = spec.initial_state(), 0.0, 0
+    state, constants = spec.initial_state(), spec.constants()
+    mean, n_steps = 0.0, 0
     for group in by_shape.values():
         state, seconds = _step_seconds(compiled_step(spec, group[0]), state, constants, group)
         mean += float(np.median(seconds)) * len(group) / len(sample)
@@ -210,7 +206,7 @@ def time_steps(spec: RunSpec, batches: TrainingBatches) -> StepTimes:
 def _step_seconds(
     step: jax.stages.Compiled,
     state: TrainState,
-    constants: LossConstants,
+    constants: StepConstants,
     batches: Sequence[Batch],
 ) -> tuple[TrainState, list[float]]:
     """Run steps on batches of one shape; return the last state and the seconds of each step."""

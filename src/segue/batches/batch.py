@@ -1,19 +1,19 @@
-"""Training batches: each is a pure function of its number, so a run can resume at any step."""
+"""Batches: each is a pure function of its number, so a run can resume at any step."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from segue.batches.prompts import PromptLayout
-from segue.config import TrainingConfig
 from segue.dataset import Sequences
 from segue.errors import DatasetError, quantity
-from segue.features import FeatureIds
+from segue.features import FeatureIds, Features
 from segue.tokens import INDEX_DTYPE, UNK
 
 LOWEST_WEIGHT = 0.2
@@ -21,7 +21,7 @@ LOWEST_WEIGHT = 0.2
 
 
 class Batch(NamedTuple):
-    """The input and labels of one training step.
+    """The input and labels of one training step, or of one step of the validation loss.
 
     Attributes:
         tokens: model input.
@@ -40,24 +40,45 @@ class Batch(NamedTuple):
     sequence_features: FeatureIds | None = None
 
 
-class SequenceFeatureTable(NamedTuple):
-    """Encoded features of every sequence of a dataset.
+@dataclass(frozen=True)
+class BatchOptions:
+    """How batches are drawn. The defaults read every example once, without random changes.
+
+    ``TrainingConfig`` describes the options that have the same names there.
 
     Attributes:
-        feature_ids: one row per sequence.
-        feature_slots: the slots of ``feature_ids`` that belong to each feature.
+        batch_size: rows per batch.
+        epochs: number of epochs.
+        seed: of the order of the examples and of all random changes.
+        window: which part of a sequence longer than the context is read.
+        horizon: the label of a position is drawn from this many of the next events.
+        bucket_by_length: whether batches consist of sequences of similar length.
+        unknown_rate: share of the events that are replaced by UNK.
+        feature_dropout: share of the rows from which a sequence feature is dropped.
+        rating_scale: the lowest and highest rating, if labels are weighted by rating.
     """
 
-    feature_ids: FeatureIds
-    feature_slots: list[slice]
+    batch_size: int
+    epochs: int = 1
+    seed: int = 0
+    window: Literal["last", "random"] = "last"
+    horizon: int = 1
+    bucket_by_length: bool = False
+    unknown_rate: float = 0.0
+    feature_dropout: float = 0.0
+    rating_scale: tuple[float, float] | None = None
 
 
-class TrainingBatches(ABC):
+class Batches(ABC):
     """The batches of all epochs, as a random-access source for Grain.
 
     ``batches[i]`` is a complete batch. Every epoch visits every example once, in an order drawn
     from the seed and the epoch. The last batch of an epoch is filled up with rows of padding, so
     that all batches have the same number of rows.
+
+    Attributes:
+        options: how the batches are drawn.
+        batches_per_epoch: number of batches per epoch.
     """
 
     def __init__(
@@ -65,15 +86,15 @@ class TrainingBatches(ABC):
         n_examples: int,
         sequences: Sequences,
         layout: PromptLayout,
-        config: TrainingConfig,
-        sequence_features: SequenceFeatureTable | None,
+        options: BatchOptions,
+        features: Features,
     ) -> None:
         self._n_examples = n_examples
         self._sequences = sequences
         self._layout = layout
-        self._config = config
-        self._sequence_features = sequence_features
-        self.batches_per_epoch = -(-n_examples // config.batch_size)
+        self._features = features
+        self.options = options
+        self.batches_per_epoch = -(-n_examples // options.batch_size)
         self._order = lru_cache(maxsize=2)(self._draw_order)
 
     @abstractmethod
@@ -89,34 +110,34 @@ class TrainingBatches(ABC):
         return 0
 
     def __len__(self) -> int:
-        return self.batches_per_epoch * self._config.epochs
+        return self.batches_per_epoch * self.options.epochs
 
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         self._sequences.check()
         epoch, index_in_epoch = divmod(index, self.batches_per_epoch)
-        size = self._config.batch_size
+        size = self.options.batch_size
         examples = self._order(epoch)[index_in_epoch * size : (index_in_epoch + 1) * size]
-        random = np.random.default_rng([self._config.seed, 1, index])
+        random = np.random.default_rng([self.options.seed, 1, index])
         batch = self._draw(examples, random)
-        if self._sequence_features is not None:
-            feature_ids = self._draw_sequence_features(self._rows(examples), random)
-            batch = batch._replace(sequence_features=feature_ids)
+        sequence_features = self._draw_sequence_features(self._rows(examples), random)
+        batch = batch._replace(sequence_features=sequence_features)
         return _with_padding_rows(batch, size - len(examples))
 
     def _draw_order(self, epoch: int) -> Int64[np.ndarray, " examples"]:
-        return np.random.default_rng([self._config.seed, 0, epoch]).permutation(self._n_examples)
+        return np.random.default_rng([self.options.seed, 0, epoch]).permutation(self._n_examples)
 
     def _draw_sequence_features(
         self, rows: Int64[np.ndarray, " examples"], random: np.random.Generator
-    ) -> FeatureIds:
+    ) -> FeatureIds | None:
         """The features of some sequences, each dropped at the rate ``feature_dropout``."""
-        assert self._sequence_features is not None
-        feature_ids = self._sequence_features.feature_ids.take(rows)
-        rate = self._config.feature_dropout
+        if self._features.sequences is None:
+            return None
+        feature_ids = self._features.sequences.take(rows)
+        rate = self.options.feature_dropout
         if rate:
-            for slots in self._sequence_features.feature_slots:
+            for slots in self._features.vocabulary.feature_slots:
                 feature_ids.weights[random.random(len(rows)) < rate, slots] = 0
         return feature_ids
 
@@ -124,8 +145,7 @@ class TrainingBatches(ABC):
         self, tokens: Int32[np.ndarray, "batch width"], random: np.random.Generator
     ) -> Int32[np.ndarray, "batch width"]:
         """Replace items by UNK at the rate ``unknown_rate``."""
-        rate = self._config.unknown_rate
-        assert not isinstance(rate, str), "the trainer replaces good-turing by a number"
+        rate = self.options.unknown_rate
         if rate == 0:
             return tokens
         is_drawn = random.random(tokens.shape) < rate
@@ -135,8 +155,8 @@ class TrainingBatches(ABC):
         self, ratings: Float32[np.ndarray, "batch labels"]
     ) -> Float32[np.ndarray, "batch labels"]:
         """Weights from ``LOWEST_WEIGHT`` to 1, linear in the rating; 1 for unrated events."""
-        assert self._config.rating_scale is not None
-        lowest, highest = self._config.rating_scale
+        assert self.options.rating_scale is not None
+        lowest, highest = self.options.rating_scale
         share = np.nan_to_num((ratings - lowest) / (highest - lowest), nan=1.0)
         return (LOWEST_WEIGHT + (1 - LOWEST_WEIGHT) * share).astype(np.float32)
 
