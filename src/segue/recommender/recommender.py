@@ -334,10 +334,8 @@ class Recommender:
             [self._requests.find_items(id_strings(ids, "candidates"))[0] for ids in lists]
         )
         is_item = (indices.values >= N_SPECIALS) & (indices.values < self.ensemble.vocabulary_size)
-        in_catalogue = Ragged(
-            indices.offsets, np.where(is_item, indices.values, INDEX_DTYPE(N_SPECIALS))
-        )
-        scores = self.ensemble.scores(query_of(requests, 1), in_catalogue)
+        values = np.where(is_item, indices.values, INDEX_DTYPE(N_SPECIALS))
+        scores = self.ensemble.scores(query_of(requests, 1), Ragged(indices.offsets, values))
         scores[~is_item] = np.nan
         rows = np.split(scores, indices.offsets[1:-1])
         return rows if has_many else rows[0]
