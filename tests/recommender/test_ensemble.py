@@ -10,13 +10,23 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from segue.config import Config, EnsembleConfig, ModelConfig, TrainingConfig
+from segue.baselines.cooccurrence import CoOccurrence
+from segue.baselines.item_knn import ItemKNN
+from segue.config import (
+    Config,
+    EnsembleConfig,
+    ModelConfig,
+    PrepareConfig,
+    SplitConfig,
+    TrainingConfig,
+)
 from segue.dataset import Dataset
 from segue.errors import RequestError, RunError
+from segue.preparation import prepare
 from segue.ragged import Ragged
-from segue.ranking import Query
-from segue.recommender import PureSVD, Recommender
-from segue.tokens import UNK
+from segue.ranking import Query, mask_items, ranks_from_scores
+from segue.recommender import Ensemble, ModelRanker, PureSVD, Recommender, SparseMember
+from segue.tokens import N_SPECIALS, UNK
 from segue.trainer import train
 
 CONFIG = Config(
@@ -73,6 +83,70 @@ def test_the_weight_can_be_changed_or_set_to_zero(run: Path) -> None:
     for weight in (-1.0, float("nan"), float("inf")):
         with pytest.raises(RequestError, match=f"weight is {weight}, expected"):
             ensemble.with_puresvd_weight(weight)
+
+
+@pytest.fixture(scope="module")
+def ensemble(run: Path, cycles: Dataset) -> Ensemble:
+    """The transformer with PureSVD, co-occurrence and item-kNN."""
+    loaded = Recommender.load(run).ensemble
+    sparse_members = [
+        SparseMember(CoOccurrence.fit(cycles), weight=1.0, scale=0.05),
+        SparseMember(ItemKNN.fit(cycles), weight=0.5, scale=0.01),
+    ]
+    return Ensemble(loaded.encoder, loaded.dense[1:], sparse_members)
+
+
+def reference_scores(ensemble: Ensemble, query: Query) -> np.ndarray:
+    """Dense scores and bonuses in float64, -inf for seen items and special tokens."""
+    scores = ensemble.states(query).astype(np.float64) @ ensemble.item_vectors().T
+    for member in ensemble.sparse:
+        votes = member.ranker.sparse_scores(query).toarray().astype(np.float64)
+        mask_items(votes, query.seen)
+        votes = np.where(votes > 0, votes, 0)
+        shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-300)
+        scores += member.weight * np.log1p(shares / member.scale)
+    mask_items(scores, query.seen)
+    return scores
+
+
+def test_lists_and_ranks_of_real_members_equal_a_dense_reference(ensemble: Ensemble) -> None:
+    query = query_of([[4, 5, 6], [], [9, 9], [UNK, 4, 200]]).with_k(6)
+    scores = reference_scores(ensemble, query)
+    ranked = ensemble.top(query)
+    np.testing.assert_allclose(
+        ranked.scores, -np.sort(-scores, axis=1)[:, :6], rtol=1e-4, atol=1e-4
+    )
+    for position in range(6):
+        targets = ranked.items[:, position]
+        expected = ranks_from_scores(scores, targets)
+        np.testing.assert_allclose(ensemble.ranks(query, targets), expected, atol=1)
+
+
+def test_another_dataset_only_leaves_items_out(
+    ensemble: Ensemble, run: Path, tmp_path: Path
+) -> None:
+    """The scores of the candidates are those on the training dataset."""
+    log = ["user_id,item_id,timestamp"]
+    for user in range(9):
+        items = ["unknown", *(f"i{(user + step) % 5}" for step in range(4))]
+        log += [f"v{user},{item},{time}" for time, item in enumerate(items)]
+    (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
+    other = prepare(
+        tmp_path / "log.csv",
+        tmp_path / "other",
+        PrepareConfig(split=SplitConfig(kind="leave-one-out")),
+    )
+    items = Recommender.load(run).items
+    ranker = ModelRanker(ensemble, items, other, name="ensemble", fingerprint="of the run")
+    history = Ragged.from_rows([other.items.find(["i1", "i2"])])
+    ranked = ranker.top(Query(history, history, np.array([-1]), k=3))
+    ids = [other.items.ids[index - N_SPECIALS] for index in ranked.items[0]]
+    assert set(ids) == {"i0", "i3", "i4"}
+    scores = reference_scores(ensemble, query_of([items.find(["i1", "i2"]).tolist()]))[0]
+    expected = [scores[index] for index in items.find(ids)]
+    np.testing.assert_allclose(ranked.scores[0], expected, rtol=1e-4, atol=1e-4)
+    query = Query(*(Ragged.from_rows([history.values] * 3),) * 2, np.full(3, -1))
+    assert ranker.ranks(query, ranked.items[0]).tolist() == [1, 2, 3]
 
 
 def test_an_empty_history_gets_recommendations(run: Path) -> None:
