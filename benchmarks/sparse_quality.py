@@ -170,6 +170,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--items", type=int, default=6_000)
     parser.add_argument("--epochs", type=int, default=8)
     options = parser.parse_args(arguments)
+    names, seeds = options.variants.split(";"), [int(seed) for seed in options.seeds.split(",")]
+    if names[0] != BASELINE or not set(names) <= set(VARIANTS):
+        parser.error(
+            f"--variants is {options.variants}, expected {BASELINE} and then others of: "
+            + "; ".join(VARIANTS)
+        )
     world = DemoConfig(sequences=options.sequences, items=options.items)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -178,7 +184,6 @@ def main(arguments: list[str] | None = None) -> None:
             data = prepare(None, folder / "world", PrepareConfig(source=source))
         else:
             data = Dataset.open(options.dataset)
-        names, seeds = options.variants.split(";"), [int(seed) for seed in options.seeds.split(",")]
         rows = measure(data, names, seeds, options.epochs, folder)
     report(rows, names)
     trained_on = options.dataset.name if options.dataset else world.model_dump()
