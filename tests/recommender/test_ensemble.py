@@ -27,7 +27,7 @@ CONFIG = Config(
 
 @pytest.fixture(scope="module")
 def run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(cycles, tmp_path_factory.mktemp("ensemble") / "run", config=CONFIG)
+    return train(cycles, tmp_path_factory.mktemp("ensemble") / "run", config=CONFIG).path
 
 
 def test_states_are_normalised_sums_of_item_vectors():
@@ -103,6 +103,4 @@ def test_vectors_of_another_model_are_refused(tmp_path: Path) -> None:
 
 def test_a_model_with_end_cannot_have_a_puresvd_member(cycles: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not that of END"):
-        train(
-            cycles, tmp_path / "run", overrides={"model.end": True, "ensemble.puresvd_factors": 4}
-        )
+        train(cycles, tmp_path / "run", end=True, puresvd_factors=4)

@@ -1,5 +1,6 @@
 """The prepared dataset: items by index, sequences by row, and the stored split."""
 
+from segue.config import TargetChoice
 from segue.dataset.dataset import Dataset
 from segue.dataset.items import Items
 from segue.dataset.manifest import Manifest
@@ -13,7 +14,7 @@ from segue.dataset.sequences import (
     Sequences,
 )
 from segue.dataset.splits import Split, SplitRule, rule_of
-from segue.dataset.targets import SplitPart, TargetChoice, Targets
+from segue.dataset.targets import SplitPart, Targets
 from segue.dataset.training_events import (
     EventBlock,
     count_training_events,

@@ -8,6 +8,7 @@ from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import PureSVD
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
+from segue.recommender.run import Run
 
 __all__ = [
     "Answer",
@@ -16,5 +17,6 @@ __all__ = [
     "PureSVD",
     "Recommendation",
     "Recommender",
+    "Run",
     "prompt_layout",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -68,8 +68,11 @@ class Recommender:
         self._always_has_sequence_features = always_has_sequence_features
 
     @classmethod
-    def load(cls, run: str | Path) -> Recommender:
-        """Load the model of a run folder, as written by ``segue.train``.
+    def load(cls, run: str | os.PathLike[str]) -> Recommender:
+        """Load the model of a run.
+
+        Args:
+            run: a run, or its folder.
 
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
