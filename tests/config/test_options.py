@@ -55,9 +55,8 @@ def test_an_option_sets_its_key(option: str, value: Any, key: str, stored: Any) 
     config = prepare_config(None, {option: value})
     assert value_at(config, key) == stored
     assert type(value_at(config, key)) is type(stored)
-    unchanged = [other for other in leaf_keys(PrepareConfig) if other not in PREPARE_KEYS[option]]
-    for other_key in unchanged:
-        assert value_at(config, other_key) == value_at(PrepareConfig(), other_key)
+    for unchanged in set(leaf_keys(PrepareConfig)) - set(PREPARE_KEYS[option]):
+        assert value_at(config, unchanged) == value_at(PrepareConfig(), unchanged)
 
 
 def test_options_take_precedence_over_a_configuration() -> None:
@@ -107,5 +106,8 @@ def test_a_wrong_option_of_evaluate_is_one_line() -> None:
     with pytest.raises(ConfigError, match="unknown option 'max_sequence'") as caught:
         evaluation_config(None, {"max_sequence": 3})
     assert caught.value.hint == "did you mean 'max_sequences'?"
+    with pytest.raises(ConfigError, match="unknown option 'basline'") as caught:
+        evaluation_config(None, {"basline": None})
+    assert caught.value.hint == "did you mean 'baselines'?"
     with pytest.raises(ConfigError, match=r"configuration ks: .*tuple, got 5"):
         evaluation_config(None, {"ks": 5})

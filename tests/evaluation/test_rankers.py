@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from segue import baselines
+from segue.config.options import EVALUATE_ARGUMENTS
 from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError
 from segue.evaluation import Evaluation, evaluate
@@ -43,6 +45,10 @@ def lists(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def test_misspelt_arguments_are_suggested() -> None:
+    assert set(EVALUATE_ARGUMENTS) < set(inspect.signature(evaluate).parameters)
+
+
 def test_a_run_is_evaluated_in_every_form_alike(cycles: Dataset, cycle_run: Path) -> None:
     model = Recommender.load(cycle_run)
     expected = evaluate(model, cycles, baselines=None, resamples=0).to_dict()
@@ -58,8 +64,8 @@ def test_models_come_first_and_the_default_baselines_follow(
     assert evaluated(cycle_run, cycles) == ["cycles", *DEFAULTS]
     assert evaluated([lists, Run(cycle_run)], cycles) == ["theirs", "cycles", *DEFAULTS]
     assert evaluated(ArbitraryRanker(cycles), cycles) == ["arbitrary", *DEFAULTS]
-    others = [name for name in DEFAULTS if name != "last-item"]
-    assert evaluated(["last-item", cycle_run], cycles) == ["last-item", "cycles", *others]
+    added = [name for name in DEFAULTS if name != "last-item"]
+    assert evaluated(["last-item", cycle_run], cycles) == ["last-item", "cycles", *added]
 
 
 def test_baselines_alone_are_not_joined_by_others(cycles: Dataset) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from segue.config import DemoConfig, PrepareConfig, SourceConfig
+from segue.config import DemoConfig, PrepareConfig, PrepareOptions, SourceConfig
 from segue.dataset import Dataset
-from segue.errors import SegueError
+from segue.errors import ConfigError, SegueError
 from segue.preparation import prepare
 from small_logs import prepare_config
 
@@ -35,6 +35,24 @@ def test_paths_as_text_and_the_built_in_world(tmp_path):
     assert dataset.manifest.split.kind == "holdout"
     assert len(dataset.sequences) == 60
     assert Dataset.open(str(tmp_path / "demo")).fingerprint == dataset.fingerprint
+
+
+def test_options_take_precedence_over_the_configuration(tmp_path):
+    world = PrepareConfig(source=SourceConfig(demo=DemoConfig(sequences=60, items=100, seed=4)))
+    options: PrepareOptions = {"mean_length": 12, "split": "leave-one-out", "seed": 5}
+    dataset = prepare(None, tmp_path / "demo", config=world, **options)
+    expected = prepare(None, tmp_path / "same", sequences=60, items=100, **options)
+    assert dataset.fingerprint == expected.fingerprint
+    assert len(dataset.sequences) == 60
+    assert (dataset.manifest.split.kind, dataset.manifest.split.seed) == ("leave-one-out", 5)
+    assert dataset.manifest.options["source"]["demo"]["seed"] == 5
+
+
+def test_an_unknown_option_is_one_line_and_writes_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="unknown option 'splti'") as caught:
+        prepare(None, tmp_path / "demo", splti="holdout")
+    assert caught.value.hint == "did you mean 'split'?"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, "", "user_id,colour\n1,red\n"])

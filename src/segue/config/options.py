@@ -74,6 +74,9 @@ PREPARE_KEYS = {
 EVALUATION_KEYS = {option: (option,) for option in EvaluationOptions.__annotations__}
 """The key of ``EvaluationConfig`` that each option of ``evaluate`` sets."""
 
+EVALUATE_ARGUMENTS = ("part", "baselines", "fit_on_validation", "use_sequence_features")
+"""Keyword arguments of ``evaluate`` that are not options, suggested if one is misspelt."""
+
 
 def prepare_config(config: PrepareConfig | None, options: Mapping[str, Any]) -> PrepareConfig:
     """The configuration of a call of ``prepare``: ``config``, by default the defaults, changed.
@@ -92,16 +95,22 @@ def evaluation_config(
     Raises:
         ConfigError: an option is unknown or has an impossible value.
     """
-    return _with_options(config or EvaluationConfig(), options, EVALUATION_KEYS)
+    return _with_options(
+        config or EvaluationConfig(), options, EVALUATION_KEYS, arguments=EVALUATE_ARGUMENTS
+    )
 
 
 def _with_options(
-    config: ConfigSectionT, options: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]
+    config: ConfigSectionT,
+    options: Mapping[str, Any],
+    keys: Mapping[str, tuple[str, ...]],
+    *,
+    arguments: tuple[str, ...] = (),
 ) -> ConfigSectionT:
     values = config.model_dump()
     for name, value in options.items():
         if name not in keys:
-            raise ConfigError(f"unknown option {name!r}", nearest_hint(name, list(keys)))
+            raise ConfigError(f"unknown option {name!r}", nearest_hint(name, [*keys, *arguments]))
         for key in keys[name]:
             set_key(values, key, value)
     return validated(type(config), values)

@@ -149,6 +149,7 @@ def compare(
             single model, and both for one source with two models.
         permutations: random sign flips behind the p-value, at least 1.
         resamples: bootstrap samples behind the interval, at least 1.
+        seed: seed of the sign flips and of the bootstrap.
 
     Raises:
         SourceError: a file cannot be read.
