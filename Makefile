@@ -30,6 +30,7 @@ bench: $(READY)  ## every benchmark: a table, then one JSON line each
 docs: $(READY)  ## the pages that are generated from the code
 	$(BIN)/python tools/generate_command_line.py
 	$(BIN)/python tools/generate_architecture.py
+	$(BIN)/python tools/generate_reference.py
 
 lock:  ## pin again (needs uv): no header, no index addresses
 	uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \

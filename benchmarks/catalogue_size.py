@@ -21,23 +21,23 @@ from typing import Any
 
 import numpy as np
 
-FLOAT32 = ["model.embedding_precision=float32"]
-RECIPES: dict[str, tuple[str, list[str]]] = {
-    "published, dense": ("playlist-decoder", []),
-    "published, sparse": ("playlist-decoder", ["optimizer.embedding_updates=sparse"]),
+FLOAT32 = {"embedding_precision": "float32"}
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "published, dense": ("playlist-decoder", {}),
+    "published, sparse": ("playlist-decoder", {"embedding_updates": "sparse"}),
     "large, dense": (
         "playlist-large",
-        [*FLOAT32, "optimizer.embedding_updates=dense", "optimizer.sparse_learning_rate_scale=1"],
+        {**FLOAT32, "embedding_updates": "dense", "sparse_learning_rate_scale": 1},
     ),
-    "large, sparse": ("playlist-large", [*FLOAT32, "optimizer.embedding_updates=sparse"]),
+    "large, sparse": ("playlist-large", {**FLOAT32, "embedding_updates": "sparse"}),
     "large, sparse-rowwise": ("playlist-large", FLOAT32),
     "large, sparse, bfloat16 optimizer state": (
         "playlist-large",
-        [*FLOAT32, "optimizer.embedding_updates=sparse", "optimizer.state_precision=bfloat16"],
+        {**FLOAT32, "embedding_updates": "sparse", "state_precision": "bfloat16"},
     ),
-    "large, sparse-rowwise, bfloat16 embeddings": ("playlist-large", []),
+    "large, sparse-rowwise, bfloat16 embeddings": ("playlist-large", {}),
 }
-"""Preset and configuration overrides of each recipe."""
+"""Preset of each recipe, and the changes to it."""
 BASELINE = "published, dense"
 PLAYLISTS_PER_EPOCH = 800_000
 """Training playlists of the complete Million Playlist Dataset."""
@@ -63,12 +63,12 @@ def zipf_batch(random: np.random.Generator, rows: int, length: int, vocabulary_s
     return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
 
 
-def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> dict[str, float]:
+def measure(preset: str, changes: dict[str, Any], n_items: int, n_steps: int) -> dict[str, float]:
     """Time the steps of a recipe in this process.
 
     Args:
         preset: name of the preset.
-        overrides: changes to the preset, as ``key=value``.
+        changes: values of configuration keys that replace those of the preset.
         n_items: size of the catalogue.
         n_steps: number of timed steps; one step for compilation precedes them.
 
@@ -88,7 +88,7 @@ def measure(preset: str, overrides: list[str], n_items: int, n_steps: int) -> di
     from segue.trainer.step import jitted_step, sparse_tables_of
     from segue.trainer.train_state import TrainState
 
-    config = load_config(preset, None, overrides)
+    config = load_config(preset, **changes)
     size = N_SPECIALS + n_items
     graph, params = nnx.split(Transformer(config.model, size, rngs=nnx.Rngs(0)))
     tx = optimizer(config.optimizer, 1_000)

@@ -23,8 +23,6 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from segue.config import PrepareConfig, SourceConfig
-
 EVENTS_PER_USER = 100
 N_ITEMS = 100_000
 
@@ -77,9 +75,8 @@ def measure(log: Path, output: Path, rows: int, memory_limit: int) -> Preparatio
     """
     from segue.preparation import prepare
 
-    config = PrepareConfig(source=SourceConfig(memory_limit=memory_limit))
     start = time.perf_counter()
-    dataset = prepare(log, output, config)
+    dataset = prepare(log, output, memory_limit=memory_limit)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_bytes = peak if sys.platform == "darwin" else peak * 1024

@@ -40,7 +40,7 @@ from published.recformers import (
 from rich.console import Console
 
 from segue.cli.console import markdown_table
-from segue.config import EvaluationConfig, PrepareConfig, SourceConfig, SplitConfig
+from segue.config import PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import TRAIN_TARGET, Dataset
 from segue.errors import RunError, SegueError
 from segue.evaluation import Result, evaluate
@@ -123,7 +123,7 @@ def prepare_datasets(folder: Path, work: Path) -> dict[str, Dataset]:
             datasets[name] = Dataset.open(work / name)
         else:
             config = PrepareConfig(source=SourceConfig(format="movielens"), split=split)
-            datasets[name] = prepare(folder, work / name, config)
+            datasets[name] = prepare(folder, work / name, config=config)
     return datasets
 
 
@@ -154,8 +154,9 @@ def evaluate_on(
             raise RunError(f"{path} was trained on another dataset than {training.name}", hint)
         models.append(model)
     rankers = [*models, top_rated_as_published(test), *BASELINES]
-    options = EvaluationConfig(ks=KS, beyond_accuracy=target_set.beyond_accuracy)
-    evaluation = evaluate(rankers, test, config=options)
+    evaluation = evaluate(
+        rankers, test, baselines=None, ks=KS, beyond_accuracy=target_set.beyond_accuracy
+    )
     trained_share = share_of_training_targets(training, test)
     return TargetSetResults(
         target_set, trained_share, evaluation.protocol["seen"], evaluation.results

@@ -32,7 +32,6 @@ from rich.console import Console
 from rich.table import Table
 
 from segue import trainer
-from segue.config import PrepareConfig, SourceConfig
 from segue.dataset import Dataset
 from segue.errors import SegueError
 from segue.machine import machine_report
@@ -40,7 +39,7 @@ from segue.preparation import prepare
 
 Rows = list[dict[str, Any]]
 
-WITH_END = {"model.end": True}
+WITH_END = {"end": True}
 
 TITLES = {
     "season": "Tracks of the season among the 10 tracks generated after one Christmas song",
@@ -105,16 +104,15 @@ def wandering_models(
     return models
 
 
-def train_on_built_in_world(folder: Path, overrides: dict[str, Any]) -> tuple[Path, Path]:
-    """Prepare the built-in world in a folder, and train its preset with these overrides.
+def train_on_built_in_world(folder: Path, changes: dict[str, Any]) -> tuple[Path, Path]:
+    """Prepare the built-in world in a folder, and train its preset with these changes.
 
     Returns:
         The folder of the run and that of the dataset.
     """
-    source = SourceConfig(format="demo")
-    data = prepare(None, folder / "demo", PrepareConfig(source=source))
-    run = trainer.train(data, folder / "run", preset="demo", overrides=overrides)
-    return run, data.path
+    data = prepare(None, folder / "demo", format="demo")
+    run = trainer.train(data, folder / "run", preset="demo", **changes)
+    return run.path, data.path
 
 
 def show(results: dict[str, Any], console: Console) -> None:

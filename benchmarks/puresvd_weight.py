@@ -21,13 +21,12 @@ from playlist_highlights import train_on_built_in_world
 from rich.console import Console
 from rich.table import Table
 
-from segue.config import EvaluationConfig
 from segue.dataset import Dataset, SplitPart
 from segue.errors import SegueError
 from segue.evaluation import evaluate
 from segue.recommender import Recommender
 
-WITH_PURESVD = {"ensemble.puresvd_factors": 64}
+WITH_PURESVD = {"puresvd_factors": 64}
 
 
 def weights(text: str) -> list[float]:
@@ -48,12 +47,19 @@ def measure(
         limit: number of sequences, drawn with a fixed seed; all when None.
     """
     rows = []
-    options = EvaluationConfig(task="continuation", max_sequences=limit, resamples=0)
     model = Recommender.load(run)
     ensemble = model.ensemble
     for weight in puresvd_weights:
         model.ensemble = ensemble.with_puresvd_weight(weight)
-        evaluation = evaluate(model, data, part=part, config=options)
+        evaluation = evaluate(
+            model,
+            data,
+            part=part,
+            baselines=None,
+            task="continuation",
+            max_sequences=limit,
+            resamples=0,
+        )
         metrics = ("r_precision", f"ndcg@{evaluation.protocol['list_length']}")
         for result in evaluation.results:
             row: dict[str, Any] = {"weight": weight, "given": result.given, "n": result.n}

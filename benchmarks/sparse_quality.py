@@ -22,19 +22,14 @@ import numpy as np
 
 from segue.config import (
     Config,
-    DemoConfig,
-    EvaluationConfig,
     LossConfig,
     ModelConfig,
     OptimizerConfig,
-    PrepareConfig,
-    SourceConfig,
     TrainingConfig,
 )
 from segue.dataset import Dataset
 from segue.evaluation import Evaluation, compare, evaluate
 from segue.preparation import prepare
-from segue.recommender import Recommender
 from segue.trainer import train
 from segue.trainer.plan import plan
 
@@ -118,8 +113,7 @@ def train_and_evaluate(data: Dataset, name: str, config: Config, folder: Path) -
     """Train a variant in a subfolder of ``folder`` and evaluate its next-item predictions."""
     subfolder = folder / f"{list(VARIANTS).index(name)}-{config.training.seed}"
     run = train(data, subfolder, config=config)
-    options = EvaluationConfig(task="next-item", resamples=0)
-    return evaluate(Recommender.load(run), data, config=options)
+    return evaluate(run, data, baselines=None, task="next-item", resamples=0)
 
 
 def measure(
@@ -147,7 +141,7 @@ def measure(
             evaluations[name] = train_and_evaluate(data, name, config, folder)
             row["ndcg"] = evaluations[name].results[0].metrics[METRIC].mean
             if name != BASELINE:
-                comparison = compare(evaluations[BASELINE], evaluations[name], METRIC)
+                comparison = compare(evaluations[BASELINE], evaluations[name], metric=METRIC)
                 difference = comparison.differences[0]
                 row |= {
                     "difference": difference.difference,
@@ -176,17 +170,16 @@ def main(arguments: list[str] | None = None) -> None:
             f"--variants is {options.variants}, expected {BASELINE} and then others of: "
             + "; ".join(VARIANTS)
         )
-    world = DemoConfig(sequences=options.sequences, items=options.items)
+    world = {"sequences": options.sequences, "items": options.items}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        source = SourceConfig(format="demo", demo=world)
         if options.dataset is None:
-            data = prepare(None, folder / "world", PrepareConfig(source=source))
+            data = prepare(None, folder / "world", **world)
         else:
             data = Dataset.open(options.dataset)
         rows = measure(data, names, seeds, options.epochs, folder)
     report(rows, names)
-    trained_on = options.dataset.name if options.dataset else world.model_dump()
+    trained_on = options.dataset.name if options.dataset else world
     print(json.dumps({"benchmark": "sparse_quality", "world": trained_on, "rows": rows}))
 
 

@@ -80,4 +80,6 @@ def prepare_genres(folder: Path, **split) -> Dataset:
     release = write_release(folder / "release")
     source = SourceConfig(items_file=str(release / "vectors.jsonl"))
     split_config = SplitConfig(**{"kind": "leave-one-out", "catalogue": "all", **split})
-    return prepare(release, folder / "genres", PrepareConfig(source=source, split=split_config))
+    return prepare(
+        release, folder / "genres", config=PrepareConfig(source=source, split=split_config)
+    )

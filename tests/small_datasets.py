@@ -52,7 +52,9 @@ def dataset_of(
         Path(items_file).write_text("\n".join(["item_id,artist", *rows]) + "\n")
     source = SourceConfig(format="tabular", items_file=items_file)
     name = f"dataset-{split.kind}-{split.catalogue}-{split.seed}"
-    return prepare(folder / "log.csv", folder / name, PrepareConfig(source=source, split=split))
+    return prepare(
+        folder / "log.csv", folder / name, config=PrepareConfig(source=source, split=split)
+    )
 
 
 def random_log(n_sequences: int, n_items: int, seed: int, longest: int = 30) -> Log:

@@ -10,8 +10,6 @@ from segue.config import (
     Config,
     ModelConfig,
     OptimizerConfig,
-    PrepareConfig,
-    SplitConfig,
     TrainingConfig,
 )
 from segue.dataset import Dataset
@@ -69,15 +67,14 @@ def write_cycles(path: Path) -> Path:
 def prepare_cycles(folder: Path) -> Dataset:
     """The log of ``write_cycles``, prepared with leave-one-out."""
     log = write_cycles(folder / "log.csv")
-    split = SplitConfig(kind="leave-one-out")
-    return prepare(log, folder / "dataset", PrepareConfig(split=split))
+    return prepare(log, folder / "dataset", split="leave-one-out")
 
 
 def train_cycles(data: Dataset, folder: Path, progress: list[Progress]) -> Path:
     """Train on the cycles, and append every progress report to ``progress``."""
-    return train(data, folder, config=CONFIG, watch=progress.append)
+    return train(data, folder, config=CONFIG, watch=progress.append).path
 
 
 def train_genres(data: Dataset, folder: Path) -> Path:
     """Train on the world of genres."""
-    return train(data, folder, config=FEATURE_CONFIG)
+    return train(data, folder, config=FEATURE_CONFIG).path

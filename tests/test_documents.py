@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import generate_architecture
+import generate_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,6 +17,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_generated_parts_of_the_architecture_page_are_current() -> None:
     page = generate_architecture.PAGE.read_text("utf-8")
     assert generate_architecture.generated(page) == page, "run `make docs`"
+
+
+def test_the_reference_page_is_current() -> None:
+    page = generate_reference.PAGE.read_text("utf-8")
+    assert generate_reference.generated() == page, "run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

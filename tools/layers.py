@@ -66,7 +66,7 @@ LAYERS = (
     Layer(
         "answers",
         (("recommender",),),
-        "encoder, exact search, ensemble, generation; `Recommender`",
+        "encoder, exact search, ensemble, generation; `Recommender`, `Run`",
     ),
     Layer(
         "evaluation",

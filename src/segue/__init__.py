@@ -2,12 +2,15 @@
 
     import segue
 
-    data = segue.prepare("ml-1m/", "data/ml-1m")
+    data = segue.prepare("ml-1m/", "data/ml-1m", split="leave-one-out")
     run = segue.train(data, "runs/ml-1m", preset="sasrec")
-    model = segue.Recommender.load(run)
+    model = run.load()
     model.recommend(["1193", "661"], k=10)
+    segue.evaluate(model, data)
 
-A public name is imported when it is first used, so ``import segue`` loads no heavy library.
+The names in ``segue.__all__`` are the public interface; ``docs/reference.md`` documents them. The
+sub-modules are private and may change without notice. A public name is imported when it is first
+used, so ``import segue`` loads no heavy library.
 """
 
 from __future__ import annotations
@@ -18,39 +21,70 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from segue.config import Config, EvaluationConfig, PrepareConfig, load_config, presets
+    from segue.config import Config, load_config, presets
     from segue.dataset import Dataset
-    from segue.errors import SegueError
-    from segue.evaluation import compare, evaluate
+    from segue.errors import (
+        ConfigError,
+        DatasetError,
+        RequestError,
+        ResourceError,
+        RunError,
+        SegueError,
+        SourceError,
+        StorageError,
+    )
+    from segue.evaluation import Evaluation, compare, evaluate
     from segue.preparation import prepare
-    from segue.recommender import Recommender
+    from segue.ranking import Query
+    from segue.recommender import Answer, Recommender, Run
     from segue.trainer import train
+    from segue.trainer.plan import plan
 
 _MODULE_OF = {
+    "Answer": "segue.recommender",
     "Config": "segue.config",
-    "EvaluationConfig": "segue.config",
-    "PrepareConfig": "segue.config",
-    "load_config": "segue.config",
-    "presets": "segue.config",
+    "ConfigError": "segue.errors",
     "Dataset": "segue.dataset",
-    "prepare": "segue.preparation",
+    "DatasetError": "segue.errors",
+    "Evaluation": "segue.evaluation",
+    "Query": "segue.ranking",
+    "Recommender": "segue.recommender",
+    "RequestError": "segue.errors",
+    "ResourceError": "segue.errors",
+    "Run": "segue.recommender",
+    "RunError": "segue.errors",
     "SegueError": "segue.errors",
+    "SourceError": "segue.errors",
+    "StorageError": "segue.errors",
     "compare": "segue.evaluation",
     "evaluate": "segue.evaluation",
-    "Recommender": "segue.recommender",
+    "load_config": "segue.config",
+    "plan": "segue.trainer.plan",
+    "prepare": "segue.preparation",
+    "presets": "segue.config",
     "train": "segue.trainer",
 }
 
 __all__ = [
+    "Answer",
     "Config",
+    "ConfigError",
     "Dataset",
-    "EvaluationConfig",
-    "PrepareConfig",
+    "DatasetError",
+    "Evaluation",
+    "Query",
     "Recommender",
+    "RequestError",
+    "ResourceError",
+    "Run",
+    "RunError",
     "SegueError",
+    "SourceError",
+    "StorageError",
     "compare",
     "evaluate",
     "load_config",
+    "plan",
     "prepare",
     "presets",
     "train",

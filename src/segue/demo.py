@@ -6,17 +6,16 @@ Bayes-optimal predictor of that model: no recommender has a better expected scor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segue import baselines, preparation, trainer
-from segue.config import DemoConfig, EvaluationConfig, PrepareConfig, SourceConfig
+from segue import preparation, trainer
 from segue.dataset import Dataset, Items
 from segue.evaluation import Evaluation, evaluate
 from segue.recommender import Answer, Recommender
-from segue.runs.folder import RunFolder
 from segue.tokens import N_SPECIALS
 from segue.trainer import Progress
 
@@ -79,7 +78,7 @@ class Demo:
 
 
 def run_demo(
-    folder: str | Path,
+    out: str | os.PathLike[str],
     *,
     seed: int = 0,
     watch: Callable[[Progress], None] = lambda _: None,
@@ -87,11 +86,11 @@ def run_demo(
 ) -> Demo | None:
     """Prepare the built-in world, train a model on it, evaluate it and generate with it.
 
-    Takes a few minutes. Writes the dataset to ``folder/data`` and the run to ``folder/run``.
+    Takes a few minutes. Writes the dataset to ``out/data`` and the run to ``out/run``.
 
     Args:
-        folder: where to write; must not contain a run.
-        seed: seed of the world, the training and the generation.
+        out: where to write; must not contain a run.
+        seed: seed of the world, the split, the training and the generation.
         watch: called every few training steps.
         report: called with one line of text at the start of a stage and after the preparation.
 
@@ -101,21 +100,16 @@ def run_demo(
     Raises:
         SegueError: a folder cannot be written, or memory is too small.
     """
-    folder = Path(folder)
+    out = Path(out)
     report("preparing")
-    source = SourceConfig(format="demo", demo=DemoConfig(seed=seed))
-    data = preparation.prepare(None, folder / "data", PrepareConfig(source=source))
+    data = preparation.prepare(None, out / "data", format="demo", seed=seed)
     report(f"prepared {data.manifest.counts.events:,} events in {data.path}")
-    run = trainer.train(
-        data, folder / "run", preset="demo", overrides={"training.seed": seed}, watch=watch
-    )
-    if RunFolder(run).read_finished_card() is None:
+    run = trainer.train(data, out / "run", preset="demo", watch=watch, seed=seed)
+    if not run.is_finished:
         return None
     report("evaluating")
-    model = Recommender.load(run)
-    rankers = [baselines.fit(name, data) for name in baselines.defaults_for(data)]
-    config = EvaluationConfig(task="next-item")
-    evaluation = evaluate([model.ranker(data), *rankers], data, config=config)
+    model = run.load()
+    evaluation = evaluate(model, data, task="next-item")
     return _with_continuations(evaluation, data, model, seed)
 
 

@@ -15,16 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from segue import preparation, trainer
-from segue.config import (
-    Config,
-    DemoConfig,
-    ModelConfig,
-    PrepareConfig,
-    SourceConfig,
-    TrainingConfig,
-)
 from segue.errors import SegueError
-from segue.recommender import Recommender, search
+from segue.recommender import search
 from segue.recommender.masks import catalogue_mask
 from segue.tokens import N_SPECIALS
 
@@ -65,15 +57,21 @@ def _run_check(name: str, check: Callable[[], None]) -> Check:
 
 def _check_pipeline() -> None:
     """Prepare a tiny world, train for two steps, load the run and recommend from it."""
-    world = SourceConfig(format="demo", demo=DemoConfig(sequences=60, items=120, mean_length=8))
-    config = Config(
-        model=ModelConfig(layers=1, width=8, feed_forward=8, context=8),
-        training=TrainingConfig(batch_size=16, max_steps=2),
-    )
     with tempfile.TemporaryDirectory(prefix="segue-doctor-") as folder:
-        data = preparation.prepare(None, Path(folder, "data"), PrepareConfig(source=world))
-        run = trainer.train(data, Path(folder, "run"), config=config)
-        answer = Recommender.load(run).recommend(data.items.ids[:3], k=5)
+        data = preparation.prepare(
+            None, Path(folder, "data"), sequences=60, items=120, mean_length=8
+        )
+        run = trainer.train(
+            data,
+            Path(folder, "run"),
+            layers=1,
+            width=8,
+            feed_forward=8,
+            context=8,
+            batch_size=16,
+            max_steps=2,
+        )
+        answer = run.load().recommend(data.items.ids[:3], k=5)
     if len(answer.items) != 5:
         raise SegueError(f"got {len(answer.items)} recommendations, expected 5")
 

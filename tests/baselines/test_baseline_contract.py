@@ -47,7 +47,7 @@ def log_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     source = SourceConfig(format="demo", demo=DemoConfig(sequences=60, items=300))
-    return prepare(None, tmp_path_factory.mktemp("demo") / "d", PrepareConfig(source=source))
+    return prepare(None, tmp_path_factory.mktemp("demo") / "d", config=PrepareConfig(source=source))
 
 
 @pytest.fixture(params=baselines.NAMES)

@@ -187,7 +187,7 @@ class TestAgainstTheGenerator:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     world = DemoConfig(sequences=250, items=600, mean_length=20, seed=2)
     config = PrepareConfig(source=SourceConfig(demo=world))
-    return prepare(None, tmp_path_factory.mktemp("oracle") / "data", config)
+    return prepare(None, tmp_path_factory.mktemp("oracle") / "data", config=config)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ class TestOracle:
             "source": {"items_file": str(extra), "demo": {"sequences": 250, "items": 600}},
             "split": {"catalogue": "all"},
         }
-        data = prepare(None, tmp_path / "data", PrepareConfig.model_validate(options))
+        data = prepare(None, tmp_path / "data", config=PrepareConfig.model_validate(options))
         indices = data.items.find(other_items)
         assert (indices < data.vocabulary_size).all()
         history = data.items.find(["track-0000010"]).tolist()

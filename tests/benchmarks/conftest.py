@@ -40,9 +40,9 @@ CONFIG = Config(
 def playlists(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     world = DemoConfig(sequences=240, items=160, mean_length=18)
     config = PrepareConfig(source=SourceConfig(format="demo", demo=world))
-    return prepare(None, tmp_path_factory.mktemp("playlists") / "world", config)
+    return prepare(None, tmp_path_factory.mktemp("playlists") / "world", config=config)
 
 
 @pytest.fixture(scope="session")
 def playlist_run(playlists: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(playlists, tmp_path_factory.mktemp("playlist-runs") / "tiny", config=CONFIG)
+    return train(playlists, tmp_path_factory.mktemp("playlist-runs") / "tiny", config=CONFIG).path

@@ -9,7 +9,7 @@ import numpy as np
 
 from segue.tokens import N_SPECIALS, START
 
-SMALL = ["model.layers=1", "model.width=8", "model.heads=1", "model.context=6", "loss.negatives=8"]
+SMALL = {"layers": 1, "width": 8, "heads": 1, "context": 6, "negatives": 8}
 
 
 def cell_of(step_s: float, rows: int = 10) -> dict[str, float]:

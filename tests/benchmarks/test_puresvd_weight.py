@@ -23,7 +23,7 @@ CONFIG = Config(
 
 @pytest.fixture(scope="module")
 def run(playlists: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(playlists, tmp_path_factory.mktemp("puresvd-runs") / "run", config=CONFIG)
+    return train(playlists, tmp_path_factory.mktemp("puresvd-runs") / "run", config=CONFIG).path
 
 
 def test_there_is_one_row_per_weight_and_setting_of_given_events(
@@ -33,7 +33,7 @@ def test_there_is_one_row_per_weight_and_setting_of_given_events(
     lines = capsys.readouterr().out.splitlines()
     assert sum("weight" in line for line in lines[:-1]) == 2
     rows = json.loads(lines[-1])["rows"]
-    results = evaluate(Recommender.load(run), playlists, part="test").results
+    results = evaluate(Recommender.load(run), playlists, baselines=None, part="test").results
     expected = [result for result in results if result.task == "continuation"]
     rows_at_5 = [row for row in rows if row["weight"] == 5]
     assert len(rows) == 2 * len(rows_at_5)
@@ -58,9 +58,9 @@ def test_the_default_run_is_trained_on_the_built_in_world(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def train_stub(folder: Path, overrides: dict[str, int]) -> tuple[Path, Path]:
+    def train_stub(folder: Path, changes: dict[str, int]) -> tuple[Path, Path]:
         assert folder.is_dir()
-        assert overrides["ensemble.puresvd_factors"] > 0
+        assert changes["puresvd_factors"] > 0
         return run, playlists.path
 
     monkeypatch.setattr(puresvd_weight, "train_on_built_in_world", train_stub)

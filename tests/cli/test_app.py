@@ -60,7 +60,7 @@ def test_version() -> None:
         (["nothing-like-it"], "nothing-like-it"),
         (["--verson"], "--version"),
         (["prepare", "log.csv", "-o", "x", "--splti", "holdout"], "--split"),
-        (["prepare", "log.csv"], "--output"),
+        (["prepare", "log.csv"], "--out"),
         (["prepare", "log.csv", "-o"], "-o"),
         (["prepare", "log.csv", "-o", "x", "--split", "hold"], "'holdout'"),
         (["prepare", "log.csv", "-o", "x", "--session-gap", "30"], "30m"),
@@ -68,7 +68,7 @@ def test_version() -> None:
         (["prepare", "log.csv", "-o", "x", "--min-item-events", "0"], "greater than or equal to 1"),
         (["prepare", "log.csv", "-o", "x", "--min-rating", "good"], "valid number"),
         (["evaluate", "popularity"], "--data"),
-        (["evaluate", "popularity", "--data", "x", "--at", "5,ten"], "5,10,20"),
+        (["evaluate", "popularity", "--data", "x", "--ks", "5,ten"], "5,10,20"),
         (["evaluate", "--data", "x"], "RUN|BASELINE|LISTS"),
         (["train", "x"], "-o RUN"),
         (["recommend", "x", "-k", "many"], "valid integer"),
@@ -85,7 +85,7 @@ def test_usage_errors_are_one_line_with_the_expected_value(
 def test_an_internal_error_is_one_line_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of\nthe library")
 
     monkeypatch.delenv("SEGUE_TRACEBACK", raising=False)
@@ -108,7 +108,7 @@ def test_tracebacks_are_shown_on_request(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_an_error_of_the_operating_system_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refused(*_: object) -> None:
+    def refused(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "some/file")
 
     monkeypatch.setattr("segue.preparation.prepare", refused)
@@ -119,7 +119,7 @@ def test_an_error_of_the_operating_system_is_one_line(
 def test_an_interrupted_verb_exits_with_130(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("segue.preparation.prepare", interrupted)
@@ -171,7 +171,7 @@ IGNORES_SIGTERM = """
 import os, signal, sys, time
 import segue.cli.app, segue.preparation
 app = sys.modules["segue.cli.app"]  # `segue.cli.app` is the Typer object
-def prepare(*_):
+def prepare(*_, **__):
     while True:
         try:
             os.kill(os.getpid(), signal.SIGTERM)

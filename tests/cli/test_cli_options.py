@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+import segue
+from segue import demo, pictures
 from segue.cli import evaluate, prepare
+from segue.cli.app import VERBS, app
 from segue.cli.options import (
     item_ids,
+    parse_changes,
     parse_counts,
     parse_cutoffs,
-    parse_duration,
     parse_names,
-    parse_size,
     sequence_features,
 )
-from segue.config import ConfigSection, EvaluationConfig, SourceConfig, SplitConfig
-from segue.errors import RequestError
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("30s", 30), ("30m", 1800), ("2h", 7200), ("1.5d", 129_600), (" 1 m ", 60)],
+from segue.config import (
+    ConfigSection,
+    EvaluationConfig,
+    EvaluationOptions,
+    PrepareOptions,
+    SourceConfig,
+    SplitConfig,
+    load_config,
 )
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("1KB", 1000), ("600MB", 600_000_000), ("2gb", 2 * 10**9), ("10B", 10)]
-)
-def test_sizes_are_powers_of_ten(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "30", "m", "-1m", "0m", "1 week", "1e3s", "nan h", "30m30s"])
-def test_invalid_durations(text: str) -> None:
-    with pytest.raises(ValueError, match="as in 30m"):
-        parse_duration(text)
-
-
-@pytest.mark.parametrize("text", ["", "2", "GB", "2GiB", "-2GB", "0GB", "2 GB RAM"])
-def test_invalid_sizes(text: str) -> None:
-    with pytest.raises(ValueError, match="as in 2GB"):
-        parse_size(text)
+from segue.errors import ConfigError, RequestError
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1))
@@ -69,6 +56,43 @@ def test_counts_may_be_zero(numbers: list[int]) -> None:
 def test_invalid_counts(text: str) -> None:
     with pytest.raises(ValueError, match="integers of at least 0, as in 0,1,5"):
         parse_counts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("layers=4", "model.layers", 4),
+        (" layers = 4 ", "model.layers", 4),
+        ("model.layers=4", "model.layers", 4),
+        ("learning_rate=1e-4", "optimizer.learning_rate", 1e-4),
+        ("learning_rate=1", "optimizer.learning_rate", 1),
+        ("tied_output=false", "model.tied_output", False),
+        ("norm=post", "model.norm", "post"),
+        ('norm="post"', "model.norm", "post"),
+        ("kind=sampled-softmax", "loss.kind", "sampled-softmax"),
+        ("rating_scale=[0.5, 5]", "training.rating_scale", [0.5, 5]),
+    ],
+)
+def test_changes_have_a_dotted_key_and_a_value(text: str, key: str, value: Any) -> None:
+    assert parse_changes([text]) == {key: value}
+    load_config(**parse_changes([text]))
+
+
+def test_the_last_change_of_a_key_takes_precedence() -> None:
+    changes = parse_changes(["layers=5", "model.layers=6", "width=8", "layers=7"])
+    assert changes == {"model.layers": 7, "model.width": 8}
+    assert parse_changes(None) == {}
+
+
+def test_a_change_without_an_equals_sign_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="'layers' has no '='"):
+        parse_changes(["layers"])
+
+
+@given(st.text(max_size=30))
+def test_changes_raise_no_other_error_than_config_error(text: str) -> None:
+    with contextlib.suppress(ConfigError):
+        load_config(**parse_changes([text]))
 
 
 def test_names_and_item_ids() -> None:
@@ -118,3 +142,60 @@ def test_choices_are_those_of_the_configuration(
 ) -> None:
     assert choices(option)
     assert choices(option) == choices(section.model_fields[key].annotation)
+
+
+# --- one name per argument in Python and on the command line ---
+
+OUTPUT = {"as_json", "as_markdown"}
+NEGATED = {
+    "no_baselines": "baselines",
+    "no_sequence_features": "use_sequence_features",
+    "no_probe": "probe",
+}
+"""Options that turn off what is on by default in Python."""
+
+VERB_BY_NAME: dict[str, Callable[..., None]] = {verb.__name__: verb for verb in VERBS}
+
+
+def arguments(verb: str) -> set[str]:
+    """The names of a verb's arguments and options, as in Python."""
+    names = set(inspect.signature(VERB_BY_NAME[verb]).parameters) - OUTPUT
+    return {NEGATED.get(name, name) for name in names}
+
+
+def parameters(function: Callable[..., Any]) -> set[str]:
+    return set(inspect.signature(function).parameters)
+
+
+def test_prepare_has_the_names_of_the_function() -> None:
+    expected = parameters(segue.prepare) - {"config", "options"}
+    assert arguments("prepare") == expected | set(PrepareOptions.__annotations__)
+
+
+def test_evaluate_has_the_names_of_the_function() -> None:
+    expected = parameters(segue.evaluate) - {"config", "options", "block_size"}
+    names = arguments("evaluate") - {"per_sequence"}
+    assert names == expected | set(EvaluationOptions.__annotations__)
+
+
+def test_train_plan_and_compare_have_the_names_of_the_functions() -> None:
+    assert arguments("train") - {"overfit"} == parameters(segue.train) - {"watch"}
+    assert arguments("plan") == parameters(segue.plan)
+    assert arguments("compare") == parameters(segue.compare)
+
+
+def test_the_demo_and_pictures_are_written_to_out_as_in_python() -> None:
+    assert "out" in arguments("demo") & parameters(demo.run_demo)
+    assert "out" in arguments("draw") & parameters(pictures.draw_curves)
+    assert "out" in parameters(pictures.draw_model) & parameters(pictures.draw_list)
+
+
+RENAMED = {"changes": "--set", "as_json": "--json", "as_markdown": "--markdown"}
+
+
+@pytest.mark.parametrize("verb", ["prepare", "plan", "train", "evaluate", "compare", "demo"])
+def test_options_are_called_like_their_parameters(verb: str) -> None:
+    command = typer.main.get_command(app).commands[verb]  # type: ignore[attr-defined]
+    options = {param.name: param.opts for param in command.params if param.opts[0][0] == "-"}
+    for name in options.keys() - {"help", "overfit"}:
+        assert RENAMED.get(name, f"--{name.replace('_', '-')}") in options[name]

@@ -11,8 +11,9 @@ from commands import segue
 
 from segue import preparation, trainer
 from segue.cli.demo import MARKER
-from segue.config import PrepareConfig, load_config
+from segue.config import load_config
 from segue.dataset import Dataset
+from segue.recommender import Run
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +21,11 @@ def small_demo() -> Iterator[None]:
     """Patch the demo to prepare a small world and to train for two steps."""
     prepare, train = preparation.prepare, trainer.train
 
-    def prepare_small_world(source: None, output: Path, config: PrepareConfig) -> Dataset:
-        size = {"sequences": 240, "items": 160, "mean_length": 12}
-        demo = config.source.demo.model_copy(update=size)
-        source_config = config.source.model_copy(update={"demo": demo})
-        return prepare(source, output, config.model_copy(update={"source": source_config}))
+    def prepare_small_world(*arguments: Any, **options: Any) -> Dataset:
+        return prepare(*arguments, **options, sequences=240, items=160, mean_length=12)
 
-    def train_two_steps(*arguments: Any, **options: Any) -> Path:
-        tiny = {"training.max_steps": 2, "model.width": 8, "model.context": 12}
-        options["overrides"] = tiny | options["overrides"]
-        return train(*arguments, **options)
+    def train_two_steps(*arguments: Any, **options: Any) -> Run:
+        return train(*arguments, **options, max_steps=2, width=8, context=12)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("segue.preparation.prepare", prepare_small_world)
@@ -91,8 +87,8 @@ def test_folders_without_a_demo_are_not_changed(tmp_path: Path) -> None:
 def test_a_stopped_demo_prints_the_command_that_resumes_it(
     tmp_path: Path, small_demo: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop_at_once(_: object, run: Path, **__: object) -> Path:
-        return run
+    def stop_at_once(_: object, out: Path, **__: object) -> Run:
+        return Run(out)
 
     monkeypatch.setattr("segue.trainer.train", stop_at_once)
     outcome = segue("demo", "-o", tmp_path / "demo")

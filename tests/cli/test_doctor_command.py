@@ -39,7 +39,7 @@ def test_all_checks_run_and_each_failure_is_printed(monkeypatch: pytest.MonkeyPa
         shape = (len(hidden), k)
         return Ranked(np.full(shape, 4, np.int32), np.zeros(shape, np.float32))
 
-    def broken_prepare(*_: object) -> None:
+    def broken_prepare(*_: object, **__: object) -> None:
         raise OSError("no such luck")
 
     monkeypatch.setattr(retrieval, "top", wrong_top)

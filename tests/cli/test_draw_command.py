@@ -74,7 +74,7 @@ def test_invalid_options_are_errors(run: Path, world: Path, tmp_path: Path) -> N
         (run, "map", "-o", file): "'map'",
         (world, "model", "-o", file): "no card.json",
         (world, "curves", "-o", file): "no config.json",
-        (run, "curves"): "--output",
+        (run, "curves"): "--out",
         (run, "curves", "-o", tmp_path / "nowhere" / "p.png"): "cannot write",
     }
     for arguments, expected in expected_messages.items():

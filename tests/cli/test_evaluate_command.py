@@ -10,7 +10,6 @@ import pytest
 from commands import segue
 
 from segue import baselines
-from segue.config import EvaluationConfig
 from segue.dataset import Dataset
 from segue.evaluation import evaluate
 
@@ -62,15 +61,18 @@ def test_given_options_select_the_continuations(world: Path) -> None:
 
 def test_the_command_does_what_the_function_does(world: Path) -> None:
     options = ("--task", "next-item", "--seen", "include", "--unknown-targets", "drop")
-    options += ("--at", "3,7", "--fit-on-validation", "--seed", 4, *QUICK)
+    options += ("--ks", "3,7", "--fit-on-validation", "--seed", 4, *QUICK)
     evaluation = segue("evaluate", "popularity", "--data", world, *options, "--json").json
     data = Dataset.open(world)
-    config = EvaluationConfig(
-        task="next-item", seen="include", unknown_targets="drop", ks=(3, 7), seed=4,
-        max_sequences=10,
-    )  # fmt: skip
     expected = evaluate(
-        baselines.fit("popularity", data, fit_on_validation=True), data, config=config
+        baselines.fit("popularity", data, fit_on_validation=True),
+        data,
+        task="next-item",
+        seen="include",
+        unknown_targets="drop",
+        ks=[3, 7],
+        seed=4,
+        max_sequences=10,
     )
     assert evaluation["protocol"] == expected.protocol
     metrics = expected.results[0].metrics
@@ -95,7 +97,7 @@ def test_the_table_has_the_protocol(world: Path) -> None:
 
 
 def test_the_table_has_the_chosen_cutoffs(world: Path) -> None:
-    options = ("--task", "next-item", "--at", "3,7", *QUICK)
+    options = ("--task", "next-item", "--ks", "3,7", *QUICK)
     printed = segue("evaluate", "popularity", "--data", world, *options).out
     assert all(name in printed for name in ("hr@3", "ndcg@3", "hr@7", "ndcg@7", "mrr"))
     assert "@10" not in printed
@@ -159,7 +161,7 @@ def test_compare_two_files_and_named_models(per_sequence_file: Path) -> None:
         (["popularty", "--data", "{world}"], "did you mean 'popularity'?"),
         (["popularity", "popularity", "--data", "{world}"], "two rankers are called"),
         (["popularity", "--data", "{run}"], "not a prepared dataset"),
-        (["popularity", "--data", "{world}", "--at", "500"], "500 exceeds the catalogue"),
+        (["popularity", "--data", "{world}", "--ks", "500"], "500 exceeds the catalogue"),
         (["popularity", "--data", "{world}", "--given", "2,2"], "contain a number twice"),
         (["popularity", "--data", "{world}", "--given-random", "0"], "integers of at least 1"),
         (["top-rated", "--data", "{world}"], "needs ratings"),
@@ -167,7 +169,7 @@ def test_compare_two_files_and_named_models(per_sequence_file: Path) -> None:
         (["recent-popularity", "--data", "{world}"], "time"),
         (
             ["{run}", "--data", "{world}", "--fit-on-validation"],
-            "--fit-on-validation only applies to baselines",
+            "fitting on the validation events is for baselines given by name",
         ),
         (
             ["popularity", "--data", "{world}", "--no-sequence-features"],

@@ -45,7 +45,9 @@ def evaluation(playlists: Dataset) -> Evaluation:
         beyond_accuracy=True,
         max_sequences=9,
     )
-    return evaluate([model, baselines.fit("popularity", playlists)], playlists, config=config)
+    return evaluate(
+        [model, baselines.fit("popularity", playlists)], playlists, baselines=None, config=config
+    )
 
 
 @pytest.fixture(params=WIDTHS)
@@ -261,7 +263,7 @@ def test_titles_are_shortened_before_numbers(width: int) -> None:
 
 
 def test_markdown_and_beyond_accuracy_on_the_command_line(world: Path) -> None:
-    options = ("--data", world, "--at", "3,5,10", "--task", "next-item", "--max-sequences", 10)
+    options = ("--data", world, "--ks", "3,5,10", "--task", "next-item", "--max-sequences", 10)
     out = segue("evaluate", "popularity", "last-item", *options, "--markdown").out
     first, second, third = read_markdown(out)
     names = ("hr", "ndcg", "mrr", "map", "precision", "recall", "f1")

@@ -41,7 +41,7 @@ def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.Monke
     calls: list[dict[str, object]] = []
 
     def record(*arguments: object, **options: object) -> None:
-        calls.append({"dataset": arguments[0], **options})
+        calls.append({"data": arguments[0], **options})
         raise RunError("recorded")
 
     monkeypatch.setattr("segue.trainer.plan.plan", record)
@@ -49,10 +49,10 @@ def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.Monke
     segue("plan", world, "--config", "my.toml")
     first, second = calls
     assert first == {
-        "dataset": world,
+        "data": world,
         "preset": "demo",
         "config": None,
-        "overrides": ["layers=3"],
+        "model.layers": 3,
         "probe": False,
     }
     assert second["config"] == Path("my.toml")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from commands import segue
 
-from segue.config import PrepareConfig
 from segue.dataset import Dataset
 from segue.preparation import prepare
 
@@ -30,8 +29,7 @@ def test_json_is_the_manifest(log: Path) -> None:
 
 def test_the_command_does_what_the_function_does(log: Path) -> None:
     manifest = prepared(log, "--split", "holdout", "--seed", 3)
-    config = PrepareConfig.model_validate({"split": {"kind": "holdout", "seed": 3}})
-    data = prepare(log, log.parent / "again", config)
+    data = prepare(log, log.parent / "again", split="holdout", seed=3)
     assert manifest["fingerprint"] == data.fingerprint
 
 
@@ -53,6 +51,9 @@ def test_the_command_does_what_the_function_does(log: Path) -> None:
         ("--format tabular", "source", {"format": "tabular"}),
         ("--split holdout", "split", {"kind": "holdout"}),
         ("--catalogue all --seed 5", "split", {"catalogue": "all", "seed": 5}),
+        ("--split holdout --validation-share 0.2", "split", {"validation_share": 0.2}),
+        ("--split holdout --test-share 0.3", "split", {"test_share": 0.3}),
+        ("--split windows --window 2", "split", {"window": 2}),
     ],
 )
 def test_every_option_reaches_the_configuration(

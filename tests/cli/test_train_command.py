@@ -51,7 +51,8 @@ def test_every_option_reaches_the_trainer(
     (arguments, options), (_, second_options) = calls
     assert arguments == (world, tmp_path)
     assert options["preset"] == "demo"
-    assert options["overrides"] == ["max_steps=2", "model.width=8"]
+    assert options["training.max_steps"] == 2
+    assert options["model.width"] == 8
     assert options["resume"] is True
     assert second_options["config"] == Path("my.toml")
     assert second_options["resume"] is False

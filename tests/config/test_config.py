@@ -1,16 +1,14 @@
-"""Configuration: presets, TOML files, overrides, and one-line errors for mistakes."""
+"""Configuration: presets, TOML files, changes of keys, and one-line errors for mistakes."""
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from segue.config import (
@@ -19,12 +17,18 @@ from segue.config import (
     EvaluationConfig,
     ModelConfig,
     PrepareConfig,
+    TrainingConfig,
+    dotted_key,
     load_config,
     nearest_hint,
     presets,
+    resolve_config,
     validated,
 )
+from segue.config.loading import leaf_keys
 from segue.errors import ConfigError
+from segue.trainer import train
+from segue.trainer.plan import plan
 
 
 @pytest.fixture
@@ -101,7 +105,7 @@ def test_file(write_toml):
 
 
 def test_preset_and_file_exclude_each_other(write_toml):
-    with pytest.raises(ConfigError, match="both a preset and a configuration file"):
+    with pytest.raises(ConfigError, match="both a preset and a configuration were given"):
         load_config(preset="demo", file=write_toml(""))
 
 
@@ -158,54 +162,61 @@ def test_mistake_gets_one_clear_line(write_toml, text: str, message: str, hint: 
 
 def test_rule_over_two_keys_names_both_and_nothing_else():
     with pytest.raises(ConfigError) as caught:
-        load_config(overrides={"model.width": 64, "model.heads": 5})
+        load_config(**{"model.width": 64, "model.heads": 5})
     assert caught.value.message == "configuration model: width 64 is not a multiple of heads 5"
 
 
 def test_estimators_of_the_sum_need_the_log_q_correction():
     with pytest.raises(ConfigError, match="estimator = 'bias-corrected' needs log_q = true"):
-        load_config(overrides=["estimator=bias-corrected", "log_q=false"])
-    assert not load_config(overrides=["log_q=false"]).loss.log_q
+        load_config(estimator="bias-corrected", log_q=False)
+    assert not load_config(log_q=False).loss.log_q
 
 
-@pytest.mark.parametrize("scale", ["[5, 1]", "[3, 3]"])
+@pytest.mark.parametrize("scale", [[5, 1], [3, 3]])
 def test_rating_scale_must_rise(scale):
     message = r"configuration training: rating_scale . to ., expected the lowest rating, then"
     with pytest.raises(ConfigError, match=message):
-        load_config(overrides=[f"rating_scale={scale}"])
-    assert load_config(overrides=["rating_scale=[0.5, 5]"]).training.rating_scale == (0.5, 5)
+        load_config(rating_scale=scale)
+    assert load_config(rating_scale=[0.5, 5]).training.rating_scale == (0.5, 5)
 
 
-# --- overrides ---
+# --- changes ---
 
 
-def test_overrides_take_precedence_over_the_preset():
-    config = load_config(preset="demo", overrides=["model.layers=5", "optimizer.schedule=linear"])
+def test_changes_take_precedence_over_the_preset():
+    config = load_config(preset="demo", **{"model.layers": 5}, schedule="linear")
     assert (config.model.layers, config.optimizer.schedule) == (5, "linear")
     assert config.model.heads == load_config(preset="demo").model.heads
 
 
-def test_the_last_override_takes_precedence():
-    assert load_config(overrides=["model.layers=5", "layers=6"]).model.layers == 6
+def test_changes_take_precedence_over_a_configuration():
+    config = load_config(preset="demo")
+    changed = resolve_config(None, config, {"layers": 5})
+    assert changed.model == config.model.model_copy(update={"layers": 5})
+    assert changed.training == config.training
+
+
+def test_the_last_change_takes_precedence():
+    assert load_config(**{"model.layers": 5, "layers": 6}).model.layers == 6
 
 
 @pytest.mark.parametrize(
-    ("text", "section", "key", "value"),
+    ("key", "section", "value"),
     [
-        ("layers=4", "model", "layers", 4),
-        (" layers = 4 ", "model", "layers", 4),
-        ("learning_rate=1e-4", "optimizer", "learning_rate", 1e-4),
-        ("learning_rate=1", "optimizer", "learning_rate", 1.0),
-        ("tied_output=false", "model", "tied_output", False),
-        ("norm=post", "model", "norm", "post"),
-        ('norm="post"', "model", "norm", "post"),
-        ("kind=sampled-softmax", "loss", "kind", "sampled-softmax"),
+        ("layers", "model", 4),
+        ("learning_rate", "optimizer", 1e-4),
+        ("learning_rate", "optimizer", 1),
+        ("tied_output", "model", False),
+        ("norm", "model", "post"),
+        ("kind", "loss", "sampled-softmax"),
+        ("item_features", "model", ["artist", "year"]),
     ],
 )
-def test_bare_key_is_set_in_its_section(text: str, section: str, key: str, value: Any):
-    config = load_config(overrides=[text])
-    assert getattr(getattr(config, section), key) == value
-    assert config == load_config(overrides={f"{section}.{key}": value})
+def test_a_bare_key_is_set_in_its_section(key: str, section: str, value: Any):
+    config = load_config(**{key: value})
+    expected = tuple(value) if isinstance(value, list) else value
+    assert getattr(getattr(config, section), key) == expected
+    assert config == load_config(**{f"{section}.{key}": value})
 
 
 def test_no_key_is_in_two_sections():
@@ -213,37 +224,48 @@ def test_no_key_is_in_two_sections():
     assert len(keys) == len(set(keys))
 
 
+def test_no_key_has_the_name_of_an_argument():
+    keys = {key.split(".")[-1] for key in leaf_keys(Config)}
+    for function in (load_config, train, plan):
+        assert not keys & set(inspect.signature(function).parameters)
+
+
+class Sampling(ConfigSection):
+    seed: int = 0
+
+
+class TwoSeeds(ConfigSection):
+    sampling: Sampling = Sampling()
+    training: TrainingConfig = TrainingConfig()
+
+
+def test_a_bare_key_of_two_sections_names_both():
+    with pytest.raises(ConfigError, match="'seed' is in several sections") as caught:
+        dotted_key("seed", TwoSeeds)
+    assert caught.value.hint == "write sampling.seed or training.seed"
+    assert dotted_key("epochs", TwoSeeds) == "training.epochs"
+
+
 @pytest.mark.parametrize(
-    ("override", "hint"),
+    ("key", "hint"),
     [
-        ("model.layer=4", "'layers'"),
-        ("layer=4", "'layers'"),
-        ("lerning_rate=1", "'learning_rate'"),
-        ("optimiser.beta1=0.5", "'optimizer'"),
-        ("model=4", ""),
-        ("=4", ""),
+        ("model.layer", "'layers'"),
+        ("layer", "'layers'"),
+        ("lerning_rate", "'learning_rate'"),
+        ("optimiser.beta1", "'optimizer'"),
+        ("model", ""),
+        ("", ""),
     ],
 )
-def test_unknown_override_suggests_the_nearest(override: str, hint: str):
+def test_an_unknown_key_suggests_the_nearest(key: str, hint: str):
     with pytest.raises(ConfigError, match="unknown configuration key") as caught:
-        load_config(overrides=[override])
+        load_config(**{key: 4})
     assert hint in caught.value.hint
 
 
-def test_override_without_equals_sign():
-    with pytest.raises(ConfigError, match="'layers' has no '='"):
-        load_config(overrides=["layers"])
-
-
-def test_override_below_a_plain_key(write_toml):
+def test_a_change_below_a_plain_key():
     with pytest.raises(ConfigError, match="'layers' is not a section"):
-        load_config(overrides=["model.layers=2", "model.layers.deep=3"])
-
-
-@given(st.text(max_size=30))
-def test_overrides_raise_no_other_error_than_config_error(text: str):
-    with contextlib.suppress(ConfigError):
-        load_config(overrides=[text])
+        load_config(**{"model.layers": 2, "model.layers.deep": 3})
 
 
 # --- sections ---
@@ -270,7 +292,7 @@ def test_section_is_frozen_and_strict_and_has_defaults(section: type[ConfigSecti
 
 
 def test_configuration_round_trips_through_json():
-    config = load_config(preset="demo", overrides=["clip_norm=1.0", "max_steps=10"])
+    config = load_config(preset="demo", clip_norm=1.0, max_steps=10)
     assert validated(Config, config.model_dump(mode="json")) == config
 
 

@@ -27,7 +27,7 @@ def canonical(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
         split=SplitConfig(kind="leave-one-out", catalogue="all"),
     )
     folder = tmp_path_factory.mktemp("canonical") / "dataset"
-    return prepare(segue_data / "ml-1m-canonical" / "ml-1m.txt", folder, config)
+    return prepare(segue_data / "ml-1m-canonical" / "ml-1m.txt", folder, config=config)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,9 @@ def canonical(segue_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dat
 )
 def test_baselines_on_the_canonical_file(canonical, name, fit_on_validation, hr, ndcg) -> None:
     ranker = baselines.fit(name, canonical, fit_on_validation)
-    (result,) = evaluate(ranker, canonical, config=EvaluationConfig(resamples=0)).results
+    (result,) = evaluate(
+        ranker, canonical, baselines=None, config=EvaluationConfig(resamples=0)
+    ).results
     assert result.n == 6040
     assert result.target_statistics == (0, 0, 1.0)
     assert result.metrics["hr@10"].mean == pytest.approx(hr, abs=0.00005)
@@ -62,7 +64,7 @@ def test_baselines_on_the_canonical_file(canonical, name, fit_on_validation, hr,
 def test_the_top_rated_movies(segue_data: Path, tmp_path: Path, kind, best) -> None:
     shares = {"validation_share": 0.0, "test_share": 1e-4} if kind == "holdout" else {}
     split = SplitConfig(kind=kind, catalogue="all", **shares)
-    data = prepare(segue_data / "ml-1m", tmp_path / "movies", PrepareConfig(split=split))
+    data = prepare(segue_data / "ml-1m", tmp_path / "movies", config=PrepareConfig(split=split))
     empty = Ragged.from_rows([[]])
     ranked = baselines.fit("top-rated", data).top(Query(empty, empty, np.zeros(1, int), k=10))
     assert [data.items.ids[item - N_SPECIALS] for item in ranked.items[0]][: len(best)] == best
@@ -72,10 +74,12 @@ def test_the_top_rated_movies(segue_data: Path, tmp_path: Path, kind, best) -> N
 def test_baselines_on_playlists(segue_data: Path, tmp_path: Path) -> None:
     source, split = SourceConfig(format="mpd"), SplitConfig(kind="holdout")
     folder = tmp_path / "playlists"
-    data = prepare(segue_data / "mpd-subset", folder, PrepareConfig(source=source, split=split))
+    data = prepare(
+        segue_data / "mpd-subset", folder, config=PrepareConfig(source=source, split=split)
+    )
     options = EvaluationConfig(max_sequences=40, given=(5,), given_random=(), resamples=0)
     rankers = [baselines.fit(name, data) for name in ("popularity", "co-occurrence")]
-    results = evaluate(rankers, data, config=options).results
+    results = evaluate(rankers, data, baselines=None, config=options).results
     assert [result.given for result in results] == [None, "first-5"] * 2
     # About a quarter of the held-out entries are tracks without a training event.
     assert all(0.6 < result.target_statistics.ceiling < 0.85 for result in results)

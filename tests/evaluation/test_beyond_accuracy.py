@@ -115,7 +115,7 @@ def test_similarity_uses_genres_before_artists(tmp_path: Path) -> None:
     )
     source = SourceConfig(format="tabular", items_file=str(tmp_path / "items.csv"))
     config = PrepareConfig(source=source, split=SplitConfig(catalogue="all"))
-    data = prepare(tmp_path / "log.csv", tmp_path / "data", config)
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", config=config)
     statistics = item_statistics(data)
     assert statistics.similarity == "genres"
     indices = data.items.find(["a", "b", "c", "d"])
@@ -175,7 +175,7 @@ def slow_next_item(ranker: Ranker, data: Dataset, k: int) -> dict[str, float]:
 def test_next_item_lists_match_the_slow_reference(dataset: Dataset, k: int) -> None:
     ranker = ArbitraryRanker(dataset, levels=1000)
     config = options(task="next-item", ks=(1, 4))
-    (result,) = evaluate(ranker, dataset, config=config).results
+    (result,) = evaluate(ranker, dataset, baselines=None, config=config).results
     for name, value in slow_next_item(ranker, dataset, k).items():
         assert result.metrics[f"{name}@{k}"].mean == pytest.approx(value), name
 
@@ -188,7 +188,9 @@ def test_the_popularity_baseline_has_no_serendipity_and_the_least_novelty(
     dataset: Dataset,
 ) -> None:
     config = options(ks=(2, 6))
-    arbitrary = evaluate(ArbitraryRanker(dataset), dataset, config=config).results[0]
+    arbitrary = evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=config).results[
+        0
+    ]
     for result in evaluate("popularity", dataset, config=config).results:
         for k in (2, 6):
             assert mean_of(result, f"serendipity@{k}") == 0
@@ -201,8 +203,8 @@ def test_beyond_accuracy_results_do_not_depend_on_the_block_size(
 ) -> None:
     rankers = [ArbitraryRanker(dataset), baselines.fit("co-occurrence", dataset)]
     config = options(resamples=20)
-    expected = evaluate(rankers, dataset, config=config)
-    blocked = evaluate(rankers, dataset, config=config, block_size=block_size)
+    expected = evaluate(rankers, dataset, baselines=None, config=config)
+    blocked = evaluate(rankers, dataset, baselines=None, config=config, block_size=block_size)
     assert block_size < REQUESTS_PER_CALL
     assert blocked.to_dict() == expected.to_dict()
 
@@ -211,8 +213,8 @@ def test_beyond_accuracy_does_not_change_the_other_metrics(dataset: Dataset) -> 
     ranker = ArbitraryRanker(dataset)
     config = options(resamples=20)
     accuracy_only = config.model_copy(update={"beyond_accuracy": False})
-    without = evaluate(ranker, dataset, config=accuracy_only)
-    extended = evaluate(ranker, dataset, config=config)
+    without = evaluate(ranker, dataset, baselines=None, config=accuracy_only)
+    extended = evaluate(ranker, dataset, baselines=None, config=config)
     assert "similarity" not in without.protocol
     assert extended.protocol == without.protocol | {"similarity": "artist"}
     for before, after in zip(without.results, extended.results, strict=True):
@@ -225,7 +227,9 @@ def test_beyond_accuracy_does_not_change_the_other_metrics(dataset: Dataset) -> 
 def test_coverage_and_gini_have_no_interval_and_no_value_per_sequence(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    evaluation = evaluate(ArbitraryRanker(dataset), dataset, config=options(resamples=20, ks=(3,)))
+    evaluation = evaluate(
+        ArbitraryRanker(dataset), dataset, baselines=None, config=options(resamples=20, ks=(3,))
+    )
     metrics = evaluation.to_dict()["results"][0]["metrics"]
     low, high = metrics["novelty@3"]["ci95"]
     assert low <= metrics["novelty@3"]["mean"] <= high
@@ -241,12 +245,12 @@ def test_cutoffs_beyond_the_list_length_of_a_continuation_are_left_out(tmp_path:
     data = dataset_of(tmp_path, random_log(40, 60, seed=8), SPLITS["holdout"])
     task = {"task": "continuation", "given": (2,), "given_random": (), "list_length": 6}
     config = options(ks=(2, 5, 20), **task)
-    (result,) = evaluate(ArbitraryRanker(data), data, config=config).results
+    (result,) = evaluate(ArbitraryRanker(data), data, baselines=None, config=config).results
     assert {"gini@2", "gini@5", "ndcg@6"} <= set(result.metrics)
     assert "gini@20" not in result.metrics
     message = "at K = 7 and above, but a continuation has 6 items"
     with pytest.raises(RequestError, match=message):
-        evaluate(ArbitraryRanker(data), data, config=options(ks=(7, 20), **task))
+        evaluate(ArbitraryRanker(data), data, baselines=None, config=options(ks=(7, 20), **task))
 
 
 class SingleItemRanker(Ranker):
@@ -265,7 +269,9 @@ class SingleItemRanker(Ranker):
 
 def test_one_item_for_all_queries_has_the_largest_gini_index(without_attributes: Dataset) -> None:
     data = without_attributes
-    (result,) = evaluate(SingleItemRanker(), data, config=options(ks=(1, 5))).results
+    (result,) = evaluate(
+        SingleItemRanker(), data, baselines=None, config=options(ks=(1, 5))
+    ).results
     for k in (1, 5):  # four of five positions are empty
         assert mean_of(result, f"gini@{k}") == 1
         assert mean_of(result, f"coverage@{k}") == pytest.approx(1 / data.n_catalogue)
@@ -277,7 +283,7 @@ def test_one_item_for_all_queries_has_the_largest_gini_index(without_attributes:
 def test_all_metrics_of_empty_lists_are_0(without_attributes: Dataset) -> None:
     data = without_attributes
     empty = ListRanker("empty", Ragged.from_rows([[] for _ in range(len(data.sequences))]))
-    (result,) = evaluate(empty, data, config=options(ks=(5,))).results
+    (result,) = evaluate(empty, data, baselines=None, config=options(ks=(5,))).results
     assert [mean_of(result, f"{name}@5") for name in METRICS] == [0] * 6
 
 
@@ -287,6 +293,8 @@ def test_dropped_and_new_sequences_are_left_out_as_in_the_headline(tmp_path: Pat
     starts = {"x": 0, "y": 1, "z": 2, "new1": 100, "new2": 101}
     split = SplitConfig(kind="global-time", test_share=0.3, validation_share=0.1, catalogue="all")
     data = dataset_of(tmp_path, log, split, starts=starts)
-    (result,) = evaluate(ArbitraryRanker(data), data, config=options(ks=(2,))).results
+    (result,) = evaluate(
+        ArbitraryRanker(data), data, baselines=None, config=options(ks=(2,))
+    ).results
     assert len(result.per_sequence.sums["novelty@2"]) == result.n_sequences
     assert "novelty@2" not in result.slices["cold-start"].metrics

@@ -30,13 +30,13 @@ def playlists(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def next_item(playlists: Dataset) -> Evaluation:
     rankers = [ArbitraryRanker(playlists), baselines.fit("popularity", playlists)]
-    return evaluate(rankers, playlists, config=NEXT_ITEM)
+    return evaluate(rankers, playlists, baselines=None, config=NEXT_ITEM)
 
 
 @pytest.fixture(scope="module")
 def continuation(playlists: Dataset) -> Evaluation:
     rankers = [ArbitraryRanker(playlists), baselines.fit("popularity", playlists)]
-    return evaluate(rankers, playlists, config=CONTINUATION)
+    return evaluate(rankers, playlists, baselines=None, config=CONTINUATION)
 
 
 def test_the_better_model_has_a_significant_difference(next_item: Evaluation) -> None:
@@ -70,11 +70,11 @@ def test_one_file_two_files_and_evaluations_give_the_same(
         ("a", ArbitraryRanker(playlists)),
         ("b", baselines.fit("popularity", playlists)),
     ):
-        single = evaluate(ranker, playlists, config=NEXT_ITEM)
+        single = evaluate(ranker, playlists, baselines=None, config=NEXT_ITEM)
         write_per_sequence(single, tmp_path / f"{name}.parquet")
     expected = compare(next_item, metric="mrr")
     assert compare(tmp_path / "both.parquet", metric="mrr") == expected
-    assert compare(str(tmp_path / "a.parquet"), tmp_path / "b.parquet", "mrr") == expected
+    assert compare(str(tmp_path / "a.parquet"), tmp_path / "b.parquet", metric="mrr") == expected
     models = ("popularity", "arbitrary")
     (reversed_difference,) = compare(next_item, metric="mrr", models=models).differences
     expected_difference = -expected.differences[0].difference
@@ -97,7 +97,7 @@ def test_continuations_are_compared_separately_and_pooled(continuation: Evaluati
 
 def test_a_model_does_not_differ_from_itself(next_item: Evaluation) -> None:
     models = ("arbitrary", "arbitrary")
-    (difference,) = compare(next_item, next_item, "mrr", models=models).differences
+    (difference,) = compare(next_item, next_item, metric="mrr", models=models).differences
     assert (difference.difference, difference.p_value, difference.ci95) == (0, 1, (0, 0))
 
 
@@ -122,18 +122,19 @@ def test_rows_in_different_order_are_joined_by_sequence(next_item, tmp_path: Pat
     pq.write_table(table.take(np.arange(len(table))[::-1]), tmp_path / "reversed.parquet")
     models = ("arbitrary", "popularity")
     files = tmp_path / "both.parquet", tmp_path / "reversed.parquet"
-    assert compare(*files, "mrr", models=models) == compare(next_item, metric="mrr")
+    assert compare(*files, metric="mrr", models=models) == compare(next_item, metric="mrr")
 
 
 def test_different_sequences_are_counted_and_refused(playlists: Dataset, next_item) -> None:
     sample = evaluate(
         ArbitraryRanker(playlists, "sampled"),
         playlists,
+        baselines=None,
         config=NEXT_ITEM.model_copy(update={"max_sequences": 10}),
     )
     missing = next_item.results[0].n_sequences - 10
     with pytest.raises(RequestError, match=f"{missing} of their sequences differ"):
-        compare(next_item, sample, "mrr", models=("arbitrary", None))
+        compare(next_item, sample, metric="mrr", models=("arbitrary", None))
 
 
 def test_different_instances_of_the_same_sequences_are_refused(next_item, tmp_path: Path) -> None:
@@ -144,20 +145,23 @@ def test_different_instances_of_the_same_sequences_are_refused(next_item, tmp_pa
     pq.write_table(table.set_column(column, "n", counts), tmp_path / "changed.parquet")
     models = ("arbitrary", "popularity")
     with pytest.raises(RequestError, match="were not evaluated on the same instances"):
-        compare(tmp_path / "both.parquet", tmp_path / "changed.parquet", "mrr", models=models)
+        compare(
+            tmp_path / "both.parquet", tmp_path / "changed.parquet", metric="mrr", models=models
+        )
 
 
 def test_different_protocols_are_refused(playlists: Dataset, next_item: Evaluation) -> None:
     with_seen = evaluate(
         ArbitraryRanker(playlists, "with-seen"),
         playlists,
+        baselines=None,
         config=NEXT_ITEM.model_copy(update={"seen": "include"}),
     )
     with pytest.raises(
         RequestError,
         match="different protocols: seen is exclude for the first and include for the second",
     ):
-        compare(next_item, with_seen, "mrr", models=("arbitrary", None))
+        compare(next_item, with_seen, metric="mrr", models=("arbitrary", None))
 
 
 @pytest.mark.parametrize(
@@ -171,17 +175,21 @@ def test_different_list_lengths_and_seeds_are_refused(
     playlists: Dataset, continuation: Evaluation, changed, message: str
 ) -> None:
     options = CONTINUATION.model_copy(update=changed)
-    second = evaluate(ArbitraryRanker(playlists, "second"), playlists, config=options)
+    second = evaluate(
+        ArbitraryRanker(playlists, "second"), playlists, baselines=None, config=options
+    )
     with pytest.raises(RequestError, match=message):
-        compare(continuation, second, "r_precision", models=("arbitrary", None))
+        compare(continuation, second, metric="r_precision", models=("arbitrary", None))
 
 
 def test_next_items_can_be_compared_if_only_one_evaluation_has_continuations(
     playlists: Dataset, next_item: Evaluation
 ) -> None:
     options = CONTINUATION.model_copy(update={"task": None})
-    second = evaluate(ArbitraryRanker(playlists, "second"), playlists, config=options)
-    comparison = compare(next_item, second, "mrr", models=("popularity", None))
+    second = evaluate(
+        ArbitraryRanker(playlists, "second"), playlists, baselines=None, config=options
+    )
+    comparison = compare(next_item, second, metric="mrr", models=("popularity", None))
     assert comparison.differences[0].given is None
 
 

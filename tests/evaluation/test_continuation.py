@@ -64,7 +64,7 @@ def test_metrics_match_the_slow_reference(dataset: Dataset, given: GivenEvents) 
     ranker = ArbitraryRanker(dataset, levels=1000)
     length = 25
     config = options(given=(0, 1, 5), list_length=length)
-    results = evaluate(ranker, dataset, config=config).results
+    results = evaluate(ranker, dataset, baselines=None, config=config).results
     result = next(result for result in results if result.given == given.label)
     values, rows = [], []
     for row in held_out_rows(dataset):
@@ -98,8 +98,10 @@ def test_continuation_results_do_not_depend_on_the_block_size(
     dataset: Dataset, block_size: int
 ) -> None:
     rankers = [ArbitraryRanker(dataset), baselines.fit("co-occurrence", dataset)]
-    expected = evaluate(rankers, dataset, config=options(resamples=20))
-    blocked = evaluate(rankers, dataset, config=options(resamples=20), block_size=block_size)
+    expected = evaluate(rankers, dataset, baselines=None, config=options(resamples=20))
+    blocked = evaluate(
+        rankers, dataset, baselines=None, config=options(resamples=20), block_size=block_size
+    )
     assert blocked.to_dict() == expected.to_dict()
 
 
@@ -127,7 +129,9 @@ class OracleRanker(Ranker):
 
 
 def test_a_perfect_list_reaches_the_ceiling(dataset: Dataset) -> None:
-    for result in evaluate(OracleRanker(dataset), dataset, config=options()).results:
+    for result in evaluate(
+        OracleRanker(dataset), dataset, baselines=None, config=options()
+    ).results:
         ceiling = result.target_statistics.ceiling
         assert result.metrics["r_precision"].mean == pytest.approx(ceiling)
         assert 0 < ceiling <= 1
@@ -135,7 +139,7 @@ def test_a_perfect_list_reaches_the_ceiling(dataset: Dataset) -> None:
 
 def test_given_events_are_excluded_and_in_order(dataset: Dataset) -> None:
     ranker = OracleRanker(dataset)
-    evaluate(ranker, dataset, config=options(given=(), given_random=(3,)))
+    evaluate(ranker, dataset, baselines=None, config=options(given=(), given_random=(3,)))
     for queries in ranker.queries:
         for i, row in enumerate(queries.rows.tolist()):
             history = queries.histories.row(i).tolist()
@@ -166,20 +170,24 @@ def test_repeats_and_unknown_items_are_counted(tmp_path: Path) -> None:
     log = {f"u{i}": ["a", "b", "a", "c", "c", f"new{i}"] for i in range(5)}
     dataset = dataset_of(tmp_path, log, HOLDOUT)
     config = options(given=(2,), given_random=())
-    (result,) = evaluate(baselines.fit("popularity", dataset), dataset, config=config).results
+    (result,) = evaluate(
+        baselines.fit("popularity", dataset), dataset, baselines=None, config=config
+    ).results
     # Two are held out. Rest: a c c new; a was given, c repeats. Targets: c and the new item.
     assert result.n == 2
     assert result.target_statistics == (2, 4, 0.5)
     assert result.metrics["r_precision"].mean == 0.5
     config = options(given=(2,), given_random=(), unknown_targets="drop")
-    (result,) = evaluate(baselines.fit("popularity", dataset), dataset, config=config).results
+    (result,) = evaluate(
+        baselines.fit("popularity", dataset), dataset, baselines=None, config=config
+    ).results
     assert result.target_statistics == (2, 4, 1.0)
     assert result.metrics["r_precision"].mean == 1.0
 
 
 def test_a_sequence_is_evaluated_for_each_m_that_it_is_longer_than(dataset: Dataset) -> None:
     config = options(given=(1, 10, 20, 1000), given_random=())
-    results = evaluate(ArbitraryRanker(dataset), dataset, config=config).results
+    results = evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=config).results
     lengths = dataset.sequences.lengths[held_out_rows(dataset)]
     assert [result.given for result in results] == ["first-1", "first-10", "first-20"]
     for result, m in zip(results, (1, 10, 20), strict=True):
@@ -190,7 +198,7 @@ def test_a_sequence_is_evaluated_for_each_m_that_it_is_longer_than(dataset: Data
 def test_with_no_given_events_the_history_is_empty(dataset: Dataset) -> None:
     ranker = OracleRanker(dataset)
     config = options(given=(0,), given_random=())
-    (result,) = evaluate(ranker, dataset, config=config).results
+    (result,) = evaluate(ranker, dataset, baselines=None, config=config).results
     assert result.given == "first-0"
     assert result.n == len(held_out_rows(dataset))
     for queries in ranker.queries:
@@ -204,7 +212,7 @@ def test_a_sequence_of_one_event_is_evaluated_with_an_empty_history(tmp_path: Pa
     single = np.count_nonzero((dataset.sequences.valid_end == 0) & (dataset.sequences.lengths == 1))
     assert single
     config = options(given=(0, 1), given_random=())
-    results = evaluate(ArbitraryRanker(dataset), dataset, config=config).results
+    results = evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=config).results
     n_by_given = {result.given: result.n for result in results}
     assert n_by_given["first-0"] == single + n_by_given.get("first-1", 0)
 
@@ -221,7 +229,8 @@ def test_zero_given_events_are_a_default_if_every_ranker_supports_them(dataset: 
     settings = [
         list(
             dict.fromkeys(
-                result.given for result in evaluate(rankers, dataset, config=config).results
+                result.given
+                for result in evaluate(rankers, dataset, baselines=None, config=config).results
             )
         )
         for rankers in ([ranker], [ranker, history_only])
@@ -234,7 +243,7 @@ def test_zero_given_events_are_refused_for_a_ranker_that_needs_a_history(dataset
     rankers = [ArbitraryRanker(dataset), HistoryOnlyRanker(dataset, "history-only")]
     message = "history-only cannot rank for an empty history"
     with pytest.raises(RequestError, match=message) as caught:
-        evaluate(rankers, dataset, config=options(given=(0, 5)))
+        evaluate(rankers, dataset, baselines=None, config=options(given=(0, 5)))
     assert "model.start" in caught.value.hint
 
 
@@ -250,46 +259,52 @@ def test_invalid_numbers_of_given_events_are_refused(
     dataset: Dataset, values, expected: str
 ) -> None:
     with pytest.raises(RequestError, match=expected):
-        evaluate(ArbitraryRanker(dataset), dataset, config=options(**values))
+        evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=options(**values))
     with pytest.raises(RequestError, match=expected):
-        evaluate(ArbitraryRanker(dataset), dataset, config=options(task=None, **values))
+        evaluate(
+            ArbitraryRanker(dataset), dataset, baselines=None, config=options(task=None, **values)
+        )
 
 
 def test_the_same_number_can_be_given_first_and_at_random(dataset: Dataset) -> None:
     config = options(given=(3,), given_random=(3,))
-    results = evaluate(ArbitraryRanker(dataset), dataset, config=config).results
+    results = evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=config).results
     assert [result.given for result in results] == ["first-3", "random-3"]
 
 
 def test_a_list_ranker_supports_one_setting_of_given_events(dataset: Dataset) -> None:
     n_lists = len(dataset.sequences)
     lists = ListRanker("lists", Ragged.from_rows([[N_SPECIALS, N_SPECIALS + 1]] * n_lists))
-    (result,) = evaluate(lists, dataset, config=options(given=(0,), given_random=())).results
+    (result,) = evaluate(
+        lists, dataset, baselines=None, config=options(given=(0,), given_random=())
+    ).results
     assert result.model == "lists"
     config = EvaluationConfig(task="continuation")
     message = "lists has one list per sequence, but the evaluation has 8 queries per sequence"
     with pytest.raises(RequestError, match=message):
-        evaluate(lists, dataset, config=config)
+        evaluate(lists, dataset, baselines=None, config=config)
 
 
 def test_sequences_that_are_too_short_are_an_error(equal_sequences: Dataset) -> None:
     config = options(given=(5, 9), given_random=())
     with pytest.raises(DatasetError, match="can be continued") as caught:
-        evaluate(ArbitraryRanker(equal_sequences), equal_sequences, config=config)
+        evaluate(ArbitraryRanker(equal_sequences), equal_sequences, baselines=None, config=config)
     assert "the longest has 5 events" in caught.value.hint
 
 
 def test_the_list_length_is_limited_by_a_small_catalogue(equal_sequences: Dataset) -> None:
     ranker = ArbitraryRanker(equal_sequences)
-    evaluation = evaluate(ranker, equal_sequences, config=options(given=(1,), given_random=()))
+    evaluation = evaluate(
+        ranker, equal_sequences, baselines=None, config=options(given=(1,), given_random=())
+    )
     assert evaluation.protocol["list_length"] == 5
     assert "ndcg@5" in evaluation.results[0].metrics
     assert "r_precision_artist" not in evaluation.results[0].metrics
     with pytest.raises(RequestError, match="K 500 exceeds the catalogue of 5 items"):
-        evaluate(ranker, equal_sequences, config=options(list_length=500))
+        evaluate(ranker, equal_sequences, baselines=None, config=options(list_length=500))
 
 
 def test_continuation_needs_held_out_sequences(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, random_log(9, 9, seed=0), SplitConfig(kind="leave-one-out"))
     with pytest.raises(RequestError, match="continuation needs whole held-out sequences"):
-        evaluate(ArbitraryRanker(dataset), dataset, config=options())
+        evaluate(ArbitraryRanker(dataset), dataset, baselines=None, config=options())

@@ -31,14 +31,14 @@ def test_a_part_with_only_cold_starts_has_no_targets(cold: Dataset) -> None:
     assert cold.manifest.audit["parts"]["validation"]["targets"] > 0
     assert not has_targets(cold, "validation", OPTIONS)
     with pytest.raises(DatasetError, match=r"every target of the validation .* is left out"):
-        evaluate(ArbitraryRanker(cold), cold, part="validation", config=OPTIONS)
+        evaluate(ArbitraryRanker(cold), cold, baselines=None, part="validation", config=OPTIONS)
     assert has_targets(cold, "test", OPTIONS)
 
 
 def evaluate_succeeds(data: Dataset, part, options: EvaluationConfig) -> bool:
     """What ``has_targets`` predicts."""
     try:
-        evaluate(ArbitraryRanker(data), data, part=part, config=options)
+        evaluate(ArbitraryRanker(data), data, baselines=None, part=part, config=options)
     except DatasetError:
         return False
     return True
@@ -109,4 +109,4 @@ def test_a_part_without_sequences_is_an_error(tmp_path: Path) -> None:
     for task in ("next-item", "continuation"):
         config = EvaluationConfig(task=task, resamples=0)
         with pytest.raises(DatasetError, match=r"the validation part of .* has no target"):
-            evaluate(ArbitraryRanker(data), data, part="validation", config=config)
+            evaluate(ArbitraryRanker(data), data, baselines=None, part="validation", config=config)

@@ -57,7 +57,7 @@ def slow_rank(ranker: ScoringRanker, data: Dataset, row: int, position: int, see
 @pytest.mark.parametrize("option", ["exclude", "include", None])
 def test_metrics_match_the_slow_reference(dataset: Dataset, option) -> None:
     ranker = ArbitraryRanker(dataset)
-    evaluation = evaluate(ranker, dataset, config=options(seen=option))
+    evaluation = evaluate(ranker, dataset, baselines=None, config=options(seen=option))
     (result,), seen = evaluation.results, evaluation.protocol["seen"]
     targets = dataset.targets("test")
     pairs = list(zip(targets.rows.tolist(), targets.positions.tolist(), strict=True))
@@ -87,8 +87,8 @@ def test_next_item_results_do_not_depend_on_the_block_size(
     dataset: Dataset, block_size: int
 ) -> None:
     rankers = [ArbitraryRanker(dataset), baselines.fit("co-occurrence", dataset)]
-    expected = evaluate(rankers, dataset, config=options())
-    blocked = evaluate(rankers, dataset, config=options(), block_size=block_size)
+    expected = evaluate(rankers, dataset, baselines=None, config=options())
+    blocked = evaluate(rankers, dataset, baselines=None, config=options(), block_size=block_size)
     assert blocked.to_dict() == expected.to_dict()
 
 
@@ -103,7 +103,9 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_sequences_that_start_in_the_part_are_a_separate_slice(cold: Dataset) -> None:
-    (result,) = evaluate(ArbitraryRanker(cold), cold, config=options(ks=(1, 5))).results
+    (result,) = evaluate(
+        ArbitraryRanker(cold), cold, baselines=None, config=options(ks=(1, 5))
+    ).results
     ends, lengths = cold.sequences.valid_end, cold.sequences.lengths
     assert result.n == np.count_nonzero((ends > 0) & (ends < lengths))
     assert result.slices["cold-start"].n == 2
@@ -119,7 +121,9 @@ def test_sequences_that_start_in_the_part_are_a_separate_slice(cold: Dataset) ->
 def test_the_option_targets_selects_the_targets_of_global_time(
     cold: Dataset, choice, n: int
 ) -> None:
-    evaluation = evaluate(ArbitraryRanker(cold), cold, config=options(targets=choice, ks=(1,)))
+    evaluation = evaluate(
+        ArbitraryRanker(cold), cold, baselines=None, config=options(targets=choice, ks=(1,))
+    )
     assert evaluation.results[0].slices["cold-start"].n == n
     assert evaluation.protocol["targets"] == choice
 
@@ -138,7 +142,7 @@ def unknown(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_unknown_targets_and_repeats_miss_and_are_counted(unknown: Dataset) -> None:
     ranker = baselines.fit("popularity", unknown)
-    (result,) = evaluate(ranker, unknown, config=options(ks=(4,))).results
+    (result,) = evaluate(ranker, unknown, baselines=None, config=options(ks=(4,))).results
     assert (result.n, result.target_statistics) == (3, (1, 1, pytest.approx(1 / 3)))
     assert result.metrics["hr@4"].mean == pytest.approx(1 / 3)
 
@@ -146,14 +150,16 @@ def test_unknown_targets_and_repeats_miss_and_are_counted(unknown: Dataset) -> N
 def test_unknown_targets_can_be_dropped_and_are_still_counted(unknown: Dataset) -> None:
     ranker = baselines.fit("popularity", unknown)
     config = options(ks=(4,), unknown_targets="drop")
-    (result,) = evaluate(ranker, unknown, config=config).results
+    (result,) = evaluate(ranker, unknown, baselines=None, config=config).results
     assert (result.n, result.target_statistics.unknown_targets) == (2, 1)
     assert result.metrics["hr@4"].mean == pytest.approx(1 / 2)
 
 
 def test_repeats_can_be_hit_if_seen_items_are_included(unknown: Dataset) -> None:
     ranker = baselines.fit("popularity", unknown)
-    (result,) = evaluate(ranker, unknown, config=options(ks=(4,), seen="include")).results
+    (result,) = evaluate(
+        ranker, unknown, baselines=None, config=options(ks=(4,), seen="include")
+    ).results
     assert result.metrics["hr@4"].mean == pytest.approx(2 / 3)
     assert result.target_statistics.repeats == 1
 
@@ -161,7 +167,7 @@ def test_repeats_can_be_hit_if_seen_items_are_included(unknown: Dataset) -> None
 def test_a_ranker_is_not_called_if_no_target_is_a_candidate(tmp_path: Path) -> None:
     log = {"x": ["a", "b", "c", "a"], "y": ["b", "a", "c", "b"]}
     dataset = dataset_of(tmp_path, log, SplitConfig(kind="leave-one-out"))
-    (result,) = evaluate(UnusedRanker(), dataset, config=options(ks=(1,))).results
+    (result,) = evaluate(UnusedRanker(), dataset, baselines=None, config=options(ks=(1,))).results
     assert result.metrics["hr@1"].mean == 0
 
 
@@ -174,7 +180,7 @@ def test_windows_have_histories_of_at_most_five_events_and_a_warning(tmp_path: P
             lengths.extend(np.diff(query.histories.offsets).tolist())
             return super().scores(query)
 
-    evaluation = evaluate(LengthRecorder(dataset), dataset)
+    evaluation = evaluate(LengthRecorder(dataset), dataset, baselines=None)
     assert set(lengths) <= {3, 4, 5}
     assert max(lengths) == 5
     assert evaluation.protocol["seen"] == "exclude-context"
@@ -184,7 +190,7 @@ def test_windows_have_histories_of_at_most_five_events_and_a_warning(tmp_path: P
 def test_the_validation_part_of_windows_has_its_own_targets(tmp_path: Path) -> None:
     split = SplitConfig(kind="windows", validation_share=0.2)
     dataset = dataset_of(tmp_path, random_log(20, 30, seed=3), split)
-    evaluation = evaluate(ArbitraryRanker(dataset), dataset, part="validation")
+    evaluation = evaluate(ArbitraryRanker(dataset), dataset, baselines=None, part="validation")
     parts = dataset.sequences.target_parts
     assert parts is not None
     assert evaluation.results[0].n == np.count_nonzero(parts == VALID_TARGET)
@@ -195,7 +201,7 @@ def test_a_split_without_a_validation_part_is_an_error(tmp_path: Path) -> None:
     split = SplitConfig(kind="windows", validation_share=0.0)
     dataset = dataset_of(tmp_path, random_log(20, 30, seed=3), split)
     with pytest.raises(DatasetError, match=r"validation part .* no target to predict"):
-        evaluate(ArbitraryRanker(dataset), dataset, part="validation")
+        evaluate(ArbitraryRanker(dataset), dataset, baselines=None, part="validation")
 
 
 def test_the_validation_event_is_history_for_the_test_target(unknown: Dataset) -> None:
@@ -207,7 +213,7 @@ def test_the_validation_event_is_history_for_the_test_target(unknown: Dataset) -
             histories.extend(query.histories.row(i).tolist() for i in rows)
             return super().scores(query)
 
-    evaluate(HistoryRecorder(unknown), unknown, config=options(ks=(1,)))
+    evaluate(HistoryRecorder(unknown), unknown, baselines=None, config=options(ks=(1,)))
     assert histories == [unknown.items.find(["a", "b", "c"]).tolist()]
 
 
@@ -218,7 +224,9 @@ def n_target_sequences(dataset: Dataset) -> int:
 def test_the_draw_of_sequences_is_seeded(dataset: Dataset) -> None:
     ranker = ArbitraryRanker(dataset)
     draws = [
-        evaluate(ranker, dataset, config=options(max_sequences=9, seed=seed)).results[0]
+        evaluate(
+            ranker, dataset, baselines=None, config=options(max_sequences=9, seed=seed)
+        ).results[0]
         for seed in (1, 1, 2, 3, 4)
     ]
     assert all(0 < result.n_sequences <= 9 for result in draws)
@@ -233,14 +241,14 @@ def test_targets_of_new_sequences_only_are_an_error(tmp_path: Path) -> None:
     split = SplitConfig(kind="global-time", test_share=0.06, validation_share=0.3)
     dataset = dataset_of(tmp_path, log, split, starts=starts)
     with pytest.raises(DatasetError, match=r"every target of the test part .* is left out"):
-        evaluate(ArbitraryRanker(dataset), dataset)
+        evaluate(ArbitraryRanker(dataset), dataset, baselines=None)
 
 
 def test_k_beyond_the_catalogue_is_refused(unknown: Dataset) -> None:
     ranker = ArbitraryRanker(unknown)
     with pytest.raises(RequestError, match="K 10 exceeds the catalogue of 4 items"):
-        evaluate(ranker, unknown, config=options(ks=(1, 10)))
-    (result,) = evaluate(ranker, unknown, config=options()).results
+        evaluate(ranker, unknown, baselines=None, config=options(ks=(1, 10)))
+    (result,) = evaluate(ranker, unknown, baselines=None, config=options()).results
     assert set(result.metrics) >= {"hr@1", "mrr"}
     assert "hr@5" not in result.metrics
 
@@ -248,4 +256,6 @@ def test_k_beyond_the_catalogue_is_refused(unknown: Dataset) -> None:
 def test_a_baseline_can_be_given_by_name(dataset: Dataset) -> None:
     fitted = baselines.fit("popularity", dataset)
     by_name = evaluate("popularity", dataset, config=options())
-    assert by_name.to_dict() == evaluate([fitted], dataset, config=options()).to_dict()
+    assert (
+        by_name.to_dict() == evaluate([fitted], dataset, baselines=None, config=options()).to_dict()
+    )

@@ -36,7 +36,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_json_of_an_evaluation(users: Dataset) -> None:
-    content = evaluate(ArbitraryRanker(users), users, config=DEFAULTS).to_dict()
+    content = evaluate(ArbitraryRanker(users), users, baselines=None, config=DEFAULTS).to_dict()
     assert list(content) == ["dataset", "part", "protocol", "results"]
     assert content["dataset"] == {"name": users.name, "fingerprint": users.fingerprint}
     assert content["part"] == "test"
@@ -63,7 +63,7 @@ def test_json_of_an_evaluation(users: Dataset) -> None:
 
 def test_held_out_sequences_are_evaluated_on_both_tasks(playlists: Dataset) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    evaluation = evaluate(rankers, playlists, config=BOTH_TASKS)
+    evaluation = evaluate(rankers, playlists, baselines=None, config=BOTH_TASKS)
     continuations = [("continuation", given) for given in ("first-1", "first-5", "random-2")]
     settings = [("next-item", None), *continuations]
     results = [(result.model, result.task, result.given) for result in evaluation.results]
@@ -72,8 +72,32 @@ def test_held_out_sequences_are_evaluated_on_both_tasks(playlists: Dataset) -> N
     assert evaluation.to_dict()["results"][1]["given"] == "first-1"
 
 
+def test_the_means_as_a_table(playlists: Dataset) -> None:
+    rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
+    evaluation = evaluate(rankers, playlists, baselines=None, config=BOTH_TASKS)
+    table = evaluation.to_arrow()
+    assert table.num_rows == sum(len(result.metrics) for result in evaluation.results)
+    rows = iter(table.to_pylist())
+    for result in evaluation.results:
+        for metric, estimate in result.metrics.items():
+            row = next(rows)
+            keys = [row[name] for name in ("model", "task", "given", "metric")]
+            assert keys == [result.model, result.task, result.given, metric]
+            assert (row["mean"], (row["ci95_low"], row["ci95_high"])) == estimate
+            assert (row["n"], row["n_sequences"]) == (result.n, result.n_sequences)
+
+
+def test_a_mean_without_an_interval_has_nulls(users: Dataset) -> None:
+    table = evaluate("popularity", users, ks=[3], resamples=0).to_arrow()
+    assert table.column("given").null_count == table.num_rows
+    assert table.column("ci95_low").null_count == table.num_rows
+    assert table.column("ci95_high").null_count == table.num_rows
+
+
 def test_the_mean_is_over_instances_not_over_sequences(playlists: Dataset) -> None:
-    (result, *_) = evaluate(ArbitraryRanker(playlists), playlists, config=BOTH_TASKS).results
+    (result, *_) = evaluate(
+        ArbitraryRanker(playlists), playlists, baselines=None, config=BOTH_TASKS
+    ).results
     sums, counts = result.per_sequence.sums["mrr"], result.per_sequence.counts
     mean = result.metrics["mrr"].mean
     assert mean == pytest.approx(sums.sum() / counts.sum())
@@ -82,7 +106,7 @@ def test_the_mean_is_over_instances_not_over_sequences(playlists: Dataset) -> No
 
 def test_the_rows_of_the_parquet_file_give_the_means(playlists: Dataset, tmp_path: Path) -> None:
     rankers = [baselines.fit("popularity", playlists), ArbitraryRanker(playlists)]
-    evaluation = evaluate(rankers, playlists, config=BOTH_TASKS)
+    evaluation = evaluate(rankers, playlists, baselines=None, config=BOTH_TASKS)
     write_per_sequence(evaluation, tmp_path / "results.parquet")
     table = read_per_sequence(tmp_path / "results.parquet").to_pylist()
     assert set(table[0]) >= {"model", "task", "given", "sequence_id", "n", "ndcg@10", "clicks"}
@@ -104,7 +128,7 @@ def test_the_rows_of_the_parquet_file_give_the_means(playlists: Dataset, tmp_pat
 
 
 def test_a_failed_write_leaves_no_file(users: Dataset, tmp_path: Path) -> None:
-    evaluation = evaluate(ArbitraryRanker(users), users, config=DEFAULTS)
+    evaluation = evaluate(ArbitraryRanker(users), users, baselines=None, config=DEFAULTS)
     with pytest.raises(StorageError, match="cannot write"):
         write_per_sequence(evaluation, tmp_path / "no" / "such" / "folder.parquet")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -131,19 +155,23 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, users: Dataset) -> No
 class ModelStub:
     """A model that makes an ``ArbitraryRanker`` for a dataset."""
 
+    name = "stub"
+
     def __init__(self, fingerprint: str | None) -> None:
         self._fingerprint = fingerprint
 
-    def ranker(self, data: Dataset) -> Ranker:
-        ranker = ArbitraryRanker(data, name="stub")
+    def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
+        ranker = ArbitraryRanker(data, name=self.name)
         ranker.data_fingerprint = self._fingerprint
         return ranker
 
 
 def test_a_model_makes_its_ranker_and_a_note_names_another_dataset(users: Dataset) -> None:
-    (result,) = evaluate(ModelStub(users.fingerprint), users, config=DEFAULTS).results
+    (result,) = evaluate(
+        ModelStub(users.fingerprint), users, baselines=None, config=DEFAULTS
+    ).results
     assert (result.model, result.notes) == ("stub", ())
-    (result,) = evaluate(ModelStub("abc"), users, config=DEFAULTS).results
+    (result,) = evaluate(ModelStub("abc"), users, baselines=None, config=DEFAULTS).results
     assert result.notes == ("fitted on another dataset, with fingerprint abc",)
     assert "abc" in result.to_dict()["notes"][0]
 
@@ -151,7 +179,7 @@ def test_a_model_makes_its_ranker_and_a_note_names_another_dataset(users: Datase
 def test_the_notes_of_a_ranker_are_in_its_results(users: Dataset) -> None:
     ranker = ArbitraryRanker(users)
     ranker.notes = ("the model has 3 of the 40 candidates",)
-    (result,) = evaluate(ranker, users, config=DEFAULTS).results
+    (result,) = evaluate(ranker, users, baselines=None, config=DEFAULTS).results
     assert result.notes == ranker.notes
     assert result.to_dict()["notes"] == ["the model has 3 of the 40 candidates"]
 
@@ -167,7 +195,9 @@ def write_lists(folder: Path, data: Dataset, rows: range) -> Path:
 
 def test_a_file_of_lists_is_evaluated_like_a_model(users: Dataset, tmp_path: Path) -> None:
     peer = ListRanker.read(write_lists(tmp_path, users, range(20)), users)
-    arbitrary, lists = evaluate([ArbitraryRanker(users), peer], users, config=DEFAULTS).results
+    arbitrary, lists = evaluate(
+        [ArbitraryRanker(users), peer], users, baselines=None, config=DEFAULTS
+    ).results
     assert arbitrary.per_sequence.rows.tolist() == lists.per_sequence.rows.tolist()
     assert lists.notes == (
         "10 of the sequences have no list and count as misses",
@@ -188,11 +218,11 @@ def test_a_list_ranker_supports_one_query_per_sequence(playlists: Dataset, tmp_p
     )
     message = "peer has one list per sequence, but the evaluation has 4 queries per sequence"
     with pytest.raises(RequestError, match=message):
-        evaluate(peer, playlists, config=BOTH_TASKS)
+        evaluate(peer, playlists, baselines=None, config=BOTH_TASKS)
     with pytest.raises(RequestError, match=r"some sequences have several of the \d+ targets"):
-        evaluate(peer, playlists, config=EvaluationConfig(task="next-item"))
+        evaluate(peer, playlists, baselines=None, config=EvaluationConfig(task="next-item"))
     options = EvaluationConfig(task="continuation", given=(5,), given_random=(), resamples=0)
-    evaluation = evaluate(peer, playlists, config=options)
+    evaluation = evaluate(peer, playlists, baselines=None, config=options)
     (result,) = evaluation.results
     assert result.metrics["r_precision"].mean > 0
     assert evaluation.protocol["fit"] is None
@@ -204,20 +234,23 @@ def test_rankers_fitted_on_different_parts_are_refused(users: Dataset) -> None:
         baselines.fit("last-item", users, fit_on_validation=True),
     ]
     with pytest.raises(RequestError, match="others on train\\+validation"):
-        evaluate(rankers, users)
-    assert evaluate(rankers[1], users, config=DEFAULTS).protocol["fit"] == "train+validation"
+        evaluate(rankers, users, baselines=None)
+    assert (
+        evaluate(rankers[1], users, baselines=None, config=DEFAULTS).protocol["fit"]
+        == "train+validation"
+    )
     with pytest.raises(RequestError, match="fitted on the validation events too"):
-        evaluate(rankers[1], users, part="validation")
+        evaluate(rankers[1], users, baselines=None, part="validation")
 
 
 def test_invalid_evaluations_are_refused(users: Dataset) -> None:
     ranker = ArbitraryRanker(users)
     with pytest.raises(RequestError, match="nothing to evaluate"):
-        evaluate([], users)
+        evaluate([], users, baselines=None)
     with pytest.raises(RequestError, match="two rankers are called 'arbitrary'"):
-        evaluate([ranker, ArbitraryRanker(users)], users)
+        evaluate([ranker, ArbitraryRanker(users)], users, baselines=None)
     with pytest.raises(RequestError, match="exclude-context requires the split 'windows'"):
-        evaluate(ranker, users, config=EvaluationConfig(seen="exclude-context"))
+        evaluate(ranker, users, baselines=None, config=EvaluationConfig(seen="exclude-context"))
 
 
 @pytest.mark.parametrize(
@@ -233,18 +266,20 @@ def test_invalid_evaluations_are_refused(users: Dataset) -> None:
 def test_options_of_other_splits_and_tasks_are_refused(users: Dataset, options, expected) -> None:
     config = EvaluationConfig(task="next-item", **options)
     with pytest.raises(RequestError, match=expected) as caught:
-        evaluate(UnusedRanker(), users, config=config)
+        evaluate(UnusedRanker(), users, baselines=None, config=config)
     assert caught.value.hint.startswith("leave it out")
 
 
 def test_options_without_effect_are_accepted(users: Dataset) -> None:
     config = EvaluationConfig(targets="every", given=(), given_random=(), resamples=0)
-    evaluation = evaluate(ArbitraryRanker(users), users, config=config)
+    evaluation = evaluate(ArbitraryRanker(users), users, baselines=None, config=config)
     assert evaluation.protocol["targets"] == "every"
 
 
 def test_the_validation_part_is_evaluated_separately(users: Dataset) -> None:
-    evaluation = evaluate(ArbitraryRanker(users), users, part="validation", config=DEFAULTS)
+    evaluation = evaluate(
+        ArbitraryRanker(users), users, baselines=None, part="validation", config=DEFAULTS
+    )
     assert evaluation.part == "validation"
     assert evaluation.results[0].n == np.count_nonzero(
         users.sequences.train_end < users.sequences.valid_end

@@ -41,12 +41,12 @@ def picture_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for item, title in enumerate(TITLES):
             items.writerow((f"i{item}", title, f"Artist {item % 3}", 1990 + item, "Drama|Sci-Fi"))
     source = SourceConfig(items_file=str(folder / "items.csv"))
-    data = prepare(folder / "log.csv", folder / "data", PrepareConfig(source=source))
+    data = prepare(folder / "log.csv", folder / "data", config=PrepareConfig(source=source))
     config = Config(
         model=ModelConfig(layers=2, heads=2, width=8, feed_forward=8, context=8),
         training=TrainingConfig(batch_size=8, max_steps=4, validate_every=2, log_every=1),
     )
-    return train(data, folder / "run", config=config)
+    return train(data, folder / "run", config=config).path
 
 
 @pytest.fixture(scope="session")

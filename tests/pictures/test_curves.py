@@ -63,6 +63,17 @@ def test_series_by_step_have_nan_for_values_that_were_not_finite(run: Path) -> N
     assert log.damaged_lines == 0
 
 
+def test_the_records_as_a_table_distinguish_missing_from_not_finite(run: Path) -> None:
+    log = write_log(run, train(1), "[]", train(2, None), validation(2, 0.2), validation(3, None))
+    table = log.to_arrow()
+    assert table.column("step").to_pylist() == [1, 2, 2, 3]
+    assert table.column("kind").to_pylist() == ["train", "train", "validation", "validation"]
+    losses = table.column("loss").to_pylist()
+    assert losses == [2.0, pytest.approx(np.nan, nan_ok=True), 3.0, 3.0]
+    values = table.column(METRIC).to_pylist()
+    assert values == [None, None, 0.2, pytest.approx(np.nan, nan_ok=True)]
+
+
 def test_the_best_is_the_first_with_the_highest_metric_or_the_lowest_loss(run: Path) -> None:
     values, losses = (0.1, None, 0.3, 0.3, 0.2), (5.0, 4.0, 3.0, 2.0, 2.0)
     records = [validation(s, v, loss) for s, v, loss in zip(range(5), values, losses, strict=True)]
@@ -79,7 +90,10 @@ def test_the_best_is_that_of_the_card(picture_run: Path) -> None:
     assert MetricsLog(RunFolder(picture_run)).best() == BestValidation(card["step"], card["best"])
 
 
-@pytest.mark.parametrize("line", ['{"step": 3, "ki', "[]", '{"step": 1}', '{"kind": "train"}', ""])
+@pytest.mark.parametrize(
+    "line",
+    ['{"step": 3, "ki', "[]", '{"step": 1}', '{"kind": "train"}', '{"step": 1, "kind": 2}', ""],
+)
 def test_damaged_lines_are_counted_and_left_out(run: Path, tmp_path: Path, line: str) -> None:
     log = write_log(run, train(1), line, validation(1, 0.1))
     assert log.damaged_lines == 1

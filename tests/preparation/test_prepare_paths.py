@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from segue.config import DemoConfig, PrepareConfig, SourceConfig
+from segue.config import DemoConfig, PrepareConfig, PrepareOptions, SourceConfig
 from segue.dataset import Dataset
-from segue.errors import SegueError
+from segue.errors import ConfigError, SegueError
 from segue.preparation import prepare
 from small_logs import prepare_config
 
@@ -30,11 +30,29 @@ def test_a_csv_log(tmp_path):
 def test_paths_as_text_and_the_built_in_world(tmp_path):
     world = DemoConfig(sequences=60, items=100, mean_length=12)
     config = PrepareConfig(source=SourceConfig(demo=world))
-    dataset = prepare(None, str(tmp_path / "demo"), config)
+    dataset = prepare(None, str(tmp_path / "demo"), config=config)
     assert dataset.manifest.source["format"] == "demo"
     assert dataset.manifest.split.kind == "holdout"
     assert len(dataset.sequences) == 60
     assert Dataset.open(str(tmp_path / "demo")).fingerprint == dataset.fingerprint
+
+
+def test_options_take_precedence_over_the_configuration(tmp_path):
+    world = PrepareConfig(source=SourceConfig(demo=DemoConfig(sequences=60, items=100, seed=4)))
+    options: PrepareOptions = {"mean_length": 12, "split": "leave-one-out", "seed": 5}
+    dataset = prepare(None, tmp_path / "demo", config=world, **options)
+    expected = prepare(None, tmp_path / "same", sequences=60, items=100, **options)
+    assert dataset.fingerprint == expected.fingerprint
+    assert len(dataset.sequences) == 60
+    assert (dataset.manifest.split.kind, dataset.manifest.split.seed) == ("leave-one-out", 5)
+    assert dataset.manifest.options["source"]["demo"]["seed"] == 5
+
+
+def test_an_unknown_option_is_one_line_and_writes_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="unknown option 'splti'") as caught:
+        prepare(None, tmp_path / "demo", splti="holdout")
+    assert caught.value.hint == "did you mean 'split'?"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, "", "user_id,colour\n1,red\n"])
@@ -51,14 +69,16 @@ def test_a_bad_file_gives_a_one_line_error_and_no_dataset(tmp_path, content):
 @pytest.mark.real_data
 def test_movielens_agrees_with_the_published_files(tmp_path, segue_data):
     chosen = prepare_config(min_item_events=5, catalogue="all", kind="leave-one-out")
-    dataset = prepare(segue_data / "ml-1m", tmp_path / "ml-1m", chosen)
+    dataset = prepare(segue_data / "ml-1m", tmp_path / "ml-1m", config=chosen)
     counts = dataset.manifest.counts
     assert (counts.sequences, counts.events, counts.catalogue) == (6_040, 999_611, 3_416)
     times = dataset.manifest.audit["times"]
     assert times["tie_share"] == pytest.approx(0.27, abs=0.005)
     assert dataset.manifest.audit["leakage"]["violations"] == 0
 
-    published = prepare(segue_data / "ml-1m-canonical" / "ml-1m.txt", tmp_path / "pairs", chosen)
+    published = prepare(
+        segue_data / "ml-1m-canonical" / "ml-1m.txt", tmp_path / "pairs", config=chosen
+    )
     assert published.manifest.counts == counts
     # The item ids differ, the training counts do not.
     counts, published_counts = (
@@ -69,7 +89,9 @@ def test_movielens_agrees_with_the_published_files(tmp_path, segue_data):
 
 @pytest.mark.real_data
 def test_movielens_with_the_catalogue_of_all_movies(tmp_path, segue_data):
-    dataset = prepare(segue_data / "ml-1m", tmp_path / "ml-1m", prepare_config(catalogue="all"))
+    dataset = prepare(
+        segue_data / "ml-1m", tmp_path / "ml-1m", config=prepare_config(catalogue="all")
+    )
     assert dataset.n_catalogue == 3_883
     assert dataset.manifest.audit["counts"]["items_with_events"] == 3_706
 

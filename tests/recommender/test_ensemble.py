@@ -16,8 +16,6 @@ from segue.config import (
     Config,
     EnsembleConfig,
     ModelConfig,
-    PrepareConfig,
-    SplitConfig,
     TrainingConfig,
 )
 from segue.dataset import Dataset
@@ -38,7 +36,7 @@ CONFIG = Config(
 
 @pytest.fixture(scope="module")
 def run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(cycles, tmp_path_factory.mktemp("ensemble") / "run", config=CONFIG)
+    return train(cycles, tmp_path_factory.mktemp("ensemble") / "run", config=CONFIG).path
 
 
 def query_of(rows: list[list[int]]) -> Query:
@@ -131,16 +129,12 @@ def test_another_dataset_only_leaves_items_out(
         items = ["unknown", *(f"i{(user + step) % 5}" for step in range(4))]
         log += [f"v{user},{item},{time}" for time, item in enumerate(items)]
     (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
-    other = prepare(
-        tmp_path / "log.csv",
-        tmp_path / "other",
-        PrepareConfig(split=SplitConfig(kind="leave-one-out")),
-    )
+    joined = prepare(tmp_path / "log.csv", tmp_path / "other", split="leave-one-out")
     items = Recommender.load(run).items
-    ranker = ModelRanker(ensemble, items, other, name="ensemble", fingerprint="of the run")
-    history = Ragged.from_rows([other.items.find(["i1", "i2"])])
+    ranker = ModelRanker(ensemble, items, joined, name="ensemble", fingerprint="of the run")
+    history = Ragged.from_rows([joined.items.find(["i1", "i2"])])
     ranked = ranker.top(Query(history, history, np.array([-1]), k=3))
-    ids = [other.items.ids[index - N_SPECIALS] for index in ranked.items[0]]
+    ids = [joined.items.ids[index - N_SPECIALS] for index in ranked.items[0]]
     assert set(ids) == {"i0", "i3", "i4"}
     scores = reference_scores(ensemble, query_of([items.find(["i1", "i2"]).tolist()]))[0]
     expected = [scores[index] for index in items.find(ids)]

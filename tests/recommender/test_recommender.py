@@ -222,7 +222,8 @@ def test_metrics_do_not_depend_on_the_block_size(
     model: Recommender, cycles: Dataset, block_size: int
 ) -> None:
     in_one_block, in_blocks = (
-        evaluate(model, cycles, block_size=size).results[0] for size in (None, block_size)
+        evaluate(model, cycles, baselines=None, block_size=size).results[0]
+        for size in (None, block_size)
     )
     assert in_blocks.metrics == in_one_block.metrics
 
@@ -237,11 +238,11 @@ def test_items_of_another_dataset_are_joined_by_id(
         log += [f"v{user},unknown,{7}", f"v{user},i{(3 * user + 4) % 12},{8}"]
     (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
     split = SplitConfig(kind="leave-one-out")
-    dataset = prepare(tmp_path / "log.csv", tmp_path / "other", PrepareConfig(split=split))
+    dataset = prepare(tmp_path / "log.csv", tmp_path / "other", config=PrepareConfig(split=split))
     ranker = Recommender.load(cycle_run).ranker(dataset)
-    (result,) = evaluate(ranker, dataset, part="validation").results
+    (result,) = evaluate(ranker, dataset, baselines=None, part="validation").results
     assert result.metrics["hr@1"].mean == 0  # every validation target is unknown
-    (result,) = evaluate(ranker, dataset, part="test").results
+    (result,) = evaluate(ranker, dataset, baselines=None, part="test").results
     assert result.metrics["hr@1"].mean > 0.6
 
 
@@ -255,7 +256,7 @@ def test_candidates_are_the_items_of_both_catalogues(
         log += [f"v{user},{item},{time}" for time, item in enumerate(["unknown", *items])]
     (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
     split = SplitConfig(kind="leave-one-out")
-    dataset = prepare(tmp_path / "log.csv", tmp_path / "other", PrepareConfig(split=split))
+    dataset = prepare(tmp_path / "log.csv", tmp_path / "other", config=PrepareConfig(split=split))
     ranker = model.ranker(dataset)
     history = dataset.items.find(["unknown", "i1", "i2"])
     query = Query(Ragged.from_rows([history] * 3), Ragged.from_rows([history] * 3), np.full(3, -1))
@@ -317,7 +318,7 @@ def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("\n".join(log) + "\n")
     filters, split = FilterConfig(session_gap_s=60), SplitConfig(kind="leave-one-out")
     config = PrepareConfig(filters=filters, split=split)
-    data = prepare(tmp_path / "log.csv", tmp_path / "sessions", config)
+    data = prepare(tmp_path / "log.csv", tmp_path / "sessions", config=config)
     train_config = Config(
         model=ModelConfig(
             layers=1,

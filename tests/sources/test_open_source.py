@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segue.config import SourceConfig
+from segue.config import DemoConfig, SourceConfig
 from segue.errors import ConfigError, SourceError
 from segue.sources import open_source
 
@@ -65,12 +65,21 @@ def test_no_path_is_the_built_in_world() -> None:
 
 def test_the_built_in_world_takes_no_path(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match="format demo is generated and reads no source, got"
+        ConfigError, match="format demo is generated and reads no log, got"
     ) as error:
         open_source(tmp_path, SourceConfig(format="demo"))
-    assert error.value.hint == "leave the source out"
-    with pytest.raises(ConfigError, match="format mpd reads a log, but no source was given"):
+    assert error.value.hint == "leave the log out"
+    with pytest.raises(ConfigError, match="format mpd reads a log, but none was given"):
         open_source(None, SourceConfig(format="mpd"))
+
+
+@pytest.mark.parametrize("size", [{"sequences": 9}, {"items": 500}, {"mean_length": 8}])
+def test_a_log_has_no_size_of_the_built_in_world(tmp_path: Path, size: dict[str, int]) -> None:
+    (option,) = size
+    with pytest.raises(ConfigError, match=f"{option} applies only to the built-in world"):
+        open_source(table(tmp_path), SourceConfig(demo=DemoConfig(**size)))
+    # The seed is that of the split, too.
+    assert open_source(table(tmp_path), SourceConfig(demo=DemoConfig(seed=3))).format == "tabular"
 
 
 def test_unrecognised_paths_are_refused(tmp_path: Path) -> None:

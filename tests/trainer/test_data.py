@@ -43,7 +43,7 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("windows")
     split = SplitConfig(kind="windows", validation_share=0.2, window=3)
     log = write_cycles(folder / "log.csv")
-    return prepare(log, folder / "data", PrepareConfig(split=split))
+    return prepare(log, folder / "data", config=PrepareConfig(split=split))
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def test_a_batch_without_targets_is_an_error(tmp_path: Path, config: Config):
     rows = ["user_id,item_id", *(f"u{n},{item}" for n in range(8) for item in ("a", f"b{n}"))]
     (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
     split = SplitConfig(kind="holdout")
-    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", config=PrepareConfig(split=split))
     model = config.model.model_copy(update={"start": False})
     training = config.training.model_copy(update={"validation_metric": "mrr"})
     with pytest.raises(

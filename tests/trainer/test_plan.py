@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from segue.cli.options import parse_changes
 from segue.config import (
     Config,
     LossConfig,
@@ -17,6 +18,7 @@ from segue.config import (
     OptimizerConfig,
     SplitConfig,
     TrainingConfig,
+    resolve_config,
 )
 from segue.dataset import Dataset
 from segue.errors import ConfigError, DatasetError, ResourceError
@@ -187,10 +189,10 @@ def test_larger_catalogues_get_sampled_softmax_and_then_sparse_updates(
         "sampled softmax",
         "sampled softmax, sparse-rowwise updates",
     ]
-    assert recommended[0].settings == []
-    assert "loss.kind=sampled-softmax" in recommended[1].settings
-    assert "loss.negative_sampler=log-uniform" in recommended[2].settings
-    assert "optimizer.embedding_updates=sparse-rowwise" in recommended[2].settings
+    assert recommended[0].settings == {}
+    assert recommended[1].settings["loss.kind"] == "sampled-softmax"
+    assert recommended[2].settings["loss.negative_sampler"] == "log-uniform"
+    assert recommended[2].settings["optimizer.embedding_updates"] == "sparse-rowwise"
 
 
 def test_a_deeper_model_keeps_the_exact_softmax_for_larger_catalogues(cycles: Dataset) -> None:
@@ -218,34 +220,23 @@ def test_negatives_per_position_become_shared_negatives(cycles: Dataset) -> None
     spec = spec_of(with_items(cycles, 1_000_000), config)
     best = recommended_option(spec, training_options(spec, None))
     assert best is not None
-    assert set(best.settings) == {
-        "loss.negative_sampler=log-uniform",
-        "loss.shared_negatives=true",
-        "loss.estimator=with-target",
-        "loss.negatives=1024",
-        "optimizer.embedding_updates=sparse-rowwise",
-        "optimizer.sparse_learning_rate_scale=10.0",
-        "loss.in_batch=true",
+    assert best.settings == {
+        "loss.negative_sampler": "log-uniform",
+        "loss.shared_negatives": True,
+        "loss.estimator": "with-target",
+        "loss.negatives": 1024,
+        "optimizer.embedding_updates": "sparse-rowwise",
+        "optimizer.sparse_learning_rate_scale": 10.0,
+        "loss.in_batch": True,
     }
 
 
 def test_applying_an_option_leaves_nothing_to_change(cycles: Dataset) -> None:
     spec = spec_of(with_items(cycles, 1_000_000))
     for option in training_options(spec, None):
-        applied = replace(spec, config=config_with(option.settings))
+        applied = replace(spec, config=resolve_config(None, SMALL, option.settings))
         settings = {new.name: new.settings for new in training_options(applied, None)}
-        assert settings[option.name] == []
-
-
-def config_with(settings: list[str]) -> Config:
-    from segue.config import load_config
-
-    base = [
-        f"{part}.{key}={value}"
-        for part, values in SMALL.model_dump(exclude_defaults=True).items()
-        for key, value in values.items()
-    ]
-    return load_config(overrides=[*base, *settings])
+        assert settings[option.name] == {}
 
 
 def test_options_reset_the_settings_of_a_sparse_run_that_they_do_not_use(cycles: Dataset) -> None:
@@ -258,8 +249,12 @@ def test_options_reset_the_settings_of_a_sparse_run_that_they_do_not_use(cycles:
     settings = {
         option.name: option.settings for option in training_options(spec_of(cycles, config), None)
     }
-    reset = {"optimizer.state_precision=float32", "optimizer.sparse_learning_rate_scale=1.0"}
-    assert reset | {"model.embedding_precision=float32"} <= set(settings["exact softmax"])
+    reset = {
+        "optimizer.state_precision": "float32",
+        "optimizer.sparse_learning_rate_scale": 1.0,
+        "model.embedding_precision": "float32",
+    }
+    assert settings["exact softmax"].items() >= reset.items()
     unchanged = settings["sampled softmax, sparse updates"]
     assert not any(
         "precision" in setting or "sparse_learning_rate_scale" in setting for setting in unchanged
@@ -288,7 +283,8 @@ def test_a_run_that_does_not_fit_is_refused_with_a_hint_that_fits(
     assert "--set optimizer.embedding_updates=sparse-rowwise" in caught.value.hint
     assert MEMORY_VARIABLE in caught.value.hint
     settings = caught.value.hint.split(" would need")[0].replace("--set ", "").split()
-    check_memory(replace(spec, config=config_with(settings)))
+    changes = parse_changes(settings)
+    check_memory(replace(spec, config=resolve_config(None, SMALL, changes)))
 
 
 def test_if_no_option_fits_the_hint_is_a_smaller_model(
@@ -397,6 +393,6 @@ def test_a_plan_with_invalid_input_is_an_error(cycles: Dataset, tmp_path: Path) 
     with pytest.raises(DatasetError):
         plan(tmp_path)
     with pytest.raises(ConfigError, match="did you mean 'layers'"):
-        plan(cycles, overrides={"model.layer": 2})
+        plan(cycles, **{"model.layer": 2})
     with pytest.raises(ConfigError, match=r"model\.end"):
-        plan(cycles, overrides={"model.end": True})
+        plan(cycles, end=True)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segue.config import (
-    DemoConfig,
-    PrepareConfig,
-    SourceConfig,
-    SplitConfig,
-    SplitKind,
-    load_config,
-    presets,
-)
+from segue.config import PrepareOptions, SplitKind, load_config, presets
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.preparation import prepare
-from segue.recommender import Recommender
 from segue.trainer import train
 
 SPLITS: dict[str, SplitKind] = {
@@ -29,8 +19,8 @@ SPLITS: dict[str, SplitKind] = {
     "sasrec": "leave-one-out",
 }
 """The split that a preset is meant for, if it is not ``holdout``."""
-FEW_STEPS = {"training.max_steps": 2, "training.batch_size": 4, "training.log_every": 1}
-ONE_LAYER = {"model.layers": 1}
+FEW_STEPS = {"max_steps": 2, "batch_size": 4, "log_every": 1}
+ONE_LAYER = {"layers": 1}
 """Further layers would add only compilation time."""
 
 
@@ -38,13 +28,13 @@ ONE_LAYER = {"model.layers": 1}
 def world(tmp_path_factory: pytest.TempPathFactory):
     """A function that prepares a small demo dataset with a given split."""
     folder = tmp_path_factory.mktemp("worlds")
-    source = SourceConfig(format="demo", demo=DemoConfig(sequences=60, items=100, mean_length=8))
+    size: PrepareOptions = {"sequences": 60, "items": 100, "mean_length": 8}
 
-    def prepared(kind: SplitKind) -> Dataset:
-        if not (folder / kind).exists():
-            split = SplitConfig(kind=kind, catalogue="all", validation_share=0.2)
-            prepare(None, folder / kind, PrepareConfig(source=source, split=split))
-        return Dataset.open(folder / kind)
+    def prepared(split: SplitKind) -> Dataset:
+        if not (folder / split).exists():
+            out = folder / split
+            prepare(None, out, split=split, catalogue="all", validation_share=0.2, **size)
+        return Dataset.open(folder / split)
 
     return prepared
 
@@ -52,14 +42,13 @@ def world(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_trains_and_recommends(world, tmp_path: Path, preset: str) -> None:
     data = world(SPLITS.get(preset, "holdout"))
-    run = train(data, tmp_path / "run", preset=preset, overrides=FEW_STEPS | ONE_LAYER)
-    shipped, config = load_config(preset), json.loads((run / "config.json").read_text())["config"]
-    assert config["model"] == shipped.model_dump(mode="json")["model"] | {"layers": 1}
-    card = json.loads((run / "card.json").read_text())
+    run = train(data, tmp_path / "run", preset=preset, **FEW_STEPS | ONE_LAYER)
+    shipped, card = load_config(preset), run.card
+    assert run.config.model == shipped.model.model_copy(update={"layers": 1})
     assert card["steps"] == 2
     assert card["validation"]["metric"] == shipped.training.validation_metric
     assert np.isfinite(card["validation"]["best"])
-    model = Recommender.load(run)
+    model = run.load()
     answer = model.recommend(data.items.ids[:2], k=5)
     assert answer.unknown_items == []
     assert len(answer.items) == 5

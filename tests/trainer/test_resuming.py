@@ -92,7 +92,8 @@ def config_file(embedding_updates: str, tmp_path_factory: pytest.TempPathFactory
 def uninterrupted(
     genres: Dataset, config_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    return train(genres, tmp_path_factory.mktemp("uninterrupted") / "run", config=config_file)
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return train(genres, folder, config=config_file).path
 
 
 def records(run: Path) -> list[dict]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -287,7 +286,7 @@ def test_a_run_with_sparse_updates_learns_the_cycles(cycles: Dataset, tmp_path: 
     run = train(cycles, tmp_path / "run", config=config)
     answer = Recommender.load(run).recommend(["i3", "i4", "i5"], k=1)
     assert answer.items[0].item_id == "i6"
-    assert json.loads((run / "card.json").read_text())["validation"]["best"] > 0.9
+    assert run.card["validation"]["best"] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -315,5 +314,5 @@ def test_an_invalid_configuration_is_refused_before_anything_is_written(
     cycles: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="embedding_updates 'sparse' updates only the rows"):
-        train(cycles, tmp_path / "run", overrides={"optimizer.embedding_updates": "sparse"})
+        train(cycles, tmp_path / "run", embedding_updates="sparse")
     assert not (tmp_path / "run").exists()

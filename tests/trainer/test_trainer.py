@@ -56,7 +56,7 @@ def metrics_of(run: Path) -> list[dict]:
 
 def test_training_learns_the_cycle(cycle_run: Path, cycles: Dataset) -> None:
     ranker = Recommender.load(cycle_run).ranker(cycles)
-    (result,) = evaluate(ranker, cycles, part="test").results
+    (result,) = evaluate(ranker, cycles, baselines=None, part="test").results
     assert result.metrics["hr@1"].mean > 0.95
 
 
@@ -95,7 +95,7 @@ def test_weights_are_those_of_the_best_validation(cycle_run: Path, cycles: Datas
     validations = [row for row in metrics_of(cycle_run) if row["kind"] == "validation"]
     best = max(row["ndcg@10"] for row in validations)
     ranker = Recommender.load(cycle_run).ranker(cycles)
-    (result,) = evaluate(ranker, cycles, part="validation").results
+    (result,) = evaluate(ranker, cycles, baselines=None, part="validation").results
     assert result.metrics["ndcg@10"].mean == pytest.approx(best, abs=1e-6)
 
 
@@ -141,8 +141,7 @@ def test_patience_ends_a_run(cycles: Dataset, config: Config, tmp_path: Path) ->
         optimizer={"learning_rate": 1e-12},
         training={"patience": 2, "validate_every": 5, "max_steps": None, "epochs": 40},
     )
-    run = train(cycles, tmp_path / "run", config=config)
-    card = json.loads((run / "card.json").read_text())
+    card = train(cycles, tmp_path / "run", config=config).card
     assert card["steps"] == 15
     assert "did not improve in 2 validations" in card["finished"]
 
@@ -185,7 +184,7 @@ def test_resuming_does_not_accept_altered_weights(
     cycles: Dataset, config: Config, tmp_path: Path
 ) -> None:
     run = train(cycles, tmp_path / "run", config=changed(config, training={"patience": 1}))
-    weights, card = run / "weights.safetensors", json.loads((run / "card.json").read_text())
+    weights, card = run.path / "weights.safetensors", run.card
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + b"?")
     if card["validation"]["step"] == card["steps"]:
@@ -205,7 +204,7 @@ def test_resume_refuses_another_configuration_or_dataset(
     cycles: Dataset, cycle_run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="another configuration"):
-        train(cycles, cycle_run, overrides=["model.layers=3"], resume=True)
+        train(cycles, cycle_run, layers=3, resume=True)
     content = json.loads((cycle_run / "config.json").read_text())
     content["dataset"]["fingerprint"] = "another"
     (tmp_path / "config.json").write_text(json.dumps(content))
@@ -247,7 +246,9 @@ def test_a_cut_off_above_the_catalogue_size_is_refused(
     few = tmp_path / "few.csv"
     rows = [f"u{user},i{(user + position) % 5}" for user in range(9) for position in range(4)]
     few.write_text("\n".join(["user,item", *rows]) + "\n")
-    data = prepare(few, tmp_path / "few", PrepareConfig(split=SplitConfig(kind="leave-one-out")))
+    data = prepare(
+        few, tmp_path / "few", config=PrepareConfig(split=SplitConfig(kind="leave-one-out"))
+    )
     with pytest.raises(ConfigError, match=r"ndcg@10 needs more items than the 5.*=mrr"):
         train(data, tmp_path / "run", config=config)
     by_mrr = changed(config, training={"validation_metric": "mrr", "max_steps": 4})
@@ -259,11 +260,13 @@ def test_without_a_validation_part_the_last_weights_are_the_best(
 ) -> None:
     write_cycles(tmp_path / "log.csv")
     split = SplitConfig(kind="windows", validation_share=0.0)
-    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", config=PrepareConfig(split=split))
     run = train(data, tmp_path / "run", config=config)
-    card = json.loads((run / "card.json").read_text())
+    card = run.card
     assert card["validation"]["best"] is None
-    (result,) = evaluate(Recommender.load(run).ranker(data), data, part="test").results
+    (result,) = evaluate(
+        Recommender.load(run).ranker(data), data, baselines=None, part="test"
+    ).results
     assert result.metrics["hr@1"].mean > 0.9
 
 
@@ -272,7 +275,7 @@ def test_a_log_without_training_labels_is_refused(config: Config, tmp_path: Path
     rows = [f"{user},{item}" for user in "abc" for item in "xyz"]
     (tmp_path / "log.csv").write_text("\n".join(["user,item", *rows]) + "\n")
     split = SplitConfig(kind="leave-one-out")
-    data = prepare(tmp_path / "log.csv", tmp_path / "data", PrepareConfig(split=split))
+    data = prepare(tmp_path / "log.csv", tmp_path / "data", config=PrepareConfig(split=split))
     changes = {"model": {"start": False}, "training": {"validation_metric": "mrr"}}
     with pytest.raises(ConfigError, match="no sequence of the dataset has enough training events"):
         train(data, tmp_path / "run", config=changed(config, **changes))
@@ -401,13 +404,13 @@ def test_two_processes_do_not_train_in_one_folder(
 ) -> None:
     config = changed(config, training={"max_steps": 2})
     run = train(cycles, tmp_path / "run", config=config)
-    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     with (
         RunFolder(run).locked(),
         pytest.raises(RunError, match=r"another process trains in .*run.*wait"),
     ):
         train(cycles, run, resume=True)
-    assert before == {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert before == {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
     train(cycles, run, resume=True)  # the lock is released
 
 

@@ -9,10 +9,10 @@ import typer
 
 from segue.cli.evaluation_report import print_comparison
 from segue.cli.options import Json, Seed, parse_names
-from segue.errors import RequestError
 
 
 def compare(
+    *,
     first: Annotated[
         Path,
         typer.Argument(metavar="A.parquet", help="A file written by evaluate --per-sequence."),
@@ -29,6 +29,12 @@ def compare(
             metavar="A,B", help="The model of each file, needed where a file has several."
         ),
     ] = "",
+    permutations: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Random sign flips behind the p-value.")
+    ] = 10_000,
+    resamples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Bootstrap samples behind the interval.")
+    ] = 1000,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -39,9 +45,13 @@ def compare(
     """
     from segue import evaluation
 
-    names = parse_names(models)
-    if names and len(names) != 2:
-        raise RequestError(f"--models has {len(names)} names, expected 2", "write --models a,b")
-    pair = (names[0], names[1]) if names else (None, None)
-    comparison = evaluation.compare(first, second, metric, models=pair, seed=seed)
+    comparison = evaluation.compare(
+        first,
+        second,
+        metric=metric,
+        models=parse_names(models) or (None, None),
+        permutations=permutations,
+        resamples=resamples,
+        seed=seed,
+    )
     print_comparison(comparison, as_json)

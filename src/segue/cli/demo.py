@@ -25,8 +25,8 @@ MARKER = "demo.json"
 
 
 def demo(
-    folder: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")
     ] = Path("demo-run"),
     seed: Seed = 0,
     overwrite: Annotated[
@@ -42,12 +42,12 @@ def demo(
     """
     from segue.demo import run_demo
 
-    _claim(folder, overwrite)
+    _claim(out, overwrite)
     log = stderr()
     with show_progress(log) as progress:
-        result = run_demo(folder, seed=seed, watch=progress, report=log.print)
+        result = run_demo(out, seed=seed, watch=progress, report=log.print)
     if result is None:
-        raise stopped(folder / "data", folder / "run", progress.step)
+        raise stopped(out / "data", out / "run", progress.step)
     print_demo(result, as_json)
 
 

@@ -25,11 +25,9 @@ def draw(  # noqa: PLR0913 - one parameter per option
             "the model.",
         ),
     ],
-    output: Annotated[
+    out: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The .png, .svg or .pdf file to write."
-        ),
+        typer.Option("--out", "-o", metavar="FILE", help="The .png, .svg or .pdf file to write."),
     ],
     items: options.ItemList = None,
     item: options.SingleItems = None,
@@ -72,17 +70,17 @@ def draw(  # noqa: PLR0913 - one parameter per option
     if kind != "list" and given:
         hint = "it is an option of `segue draw RUN list`"
         raise RequestError(f"{given[0]} cannot be used with {kind}", hint)
-    pictures.check_format(output)
+    pictures.check_format(out)
     if kind == "curves":
-        picture = pictures.draw_curves(run, output)
+        picture = pictures.draw_curves(run, out)
     elif kind == "model":
-        picture = pictures.draw_model(Recommender.load(run), output)
+        picture = pictures.draw_model(Recommender.load(run), out)
     else:
         history = options.item_ids(items, item)
         features = options.sequence_features(title, sequence_features)
         picture = pictures.draw_list(
             Recommender.load(run),
-            output,
+            out,
             history,
             DEFAULT_K if k is None else k,
             user=user,

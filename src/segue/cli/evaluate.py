@@ -45,8 +45,7 @@ Targets = Annotated[
     ),
 ]
 Cutoffs = Annotated[
-    Any,
-    typer.Option("--at", parser=parse_cutoffs, metavar="K,K", help="Cut-offs, as in 5,10,20."),
+    Any, typer.Option(parser=parse_cutoffs, metavar="K,K", help="Cut-offs, as in 5,10,20.")
 ]
 Given = Annotated[
     Any,
@@ -78,6 +77,14 @@ NoSequenceFeatures = Annotated[
         help="Hide all sequence features (name, user, ...) from the models.",
     ),
 ]
+ListLength = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Items recommended (continuation); by default 500, or the catalogue.",
+    ),
+]
 PerSequence = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the results per sequence as Parquet, for compare."),
@@ -85,6 +92,10 @@ PerSequence = Annotated[
 MaxSequences = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Evaluate on a random sample of at most N sequences."),
+]
+Resamples = Annotated[
+    int,
+    typer.Option(min=0, metavar="N", help="Bootstrap samples behind intervals; 0 for none."),
 ]
 BeyondAccuracy = Annotated[
     bool,
@@ -107,15 +118,17 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     seen: Seen = None,
     unknown_targets: UnknownTargets = "miss",
     targets: Targets = None,
-    at: Cutoffs = None,
+    ks: Cutoffs = None,
     given: Given = None,
     given_random: GivenRandom = None,
+    list_length: ListLength = None,
     fit_on_validation: FitOnValidation = False,
     no_baselines: NoBaselines = False,
     no_sequence_features: NoSequenceFeatures = False,
     per_sequence: PerSequence = None,
     max_sequences: MaxSequences = None,
     beyond_accuracy: BeyondAccuracy = False,
+    resamples: Resamples = 1000,
     seed: Seed = 0,
     as_json: Json = False,
     as_markdown: Markdown = False,
@@ -125,43 +138,36 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     Every target is ranked among the whole catalogue; every mean has a 95 % confidence interval.
     """
     from segue import evaluation
-    from segue.config import EvaluationConfig
-    from segue.dataset import Dataset
-    from segue.evaluation.rankers import open_rankers
     from segue.storage.atomic import check_writable
 
     if as_json and as_markdown:
         raise RequestError("--json and --markdown exclude each other", "choose one of them")
     if per_sequence is not None:
         check_writable(per_sequence)
-    # One of --given and --given-random alone selects only that kind of continuation.
-    continuations: dict[str, Any] = {}
-    if given is not None or given_random is not None:
-        continuations = {"given": given or (), "given_random": given_random or ()}
-    config = EvaluationConfig(
-        task=task,
-        seen=seen,
-        unknown_targets=unknown_targets,
-        targets=targets,
-        ks=at,
-        max_sequences=max_sequences,
-        beyond_accuracy=beyond_accuracy,
-        seed=seed,
-        **continuations,
-    )
-    dataset = Dataset.open(data)
     with stderr().status("evaluating"):
-        rankers = open_rankers(
+        results = evaluation.evaluate(
             models,
-            dataset,
+            data,
+            part=part,
+            baselines=None if no_baselines else "default",
             fit_on_validation=fit_on_validation,
-            with_baselines=not no_baselines,
             use_sequence_features=not no_sequence_features,
+            task=task,
+            seen=seen,
+            unknown_targets=unknown_targets,
+            targets=targets,
+            ks=ks,
+            given=given,
+            given_random=given_random,
+            list_length=list_length,
+            max_sequences=max_sequences,
+            beyond_accuracy=beyond_accuracy,
+            resamples=resamples,
+            seed=seed,
         )
-        results = evaluation.evaluate(rankers, dataset, part=part, config=config)
     if as_markdown:
         print_markdown(results)
     else:
-        print_evaluation(results, at, as_json)
+        print_evaluation(results, ks, as_json)
     if per_sequence is not None:
         evaluation.write_per_sequence(results, per_sequence)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from segue.evaluation import Comparison, Estimate, Evaluation, Result
 
 DEFAULT_K = 10
-"""The cut-off in the table unless --at is given; JSON and Markdown have all cut-offs."""
+"""The cut-off in the table unless --ks is given; JSON and Markdown have all cut-offs."""
 
 TWO_LINES, ONE_LINE = "{:.4f}\n{:.4f}-{:.4f}", "{:.4f} ({:.4f}-{:.4f})"
 """Formats of a mean with its confidence interval."""

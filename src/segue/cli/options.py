@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from segue.errors import RequestError
-
-_SECONDS_PER_UNIT = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_BYTES_PER_UNIT = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``30s``, ``30m``, ``2h`` or ``1.5d``."""
-    return _parse_with_unit(text, _SECONDS_PER_UNIT, "a number with s, m, h or d, as in 30m")
-
-
-def parse_size(text: str) -> int:
-    """Bytes of ``500KB``, ``600MB`` or ``2GB``; the units are powers of ten."""
-    return round(
-        _parse_with_unit(text.upper(), _BYTES_PER_UNIT, "a number with KB, MB or GB, as in 2GB")
-    )
+from segue.errors import ConfigError, RequestError
 
 
 def parse_cutoffs(text: str) -> tuple[int, ...]:
@@ -39,6 +24,31 @@ def parse_counts(text: str) -> tuple[int, ...]:
 def parse_names(text: str) -> list[str]:
     """The names of a list such as ``a,b``; spaces around them and empty names are dropped."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse_changes(texts: list[str] | None) -> dict[str, Any]:
+    """The values by dotted configuration key of ``--set layers=4`` or ``--set model.layers=4``.
+
+    A value is read as TOML, or is text if it is not TOML. The last value of a key takes precedence.
+
+    Raises:
+        ConfigError: a text is not of the form KEY=VALUE, or the configuration has no such key.
+    """
+    from segue.config import dotted_key
+
+    changes: dict[str, Any] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            message = f"the change {text!r} has no '='"
+            raise ConfigError(message, "write key=value, as in model.layers=4")
+        changes[dotted_key(key.strip())] = _toml_value(value)
+    return changes
+
+
+def without_none(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def item_ids(items: str | None, item: list[str] | None) -> list[str]:
@@ -72,6 +82,13 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
     return by_name
 
 
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
 def _parse_integers(text: str, minimum: int, example: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(part) for part in text.split(","))
@@ -82,13 +99,6 @@ def _parse_integers(text: str, minimum: int, example: str) -> tuple[int, ...]:
             f"{text!r} is not a list of integers of at least {minimum}, as in {example}"
         )
     return numbers
-
-
-def _parse_with_unit(text: str, units: dict[str, float] | dict[str, int], expected: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
-    if match is None or match[2] not in units or float(match[1]) == 0:
-        raise ValueError(f"{text!r} is not {expected}")
-    return float(match[1]) * units[match[2]]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -144,7 +154,7 @@ Preset = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="A configuration file in TOML.")
 ]
-Overrides = Annotated[
+Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one configuration key; repeatable."),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout, table
-from segue.cli.options import ConfigFile, DatasetPath, Json, Overrides, Preset
+from segue.cli.options import Changes, ConfigFile, DatasetPath, Json, Preset, parse_changes
 
 if TYPE_CHECKING:
     from segue.trainer.plan import Plan
@@ -25,14 +25,16 @@ MEMORY_LABELS = {
     "resume": "reading a checkpoint",
 }
 """Labels of the fields of ``MemoryUse``, in the order of the table."""
+AS_CONFIGURED = "as configured"
+"""Shown for an option that changes no setting."""
 OPTION_COLUMNS = ("training option", "peak, GB", "fits")
 
 
 def plan(
-    dataset: DatasetPath,
+    data: DatasetPath,
     preset: Preset = None,
     config: ConfigFile = None,
-    overrides: Overrides = None,
+    changes: Changes = None,
     no_probe: Annotated[
         bool, typer.Option("--no-probe", help="Take no training step and estimate no time.")
     ] = False,
@@ -47,7 +49,7 @@ def plan(
 
     with stderr().status("compiling, then taking a few steps"):
         result = planner.plan(
-            dataset, preset=preset, config=config, overrides=overrides, probe=not no_probe
+            data, preset=preset, config=config, probe=not no_probe, **parse_changes(changes)
         )
     print_plan(result, as_json)
 
@@ -57,6 +59,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
         return
+    from segue.trainer.plan import as_options
+
     console = stdout()
     console.print(key_values(_run_facts(plan)))
     console.print()
@@ -64,9 +68,11 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     console.print()
     console.print(table(OPTION_COLUMNS, _option_rows(plan), text_columns=OPTION_COLUMNS[:1]))
     for option in plan.options:
-        console.print(f"{option.name}: {_as_options(option.settings)}", soft_wrap=True)
+        changes = as_options(option.settings) or AS_CONFIGURED
+        console.print(f"{option.name}: {changes}", soft_wrap=True)
     console.print()
-    console.print(f"recommended: {_as_options(plan.recommendations)}", soft_wrap=True)
+    changes = as_options(plan.recommendations) or AS_CONFIGURED
+    console.print(f"recommended: {changes}", soft_wrap=True)
 
 
 def _run_facts(plan: Plan) -> dict[str, str]:
@@ -112,10 +118,6 @@ def _memory_rows(plan: Plan) -> list[list[str]]:
 def _option_rows(plan: Plan) -> list[list[str]]:
     labels = {True: "yes", False: "no", None: "unknown"}
     return [[option.name, _gb(option.peak), labels[option.fits]] for option in plan.options]
-
-
-def _as_options(settings: list[str]) -> str:
-    return " ".join(f"--set {setting}" for setting in settings) or "as configured"
 
 
 def _gb(size: int) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.inspect import print_overview
-from segue.cli.options import Json, parse_duration, parse_size
+from segue.cli.options import Json, without_none
 from segue.errors import ConfigError
 
 
@@ -17,14 +17,14 @@ def _column(content: str) -> Any:
     return typer.Option(metavar="NAME", help=f"Column of {content}; guessed when absent (tabular).")
 
 
-Source = Annotated[
+Log = Annotated[
     Path | None,
     typer.Argument(
-        metavar="SOURCE", help="The log: a file or a folder. Not needed with --format demo."
+        metavar="LOG", help="The log: a file or a folder. Not needed with --format demo."
     ),
 ]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DATASET", help="The dataset folder to write.")
+Out = Annotated[
+    Path, typer.Option("--out", "-o", metavar="DATASET", help="The dataset folder to write.")
 ]
 Format = Annotated[
     Literal["mpd", "movielens", "tabular", "demo"] | None,
@@ -39,6 +39,17 @@ Split = Annotated[
 Catalogue = Annotated[
     Literal["train", "all"] | None,
     typer.Option(help="Items that can be recommended: those of training events (default), or all."),
+]
+ValidationShare = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Share of the validation part. Default: 0.1, for windows 0.02."),
+]
+TestShare = Annotated[
+    float | None, typer.Option(metavar="X", help="Share of the test part. Default: 0.1.")
+]
+Window = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Events before each target (split windows). Default: 5."),
 ]
 MinItemEvents = Annotated[
     int | None,
@@ -55,9 +66,8 @@ EventType = Annotated[
     typer.Option(metavar="NAME", help="Keep only events of this type; repeatable (tabular)."),
 ]
 SessionGap = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        parser=parse_duration,
         metavar="DURATION",
         help="Split a history into sessions at pauses longer than this: 30s, 30m, 2h or 1d.",
     ),
@@ -80,9 +90,8 @@ ItemsFile = Annotated[
     ),
 ]
 MemoryLimit = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        parser=parse_size,
         metavar="SIZE",
         help="Memory for reading and sorting the log: 600MB, 2GB (default).",
     ),
@@ -90,28 +99,25 @@ MemoryLimit = Annotated[
 Seed = Annotated[
     int | None, typer.Option(min=0, metavar="N", help="Seed of the split and of the demo world.")
 ]
-DemoSequences = Annotated[
-    int | None,
-    typer.Option("--sequences", min=1, metavar="N", help="Playlists of the demo world."),
+Sequences = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Playlists of the demo world.")
 ]
-DemoItems = Annotated[
-    int | None, typer.Option("--items", min=1, metavar="N", help="Tracks of the demo world.")
-]
-DemoMeanLength = Annotated[
-    int | None,
-    typer.Option(
-        "--mean-length", min=1, metavar="N", help="Mean playlist length of the demo world."
-    ),
+Items = Annotated[int | None, typer.Option(min=1, metavar="N", help="Tracks of the demo world.")]
+MeanLength = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Mean playlist length of the demo world.")
 ]
 
 
 def prepare(  # noqa: PLR0913 - one parameter per option
     *,
-    source: Source = None,
-    output: Output,
+    log: Log = None,
+    out: Out,
     format: Format = None,  # noqa: A002 - the name of the option
     split: Split = None,
     catalogue: Catalogue = None,
+    validation_share: ValidationShare = None,
+    test_share: TestShare = None,
+    window: Window = None,
     min_item_events: MinItemEvents = None,
     min_sequence_events: MinSequenceEvents = None,
     min_rating: MinRating = None,
@@ -126,52 +132,45 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     items_file: ItemsFile = None,
     memory_limit: MemoryLimit = None,
     seed: Seed = None,
-    sequences: DemoSequences = None,
-    items: DemoItems = None,
-    mean_length: DemoMeanLength = None,
+    sequences: Sequences = None,
+    items: Items = None,
+    mean_length: MeanLength = None,
     as_json: Json = False,
 ) -> None:
     """Turn a log into a prepared dataset with a fixed split."""
     from segue import preparation
-    from segue.config import PrepareConfig, validated
     from segue.dataset.manifest import is_dataset
 
-    demo = _without_none(sequences=sequences, items=items, mean_length=mean_length)
-    if source is None and format is None:
-        raise ConfigError("no SOURCE was given", "give a file or folder, or --format demo")
-    if demo and format != "demo":
-        option = next(iter(demo)).replace("_", "-")
-        raise ConfigError(f"--{option} applies only to the demo world", "add --format demo")
-    config = {
-        "source": _without_none(
-            format=format,
-            user_column=user_column,
-            item_column=item_column,
-            time_column=time_column,
-            rating_column=rating_column,
-            event_column=event_column,
-            event_type=tuple(event_type or ()),
-            items_file=None if items_file is None else str(items_file),
-            memory_limit=memory_limit,
-            demo=demo | _without_none(seed=seed),
-        ),
-        "filters": _without_none(
-            min_rating=min_rating,
-            session_gap_s=session_gap,
-            drop_consecutive_repeats=drop_consecutive_repeats,
-            min_item_events=min_item_events,
-            min_sequence_events=min_sequence_events,
-        ),
-        "split": _without_none(kind=split, catalogue=catalogue, seed=seed),
-    }
-    replaces = is_dataset(output)
+    if log is None and format is None:
+        raise ConfigError("no LOG was given", "give a file or folder, or --format demo")
+    options = without_none(
+        format=format,
+        split=split,
+        catalogue=catalogue,
+        validation_share=validation_share,
+        test_share=test_share,
+        window=window,
+        min_item_events=min_item_events,
+        min_sequence_events=min_sequence_events,
+        min_rating=min_rating,
+        event_type=event_type,
+        session_gap=session_gap,
+        drop_consecutive_repeats=drop_consecutive_repeats,
+        user_column=user_column,
+        item_column=item_column,
+        time_column=time_column,
+        rating_column=rating_column,
+        event_column=event_column,
+        items_file=items_file,
+        memory_limit=memory_limit,
+        seed=seed,
+        sequences=sequences,
+        items=items,
+        mean_length=mean_length,
+    )
+    replaces = is_dataset(out)
     with stderr().status("preparing"):
-        data = preparation.prepare(source, output, validated(PrepareConfig, config))
+        data = preparation.prepare(log, out, **options)
     if replaces:
-        stderr().print(f"replaced the dataset that was in {output}")
+        stderr().print(f"replaced the dataset that was in {out}")
     print_overview(data, as_json)
-
-
-def _without_none(**options: Any) -> dict[str, Any]:
-    """The options that have a value."""
-    return {name: value for name, value in options.items() if value is not None}

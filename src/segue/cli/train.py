@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout
-from segue.cli.options import ConfigFile, DatasetPath, Json, Overrides, Preset
+from segue.cli.options import Changes, ConfigFile, DatasetPath, Json, Preset, parse_changes
 from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ SECONDS_PER_LINE = 10.0
 
 
 def train(
-    dataset: DatasetPath,
-    run: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="RUN", help="The run folder to write.")
+    data: DatasetPath,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="The run folder to write.")
     ] = None,
     preset: Preset = None,
     config: ConfigFile = None,
-    overrides: Overrides = None,
+    changes: Changes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
@@ -55,37 +55,31 @@ def train(
     from segue import trainer
     from segue.config import load_config
     from segue.dataset import Dataset
-    from segue.runs.folder import RunFolder
 
+    changed = parse_changes(changes)
     if overfit:
-        options = {"-o": run is not None, "--resume": resume}
+        options = {"-o": out is not None, "--resume": resume}
         if unusable := [name for name, is_given in options.items() if is_given]:
             message = f"{unusable[0]} cannot be used with --overfit-one-batch, which writes nothing"
             raise RequestError(message, "leave it out")
-        loaded = load_config(preset, config, overrides)
-        print_overfit_result(trainer.overfit_one_batch(Dataset.open(dataset), loaded), as_json)
+        loaded = load_config(preset, config, **changed)
+        print_overfit_result(trainer.overfit_one_batch(Dataset.open(data), loaded), as_json)
         return
-    if run is None:
+    if out is None:
         raise RequestError("no run folder was given", "add -o RUN")
     with show_progress(stderr()) as display:
-        trainer.train(
-            dataset,
-            run,
-            preset=preset,
-            config=config,
-            overrides=overrides,
-            resume=resume,
-            watch=display,
+        run = trainer.train(
+            data, out, preset=preset, config=config, resume=resume, watch=display, **changed
         )
-    card = RunFolder(run).read_finished_card()
+    card = run.card if run.is_finished else None
     if as_json:
         step = display.step if card is None else card["steps"]
         status = "stopped" if card is None else "finished"
         print_json({"run": str(run), "status": status, "step": step, "card": card})
     if card is None:
-        raise stopped(dataset, run, display.step)
+        raise stopped(data, run.path, display.step)
     if not as_json:
-        stdout().print(key_values(card_summary(run, card)))
+        stdout().print(key_values(card_summary(run.path, card)))
 
 
 class ProgressDisplay:

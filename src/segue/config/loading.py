@@ -1,9 +1,11 @@
-"""Reads configurations: presets, TOML files and ``key=value`` overrides, with validation."""
+"""Reads configurations: presets, TOML files and changes of single keys, with validation."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,30 +24,49 @@ def presets() -> list[str]:
 
 
 def load_config(
-    preset: str | None = None,
-    file: str | Path | None = None,
-    overrides: dict[str, Any] | list[str] | None = None,
+    preset: str | None = None, file: str | os.PathLike[str] | None = None, **changes: Any
 ) -> Config:
-    """Read a configuration: a preset or a TOML file, with overrides applied.
+    """Read the configuration of a training run: a preset or a TOML file, with changes.
 
     Args:
         preset: one of ``presets()``.
         file: a TOML file with the sections ``model``, ``ensemble``, ``loss``, ``optimizer``,
             ``training``.
-        overrides: ``{"model.layers": 4}`` or ``["model.layers=4"]``.
+        changes: values by configuration key: ``layers=4``, or with the section
+            ``**{"model.layers": 4}``.
 
     Raises:
         ConfigError: unknown preset, unreadable file, unknown key, or impossible value.
     """
-    if preset is not None and file is not None:
-        raise ConfigError("both a preset and a configuration file were given", "give one of them")
+    return resolve_config(preset, file, changes)
+
+
+def resolve_config(
+    preset: str | None,
+    config: Config | str | os.PathLike[str] | None,
+    changes: Mapping[str, Any],
+) -> Config:
+    """The configuration that the arguments ``preset``, ``config`` and ``changes`` describe.
+
+    Args:
+        preset: one of ``presets()``.
+        config: a configuration, or a TOML file with one.
+        changes: values by key, as in ``load_config``; the last one of a key takes precedence.
+
+    Raises:
+        ConfigError: as for ``load_config``.
+    """
+    if preset is not None and config is not None:
+        raise ConfigError("both a preset and a configuration were given", "give one of them")
     sections: dict[str, Any] = {}
-    if preset is not None:
+    if isinstance(config, Config):
+        sections = config.model_dump()
+    elif config is not None:
+        sections = _read_toml(Path(config))
+    elif preset is not None:
         sections = _read_preset(preset)
-    elif file is not None:
-        sections = _read_toml(Path(file))
-    for key, value in _override_items(overrides):
-        _set_key(sections, key, value)
+    for key, value in changes.items():
+        set_key(sections, dotted_key(key), value)
     return validated(Config, sections)
 
 
@@ -79,6 +100,51 @@ def nearest_hint(name: str, valid_names: list[str]) -> str:
     return f"valid names: {', '.join(sorted(valid_names))}"
 
 
+def leaf_keys(model: type[ConfigSection], prefix: str = "") -> list[str]:
+    """The dotted keys of all values of a section and of the sections in it."""
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = _section_type(field.annotation)
+        keys += [f"{prefix}{name}"] if inner is None else leaf_keys(inner, f"{prefix}{name}.")
+    return keys
+
+
+def set_key(sections: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key in nested dictionaries.
+
+    Raises:
+        ConfigError: the key leads through a value that is not a section.
+    """
+    *parents, last = key.split(".")
+    section = sections
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise ConfigError(f"configuration key {key!r}: {parent!r} is not a section")
+    section[last] = value
+
+
+def dotted_key(key: str, model: type[ConfigSection] = Config) -> str:
+    """A configuration key with its section, such as ``model.layers`` for ``layers``.
+
+    A key that has a dot is returned as it is.
+
+    Raises:
+        ConfigError: no section has a key of this name, or several have.
+    """
+    if "." in key:
+        return key
+    keys = leaf_keys(model)
+    matches = [dotted for dotted in keys if dotted.split(".")[-1] == key]
+    if not matches:
+        hint = nearest_hint(key, [dotted.split(".")[-1] for dotted in keys])
+        raise ConfigError(f"unknown configuration key {key!r}", hint)
+    if len(matches) > 1:
+        message = f"the configuration key {key!r} is in several sections"
+        raise ConfigError(message, f"write {' or '.join(matches)}")
+    return matches[0]
+
+
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in presets():
         raise ConfigError(f"unknown preset {name!r}", nearest_hint(name, presets()))
@@ -95,46 +161,18 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}", "correct that line") from None
 
 
-def _override_items(overrides: dict[str, Any] | list[str] | None) -> list[tuple[str, Any]]:
-    if isinstance(overrides, dict):
-        return list(overrides.items())
-    return [_parse_override(text) for text in overrides or []]
-
-
-def _parse_override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise ConfigError(f"override {text!r} has no '='", "write key=value, as in model.layers=4")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _set_key(sections: dict[str, Any], key: str, value: Any) -> None:
-    """Set ``section.key`` in nested dictionaries; for a bare ``key`` its section is looked up."""
-    *parents, last = key.split(".")
-    if not parents:
-        owners = [name for name in Config.model_fields if last in _keys_at(Config, (name,))]
-        if len(owners) != 1:
-            all_keys = [key for name in Config.model_fields for key in _keys_at(Config, (name,))]
-            hint = nearest_hint(last, all_keys)
-            raise ConfigError(f"unknown configuration key {key!r}", hint)
-        parents = owners
-    section = sections
-    for parent in parents:
-        section = section.setdefault(parent, {})
-        if not isinstance(section, dict):
-            raise ConfigError(f"configuration key {key!r}: {parent!r} is not a section")
-    section[last] = value
-
-
 def _keys_at(model: type[ConfigSection], path: tuple[str | int, ...]) -> list[str]:
     """The keys of the section at a path below ``model``; none if the path is not a section."""
     for step in path:
         field = model.model_fields.get(str(step))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, ConfigSection)):
+        inner = None if field is None else _section_type(field.annotation)
+        if inner is None:
             return []
         model = inner
     return list(model.model_fields)
+
+
+def _section_type(annotation: Any) -> type[ConfigSection] | None:
+    """The annotation of a field if it is a section, else None."""
+    is_section = isinstance(annotation, type) and issubclass(annotation, ConfigSection)
+    return annotation if is_section else None

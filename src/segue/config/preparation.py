@@ -6,18 +6,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segue.config.section import ConfigSection, PositiveInt, Seed, Share
+from segue.config.section import (
+    Bytes,
+    ConfigSection,
+    FilePath,
+    PositiveInt,
+    Seconds,
+    Seed,
+    Share,
+)
 
+LogFormat = Literal["mpd", "movielens", "tabular", "demo"]
 SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
+Catalogue = Literal["train", "all"]
 
 
 class DemoConfig(ConfigSection):
     """The size and seed of the built-in world."""
 
     sequences: PositiveInt = 8_000
+    """Number of playlists of the built-in world."""
     items: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
+    """Number of tracks of the built-in world."""
     mean_length: Annotated[int, Field(ge=6)] = 30
-    """Mean number of events per playlist; the shortest has 5."""
+    """Mean number of events per playlist of the built-in world; the shortest has 5."""
     seed: Seed = 0
 
     @model_validator(mode="after")
@@ -34,19 +46,24 @@ class DemoConfig(ConfigSection):
 class SourceConfig(ConfigSection):
     """The format, the columns and the memory limit with which a log is read."""
 
-    format: Literal["mpd", "movielens", "tabular", "demo"] | None = None
-    """By default it is inferred from the files."""
+    format: LogFormat | None = None
+    """The format of the log; by default it is inferred from the files."""
     user_column: str | None = None
+    """Column of users; by default it is guessed, like the other columns (tabular)."""
     item_column: str | None = None
+    """Column of items (tabular)."""
     time_column: str | None = None
+    """Column of times (tabular)."""
     rating_column: str | None = None
+    """Column of ratings (tabular)."""
     event_column: str | None = None
-    event_type: tuple[str, ...] = ()
+    """Column of event types (tabular)."""
+    event_type: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Keep only events of these types (tabular)."""
-    items_file: str | None = None
+    items_file: FilePath | None = None
     """A file of item attributes: titles, artists, genres, years, vectors."""
-    memory_limit: PositiveInt = 2_000_000_000
-    """Bytes of memory that reading and sorting may use at a time."""
+    memory_limit: Bytes = 2_000_000_000
+    """Memory that reading and sorting may use at a time, in bytes or as in ``600MB``."""
     demo: DemoConfig = DemoConfig()
 
 
@@ -54,9 +71,12 @@ class FilterConfig(ConfigSection):
     """Filters of events and sequences, applied once each, in this order."""
 
     min_rating: float | None = None
-    session_gap_s: Annotated[float, Field(gt=0)] | None = None
-    """Split a user's history into sessions at gaps longer than this, in seconds."""
+    """Drop events with a lower rating."""
+    session_gap_s: Seconds | None = None
+    """Split a user's history into sessions at gaps longer than this, in seconds or as in
+    ``30m``."""
     drop_consecutive_repeats: bool = False
+    """Keep one of several consecutive events of an item."""
     min_item_events: PositiveInt = 1
     """Drop items with fewer events in the complete log; the count is not repeated after drops."""
     min_sequence_events: PositiveInt = 1
@@ -67,17 +87,20 @@ class SplitConfig(ConfigSection):
     """Which events are for training, validation and test; see ``docs/evaluation.md``."""
 
     kind: SplitKind | None = None
-    """By default ``leave-one-out`` if sequences are users, else ``holdout``."""
-    catalogue: Literal["train", "all"] = "train"
+    """How events are held out. By default ``leave-one-out`` if sequences are users, else
+    ``holdout``."""
+    catalogue: Catalogue = "train"
     """What can be recommended: items with a training event, or all items."""
     validation_share: Share | None = None
-    """By default 0.1; under ``windows`` 0.02 of the targets that are not test targets."""
+    """Share of the validation part. By default 0.1; under ``windows`` 0.02 of the targets that
+    are not test targets."""
     test_share: Share = 0.1
-    """Both shares are of the sequences (``holdout``), of the time (``global-time``) or of the
-    targets (``windows``)."""
+    """Share of the test part. Both shares are of the sequences (``holdout``), of the time
+    (``global-time``) or of the targets (``windows``)."""
     window: PositiveInt = 5
     """Length of the history before each target (split ``windows``), in events."""
     seed: Seed = 0
+    """Seed of the split; as an option of ``prepare`` also of the built-in world."""
 
 
 class PrepareConfig(ConfigSection):

@@ -17,16 +17,21 @@ class ModelConfig(ConfigSection):
     """A causal transformer over item embeddings."""
 
     layers: PositiveInt = 2
+    """Number of transformer blocks."""
     heads: PositiveInt = 1
+    """Attention heads per block; ``width`` must be a multiple."""
     width: PositiveInt = 64
     """Dimensions of the embeddings and of the residual stream."""
     feed_forward: PositiveInt = 256
     """Dimensions inside the feed-forward network."""
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "gelu"
+    """Activation of the feed-forward network."""
     norm: Literal["pre", "post"] = "pre"
     """Layer normalisation before each sub-layer (and once at the end), or after it."""
     dropout: Share = 0.1
+    """Share of the activations that are dropped in training."""
     positions: Literal["learned", "none"] = "learned"
+    """Position embeddings."""
     context: PositiveInt = 200
     """Positions that the model attends to, including START."""
     tied_output: bool = True
@@ -46,6 +51,7 @@ class ModelConfig(ConfigSection):
     """Columns of the items that are inputs of the model: words (artist, genres), numbers
     (year), or lists of numbers, which are projected."""
     item_features_at: Literal["input", "output", "both"] = "both"
+    """Which item embeddings the item features are added to."""
     sequence_features: ColumnNames = ()
     """Attributes of a sequence that are inputs of the model: columns (a playlist's name, an
     age group), or ``user`` for an embedding of the sequence's id."""
@@ -146,13 +152,19 @@ class OptimizerConfig(ConfigSection):
     state_precision: Precision = "float32"
     """How the moments of ``sparse`` updates are stored; bfloat16 is rounded stochastically."""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate after the warm-up."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """After the warm-up: constant, or decaying to zero over the rest of the run."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate rises linearly from 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay of AdamW."""
     beta1: Share = 0.9
+    """Decay rate of the first moment."""
     beta2: Share = 0.999
+    """Decay rate of the second moment."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root of the second moment."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     """Gradients with a larger global norm are scaled down to this norm."""
 
@@ -161,7 +173,9 @@ class TrainingConfig(ConfigSection):
     """Batches, duration, regularisation, validation and checkpoints of a training run."""
 
     batch_size: PositiveInt = 128
+    """Rows per batch."""
     epochs: PositiveInt = 100
+    """Passes over the training data."""
     max_steps: PositiveInt | None = None
     """Stop after this many steps even if epochs remain."""
     bucket_by_length: bool = False
@@ -201,6 +215,7 @@ class TrainingConfig(ConfigSection):
     log_every: PositiveInt = 10
     """Steps between entries of the metrics log."""
     seed: Seed = 0
+    """Seed of the initial parameters and of all random draws of the training."""
 
     @model_validator(mode="after")
     def _scale_rises(self) -> TrainingConfig:

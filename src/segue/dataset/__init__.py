@@ -1,5 +1,6 @@
 """The prepared dataset: items by index, sequences by row, and the stored split."""
 
+from segue.config import TargetChoice
 from segue.dataset.dataset import Dataset
 from segue.dataset.items import Items
 from segue.dataset.manifest import Manifest
@@ -14,7 +15,7 @@ from segue.dataset.sequences import (
     Spans,
 )
 from segue.dataset.splits import Split, SplitRule, rule_of
-from segue.dataset.targets import SplitPart, TargetChoice, Targets, part_spans
+from segue.dataset.targets import SplitPart, Targets, part_spans
 from segue.dataset.training_events import (
     EventBlock,
     count_training_events,

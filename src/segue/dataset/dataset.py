@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int64
 
+from segue.config import TargetChoice
 from segue.dataset.items import Items
 from segue.dataset.manifest import ITEMS, SEQUENCES, Manifest, read_manifest
 from segue.dataset.sequences import MappedFile, Sequences
 from segue.dataset.splits import SplitRule, rule_of
-from segue.dataset.targets import SplitPart, TargetChoice, Targets
+from segue.dataset.targets import SplitPart, Targets
 from segue.errors import DatasetError
 from segue.sources.schema import TIMES
 from segue.tokens import N_SPECIALS
@@ -50,15 +52,15 @@ class Dataset:
         self.sequences = sequences
 
     @classmethod
-    def open(cls, path: str | Path) -> Dataset:
+    def open(cls, path: str | os.PathLike[str]) -> Dataset:
         """Open a folder written by ``prepare``. Its sequences are mapped, not read.
 
         Raises:
             DatasetError: it is missing, damaged, or of another format version.
         """
-        path = Path(path)
-        manifest = read_manifest(path)
-        return cls(path, manifest, read_sequences(path))
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        return cls(folder, manifest, read_sequences(folder))
 
     @cached_property
     def items(self) -> Items:

@@ -12,9 +12,6 @@ from segue.dataset.sequences import Sequences, Spans
 SplitPart = Literal["validation", "test"]
 """A held-out part of a dataset."""
 
-TargetChoice = Literal["last", "first", "random", "every"]
-"""Which targets of a sequence are predicted."""
-
 FIRST_TARGET = 3
 """The first position (from 0) that can be a target where each training example has a single
 target, as the split ``windows`` defines it: a shorter history hardly predicts anything."""

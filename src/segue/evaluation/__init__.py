@@ -1,13 +1,13 @@
 """Offline evaluation: rank the whole catalogue for held-out targets, under an explicit protocol.
 
-    evaluate     measures rankers on the validation or test part of a dataset
+    evaluate     measures models, baselines and lists on the validation or test part of a dataset
     has_targets  whether a part has a target to measure on
     compare      tests whether one of two models is better, with a paired permutation test
 
 Reading order: ``protocol`` (the choices that every metric depends on), ``instances`` (targets and
 queries in blocks), ``next_item`` and ``continuation`` (the two tasks), ``beyond_accuracy``,
-``results``, ``statistics`` (intervals and tests), ``measurement`` (``evaluate``), ``per_sequence``
-(the Parquet file), ``comparison``, ``rankers`` (runs, baselines and files by name).
+``results``, ``statistics`` (intervals and tests), ``rankers`` (of models, baselines and files),
+``measurement`` (``evaluate``), ``per_sequence`` (the Parquet file), ``comparison``.
 """
 
 from segue.evaluation.comparison import Comparison, Difference, compare

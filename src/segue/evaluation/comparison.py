@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +14,12 @@ from jaxtyping import Float64, Int64
 
 from segue.config import nearest_hint
 from segue.errors import RequestError
-from segue.evaluation.per_sequence import KEYS, header, per_sequence_table, read_per_sequence
-from segue.evaluation.results import Evaluation
+from segue.evaluation.per_sequence import header, read_per_sequence
+from segue.evaluation.results import SEQUENCE_SCHEMA, Evaluation
 from segue.evaluation.statistics import bootstrap_means, interval95, permutation_test
 
-ResultsSource = str | Path | Evaluation
-"""Results per sequence: a Parquet file of ``write_per_sequence``, or an evaluation."""
+ResultsSource = Evaluation | str | os.PathLike[str]
+"""An evaluation, or a Parquet file of its results per sequence."""
 
 POOLED = "pooled"
 """The value of ``given`` for all settings of given events together."""
@@ -130,9 +131,9 @@ class _PairedResults:
 def compare(
     first: ResultsSource,
     second: ResultsSource | None = None,
-    metric: str = "ndcg@10",
     *,
-    models: tuple[str | None, str | None] = (None, None),
+    metric: str = "ndcg@10",
+    models: Sequence[str | None] = (None, None),
     permutations: int = 10_000,
     resamples: int = 1000,
     seed: int = 0,
@@ -140,27 +141,30 @@ def compare(
     """Compare two models on the same sequences, with a paired permutation test.
 
     Args:
-        first: the results of the first model: a file of ``write_per_sequence``, or an
-            evaluation.
+        first: the results of the first model: an evaluation, or a file that ``segue evaluate
+            --per-sequence`` wrote.
         second: the results of the second model; by default the same as ``first``.
         metric: a printed key, such as ``ndcg@10`` or ``r_precision``.
-        models: the name of the model in each source. May be omitted for a source with a single
-            model, or if both come from one source with two models.
+        models: two names, of the model in each source. A name may be None for a source with a
+            single model, and both for one source with two models.
         permutations: random sign flips behind the p-value, at least 1.
         resamples: bootstrap samples behind the interval, at least 1.
+        seed: seed of the sign flips and of the bootstrap.
 
     Raises:
         SourceError: a file cannot be read.
         RequestError: a model or metric is unknown, or the models were not evaluated on the
             same instances under the same protocol.
     """
+    if len(models) != 2:
+        raise RequestError(f"models has {len(models)} names, expected 2", "name one per source")
     if permutations < 1 or resamples < 1:
         raise RequestError(
             f"got {permutations} permutations and {resamples} resamples", "give at least 1 of each"
         )
     tables = (_table(first), _table(first if second is None else second))
     _check_protocols(header(tables[0]), header(tables[1]))
-    names = _choose_models(tables, models, one_source=second is None)
+    names = _choose_models(tables, (models[0], models[1]), one_source=second is None)
     values = [_model_rows(table, name, metric) for table, name in zip(tables, names, strict=True)]
     pairs = _pair(values[0], values[1], names)
     groups = list(dict.fromkeys(zip(pairs.task, pairs.given, strict=True)))
@@ -174,7 +178,7 @@ def compare(
 
 def _table(source: ResultsSource) -> pa.Table:
     if isinstance(source, Evaluation):
-        return per_sequence_table(source)
+        return source.per_sequence()
     return read_per_sequence(source)
 
 
@@ -226,11 +230,12 @@ def _choose_model(available: list[str], model: str | None) -> str:
 
 def _model_rows(table: pa.Table, model: str, metric: str) -> pa.Table:
     """The rows of one model that have the metric, with the metric as ``value``."""
-    metrics = [name for name in table.column_names if name not in KEYS.names]
+    keys = SEQUENCE_SCHEMA.names
+    metrics = [name for name in table.column_names if name not in keys]
     if metric not in metrics:
         raise RequestError(f"the results have no metric {metric!r}", nearest_hint(metric, metrics))
     rows = table.filter((pc.field("model") == model) & pc.field(metric).is_valid())
-    return rows.select([*KEYS.names[1:], metric]).rename_columns([*KEYS.names[1:], "value"])
+    return rows.select([*keys[1:], metric]).rename_columns([*keys[1:], "value"])
 
 
 def _pair(first: pa.Table, second: pa.Table, names: tuple[str, str]) -> _PairedResults:

@@ -1,83 +1,104 @@
-"""``evaluate``: measure rankers on the held-out events of a dataset."""
+"""``evaluate``: measure models, baselines and lists on the held-out events of a dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol as Interface
-from typing import runtime_checkable
+from typing import Unpack
 
-from segue.baselines import ListRanker, fit
-from segue.config import EvaluationConfig
+from segue.baselines import ListRanker
+from segue.config import EvaluationConfig, EvaluationOptions, evaluation_config
 from segue.dataset import Dataset
 from segue.dataset.targets import SplitPart
-from segue.errors import RequestError, quantity
+from segue.errors import quantity
 from segue.evaluation.beyond_accuracy import item_statistics
 from segue.evaluation.continuation import measure_continuation
 from segue.evaluation.next_item import measure_next_item
 from segue.evaluation.protocol import resolve_protocol
+from segue.evaluation.rankers import Evaluable, open_rankers
 from segue.evaluation.results import Evaluation, Result
 from segue.ranking import Ranker
 
 
-@runtime_checkable
-class Model(Interface):
-    """Anything that provides a ranker for a dataset, such as a ``Recommender``."""
-
-    def ranker(self, data: Dataset) -> Ranker:
-        """A ranker that takes and returns the item indices of ``data``."""
-        ...
-
-
 def evaluate(
-    rankers: Ranker | Model | str | Sequence[Ranker | Model | str],
-    data: Dataset,
-    part: SplitPart = "test",
-    config: EvaluationConfig | None = None,
+    models: Evaluable | Iterable[Evaluable],
+    data: Dataset | str | os.PathLike[str],
     *,
+    part: SplitPart = "test",
+    baselines: str | Sequence[str] | None = "default",
+    fit_on_validation: bool = False,
+    use_sequence_features: bool = True,
     block_size: int | None = None,
+    config: EvaluationConfig | None = None,
+    **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
-    """Measure rankers on held-out events, ranking the whole catalogue.
+    """Measure models on held-out events, ranking the whole catalogue.
 
     Candidates are never sampled.
 
     Args:
-        rankers: a model, a baseline (by name, or fitted), a file of lists read by
-            ``ListRanker``, or several of these. No baseline is added.
-        data: the prepared dataset whose held-out events are the targets. It may differ from
-            the one a model was trained on; items are then joined by their ids.
+        models: what to evaluate, or several of these: a run or its folder, a ``Recommender``, the
+            name of a baseline, a file of ranked lists (.parquet or .csv), or a ``Ranker``.
+        data: the prepared dataset whose held-out events are the targets, or its folder. It may
+            differ from the one a model was trained on; items are then joined by their ids.
         part: ``test`` or ``validation``.
-        config: the options; ``EvaluationConfig()`` by default.
+        baselines: the baselines to add after the models: ``default`` for those of the dataset,
+            if ``models`` has anything but baselines; names; or None.
+        fit_on_validation: whether baselines are fitted on the validation events too.
+        use_sequence_features: whether models get the sequence features that they were trained
+            with.
         block_size: queries passed to a ranker at a time, 1024 by default. It does not change
             the results.
+        config: all options in one object; an option that is also given by name takes precedence.
+        options: the options of ``segue evaluate``. What is predicted: ``task``, ``targets``,
+            ``unknown_targets``, ``max_sequences``, ``given``, ``given_random``. From which
+            candidates: ``seen``. What is measured: ``ks``, ``list_length``, ``beyond_accuracy``,
+            ``resamples``. And ``seed``.
 
     Returns:
-        Means over instances with 95 % confidence intervals, by ranker (in the given order) and
+        Means over instances with 95 % confidence intervals, by model (in the given order) and
         task, and the protocol.
 
     Raises:
-        RequestError: the options contradict the dataset or the rankers.
-        DatasetError: the part has no target.
+        ConfigError: an option is unknown or has an impossible value.
+        RequestError: a model is unknown, or the options contradict the dataset or the models.
+        RunError: a run is not complete.
+        DatasetError: the dataset cannot be opened, or the part has no target.
     """
-    if isinstance(rankers, str | Ranker | Model):
-        rankers = [rankers]
-    resolved_rankers = [_to_ranker(ranker, data) for ranker in rankers]
-    _check_names(resolved_rankers)
-    protocol = resolve_protocol(resolved_rankers, data, part, config or EvaluationConfig())
+    data = data if isinstance(data, Dataset) else Dataset.open(data)
+    config = evaluation_config(config, options)
+    rankers = open_rankers(
+        models,
+        data,
+        baselines=baselines,
+        fit_on_validation=fit_on_validation,
+        use_sequence_features=use_sequence_features,
+    )
+    return _measure(rankers, data, part, config, block_size)
+
+
+def _measure(
+    rankers: Sequence[Ranker],
+    data: Dataset,
+    part: SplitPart,
+    config: EvaluationConfig,
+    block_size: int | None,
+) -> Evaluation:
+    """Measure rankers on held-out events; see ``evaluate``."""
+    protocol = resolve_protocol(rankers, data, part, config)
     statistics = item_statistics(data) if protocol.options.beyond_accuracy else None
     similarity = {} if statistics is None else {"similarity": statistics.similarity}
     results_by_setting: list[list[Result]] = []
     if "next-item" in protocol.tasks:
         results_by_setting.append(
-            measure_next_item(resolved_rankers, data, protocol, block_size, statistics)
+            measure_next_item(rankers, data, protocol, block_size, statistics)
         )
     if "continuation" in protocol.tasks:
-        results_by_setting += measure_continuation(
-            resolved_rankers, data, protocol, block_size, statistics
-        )
+        results_by_setting += measure_continuation(rankers, data, protocol, block_size, statistics)
     results = [
         replace(setting_results[i], notes=_notes(ranker, data, setting_results[i]))
-        for i, ranker in enumerate(resolved_rankers)
+        for i, ranker in enumerate(rankers)
         for setting_results in results_by_setting
     ]
     return Evaluation(
@@ -87,24 +108,6 @@ def evaluate(
         results=results,
         sequence_ids=data.sequences.ids,
     )
-
-
-def _to_ranker(ranker: Ranker | Model | str, data: Dataset) -> Ranker:
-    if isinstance(ranker, str):
-        return fit(ranker, data)
-    return ranker if isinstance(ranker, Ranker) else ranker.ranker(data)
-
-
-def _check_names(rankers: Sequence[Ranker]) -> None:
-    names = [ranker.name for ranker in rankers]
-    if not names:
-        raise RequestError("there is nothing to evaluate", "give a model, a baseline or lists")
-    for name in names:
-        if names.count(name) > 1:
-            raise RequestError(
-                f"two rankers are called {name!r}",
-                "rename one, so that the results can be distinguished",
-            )
 
 
 def _notes(ranker: Ranker, data: Dataset, result: Result) -> tuple[str, ...]:

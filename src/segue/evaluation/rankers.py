@@ -1,11 +1,13 @@
-"""Open the rankers that ``segue evaluate`` names: runs, baselines, or files of lists."""
+"""The rankers of an evaluation: models, baselines and lists, opened in the order given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from segue import baselines
+from segue.baselines import NAMES, ListRanker, defaults_for, fit
 from segue.config import nearest_hint
 from segue.dataset import Dataset
 from segue.errors import RequestError
@@ -16,53 +18,124 @@ from segue.runs import is_run
 LIST_SUFFIXES = (".parquet", ".csv")
 
 
+@runtime_checkable
+class Model(Protocol):
+    """Anything that provides a ranker for a dataset, such as a ``Recommender``."""
+
+    name: str
+
+    def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
+        """A ranker that takes and returns the item indices of ``data``."""
+        ...
+
+
+Evaluable = Ranker | Model | str | os.PathLike[str]
+"""A ranker, a model, the name of a baseline, a run, or a file of ranked lists."""
+
+
 def open_rankers(
-    names: Sequence[str],
+    models: Evaluable | Iterable[Evaluable],
     data: Dataset,
     *,
+    baselines: str | Sequence[str] | None,
     fit_on_validation: bool,
-    with_baselines: bool,
     use_sequence_features: bool,
 ) -> list[Ranker]:
-    """Open the named rankers, in order, followed by the default baselines.
+    """The rankers of the models in their order, followed by the baselines.
 
-    Args:
-        names: run folders, names of baselines, or Parquet or CSV files of ranked lists.
-        fit_on_validation: whether baselines are fitted on the validation events too.
-        with_baselines: whether the default baselines are added, if ``names`` has anything but
-            baselines.
-        use_sequence_features: whether runs get the sequence features that they were trained
-            with.
+    See ``evaluate`` for the arguments.
 
     Raises:
-        RequestError: a name is none of these, or an option does not apply to any of them.
+        RequestError: a model is none of these, two have the same name, or an option does not
+            apply to them.
     """
-    if fit_on_validation and (fixed := [name for name in names if name not in baselines.NAMES]):
-        raise RequestError(
-            f"--fit-on-validation only applies to baselines, but {fixed[0]} is not a baseline",
-            "name baselines only, as in: segue evaluate popularity last-item --fit-on-validation",
-        )
-    if not use_sequence_features and not any(is_run(Path(name)) for name in names):
-        raise RequestError(
-            f"--no-sequence-features only applies to runs, but there is none in {', '.join(names)}",
-            "leave it out, or name a run",
-        )
-    rankers = [_open(name, data, fit_on_validation, use_sequence_features) for name in names]
-    if with_baselines and not set(names) <= set(baselines.NAMES):
-        missing = [name for name in baselines.defaults_for(data) if name not in names]
-        rankers += [baselines.fit(name, data, fit_on_validation) for name in missing]
+    is_single = isinstance(models, Ranker | Model | str | os.PathLike)
+    models = [models] if is_single else list(models)
+    if fit_on_validation:
+        _check_all_baselines(models)
+    if not use_sequence_features:
+        _check_any_model(models)
+    rankers = [_open(model, data, fit_on_validation, use_sequence_features) for model in models]
+    rankers += [fit(name, data, fit_on_validation) for name in _added(baselines, models, data)]
+    _check_names(rankers)
     return rankers
 
 
-def _open(name: str, data: Dataset, fit_on_validation: bool, use_sequence_features: bool) -> Ranker:
-    path = Path(name)
-    if name in baselines.NAMES:
-        return baselines.fit(name, data, fit_on_validation)
+def _open(
+    model: Evaluable, data: Dataset, fit_on_validation: bool, use_sequence_features: bool
+) -> Ranker:
+    if isinstance(model, Ranker):
+        return model
+    if isinstance(model, Model):
+        return model.ranker(data, use_sequence_features=use_sequence_features)
+    if model in NAMES:
+        return fit(str(model), data, fit_on_validation)
+    path = Path(model)
     if is_run(path):
-        return Recommender.load(path).ranker(data, use_sequence_features=use_sequence_features)
+        return _open(Recommender.load(path), data, fit_on_validation, use_sequence_features)
     if path.suffix in LIST_SUFFIXES:
-        return baselines.ListRanker.read(path, data)
+        return ListRanker.read(path, data)
     raise RequestError(
-        f"{name!r} is not a baseline, a run, or a file of lists",
-        nearest_hint(name, list(baselines.NAMES)),
+        f"{str(path)!r} is not a baseline, a run, or a file of lists",
+        nearest_hint(str(path), list(NAMES)),
     )
+
+
+def _added(
+    baselines: str | Sequence[str] | None, models: Sequence[Evaluable], data: Dataset
+) -> list[str]:
+    """The baselines to add: the default ones only beside something that is no baseline."""
+    given = {_baseline_name(model) for model in models}
+    if baselines == "default":
+        baselines = defaults_for(data) if None in given else []
+    elif isinstance(baselines, str):
+        baselines = [baselines]
+    return [name for name in baselines or () if name not in given]
+
+
+def _baseline_name(model: Evaluable) -> str | None:
+    """The name of a baseline that was given by name or as a fitted ranker; else None."""
+    name = model.name if isinstance(model, Ranker) else model
+    return name if isinstance(name, str) and name in NAMES else None
+
+
+def _label(model: Evaluable) -> str:
+    """The path of a run or a file, or the name of a model."""
+    return model.name if isinstance(model, Ranker | Model) else str(model)
+
+
+def _check_all_baselines(models: Sequence[Evaluable]) -> None:
+    for model in models:
+        if model not in NAMES:
+            raise RequestError(
+                "fitting on the validation events is for baselines given by name, but "
+                f"{_label(model)} is not one",
+                "leave out fit_on_validation, or give names of baselines only",
+            )
+
+
+def _check_any_model(models: Sequence[Evaluable]) -> None:
+    if not any(_is_model(model) for model in models):
+        names = ", ".join(map(_label, models))
+        raise RequestError(
+            f"sequence features can only be withheld from runs, but there is none in {names}",
+            "leave the option out, or give a run",
+        )
+
+
+def _is_model(model: Evaluable) -> bool:
+    if isinstance(model, Ranker):
+        return False
+    return isinstance(model, Model) or (model not in NAMES and is_run(Path(model)))
+
+
+def _check_names(rankers: Sequence[Ranker]) -> None:
+    names = [ranker.name for ranker in rankers]
+    if not names:
+        raise RequestError("there is nothing to evaluate", "give a model, a baseline or lists")
+    for name in names:
+        if names.count(name) > 1:
+            raise RequestError(
+                f"two rankers are called {name!r}",
+                "rename one, so that the results can be distinguished",
+            )

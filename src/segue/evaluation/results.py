@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float64, Int64
 
 from segue.config import Task
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.statistics import bootstrap_means, interval95
+
+_RESULT_COLUMNS = [("model", pa.string()), ("task", pa.string()), ("given", pa.string())]
+
+ESTIMATE_SCHEMA = pa.schema(
+    [
+        *_RESULT_COLUMNS,
+        ("metric", pa.string()),
+        ("mean", pa.float64()),
+        ("ci95_low", pa.float64()),
+        ("ci95_high", pa.float64()),
+        ("n", pa.int64()),
+        ("n_sequences", pa.int64()),
+    ]
+)
+"""Columns of ``Evaluation.to_arrow``."""
+
+SEQUENCE_SCHEMA = pa.schema([*_RESULT_COLUMNS, ("sequence_id", pa.string()), ("n", pa.int64())])
+"""Columns of ``Evaluation.per_sequence``, without the metrics."""
+
+METADATA_KEY = b"segue.evaluation"
+"""Key of the metadata of ``Evaluation.per_sequence``."""
 
 
 class Estimate(NamedTuple):
@@ -142,12 +165,37 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The object that ``segue evaluate --json`` prints."""
-        return {
-            "dataset": self.dataset,
-            "part": self.part,
-            "protocol": self.protocol,
-            "results": [result.to_dict() for result in self.results],
-        }
+        return {**self._header(), "results": [result.to_dict() for result in self.results]}
+
+    def to_arrow(self) -> pa.Table:
+        """The means as a table: one row per model, task, given events and metric.
+
+        Returns:
+            ``model``, ``task``, ``given`` (null for next items), ``metric``, ``mean``,
+            ``ci95_low`` and ``ci95_high`` (null without an interval), ``n`` instances and
+            ``n_sequences``. Slices are left out.
+        """
+        rows = [row for result in self.results for row in _estimate_rows(result)]
+        return pa.Table.from_pylist(rows, ESTIMATE_SCHEMA)
+
+    def per_sequence(self) -> pa.Table:
+        """The results of each sequence: one row per model, task, given events and sequence.
+
+        Returns:
+            ``model``, ``task``, ``given`` (null for next items), ``sequence_id``, ``n``
+            instances, and the mean of each metric over them, null for metrics of other tasks.
+            Slices are left out. The metadata contain the dataset, the part and the protocol, so
+            that ``compare`` accepts the table as a Parquet file.
+        """
+        names = dict.fromkeys(name for result in self.results for name in result.per_sequence.sums)
+        metadata = {METADATA_KEY: json.dumps(self._header()).encode()}
+        metrics = [pa.field(name, pa.float64()) for name in names]
+        schema = pa.schema([*SEQUENCE_SCHEMA, *metrics], metadata)
+        tables = [_sequence_rows(result, self.sequence_ids, list(names)) for result in self.results]
+        return pa.concat_tables([table.cast(schema) for table in tables])
+
+    def _header(self) -> dict[str, Any]:
+        return {"dataset": self.dataset, "part": self.part, "protocol": self.protocol}
 
 
 def make_result(
@@ -179,3 +227,41 @@ def estimate_means(per_sequence: PerSequence, protocol: Protocol) -> dict[str, E
 def _to_json(estimate: Estimate) -> dict[str, Any]:
     interval = None if estimate.ci95 is None else list(estimate.ci95)
     return {"mean": estimate.mean, "ci95": interval}
+
+
+def _estimate_rows(result: Result) -> list[dict[str, Any]]:
+    """The rows of ``Evaluation.to_arrow`` of one result."""
+    rows = []
+    for metric, estimate in result.metrics.items():
+        low, high = estimate.ci95 or (None, None)
+        rows.append(
+            {
+                "model": result.model,
+                "task": result.task,
+                "given": result.given,
+                "metric": metric,
+                "mean": estimate.mean,
+                "ci95_low": low,
+                "ci95_high": high,
+                "n": result.n,
+                "n_sequences": result.n_sequences,
+            }
+        )
+    return rows
+
+
+def _sequence_rows(result: Result, sequence_ids: pa.Array, metrics: Sequence[str]) -> pa.Table:
+    """The rows of ``Evaluation.per_sequence`` of one result."""
+    per_sequence, n = result.per_sequence, result.n_sequences
+    columns: dict[str, pa.Array] = {
+        "model": pa.repeat(result.model, n),
+        "task": pa.repeat(result.task, n),
+        "given": pa.repeat(pa.scalar(result.given, pa.string()), n),
+        "sequence_id": pc.take(sequence_ids, pa.array(per_sequence.rows)),
+        "n": pa.array(per_sequence.counts),
+    }
+    for name in metrics:
+        sums = per_sequence.sums.get(name)
+        means = None if sums is None else sums / per_sequence.counts
+        columns[name] = pa.nulls(n, pa.float64()) if means is None else pa.array(means)
+    return pa.table(columns)

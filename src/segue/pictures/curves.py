@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,14 +42,14 @@ _TINTS = ("#8fb3d1", "#b7a26c", "#94b894", "#ae9cc4")
 _LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8, "labelcolor": MUTED}
 
 
-def draw_curves(run: str | Path, file: str | Path) -> Picture:
+def draw_curves(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Picture:
     """Draw the metrics log of a run, with its best step marked.
 
     The run may be finished or still in training.
 
     Args:
-        run: the folder that ``segue.train`` returned.
-        file: the .png, .svg or .pdf file to write.
+        run: a run, or its folder.
+        out: the .png, .svg or .pdf file to write.
 
     Returns:
         The file, and notes on damaged lines of the log and on characters of the run's name
@@ -60,7 +60,7 @@ def draw_curves(run: str | Path, file: str | Path) -> Picture:
         RunError: the folder is not a run, or no step was logged yet.
         StorageError: the file cannot be written.
     """
-    file, folder = check_format(file), RunFolder(run)
+    file, folder = check_format(out), RunFolder(run)
     log = MetricsLog(folder)
     best = log.best()
     has_metric_panel = best is not None and log.metric != LOSS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch
@@ -40,20 +40,20 @@ _COLOURS = {
 _INPUT_KINDS = {"tokens": "item indices", "sequence": "sequence features"}
 
 
-def draw_model(model: Recommender, file: str | Path) -> Picture:
+def draw_model(model: Recommender, out: str | os.PathLike[str]) -> Picture:
     """Draw the graph of a model, from the tokens of a sequence to the scores of all items.
 
     Equal parts, such as the transformer blocks, are drawn once.
 
     Args:
         model: the model.
-        file: the .png, .svg or .pdf file to write.
+        out: the .png, .svg or .pdf file to write.
 
     Raises:
         RequestError: the suffix of the file is not supported.
         StorageError: the file cannot be written.
     """
-    file = check_format(file)
+    file = check_format(out)
     forward_pass = trace_encoder(model.encoder)
     nodes, repeats = fold_repeats(build_graph(forward_pass))
     layout = DiagramLayout(drawing_order(nodes), repeats)

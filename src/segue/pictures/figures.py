@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -62,18 +63,18 @@ class Picture(msgspec.Struct, frozen=True):
     notes: list[str]
 
 
-def check_format(file: str | Path) -> Path:
+def check_format(file: str | os.PathLike[str]) -> Path:
     """Check that the file name has a supported suffix, and return it as a path.
 
     Raises:
         RequestError: the suffix is not .png, .svg or .pdf.
     """
-    file = Path(file)
-    if _format(file) not in FORMATS:
-        problem = f"ends in {file.suffix!r}" if file.suffix else "has no suffix"
-        message = f"the picture file {file} {problem}, expected .png, .svg or .pdf"
+    path = Path(file)
+    if _format(path) not in FORMATS:
+        problem = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        message = f"the picture file {path} {problem}, expected .png, .svg or .pdf"
         raise RequestError(message, "the suffix selects the format")
-    return file
+    return path
 
 
 @contextmanager

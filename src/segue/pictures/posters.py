@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +24,7 @@ Poster = UInt8[np.ndarray, "height width channels"]
 class Posters:
     """The images of a folder: ``ITEM_ID.jpg``, ``.png`` or ``.webp``. Empty without a folder."""
 
-    def __init__(self, folder: str | Path | None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
         """Check that the folder exists.
 
         Raises:

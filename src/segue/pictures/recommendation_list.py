@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from segue.errors import RequestError
@@ -22,20 +22,20 @@ POSTER_PIXELS = tuple(round(side * PIXELS_PER_INCH / POINTS_PER_INCH) for side i
 
 def draw_list(
     model: Recommender,
-    file: str | Path,
+    out: str | os.PathLike[str],
     items: Sequence[str] = (),
     k: int = 10,
     *,
     user: str | None = None,
     sequence_features: Mapping[str, str] | None = None,
     include_seen: bool = False,
-    posters: str | Path | None = None,
+    posters: str | os.PathLike[str] | None = None,
 ) -> Picture:
     """Draw a history and the ``k`` best next items as rows of cards.
 
     Args:
         model: the model.
-        file: the .png, .svg or .pdf file to write.
+        out: the .png, .svg or .pdf file to write.
         items: item ids of the history, oldest first.
         k: number of recommended items, at most 100.
         user: id of a sequence of the training dataset; its events precede ``items``.
@@ -52,7 +52,7 @@ def draw_list(
             ``k`` is above 100; the folder of posters does not exist.
         StorageError: the file cannot be written.
     """
-    file, poster_images = check_format(file), Posters(posters)
+    file, poster_images = check_format(out), Posters(posters)
     if k > MAX_RECOMMENDED:
         message = f"k is {k}, a picture has at most {MAX_RECOMMENDED} items"
         raise RequestError(message, "ask for fewer, or list them with `segue recommend`")

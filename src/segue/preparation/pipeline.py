@@ -8,10 +8,11 @@ source and options give the same bytes.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 import segue
-from segue.config import PrepareConfig
+from segue.config import PrepareConfig, PrepareOptions, prepare_config
 from segue.dataset.dataset import Dataset, read_sequences, write_items, write_sequences
 from segue.dataset.items import build_items_table, item_order
 from segue.dataset.manifest import (
@@ -46,35 +47,51 @@ from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 
 def prepare(
-    source: str | Path | None, output: str | Path, config: PrepareConfig | None = None
+    log: str | os.PathLike[str] | None,
+    out: str | os.PathLike[str],
+    *,
+    config: PrepareConfig | None = None,
+    **options: Unpack[PrepareOptions],
 ) -> Dataset:
     """Read a log, draw its split and write a prepared dataset.
 
     Args:
-        source: the log's file or folder; None for the built-in world.
-        output: the dataset's folder. A folder that contains a dataset and nothing else is
-            replaced once the new dataset is complete. Any other non-empty folder is refused.
-        config: reader, filters, split and catalogue.
+        log: the log's file or folder; None for the built-in world.
+        out: the dataset's folder. A folder that contains a dataset and nothing else is replaced
+            once the new dataset is complete. Any other non-empty folder is refused.
+        config: all options in one object; an option that is also given by name takes precedence.
+        options: the options of ``segue prepare``. How to read the log: ``format``,
+            ``user_column``, ``item_column``, ``time_column``, ``rating_column``,
+            ``event_column``, ``items_file``, ``memory_limit`` (bytes, or text such as ``2GB``).
+            What to keep: ``event_type``, ``min_rating``, ``session_gap`` (seconds, or text such
+            as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
+            ``min_sequence_events``. What to hold out: ``split``, ``validation_share``,
+            ``test_share``, ``window``, ``seed``. What can be recommended: ``catalogue``. The
+            size of the built-in world: ``sequences``, ``items``, ``mean_length``.
+
+    Returns:
+        The dataset, open.
 
     Raises:
+        ConfigError: an option is unknown, has an impossible value, or does not apply to the log.
         SourceError: the log cannot be read in its format.
         DatasetError: the filters or the split need times or ratings that the log does not have,
-            no events are left to train on or to predict, or ``output`` contains other files.
-        StorageError: ``output`` cannot be written. No partial dataset remains.
+            no events are left to train on or to predict, or ``out`` contains other files.
+        StorageError: ``out`` cannot be written. No partial dataset remains.
     """
     from segue.sources import open_source
 
-    config = config or PrepareConfig()
-    opened_source = open_source(None if source is None else Path(source), config.source)
-    return prepare_source(opened_source, output, config)
+    config = prepare_config(config, options)
+    source = open_source(None if log is None else Path(log), config.source)
+    return prepare_source(source, out, config)
 
 
-def prepare_source(source: Source, output: str | Path, config: PrepareConfig) -> Dataset:
+def prepare_source(source: Source, out: str | os.PathLike[str], config: PrepareConfig) -> Dataset:
     """Like ``prepare``, from an open source."""
-    output = Path(output).resolve()
-    with staged(output) as folder:
+    path = Path(out).resolve()
+    with staged(path) as folder:
         _write_dataset(source, folder, config)
-    return Dataset.open(output)
+    return Dataset.open(path)
 
 
 def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:

@@ -9,6 +9,7 @@ from segue.recommender.ensemble import Ensemble
 from segue.recommender.members import PureSVD, SparseMember
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
+from segue.recommender.run import Run
 
 __all__ = [
     "Answer",
@@ -18,6 +19,7 @@ __all__ = [
     "PureSVD",
     "Recommendation",
     "Recommender",
+    "Run",
     "SparseMember",
     "prompt_layout",
 ]

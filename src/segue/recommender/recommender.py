@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -72,11 +72,11 @@ class Recommender:
         )
 
     @classmethod
-    def load(cls, run: str | Path, *, histories: Any = None) -> Recommender:
-        """Load the model of a run folder, as written by ``segue.train``.
+    def load(cls, run: str | os.PathLike[str], *, histories: Any = None) -> Recommender:
+        """Load the model of a run.
 
         Args:
-            run: the folder.
+            run: a run, or its folder.
             histories: the histories of known users: a prepared dataset or its folder; a Parquet
                 file with the columns ``user`` and ``items`` (the list of a user's item ids); or a
                 function from a user id to the user's item ids, or to None. By default they come

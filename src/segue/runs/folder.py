@@ -51,7 +51,7 @@ DATASET_KEYS = frozenset({"name", "path", "fingerprint", "vocabulary_size"})
 class RunFolder:
     """The files of one run: their paths, and methods that read, write and verify them."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """Set the paths; nothing is read or created."""
         self.path = Path(path)
         self.config = self.path / "config.json"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float64
 
 # Generated from protocol buffers when imported: pyright sees no names in them.
@@ -30,6 +31,9 @@ EVENT_FILE_VERSION = "brain.Event:2"
 
 LOSS = "loss"
 """Name of the loss. Lower is better, unlike for all other validation metrics."""
+
+KINDS = ("train", "validation")
+"""Kinds of records."""
 
 Series = Float64[np.ndarray, " records"]
 
@@ -161,13 +165,9 @@ class MetricsLog:
         except OSError as error:
             message = f"cannot read {run.metrics}: {error.strerror}"
             raise RunError(message, "the file is created when the first step is logged") from None
-        records = [record for line in lines if (record := _record(line)) is not None]
-        self.damaged_lines = len(lines) - len(records)
-        self._records = {
-            kind: [record for record in records if record["kind"] == kind]
-            for kind in ("train", "validation")
-        }
-        if not self._records["train"]:
+        self._records = [record for line in lines if (record := _record(line)) is not None]
+        self.damaged_lines = len(lines) - len(self._records)
+        if not self._of_kind("train"):
             message = f"{run.path} has logged no step yet"
             raise RunError(message, "wait until training.log_every steps are taken")
 
@@ -182,15 +182,32 @@ class MetricsLog:
             Steps and values, one per record that has the metric; a value that was not finite
             is NaN.
         """
-        records = [record for record in self._records[kind] if name in record]
+        records = [record for record in self._of_kind(kind) if name in record]
         steps = np.array([record["step"] for record in records], np.float64)
         values = [record[name] for record in records]
         return steps, np.array([np.nan if value is None else value for value in values], np.float64)
 
+    def to_arrow(self) -> pa.Table:
+        """The records as rows, in the order in which they were logged.
+
+        Returns:
+            ``step`` (integer), ``kind`` (``train`` or ``validation``) and a column of floats per
+            metric: null in the records without it, NaN where its value was not finite.
+        """
+        names = dict.fromkeys(name for record in self._records for name in record)
+        metrics = [(name, pa.float64()) for name in names if name not in {"step", "kind"}]
+        schema = pa.schema([("step", pa.int64()), ("kind", pa.string()), *metrics])
+        # In a record null stands for a value that was not finite, in a table for no value.
+        rows = [
+            {name: math.nan if value is None else value for name, value in record.items()}
+            for record in self._records
+        ]
+        return pa.Table.from_pylist(rows, schema)
+
     def metric_at_all_cutoffs(self) -> list[str]:
         """Names of the validation metric at every logged cut-off, such as ``ndcg@10``."""
         prefix = self.metric.split("@")[0] + "@"
-        names = dict.fromkeys(name for record in self._records["validation"] for name in record)
+        names = dict.fromkeys(name for record in self._of_kind("validation") for name in record)
         return [name for name in names if name == self.metric or name.startswith(prefix)]
 
     def best(self) -> BestValidation | None:
@@ -201,6 +218,9 @@ class MetricsLog:
         index = np.nanargmin(values) if self.metric == LOSS else np.nanargmax(values)
         return BestValidation(int(steps[index]), float(values[index]))
 
+    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [record for record in self._records if record["kind"] == kind]
+
 
 def _record(line: bytes) -> dict[str, Any] | None:
     """Parse a line as a record with numbers as values; None if it is not one."""
@@ -208,7 +228,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
         record = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(record, dict) or not {"step", "kind"} <= record.keys():
+    if not isinstance(record, dict) or record.get("kind") not in KINDS:
         return None
     numbers = {
         name: value for name, value in record.items() if isinstance(value, int | float | None)

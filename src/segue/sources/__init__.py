@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segue.config import SourceConfig
+from segue.config import DemoConfig, SourceConfig
 from segue.errors import ConfigError, SourceError
 from segue.sources.schema import Chunk, Source
 
@@ -22,6 +22,7 @@ _TABULAR_OPTIONS = (
     "event_column",
     "event_type",
 )
+_DEMO_OPTIONS = ("sequences", "items", "mean_length")
 
 
 def open_source(path: Path | None, config: SourceConfig) -> Source:
@@ -45,6 +46,7 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     if path is None or config.format == "demo":
         _check_demo(path, config)
         return demo.DemoSource(config)
+    _refuse_demo_options(path, config.demo)
     if not path.exists():
         raise SourceError(f"{path} does not exist", "give the file or the folder of a log")
     # The order matters: a MovieLens release in CSV is also a folder of tables.
@@ -65,10 +67,10 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
 
 def _check_demo(path: Path | None, config: SourceConfig) -> None:
     if path is not None:
-        message = f"format demo is generated and reads no source, got {path}"
-        raise ConfigError(message, "leave the source out")
+        message = f"format demo is generated and reads no log, got {path}"
+        raise ConfigError(message, "leave the log out")
     if config.format not in {None, "demo"}:
-        message = f"format {config.format} reads a log, but no source was given"
+        message = f"format {config.format} reads a log, but none was given"
         raise ConfigError(message, "give a file or a folder")
     _refuse_tabular_options("demo", config)
 
@@ -79,3 +81,11 @@ def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
         message = f"format {name} has fixed columns, got {', '.join(options)}"
         hint = "to choose columns, give the log's file itself or set --format tabular"
         raise ConfigError(message, hint)
+
+
+def _refuse_demo_options(path: Path, config: DemoConfig) -> None:
+    for option in _DEMO_OPTIONS:
+        if getattr(config, option) != getattr(DemoConfig(), option):
+            message = f"{option} applies only to the built-in world, but the log is {path}"
+            hint = "leave it out, or prepare that world: no log, and --format demo"
+            raise ConfigError(message, hint)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import jax
 import optax
@@ -12,7 +10,7 @@ from flax import nnx
 
 from segue.batches import Batch, Batches, BatchOptions
 from segue.batches.sequences import BATCHES_PER_POOL
-from segue.config import Config, load_config
+from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import ConfigError
 from segue.features import Features, SequenceVocabulary, check_item_features
@@ -173,25 +171,6 @@ def training_inputs(
         data.items, data.vocabulary_size, config.model, vocabulary, data.sequences
     )
     return features, training_batches(data, config, features, options)
-
-
-def resolve_config(
-    preset: str | None,
-    config: Config | str | Path | None,
-    overrides: dict[str, Any] | list[str] | None,
-) -> Config:
-    """The configuration that the arguments ``preset``, ``config`` and ``overrides`` describe.
-
-    See ``train`` for the arguments.
-
-    Raises:
-        ConfigError: the configuration is invalid.
-    """
-    if isinstance(config, Config):
-        if preset is not None or overrides:
-            raise ConfigError("a Config object cannot be combined with a preset or with overrides")
-        return config
-    return load_config(preset, config, overrides)
 
 
 def _check_compatible(config: Config, data: Dataset) -> None:

@@ -6,37 +6,38 @@ the other converts out-of-memory errors.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import jax
 
-from segue.config import Config
+from segue.config import Config, resolve_config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
 from segue.errors import ResourceError, RunError
 from segue.features import SequenceVocabulary
 from segue.machine import use_compilation_cache
+from segue.recommender import Run
 from segue.runs.folder import FORMAT_VERSION, RunFolder
 from segue.trainer.loop import Trainer
 from segue.trainer.plan.recommendations import check_memory
 from segue.trainer.progress import Progress
-from segue.trainer.run_spec import RunSpec, resolve_config, training_inputs
+from segue.trainer.run_spec import RunSpec, training_inputs
 
 
 def train(
-    data: Dataset | str | Path,
-    run: str | Path,
+    data: Dataset | str | os.PathLike[str],
+    out: str | os.PathLike[str],
     *,
     preset: str | None = None,
-    config: Config | str | Path | None = None,
-    overrides: dict[str, Any] | list[str] | None = None,
+    config: Config | str | os.PathLike[str] | None = None,
     resume: bool = False,
-    watch: Callable[[Progress], None] = lambda _: None,
-) -> Path:
+    watch: Callable[[Progress], None] | None = None,
+    **changes: Any,
+) -> Run:
     """Train a model and write a run folder.
 
     SIGINT or SIGTERM saves a checkpoint and stops the run. ``resume`` continues a run that was
@@ -44,16 +45,17 @@ def train(
 
     Args:
         data: a prepared dataset, or its folder.
-        run: the folder to write. Unless ``resume``, it must be empty or not exist.
+        out: the folder to write. Unless ``resume``, it must be empty or not exist.
         preset: a name from ``segue.presets()``.
         config: a configuration, or a TOML file with one.
-        overrides: keys to change, as ``{"model.layers": 4}`` or ``["model.layers=4"]``.
         resume: continue the run in the folder from its last checkpoint, with its own
             configuration.
         watch: a function that is called with the progress every few steps.
+        changes: values of configuration keys, which take precedence over ``preset`` and
+            ``config``: ``epochs=3``, or with the section ``**{"training.epochs": 3}``.
 
     Returns:
-        The path of the run folder.
+        The run. It is path-like.
 
     Raises:
         DatasetError: the dataset cannot be opened, or was overwritten during training.
@@ -64,11 +66,11 @@ def train(
         StorageError: a file could not be written; the last checkpoint is intact.
     """
     data = data if isinstance(data, Dataset) else Dataset.open(data)
-    folder = RunFolder(run)
+    folder = RunFolder(out)
     if resume:
-        resolved = _resumed_config(folder, data, preset, config, overrides)
+        resolved = _resumed_config(folder, data, preset, config, changes)
     else:
-        resolved = resolve_config(preset, config, overrides)
+        resolved = resolve_config(preset, config, changes)
     features, batches = training_inputs(resolved, data)
     spec = RunSpec.of(resolved, data, features, batches)
     check_memory(spec)
@@ -77,16 +79,16 @@ def train(
         if not resume:
             folder.create()
             _write_config(folder, resolved, data, features.vocabulary)
-        Trainer(spec, folder, batches, watch).run(is_stopped)
-    return folder.path
+        Trainer(spec, folder, batches, watch or (lambda _: None)).run(is_stopped)
+    return Run(folder.path)
 
 
 def _resumed_config(
     folder: RunFolder,
     data: Dataset,
     preset: str | None,
-    config: Config | str | Path | None,
-    overrides: dict[str, Any] | list[str] | None,
+    config: Config | str | os.PathLike[str] | None,
+    changes: dict[str, Any],
 ) -> Config:
     """Read the configuration of a run to resume, and check that the arguments agree with it."""
     if folder.path.is_dir() and folder.is_unstarted():
@@ -100,8 +102,8 @@ def _resumed_config(
             f"{folder.path} was trained on another dataset than {data.path}",
             f"give the dataset of the run: {dataset['path']}",
         )
-    is_given = preset is not None or config is not None or bool(overrides)
-    if is_given and resolve_config(preset, config, overrides) != saved:
+    is_given = preset is not None or config is not None or bool(changes)
+    if is_given and resolve_config(preset, config, changes) != saved:
         raise RunError(
             f"{folder.path} was started with another configuration",
             "resume it without configuration options, or start another run",

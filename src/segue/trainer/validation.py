@@ -91,7 +91,9 @@ class Validation:
         metrics = {"loss": self._mean_loss(params)}
         if self._config.training.validation_metric == "loss":
             return ValidationResult(metrics, {})
-        results = evaluate(recommender, self._data, part="validation", config=self._options)
+        results = evaluate(
+            recommender, self._data, part="validation", baselines=None, config=self._options
+        )
         ranking = {name: estimate.mean for name, estimate in results.results[0].metrics.items()}
         return ValidationResult(ranking | metrics, results.to_dict())
 

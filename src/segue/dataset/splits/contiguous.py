@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int8, Int64
 
+from segue.config import TargetChoice
 from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits.rule import TEST, TRAIN, VALIDATION, SplitRule
-from segue.dataset.targets import SplitPart, TargetChoice, Targets, part_bounds
+from segue.dataset.targets import SplitPart, Targets, part_bounds
 from segue.ragged import span_indices
 
 

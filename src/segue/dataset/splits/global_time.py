@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from segue import ragged
+from segue.config import TargetChoice
 from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits.contiguous import ContiguousSplit
 from segue.dataset.splits.rule import Split
-from segue.dataset.targets import SplitPart, TargetChoice, part_bounds
+from segue.dataset.targets import SplitPart, part_bounds
 from segue.errors import DatasetError
 from segue.ragged import count_per_row, offsets_of, row_blocks
 

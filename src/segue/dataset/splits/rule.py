@@ -13,9 +13,9 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Int8, Int64
 
-from segue.config import SeenPolicy, SplitKind
+from segue.config import SeenPolicy, SplitKind, TargetChoice
 from segue.dataset.sequences import Cuts, Sequences
-from segue.dataset.targets import SplitPart, TargetChoice, Targets
+from segue.dataset.targets import SplitPart, Targets
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 """Codes of ``SplitRule.event_parts``, in the order of the parts."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Int8, Int64
 
+from segue.config import TargetChoice
 from segue.dataset.sequences import (
     NO_TARGET,
     TEST_TARGET,
@@ -16,7 +17,7 @@ from segue.dataset.sequences import (
     Sequences,
 )
 from segue.dataset.splits.rule import TEST, TRAIN, VALIDATION, Split, SplitRule
-from segue.dataset.targets import FIRST_TARGET, SplitPart, TargetChoice, Targets
+from segue.dataset.targets import FIRST_TARGET, SplitPart, Targets
 from segue.ragged import offsets_of, positions_in_rows, row_blocks
 
 _PART_OF_LABEL = np.array([TRAIN, TEST, VALIDATION, TRAIN], np.int8)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from segue.batches import Batch, Batches
-from segue.config import Config
+from segue.config import Config, resolve_config
 from segue.dataset import Dataset
 from segue.machine import available_memory, use_compilation_cache
 from segue.trainer.inputs import StepConstants
@@ -26,7 +26,7 @@ from segue.trainer.plan.recommendations import (
     recommended_option,
     training_options,
 )
-from segue.trainer.run_spec import RunSpec, resolve_config, training_inputs
+from segue.trainer.run_spec import RunSpec, training_inputs
 from segue.trainer.train_state import TrainState
 
 MAX_TIMED_STEPS = 20
@@ -89,7 +89,8 @@ class Plan(msgspec.Struct, frozen=True):
         fits: whether they are; null if unknown.
         compilation: seconds that compiling the step took; almost none if it was in the cache.
         times: measured times; null if no step was taken.
-        recommendations: settings to change, as ``key=value``; empty if none is recommended.
+        recommendations: values of the configuration keys to change, as keywords of ``train``;
+            empty if no change is recommended.
         options: options with which the model can be trained; their peaks are by the formula.
     """
 
@@ -106,7 +107,7 @@ class Plan(msgspec.Struct, frozen=True):
     fits: bool | None
     compilation: float
     times: StepTimes | None
-    recommendations: list[str]
+    recommendations: dict[str, Any]
     options: list[TrainingOption]
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,12 +116,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan(
-    data: Dataset | str | Path,
+    data: Dataset | str | os.PathLike[str],
     *,
     preset: str | None = None,
-    config: Config | str | Path | None = None,
-    overrides: dict[str, Any] | list[str] | None = None,
+    config: Config | str | os.PathLike[str] | None = None,
     probe: bool = True,
+    **changes: Any,
 ) -> Plan:
     """Estimate the memory and time of a training run, without writing a run folder.
 
@@ -131,8 +132,8 @@ def plan(
         data: a prepared dataset, or its folder.
         preset: a name from ``segue.presets()``.
         config: a configuration, or a TOML file with one.
-        overrides: keys to change, as ``{"model.layers": 4}`` or ``["model.layers=4"]``.
         probe: whether to time a few steps. None are taken if the run does not fit into memory.
+        changes: values of configuration keys, as for ``train``.
 
     Raises:
         DatasetError: the dataset cannot be opened.
@@ -140,7 +141,7 @@ def plan(
     """
     use_compilation_cache()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
-    resolved = resolve_config(preset, config, overrides)
+    resolved = resolve_config(preset, config, changes)
     features, batches = training_inputs(resolved, data)
     spec = RunSpec.of(resolved, data, features, batches)
     # Estimated before compilation, whose memory would be counted as that of the process.
@@ -168,7 +169,7 @@ def plan(
         fits=is_fitting,
         compilation=compilation,
         times=times,
-        recommendations=recommended.settings if recommended else [],
+        recommendations=recommended.settings if recommended else {},
         options=options,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from segue.config import Config
+from segue.config import Config, resolve_config
 from segue.errors import ResourceError
 from segue.machine import GIGABYTE, MEMORY_VARIABLE, available_memory
 from segue.trainer.plan.memory import estimate_memory
@@ -44,14 +45,14 @@ class TrainingOption(msgspec.Struct, frozen=True):
 
     Attributes:
         name: name of the option, such as "sampled softmax, sparse updates".
-        settings: configuration changes, as ``key=value``; empty if it is the current one.
+        settings: values of the configuration keys to change; empty if it is the current one.
         peak: estimated peak memory of the run, in bytes.
         needed: bytes of the peak that must be free.
         fits: whether they are free; None if the free memory is unknown.
     """
 
     name: str
-    settings: list[str]
+    settings: dict[str, Any]
     peak: int
     needed: int
     fits: bool | None
@@ -82,7 +83,7 @@ def check_memory(spec: RunSpec) -> None:
     if recommended is None:
         hint = "set a smaller model.width or training.batch_size"
     else:
-        changes = " ".join(f"--set {setting}" for setting in recommended.settings)
+        changes = as_options(recommended.settings)
         hint = f"{changes} would need about {format_bytes(recommended.needed)}"
     raise ResourceError(
         f"the run would need about {format_bytes(needed)} of memory, but only "
@@ -118,13 +119,13 @@ def training_options(spec: RunSpec, available: int | None) -> list[TrainingOptio
 
 
 def _reset_sparse_settings(optimizer: dict[str, Any]) -> dict[str, Any]:
-    """Changes that reset optimizer settings which apply to no table any more."""
+    """Changes by dotted key that reset optimizer settings which apply to no table any more."""
     kinds = {optimizer["embedding_updates"], optimizer["feature_embedding_updates"]}
     changes: dict[str, Any] = {}
     if "sparse" not in kinds and optimizer["state_precision"] != "float32":
-        changes["state_precision"] = "float32"
+        changes["optimizer.state_precision"] = "float32"
     if kinds == {"dense"} and optimizer["sparse_learning_rate_scale"] != 1:
-        changes["sparse_learning_rate_scale"] = 1.0
+        changes["optimizer.sparse_learning_rate_scale"] = 1.0
     return changes
 
 
@@ -172,6 +173,11 @@ def is_exact_softmax_cheap(spec: RunSpec) -> bool:
     return scores <= EXACT_COST_FACTOR * blocks
 
 
+def as_options(settings: Mapping[str, Any]) -> str:
+    """Settings as options of the command line, such as ``--set loss.kind=softmax``."""
+    return " ".join(f"--set {key}={str(value).lower()}" for key, value in settings.items())
+
+
 def format_bytes(size: int) -> str:
     """A size as text, such as ``2.1 GB``; in megabytes if less than one gigabyte."""
     return f"{size / 1e9:.1f} GB" if size >= GIGABYTE else f"{size / 1e6:.0f} MB"
@@ -181,16 +187,13 @@ def _option(
     name: str, changes: dict[str, Any], spec: RunSpec, available: int | None
 ) -> TrainingOption:
     sections = spec.config.model_dump()
-    settings = []
+    settings: dict[str, Any] = {}
     for key, value in changes.items():
         section, field = key.split(".")
         if sections[section][field] != value:
-            settings.append(f"{key}={str(value).lower()}")
-            sections[section][field] = value
-    for field, value in _reset_sparse_settings(sections["optimizer"]).items():
-        settings.append(f"optimizer.{field}={value}")
-        sections["optimizer"][field] = value
-    memory = estimate_memory(replace(spec, config=Config.model_validate(sections)))
+            settings[key] = sections[section][field] = value
+    settings |= _reset_sparse_settings(sections["optimizer"])
+    memory = estimate_memory(replace(spec, config=resolve_config(None, spec.config, settings)))
     return TrainingOption(
         name, settings, memory.training, memory.needed, fits(memory.needed, available)
     )

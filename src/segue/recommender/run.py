@@ -1,0 +1,94 @@
+"""``Run``: the folder of a training run, with its card, configuration, metrics and model."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from segue.config import Config
+from segue.recommender.recommender import Recommender
+from segue.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class Run(os.PathLike[str]):
+    """A training run, as returned by ``segue.train`` or opened with ``Run.open``.
+
+    It is path-like: it can be given wherever the path of a run is expected. Everything is read
+    from the folder when it is requested, so a run that is still being trained can be followed.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """Open a folder that ``segue.train`` wrote.
+
+        Raises:
+            RunError: the folder is not a run, is damaged, or has another format version.
+        """
+        folder = RunFolder(path)
+        folder.read_config()
+        return cls(folder.path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def config(self) -> Config:
+        """The configuration, complete with all defaults.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        config, _ = RunFolder(self.path).read_config()
+        return config
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card: dataset, seed, machine, steps, best validation, results, checksums.
+
+        It describes the best weights so far; ``finished`` says why the run ended.
+
+        Raises:
+            RunError: the file is damaged, or not written yet because no weights were.
+        """
+        folder = RunFolder(self.path)
+        return folder.read_json(folder.card)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has ended; if not, ``segue.train(..., resume=True)`` continues it."""
+        return RunFolder(self.path).read_finished_card() is not None
+
+    def metrics(self) -> pa.Table:
+        """The logged metrics, one row per record.
+
+        Returns:
+            ``step`` (integer), ``kind`` (``train`` or ``validation``) and a column of floats per
+            metric: null in the records without it, NaN where its value was not finite.
+
+        Raises:
+            RunError: no step was logged yet.
+        """
+        from segue.runs.metrics_log import MetricsLog  # loads tensorboardX
+
+        return MetricsLog(RunFolder(self.path)).to_arrow()
+
+    def load(self) -> Recommender:
+        """The model: ``Recommender.load`` of this run.
+
+        Raises:
+            RunError: the folder is not a complete run, or a file in it was changed.
+        """
+        return Recommender.load(self)
