@@ -38,10 +38,10 @@ def test_paths_as_text_and_the_built_in_world(tmp_path):
 
 
 def test_options_take_precedence_over_the_configuration(tmp_path):
-    world = PrepareConfig(source=SourceConfig(demo=DemoConfig(sequences=60, items=100, seed=4)))
+    world = PrepareConfig(source=SourceConfig(demo=DemoConfig(sequences=60, items=300, seed=4)))
     options: PrepareOptions = {"mean_length": 12, "split": "leave-one-out", "seed": 5}
     dataset = prepare(None, tmp_path / "demo", config=world, **options)
-    expected = prepare(None, tmp_path / "same", sequences=60, items=100, **options)
+    expected = prepare(None, tmp_path / "same", sequences=60, items=300, **options)
     assert dataset.fingerprint == expected.fingerprint
     assert len(dataset.sequences) == 60
     assert (dataset.manifest.split.kind, dataset.manifest.split.seed) == ("leave-one-out", 5)

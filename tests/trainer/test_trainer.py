@@ -252,7 +252,7 @@ def test_a_cut_off_above_the_catalogue_size_is_refused(
     with pytest.raises(ConfigError, match=r"ndcg@10 needs more items than the 5.*=mrr"):
         train(data, tmp_path / "run", config=config)
     by_mrr = changed(config, training={"validation_metric": "mrr", "max_steps": 4})
-    assert train(data, tmp_path / "run", config=by_mrr).exists()
+    assert train(data, tmp_path / "run", config=by_mrr).path.exists()
 
 
 def test_without_a_validation_part_the_last_weights_are_the_best(
