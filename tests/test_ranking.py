@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue import ranking
+from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Query, ScoringRanker, mask_items, ranks_from_scores, top_from_scores
 from segue.tokens import N_SPECIALS, PAD
@@ -144,3 +146,27 @@ def test_slices_of_queries_keep_their_rows() -> None:
     assert [part.histories.row(i).tolist() for i in range(2)] == [[], [5, 6]]
     assert [part.seen.row(i).tolist() for i in range(2)] == [[7], [8]]
     assert part.rows.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"k": 0}, "k is 0, expected 1 or more"),
+        ({"rows": np.zeros(2, np.int64)}, "rows has 2 rows, but there are 3 histories"),
+        ({"seen": Ragged.from_rows([[4]])}, "seen has 1 rows, but there are 3 histories"),
+        ({"excluded": Ragged.from_rows([])}, "excluded has 0 rows"),
+        ({"sequence_features": [{}]}, "sequence_features has 1 rows"),
+        ({"filters": ("year > 1990",)}, "no ranker supports filters yet"),
+    ],
+)
+def test_contradictory_queries_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        replace(queries(3), **changes)
+
+
+def test_the_lowest_score_is_still_above_items_that_are_no_candidates() -> None:
+    scores = np.full((1, 9), -np.inf, np.float32)
+    scores[0, 4] = 1
+    ranker = FixedScores(scores)
+    assert ranker.ranks(queries(1, [[8]]), np.array([5], np.int32)).tolist() == [3]
+    assert ranker.top(queries(1, [[8]]).with_k(5)).items.tolist() == [[4, 5, 6, 7, PAD]]

@@ -25,10 +25,10 @@ GROUPS_PER_RESULT = 4
 
 @dataclass(frozen=True)
 class Query:
-    """A batch of requests for the next item, one per row, whoever makes them.
+    """A batch of requests for the next item, one per row.
 
-    Item indices are those of the ranker's dataset. Items outside its catalogue have an index of
-    ``vocabulary_size`` or more.
+    Item indices are those of the ranker's dataset. Items outside its catalogue are ``UNK`` or have
+    an index of ``vocabulary_size`` or more.
 
     Attributes:
         histories: item indices of all events before the target, oldest first.
@@ -61,6 +61,17 @@ class Query:
     request_times: Int64[np.ndarray, " batch"] | None = None
 
     def __post_init__(self) -> None:
+        if self.k < 1:
+            raise RequestError(f"k is {self.k}, expected 1 or more", "10 is usual")
+        sizes = {"histories": len(self), "seen": self.seen.n_rows, "rows": len(self.rows)}
+        if self.excluded is not None:
+            sizes["excluded"] = self.excluded.n_rows
+        if self.sequence_features is not None:
+            sizes["sequence_features"] = len(self.sequence_features)
+        for name, size in sizes.items():
+            if size != len(self):
+                message = f"{name} has {size} rows, but there are {len(self)} histories"
+                raise RequestError(message, "give one row per history")
         reserved = {
             "allowed": self.allowed is not None,
             "filters": bool(self.filters),
@@ -178,7 +189,7 @@ class ScoringRanker(Ranker):
 
     @abstractmethod
     def scores(self, query: Query) -> Float[np.ndarray, "batch vocabulary"]:
-        """One score per request and item index, higher is better.
+        """One score per request and item index, higher is better; -inf is the lowest one.
 
         The caller may overwrite the array. Scores of special tokens, seen and excluded items are
         ignored.
@@ -205,6 +216,8 @@ class ScoringRanker(Ranker):
         """Scores per block of requests, -inf for items that are not candidates."""
         for block, block_query in query.blocks(max(1, SCORES_PER_BLOCK // self.vocabulary_size)):
             scores = self.scores(block_query)
+            if np.isneginf(scores.min(initial=0)):  # -inf is for items that are not candidates
+                np.maximum(scores, np.finfo(scores.dtype).min, out=scores)
             mask_items(scores, block_query.seen)
             if block_query.excluded is not None:
                 mask_items(scores, block_query.excluded)

@@ -58,6 +58,8 @@ def test_a_prepared_dataset_or_its_folder(cycle_run: Path, cycles: Dataset) -> N
     [
         ({"user": ["a"], "item": [["i1"]]}, "cannot read the histories of .*items"),
         ({"user": ["a"], "items": ["i1"]}, "the column items of .* is of type string, expected"),
+        ({"user": ["a", "a"], "items": [["i1"], []]}, "has a user on two rows: 'a'"),
+        ({"user": [1.5], "items": [["i1"]]}, r"h\.parquet: user 1\.5 is of type float"),
     ],
 )
 def test_files_without_histories_are_refused(
@@ -67,5 +69,11 @@ def test_files_without_histories_are_refused(
     with pytest.raises(DatasetError, match=message) as caught:
         Recommender.load(cycle_run, histories=tmp_path / "h.parquet")
     assert caught.value.hint
+
+
+def test_impossible_histories_are_refused(cycle_run: Path) -> None:
     with pytest.raises(RequestError, match="histories is of type int"):
         Recommender.load(cycle_run, histories=3)
+    model = Recommender.load(cycle_run, histories=lambda user: "i3")
+    with pytest.raises(RequestError, match="the history of 'anna' is the single value 'i3'"):
+        model.recommend(user="anna")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from segue.errors import RequestError
+from segue.recommender import Recommender
 from segue.recommender.ids import histories_of, id_string, id_strings, one_per_history
 
 
@@ -96,8 +98,8 @@ def test_one_history_or_many(values: Any, histories: list[list[str]], has_many: 
 
 @pytest.mark.parametrize(("values", "message"), [
     ("1193", "items is the single value '1193'"),
-    ([["1"], "2"], r"item id \['1'\] is of type list"),
-    ([["1"], {"2"}], "items is a set, which has no order"),
+    ([["1"], "2"], r"items\[1\] is the single value '2'"),
+    ([["1"], {"2"}], r"items\[1\] is a set, which has no order"),
     ({"1", "2"}, "items is a set, which has no order"),
     (pa.table({"item_id": ["7"]}), "items is a table"),
     (7, "items is the single value 7"),
@@ -114,3 +116,15 @@ def test_an_argument_has_one_value_per_history() -> None:
     for value in ("ab", ["a"], {"a": 1, "b": 2}):
         with pytest.raises(RequestError, match=r"expected a list with one value per history \(2\)"):
             one_per_history("user", value, 2, has_many=True)
+
+
+def test_a_batch_without_histories_is_no_history(cycle_run: Path) -> None:
+    model = Recommender.load(cycle_run)
+    assert model.recommend(np.zeros((0, 5), int), k=3) == []
+    assert len(model.recommend([], k=3)) == 3  # one empty history
+
+
+@pytest.mark.parametrize("k", [5.0, "5", True, None])
+def test_k_is_an_integer(cycle_run: Path, k: Any) -> None:
+    with pytest.raises(RequestError, match=r"k is .*, expected an integer"):
+        Recommender.load(cycle_run)._check_count("k", k)

@@ -99,7 +99,7 @@ def next_item_beyond_accuracy(
     ranker: Ranker,
     instances: EvaluationInstances,
     item_statistics: ItemStatistics,
-    block_size: int | None,
+    block_size: int,
 ) -> BeyondAccuracy:
     """Get a ranker's list for every instance, including those with an unknown target."""
     ks = instances.protocol.ks

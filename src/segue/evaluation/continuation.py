@@ -25,7 +25,6 @@ from segue.features import stored_features
 from segue.metrics import ItemStatistics, ListHits, continuation_metrics
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranker
-from segue.recommender.shapes import REQUESTS_PER_CALL
 from segue.tokens import N_SPECIALS
 
 
@@ -82,7 +81,7 @@ def measure_continuation(
     rankers: Sequence[Ranker],
     data: Dataset,
     protocol: Protocol,
-    block_size: int | None,
+    block_size: int,
     item_statistics: ItemStatistics | None = None,
 ) -> list[list[Result]]:
     """Continue every sequence of the part, for each setting of given events.
@@ -101,7 +100,6 @@ def measure_continuation(
     settings = [GivenEvents(m, False) for m in protocol.given]
     settings += [GivenEvents(m, True) for m in protocol.given_random]
     artists = data.items.category_codes("artist")
-    size = block_size or REQUESTS_PER_CALL
     results = []
     for given_events in settings:
         instances = _instances(data, protocol, given_events, rows)
@@ -109,7 +107,13 @@ def measure_continuation(
             results.append(
                 [
                     _measure(
-                        ranker, instances, given_events, protocol, artists, size, item_statistics
+                        ranker,
+                        instances,
+                        given_events,
+                        protocol,
+                        artists,
+                        block_size,
+                        item_statistics,
                     )
                     for ranker in rankers
                 ]

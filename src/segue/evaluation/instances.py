@@ -17,7 +17,6 @@ from segue.evaluation.protocol import Protocol, resolve_protocol
 from segue.features import stored_features
 from segue.ragged import Ragged, offsets_of, span_indices
 from segue.ranking import Query
-from segue.recommender.shapes import REQUESTS_PER_CALL
 from segue.tokens import INDEX_DTYPE
 
 
@@ -77,9 +76,8 @@ class EvaluationInstances:
         """The instances where the mask is true."""
         return EvaluationInstances(self.data, self.protocol, self.rows[mask], self.positions[mask])
 
-    def blocks(self, block_size: int | None) -> Iterator[tuple[slice, QueryBlock]]:
+    def blocks(self, size: int) -> Iterator[tuple[slice, QueryBlock]]:
         """Blocks of requests, each with the slice of the instances that it covers, in order."""
-        size = block_size or REQUESTS_PER_CALL
         for start in range(0, len(self), size):
             covered = slice(start, min(start + size, len(self)))
             block = EvaluationInstances(

@@ -11,7 +11,7 @@ from segue.baselines import ListRanker
 from segue.config import EvaluationConfig, EvaluationOptions, evaluation_config
 from segue.dataset import Dataset
 from segue.dataset.targets import SplitPart
-from segue.errors import quantity
+from segue.errors import RequestError, quantity
 from segue.evaluation.beyond_accuracy import item_statistics
 from segue.evaluation.continuation import measure_continuation
 from segue.evaluation.next_item import measure_next_item
@@ -19,6 +19,7 @@ from segue.evaluation.protocol import resolve_protocol
 from segue.evaluation.rankers import Evaluable, open_rankers
 from segue.evaluation.results import Evaluation, Result
 from segue.ranking import Ranker
+from segue.recommender.shapes import REQUESTS_PER_CALL
 
 
 def evaluate(
@@ -29,7 +30,7 @@ def evaluate(
     baselines: str | Sequence[str] | None = "default",
     fit_on_validation: bool = False,
     use_sequence_features: bool = True,
-    block_size: int | None = None,
+    block_size: int = REQUESTS_PER_CALL,
     config: EvaluationConfig | None = None,
     **options: Unpack[EvaluationOptions],
 ) -> Evaluation:
@@ -48,8 +49,7 @@ def evaluate(
         fit_on_validation: whether baselines are fitted on the validation events too.
         use_sequence_features: whether models get the sequence features that they were trained
             with.
-        block_size: queries passed to a ranker at a time, 1024 by default. It does not change
-            the results.
+        block_size: requests passed to a ranker at a time. It does not change the results.
         config: all options in one object; an option that is also given by name takes precedence.
         options: the options of ``segue evaluate``. What is predicted: ``task``, ``targets``,
             ``unknown_targets``, ``max_sequences``, ``given``, ``given_random``. From which
@@ -66,6 +66,8 @@ def evaluate(
         RunError: a run is not complete.
         DatasetError: the dataset cannot be opened, or the part has no target.
     """
+    if block_size < 1:
+        raise RequestError(f"block_size is {block_size}, expected 1 or more", "leave it out")
     data = data if isinstance(data, Dataset) else Dataset.open(data)
     config = evaluation_config(config, options)
     rankers = open_rankers(
@@ -83,7 +85,7 @@ def _measure(
     data: Dataset,
     part: SplitPart,
     config: EvaluationConfig,
-    block_size: int | None,
+    block_size: int,
 ) -> Evaluation:
     """Measure rankers on held-out events; see ``evaluate``."""
     protocol = resolve_protocol(rankers, data, part, config)

@@ -42,7 +42,7 @@ def measure_next_item(
     rankers: Sequence[Ranker],
     data: Dataset,
     protocol: Protocol,
-    block_size: int | None,
+    block_size: int,
     item_statistics: ItemStatistics | None = None,
 ) -> list[Result]:
     """Rank every target of the part; returns one result per ranker.
@@ -82,7 +82,7 @@ def measure_next_item(
 
 
 def _rank_targets(
-    rankers: Sequence[Ranker], instances: EvaluationInstances, block_size: int | None
+    rankers: Sequence[Ranker], instances: EvaluationInstances, block_size: int
 ) -> _TargetRanks:
     n = len(instances)
     target_ranks = _TargetRanks(

@@ -81,7 +81,7 @@ class Encoder(DenseMember):
         """
         if self._item_features is None:
             # Outside of jit, since a compiled function would return a copy.
-            return nnx.merge(self._graph, self._params).output_embeddings()
+            return self.model().output_embeddings()
         return _output_embeddings(self._graph, self._params, self._item_features)
 
     def model(self) -> Transformer:

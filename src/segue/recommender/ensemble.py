@@ -22,16 +22,19 @@ from segue.bfloat16 import to_float32
 from segue.errors import RequestError, RunError
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
-from segue.recommender import search, shapes
+from segue.recommender import search, shapes, similarity
 from segue.recommender.encoder import Encoder
 from segue.recommender.masks import catalogue_mask, request_masks
 from segue.recommender.members import DenseMember, PureSVD, SparseMember
 from segue.recommender.search import Bonus, EncodedQuery
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
+MIN_TEMPERATURE = 1e-30
+"""Lower temperatures overflow, so they are raised to this one; both always take the best item."""
+
 
 class NextItems(NamedTuple):
-    """The best next items of each request, and the scores of END where they were asked for."""
+    """The best next items of each request, and the scores of END if requested."""
 
     ranked: Ranked
     end_scores: Float32[np.ndarray, " batch"] | None
@@ -50,22 +53,27 @@ class Ensemble:
     def __init__(
         self,
         encoder: Encoder,
-        dense: Sequence[DenseMember] = (),
+        further_dense: Sequence[DenseMember] = (),
         sparse: Sequence[SparseMember] = (),
         is_candidate: Bool[np.ndarray, " vocabulary"] | None = None,
     ) -> None:
         """Combine the members.
 
         Args:
-            dense: dense members besides the encoder.
+            further_dense: dense members besides the encoder.
             sparse: sparse members.
             is_candidate: by item index, whether an item can be recommended; by default all can.
+
+        Raises:
+            RequestError: a member or ``is_candidate`` has another number of items.
         """
         self.encoder = encoder
-        self.dense: tuple[DenseMember, ...] = (encoder, *dense)
+        self.dense: tuple[DenseMember, ...] = (encoder, *further_dense)
         self.sparse = tuple(sparse)
         if is_candidate is None:
-            is_candidate = np.ones(encoder.layout.vocabulary_size, bool)
+            is_candidate = np.ones(self.vocabulary_size, bool)
+        for size in (len(is_candidate), *(len(member.vectors) for member in further_dense)):
+            self._check_size(size)
         self._is_candidate = is_candidate
         self.catalogue = catalogue_mask(is_candidate)
 
@@ -91,7 +99,7 @@ class Ensemble:
         left_out = [query.seen] if query.excluded is None else [query.seen, query.excluded]
         return EncodedQuery(
             len(query),
-            tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense),
+            self._states(query),
             request_masks(self.catalogue if catalogue is None else catalogue, left_out, n_rows),
             self._bonus(query),
         )
@@ -146,12 +154,13 @@ class Ensemble:
             items: item indices to score, one row per request.
         """
         scores = [np.zeros(0, np.float32)]
-        for block, encoded in self._encoded_blocks(query, shapes.MAX_ROWS):
+        for block, block_query in query.blocks(shapes.MAX_ROWS):
             offsets, values = items.slice(block.start, block.stop)
-            rows = np.repeat(np.arange(encoded.n), np.diff(offsets))
-            scores.append(search.pair_scores(encoded.states, self.vectors, rows, values))
-            if encoded.bonus is not None:
-                scores[-1] += _bonus_at(encoded.bonus, rows, values, self.vocabulary_size)
+            rows = np.repeat(np.arange(len(block_query)), np.diff(offsets))
+            states, bonus = self._states(block_query), self._bonus(block_query)
+            scores.append(search.pair_scores(states, self.vectors, rows, values))
+            if bonus is not None:
+                scores[-1] += _bonus_at(bonus, rows, values, self.vocabulary_size)
         return np.concatenate(scores)
 
     def states(self, query: Query) -> Float32[np.ndarray, "batch dim"]:
@@ -159,10 +168,11 @@ class Ensemble:
 
         Their inner products with ``item_vectors`` are the scores without sparse members.
         """
-        blocks = [
-            np.concatenate([np.asarray(states)[: encoded.n] for states in encoded.states], axis=1)
-            for _, encoded in self._encoded_blocks(query, shapes.MAX_ROWS)
-        ]
+        dim = sum(member.shape[1] for member in self.vectors)
+        blocks = [np.zeros((0, dim), np.float32)]
+        for _, block_query in query.blocks(shapes.MAX_ROWS):
+            members = [np.asarray(states) for states in self._states(block_query)]
+            blocks.append(np.concatenate(members, axis=1)[: len(block_query)])
         return np.concatenate(blocks)
 
     def item_vectors(self) -> Float32[np.ndarray, "vocabulary dim"]:
@@ -193,8 +203,16 @@ class Ensemble:
         ]
         return Ensemble(self.encoder, dense, self.sparse, self._is_candidate)
 
+    def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
+        """The ``k`` items with the most similar vectors per item; see ``similarity``."""
+        return similarity.similar_items(self._unit_vectors, self.catalogue, items, k)
+
+    @cached_property
+    def _unit_vectors(self) -> search.Vectors:
+        return similarity.unit_vectors(self.vectors)
+
     def warm_up(self, max_rows: int, max_k: int) -> list[dict[str, int]]:
-        """Compile every shape of a request for up to ``max_rows`` rows and ``max_k`` items.
+        """Compile ``next_items`` for up to ``max_rows`` requests of up to ``max_k`` items.
 
         Returns:
             The shapes: rows, input tokens and results of each.
@@ -210,8 +228,9 @@ class Ensemble:
                 encoded = self.encode(_warm_up_query(rows, length - int(layout.start)))
                 self._compile_pairs(encoded)
                 for n_results in sorted(results):
-                    search.top(encoded, self.vectors, n_results)
-                    compiled.append({"rows": rows, "length": length, "k": n_results})
+                    if rows <= shapes.rows_per_block(self.vocabulary_size, n_results):
+                        search.top(encoded, self.vectors, n_results)
+                        compiled.append({"rows": rows, "length": length, "k": n_results})
         return compiled
 
     def _compile_pairs(self, encoded: EncodedQuery) -> None:
@@ -221,6 +240,19 @@ class Ensemble:
         for n_pairs in shapes.PAIR_BUCKETS if self.sparse else ():
             zeros = np.zeros(n_pairs, np.int64)
             search.pair_scores(encoded.states, self.vectors, zeros, zeros)
+
+    def _states(self, query: Query) -> search.States:
+        """For each dense member its state per request, with padding rows, on the device."""
+        n_rows = shapes.row_bucket(len(query))
+        return tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
+
+    def _check_size(self, size: int) -> None:
+        if size != self.vocabulary_size:
+            raise RequestError(
+                f"a member has {size} items, but the model has {self.vocabulary_size}, special "
+                "tokens included",
+                "fit the members on the dataset that the model was trained on",
+            )
 
     def _encoded_blocks(
         self, query: Query, size: int, catalogue: UInt8[np.ndarray, " bytes"] | None = None
@@ -232,6 +264,7 @@ class Ensemble:
         if not self.sparse:
             return None
         total = sparse.csr_matrix(sum(member.bonus(query) for member in self.sparse))
+        self._check_size(int(np.shape(total)[1]))
         rows = np.repeat(np.arange(len(query)), np.diff(total.indptr))
         return Bonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
 
@@ -239,6 +272,7 @@ class Ensemble:
         self, encoded: EncodedQuery, temperature: float
     ) -> Float32[np.ndarray, " batch"]:
         """The score at which END has the probability that the encoder gives it."""
+        temperature = max(temperature, MIN_TEMPERATURE)
         alone = EncodedQuery(encoded.n, encoded.states[:1], encoded.masks)
         rows = np.arange(encoded.n)
         scores = search.pair_scores(alone.states, self.vectors[:1], rows, np.full(encoded.n, END))
@@ -263,6 +297,12 @@ def _bonus_at(
     vocabulary_size: int,
 ) -> Float32[np.ndarray, " pairs"]:
     """The bonus of each pair of a request and an item; 0 outside the support."""
-    shape = (int(max(rows.max(initial=0), bonus.rows.max(initial=0))) + 1, vocabulary_size)
-    matrix = sparse.csr_matrix((bonus.values, (bonus.rows, bonus.items)), shape=shape)
-    return np.asarray(matrix[rows, items], np.float32).ravel()
+    keys, pairs = (
+        row * vocabulary_size + item
+        for row, item in ((bonus.rows, bonus.items), (rows, items.astype(np.int64)))
+    )
+    order = np.argsort(keys)
+    positions = np.searchsorted(keys[order], pairs)
+    # One more entry, so that positions beyond the last key are valid.
+    sorted_keys, values = np.append(keys[order], -1), np.append(bonus.values[order], 0)
+    return np.where(sorted_keys[positions] == pairs, values[positions], 0).astype(np.float32)

@@ -22,8 +22,8 @@ HISTORY_COLUMNS = ("user", "items")
 """Columns of a Parquet file of histories: the id of a user, and the list of item ids."""
 
 
-class KnownUser(NamedTuple):
-    """What is known of a user.
+class UserHistory(NamedTuple):
+    """The history and the sequence features of a user.
 
     Attributes:
         item_ids: the user's events, oldest first.
@@ -35,16 +35,16 @@ class KnownUser(NamedTuple):
 
 
 class Histories(ABC):
-    """What is known of users."""
+    """The histories of users."""
 
     @property
     @abstractmethod
     def source(self) -> str:
-        """Where it looks, for messages."""
+        """Name of the source, for messages."""
 
     @abstractmethod
-    def find(self, user: str) -> KnownUser | None:
-        """What is known of a user; None if nothing is."""
+    def find(self, user: str) -> UserHistory | None:
+        """The history of a user; None for an unknown user."""
 
 
 def open_histories(histories: Any) -> Histories:
@@ -83,14 +83,14 @@ class DatasetHistories(Histories):
     def source(self) -> str:
         return f"the dataset {self._dataset.name}"
 
-    def find(self, user: str) -> KnownUser | None:
+    def find(self, user: str) -> UserHistory | None:
         row = self._dataset.sequences.find(user)
         if row is None:
             return None
         ids = self._dataset.items.ids
         item_ids = [ids[index - N_SPECIALS] for index in self._dataset.sequences.row(row).tolist()]
         (features,) = stored_features(self._dataset.sequences, np.array([row]))
-        return KnownUser(item_ids, {k: v for k, v in features.items() if k != USER})
+        return UserHistory(item_ids, {k: v for k, v in features.items() if k != USER})
 
 
 class TrainingHistories(Histories):
@@ -134,7 +134,7 @@ class TrainingHistories(Histories):
     def _histories(self) -> DatasetHistories:
         return DatasetHistories(self.dataset)
 
-    def find(self, user: str) -> KnownUser | None:
+    def find(self, user: str) -> UserHistory | None:
         return self._histories.find(user)
 
 
@@ -152,21 +152,34 @@ class FileHistories(Histories):
                 "write a Parquet file with the columns user and items",
             ) from None
         self._items = table.column("items")
-        if not pa.types.is_list(self._items.type) and not pa.types.is_large_list(self._items.type):
+        if not isinstance(self._items.type, pa.ListType | pa.LargeListType | pa.FixedSizeListType):
             raise DatasetError(
                 f"the column items of {path} is of type {self._items.type}, expected lists",
                 "write one row per user, with the list of item ids",
             )
-        users = table.column("user").to_pylist()
-        self._row_of = {id_string(user, "user"): row for row, user in enumerate(users)}
+        users = [self._user_id(user) for user in table.column("user").to_pylist()]
+        self._row_of = {user: row for row, user in enumerate(users)}
+        if len(self._row_of) < len(users):
+            raise DatasetError(
+                f"{path} has a user on two rows: {next(u for u in users if users.count(u) > 1)!r}",
+                "write one row per user, with the list of item ids",
+            )
 
     @property
     def source(self) -> str:
         return str(self._path)
 
-    def find(self, user: str) -> KnownUser | None:
+    def find(self, user: str) -> UserHistory | None:
         row = self._row_of.get(user)
-        return None if row is None else KnownUser(id_strings(self._items[row].as_py() or []), {})
+        if row is None:
+            return None
+        return UserHistory(id_strings(self._items[row].as_py() or [], f"items of {user!r}"), {})
+
+    def _user_id(self, user: Any) -> str:
+        try:
+            return id_string(user, "user")
+        except RequestError as error:
+            raise DatasetError(f"{self._path}: {error.message}", error.hint) from None
 
 
 class FunctionHistories(Histories):
@@ -179,6 +192,8 @@ class FunctionHistories(Histories):
     def source(self) -> str:
         return "the given histories"
 
-    def find(self, user: str) -> KnownUser | None:
+    def find(self, user: str) -> UserHistory | None:
         item_ids = self._function(user)
-        return None if item_ids is None else KnownUser(id_strings(item_ids), {})
+        if item_ids is None:
+            return None
+        return UserHistory(id_strings(item_ids, f"the history of {user!r}"), {})

@@ -49,12 +49,14 @@ def histories_of(values: Any) -> tuple[list[list[str]], bool]:
         RequestError: as in ``id_strings``.
     """
     is_table = hasattr(values, "column_names") or hasattr(values, "columns")
+    if getattr(values, "ndim", 1) == 2 and not is_table:  # without rows: no history at all
+        return [id_strings(history) for history in values], True
     if hasattr(values, "to_pylist") and not is_table:
         values = values.to_pylist()
     elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | Set):
         values = values if is_table else list(values)  # a generator can be read only once
-    if isinstance(values, list) and values and all(map(_is_collection, values)):
-        return [id_strings(history) for history in values], True
+    if isinstance(values, list) and any(map(_is_collection, values)):
+        return [id_strings(row, f"items[{i}]") for i, row in enumerate(values)], True
     return [id_strings(values)], False
 
 
@@ -79,14 +81,14 @@ def id_strings(values: Any, name: str = "items") -> list[str]:
     """
     if isinstance(values, str | bytes | int | np.integer):
         message = f"{name} is the single value {values!r}, expected a list of item ids"
-        raise RequestError(message, f"give [{values!r}]")
+        raise RequestError(message, "give a list of item ids, oldest first")
     if hasattr(values, "column_names") or hasattr(values, "columns"):
         message = f"{name} is a table ({type(values).__name__}), expected one column of item ids"
         raise RequestError(message, "give the column with the item ids")
     if isinstance(values, Mapping | Set):
         message = f"{name} is a {type(values).__name__}, which has no order of events"
         raise RequestError(message, "give a list of item ids, oldest first")
-    if getattr(values, "ndim", 1) != 1:
+    if getattr(values, "ndim", 1) not in (1, None):
         message = f"{name} has {values.ndim} dimensions, expected one"
         raise RequestError(message, "give one history as a one-dimensional array")
     if not isinstance(values, Iterable):
@@ -107,7 +109,8 @@ def one_per_history(name: str, value: Any, n_histories: int, *, has_many: bool) 
         return [None] * n_histories
     if isinstance(value, list | tuple) and len(value) == n_histories:
         return list(value)
+    given = f"{len(value)} values" if isinstance(value, list | tuple) else repr(value)[:80]
     raise RequestError(
-        f"{name} is {value!r}, expected a list with one value per history ({n_histories})",
+        f"{name} is {given}, expected a list with one value per history ({n_histories})",
         "use None for a history without one",
     )

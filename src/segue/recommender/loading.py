@@ -19,7 +19,7 @@ from segue.runs.weights import load_weights
 
 
 class LoadedRun(NamedTuple):
-    """What a ``Recommender`` is made of.
+    """The parts of a loaded run.
 
     Attributes:
         ensemble: the encoder and the other members.

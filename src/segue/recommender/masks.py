@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
 from segue.ragged import Ragged
-from segue.recommender.shapes import MAX_ROWS
+from segue.recommender.shapes import ITEM_MULTIPLE
 from segue.tokens import N_SPECIALS
 
 
@@ -23,7 +23,7 @@ def catalogue_mask(is_candidate: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.nd
     Args:
         is_candidate: by item index, whether an item can be recommended.
     """
-    n_bits = -(-len(is_candidate) // MAX_ROWS) * MAX_ROWS
+    n_bits = -(-len(is_candidate) // ITEM_MULTIPLE) * ITEM_MULTIPLE
     is_left_out = np.ones(n_bits, bool)
     is_left_out[: len(is_candidate)] = ~is_candidate
     is_left_out[:N_SPECIALS] = True

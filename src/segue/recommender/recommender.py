@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -25,7 +24,6 @@ from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_p
 from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
-from segue.recommender.similarity import SimilarItems
 from segue.runs import RunFolder
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
@@ -85,6 +83,7 @@ class Recommender:
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
             DatasetError: the histories cannot be read.
+            RequestError: ``histories`` is none of these.
         """
         loaded = load_run(RunFolder(run))
         return cls(
@@ -148,10 +147,10 @@ class Recommender:
                 generator, an array or a column. Or an iterable of histories, which are computed
                 in batches. Unknown ids are reported in the answer.
             k: number of items.
-            user: the id of a sequence of the training dataset; its history is put before
-                ``items``. A model with the sequence feature ``user`` also accepts unknown
-                users, and ignores their id. With many histories, a list with one id or None per
-                history.
+            user: the id of a user, whose history is put before ``items``: a sequence of the
+                training dataset, or of the ``histories`` given to ``load``. A model with the
+                sequence feature ``user`` also accepts unknown users, and ignores their id. With
+                many histories, a list with one id or None per history.
             sequence_features: values of the model's sequence features, such as
                 ``{"name": "rainy day"}``. With many histories, a list with one mapping or None
                 per history.
@@ -159,9 +158,10 @@ class Recommender:
 
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
-            of the whole call.
+            of the whole call. A list is shorter than ``k`` if too few items are left.
 
         Raises:
+            DatasetError: a user is given, and the training dataset is not in its place.
             RequestError: ``k`` is below 1 or above the size of the catalogue, ``items`` is not
                 an ordered collection of ids, the user is unknown, the model does not have a
                 given sequence feature, or the history is empty and the model has no START.
@@ -245,9 +245,10 @@ class Recommender:
     def encode(
         self, items: Any = (), *, user: Any = None, sequence_features: Any = None
     ) -> Float32[np.ndarray, "..."]:
-        """The state that predicts the next item: its products with ``item_vectors`` are scores.
+        """The state that predicts the next item; its products with ``item_vectors`` are scores.
 
-        The states of the ensemble's dense members are concatenated.
+        The states of the ensemble's dense members are concatenated. Scores of sparse members are
+        not part of the products.
 
         Args:
             items: one history or many, as in ``recommend``.
@@ -265,7 +266,10 @@ class Recommender:
         return states if has_many else states[0]
 
     def item_vectors(self) -> Float32[np.ndarray, "items dim"]:
-        """The vectors of the catalogue, in float32, in the order of ``item_ids``."""
+        """The vectors of the catalogue, in float32, in the order of ``item_ids``.
+
+        The vectors of the ensemble's dense members are concatenated, without their weights.
+        """
         return self.ensemble.item_vectors()[N_SPECIALS:]
 
     @property
@@ -296,9 +300,10 @@ class Recommender:
         if unknown:
             message = f"item {unknown[0]!r} is not in the catalogue of {self.name}"
             raise RequestError(message, "give the id of an item of the catalogue")
-        ranked = self._similar_items.top(indices, k)
+        ranked = self.ensemble.similar_items(indices, k)
         request = Request(indices[:0], {}, [], [])
-        return self._answer(ranked, 0, request, start_time)
+        took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
+        return self._answer(ranked, 0, request, took_ms)
 
     def score(
         self,
@@ -341,14 +346,24 @@ class Recommender:
         return rows if has_many else rows[0]
 
     def warm_up(self, max_rows: int = 64, max_k: int = 100) -> list[dict[str, int]]:
-        """Compile everything that a request of up to ``max_rows`` histories and ``max_k`` needs.
+        """Compile ``recommend`` and ``generate`` for the numbers of histories and items given.
 
         Without it, the first request of each shape takes a second or more. What was compiled is
         stored on disk, so that another process with the same model loads it.
 
+        Args:
+            max_rows: largest number of histories per call; larger calls use the same shapes.
+            max_k: largest ``k``, and ``top_k`` of ``generate``.
+
         Returns:
             The compiled shapes: number of histories, input tokens and results of each.
+
+        Raises:
+            RequestError: a number is out of range.
         """
+        if max_rows < 1:
+            raise RequestError(f"max_rows is {max_rows}, expected 1 or more", "64 is usual")
+        self._check_count("max_k", max_k)
         return self.ensemble.warm_up(max_rows, max_k)
 
     def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
@@ -373,11 +388,9 @@ class Recommender:
         """Number of items in the catalogue."""
         return self.ensemble.vocabulary_size - N_SPECIALS
 
-    @cached_property
-    def _similar_items(self) -> SimilarItems:
-        return SimilarItems.of(self.ensemble)
-
-    def _check_count(self, name: str, value: int) -> None:
+    def _check_count(self, name: str, value: Any) -> None:
+        if not isinstance(value, int | np.integer) or isinstance(value, bool):
+            raise RequestError(f"{name} is {value!r}, expected an integer", "10 is usual")
         if value < 1:
             raise RequestError(f"{name} is {value}, expected 1 or more", "ask for more")
         if value > self._n_catalogue:
@@ -391,6 +404,10 @@ class Recommender:
         features = one_per_history(
             "sequence_features", sequence_features, len(histories), has_many=has_many
         )
+        for values in features:
+            if not isinstance(values, Mapping | None):
+                message = f"sequence_features is {values!r}, expected a mapping of names to values"
+                raise RequestError(message, 'give {"name": "rainy day"}, for example')
         requests = [
             self._requests.read(
                 history, None if user_id is None else id_string(user_id, "user"), values or {}
@@ -402,12 +419,13 @@ class Recommender:
     def _answers(
         self, ranked: Ranked, requests: list[Request], has_many: bool, start_time: float
     ) -> Answer | list[Answer]:
+        took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         answers = [
-            self._answer(ranked, row, request, start_time) for row, request in enumerate(requests)
+            self._answer(ranked, row, request, took_ms) for row, request in enumerate(requests)
         ]
         return answers if has_many else answers[0]
 
-    def _answer(self, ranked: Ranked, row: int, request: Request, start_time: float) -> Answer:
+    def _answer(self, ranked: Ranked, row: int, request: Request, took_ms: float) -> Answer:
         """Convert one row of item indices to an answer with ids and titles."""
         is_item = ranked.items[row] >= N_SPECIALS
         indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]
@@ -418,6 +436,6 @@ class Recommender:
             unknown_items=request.unknown_items,
             truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,
-            took_ms=round(1e3 * (time.perf_counter() - start_time), 3),
+            took_ms=took_ms,
             notes=request.notes,
         )

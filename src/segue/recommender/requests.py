@@ -46,7 +46,7 @@ class RequestReader:
         has_start: whether the model can predict from an empty history.
         always_has_sequence_features: whether every training sequence had its features.
         model: name of the model in messages.
-        histories: what is known of users.
+        histories: the histories of users.
     """
 
     items: Items
@@ -108,7 +108,7 @@ class RequestReader:
         if stored is None and USER not in self.vocabulary.values:
             raise RequestError(
                 f"user {user!r} is not in {self.histories.source}",
-                "give the history itself instead; no user row is needed",
+                "give the history itself instead",
             )
         notes = []
         if USER in self.vocabulary.values and self.vocabulary.is_unknown(USER, user):
@@ -147,19 +147,12 @@ class RequestReader:
         )
 
 
-def query_of(
-    requests: list[Request],
-    k: int,
-    *,
-    include_seen: bool = False,
-    excluded: Ragged | None = None,
-) -> Query:
+def query_of(requests: list[Request], k: int, *, include_seen: bool = False) -> Query:
     """The batch of some requests, in the item indices of the model.
 
     Args:
         k: number of items.
         include_seen: whether items of a history may be recommended.
-        excluded: further items that must not be recommended, one row per request.
     """
     histories = Ragged.from_rows([request.history for request in requests])
     nothing = Ragged.from_rows([np.zeros(0, INDEX_DTYPE)] * len(requests))
@@ -168,6 +161,5 @@ def query_of(
         seen=nothing if include_seen else histories,
         rows=np.full(len(requests), -1),
         k=k,
-        excluded=excluded,
         sequence_features=[request.sequence_features for request in requests],
     )

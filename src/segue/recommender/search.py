@@ -83,9 +83,9 @@ def query_of_states(
 def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:
     """The ``k`` items with the highest scores per request, exactly; ties go to the lower index.
 
-    Memory: an item block and its scores, one maximum per group of items, and the vectors of ``k``
-    groups; for small catalogues, where ``k`` groups contain all items, all scores. Sparse members
-    add their support.
+    Memory: one bit per item and request, an item block and its scores, one maximum per group of
+    items, and the vectors of ``k`` groups; for small catalogues, where ``k`` groups contain all
+    items, all scores. Sparse members add their support.
 
     Returns:
         The items, best first, and their scores. Missing entries are ``PAD`` with the score -inf.
@@ -125,10 +125,10 @@ def ranks(
         target_bonus,
         _block_size(encoded, vectors),
     )
-    higher, tied, target_scores = (np.asarray(array)[: encoded.n] for array in counts)
+    higher, tied = (np.asarray(array)[: encoded.n] for array in counts)
     higher, tied = higher.astype(np.int64), tied.astype(np.int64)
     if encoded.bonus is not None:
-        more_higher, more_tied = _count_bonus(encoded, vectors, targets, target_scores)
+        more_higher, more_tied = _count_bonus(encoded, vectors, targets, target_bonus)
         higher, tied = higher + more_higher, tied + more_tied
     # The tied ranks are higher + 1 .. higher + tied; their mean, rounded up. A target whose score
     # is NaN ranks behind everything, padding not counted.
@@ -172,7 +172,7 @@ def log_normalisers(
     dense = kernels.log_sums(encoded.states, vectors, masks, scale, block_size)
     logs = np.array(dense)[: encoded.n]
     if encoded.bonus is not None:
-        rows, items, values = encoded.bonus
+        rows, items, values = _unmasked(encoded.bonus, masks)
         added = pair_scores(encoded.states, vectors, rows, items) / scale
         # exp(a + b) - exp(a) = exp(a) (exp(b) - 1), and log(exp(b) - 1) = b + log(1 - exp(-b)).
         bonus = values / scale
@@ -218,14 +218,21 @@ def _count_bonus(
     encoded: EncodedQuery,
     vectors: Vectors,
     targets: Int32[np.ndarray, " batch"],
-    target_scores: Float32[np.ndarray, " batch"],
+    target_bonus: Float32[np.ndarray, " rows"],
 ) -> tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, " batch"]]:
     """How many more items score higher than the target, and equal to it, with the bonus added."""
     rows, support, bonus = _unmasked_support(encoded)
-    is_other = support != targets[rows]
-    rows, support, bonus = rows[is_other], support[is_other], bonus[is_other]
-    dense = pair_scores(encoded.states, vectors, rows, support)
-    bounds = target_scores[rows]
+    is_different = support != targets[rows]
+    rows, support, bonus = rows[is_different], support[is_different], bonus[is_different]
+    # Targets and support in one call, so that they are rounded alike and equal vectors tie.
+    scores = pair_scores(
+        encoded.states,
+        vectors,
+        np.concatenate([np.arange(encoded.n), rows]),
+        np.concatenate([targets, support]),
+    )
+    dense = scores[encoded.n :]
+    bounds = (scores[: encoded.n] + target_bonus[: encoded.n])[rows]
 
     def changes(compare: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         change = compare(dense + bonus, bounds).astype(np.int64) - compare(dense, bounds)
@@ -238,6 +245,9 @@ def _count_bonus(
 def _unmasked_support(encoded: EncodedQuery) -> Bonus:
     """The entries of the bonus whose items are not left out."""
     assert encoded.bonus is not None
-    rows, items, values = encoded.bonus
-    is_kept = ~is_masked(encoded.masks, rows, items)
-    return Bonus(rows[is_kept], items[is_kept], values[is_kept])
+    return _unmasked(encoded.bonus, encoded.masks)
+
+
+def _unmasked(bonus: Bonus, masks: UInt8[np.ndarray, "bytes rows"]) -> Bonus:
+    is_included = ~is_masked(masks, bonus.rows, bonus.items)
+    return Bonus(*(values[is_included] for values in bonus))

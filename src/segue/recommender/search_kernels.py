@@ -1,7 +1,7 @@
 """Compiled functions of the search: dense scores in blocks of items, reduced as they are computed.
 
-Dense scores are computed in blocks of some thousand items and reduced, while they are in the
-cache of the processor, to maxima of groups of items, to counts or to sums.
+The scores of some thousand items are reduced, while they are in the cache of the processor, to
+maxima of groups of items, to counts or to sums.
 """
 
 from __future__ import annotations
@@ -87,15 +87,15 @@ def count_against_targets(
     targets: Int32[Array, " rows"],
     target_bonus: Float32[Array, " rows"],
     block_size: int,
-) -> tuple[Int32[Array, " rows"], Int32[Array, " rows"], Float32[Array, " rows"]]:
+) -> tuple[Int32[Array, " rows"], Int32[Array, " rows"]]:
     """How many items have a higher dense score than the target, and how many the same.
 
     The target counts as one of the same score. One pass over all item blocks. The target scores
     come from a matrix product of the same shape as those of the item blocks, so that they are
     rounded alike and items with equal vectors tie.
 
-    Returns:
-        Both counts, and the score of the target, its bonus included.
+    Args:
+        target_bonus: what is added to the dense score of each target.
     """
     batch = jnp.arange(len(targets))
 
@@ -113,7 +113,7 @@ def count_against_targets(
         return jnp.stack([_count(~(scores <= target_scores)), _count(scores == target_scores)])
 
     higher, tied = _over_blocks(count, states, vectors, masks, block_size).sum(axis=0)
-    return higher, tied, target_scores[0]
+    return higher, tied
 
 
 @partial(jax.jit, static_argnames="block_size")
@@ -124,6 +124,8 @@ def log_sums(
     temperature: Float32[Array, ""],
     block_size: int,
 ) -> Float32[Array, " rows"]:
+    """The log of the sum of exp(dense score / temperature) over the unmasked items."""
+
     def block_log_sum(scores: Float32[Array, "items rows"], _: Index) -> Float32[Array, " rows"]:
         return jax.nn.logsumexp(scores / temperature, axis=0)
 
@@ -137,6 +139,7 @@ def score_pairs(
     rows: Int32[Array, " pairs"],
     items: Int32[Array, " pairs"],
 ) -> Float32[Array, " pairs"]:
+    """The dense score of each pair of a row and an item."""
     products = [
         jnp.sum(to_float32(member_states[rows]) * to_float32(member[items]), axis=1)
         for member_states, member in zip(states, vectors, strict=True)

@@ -20,14 +20,13 @@ REQUESTS_PER_CALL = 4 * MAX_ROWS
 """Requests that an evaluation passes to a ranker at a time."""
 
 RESULT_BUCKETS = (10, 20, 100, 500)
-"""Numbers of results per request, those that are usual; above the last one, its multiples by powers
-of 4."""
+"""Numbers of results per request: those that are usual. Larger k use 500 x 4^n."""
 
 PAIR_BUCKETS = (256, 4096, 1 << 16)
 """Numbers of pairs of a request and an item that are scored together."""
 
 CONTEXT_SHARES = (4, 1)
-"""Lengths of the model's input: a quarter of the context, and the whole of it."""
+"""Divisors of the context that give the lengths of the model's input."""
 
 GROUP_SIZE = 64
 """Items per group, for which the first stage of a search stores one maximum. Smaller groups give
@@ -42,6 +41,10 @@ ACCELERATOR_BLOCK_ELEMENTS = 1 << 26
 
 MAX_STORED_SCORES = 1 << 25
 """Largest number of group maxima, or scores, stored per block of requests: 128 MiB of float32."""
+
+
+ITEM_MULTIPLE = MAX_ROWS
+"""Item blocks and masks cover a multiple of this many items, hence whole groups of items."""
 
 
 def row_bucket(n_rows: int) -> int:
@@ -90,7 +93,7 @@ def n_groups(vocabulary_size: int) -> int:
 
 
 def items_per_block(n_rows: int, vocabulary_size: int, dim: int) -> int:
-    """Items whose scores are computed together: a multiple of ``MAX_ROWS``, hence of a group.
+    """Items whose scores are computed together: a multiple of ``ITEM_MULTIPLE``.
 
     It is therefore never smaller than the number of requests, on which the ranks rely.
 
@@ -99,7 +102,7 @@ def items_per_block(n_rows: int, vocabulary_size: int, dim: int) -> int:
         dim: dimensions of all vectors of an item together.
     """
     n_items = min(vocabulary_size, max(1, block_elements() // max(dim, n_rows)))
-    return -(-n_items // MAX_ROWS) * MAX_ROWS
+    return -(-n_items // ITEM_MULTIPLE) * ITEM_MULTIPLE
 
 
 def block_elements() -> int:
