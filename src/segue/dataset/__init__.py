@@ -1,7 +1,7 @@
 """The prepared dataset: items by index, sequences by row, and the stored split."""
 
 from segue.dataset.dataset import Dataset
-from segue.dataset.items import Items
+from segue.dataset.items import Items, PopularityOrder
 from segue.dataset.manifest import Manifest
 from segue.dataset.sequences import (
     NO_TARGET,
@@ -36,6 +36,7 @@ __all__ = [
     "EventBlock",
     "Items",
     "Manifest",
+    "PopularityOrder",
     "Sequences",
     "Spans",
     "Split",

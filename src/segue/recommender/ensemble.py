@@ -44,6 +44,7 @@ class Ensemble:
         encoder: the transformer, the first dense member.
         dense: all dense members.
         sparse: the sparse members.
+        is_candidate: by item index, whether an item may be recommended.
         catalogue: the mask of the items that are never recommended, as in ``masks``.
     """
 
@@ -59,14 +60,15 @@ class Ensemble:
         Args:
             dense: dense members besides the encoder.
             sparse: sparse members.
-            is_candidate: by item index, whether an item can be recommended; by default all can.
+            is_candidate: by item index, whether an item may be recommended, false for special
+                tokens; by default the whole catalogue may.
         """
         self.encoder = encoder
         self.dense: tuple[DenseMember, ...] = (encoder, *dense)
         self.sparse = tuple(sparse)
         if is_candidate is None:
-            is_candidate = np.ones(encoder.layout.vocabulary_size, bool)
-        self._is_candidate = is_candidate
+            is_candidate = np.arange(encoder.layout.vocabulary_size) >= N_SPECIALS
+        self.is_candidate = is_candidate
         self.catalogue = catalogue_mask(is_candidate)
 
     @cached_property
@@ -78,6 +80,11 @@ class Ensemble:
     def vocabulary_size(self) -> int:
         """Number of special tokens and catalogue items."""
         return self.encoder.layout.vocabulary_size
+
+    @cached_property
+    def n_candidates(self) -> int:
+        """Number of items that may be recommended."""
+        return int(np.count_nonzero(self.is_candidate))
 
     def encode(
         self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None
@@ -191,7 +198,7 @@ class Ensemble:
             for member in self.dense[1:]
             if weight or not isinstance(member, PureSVD)
         ]
-        return Ensemble(self.encoder, dense, self.sparse, self._is_candidate)
+        return Ensemble(self.encoder, dense, self.sparse, self.is_candidate)
 
     def warm_up(self, max_rows: int, max_k: int) -> list[dict[str, int]]:
         """Compile every shape of a request for up to ``max_rows`` rows and ``max_k`` items.
