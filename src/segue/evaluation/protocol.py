@@ -104,7 +104,7 @@ def resolve_protocol(
     for k in (*protocol.ks, protocol.list_length):
         if k > data.n_candidates:
             raise RequestError(
-                f"K {k} exceeds the {data.n_candidates} candidates",
+                f"K {k} exceeds the catalogue of {data.n_candidates} items",
                 "choose a smaller cut-off",
             )
     if "continuation" in protocol.tasks:
