@@ -81,10 +81,11 @@ def measure(preset: str, changes: dict[str, Any], n_items: int, n_steps: int) ->
     from flax import nnx
 
     from segue.config import load_config
+    from segue.dataset import PopularityOrder
     from segue.model import Transformer
     from segue.optimizers import optimizer
     from segue.tokens import N_SPECIALS
-    from segue.trainer.inputs import StepConstants
+    from segue.trainer.inputs import StepConstants, draws_by_popularity
     from segue.trainer.step import jitted_step, sparse_tables_of
     from segue.trainer.train_state import TrainState
 
@@ -94,8 +95,13 @@ def measure(preset: str, changes: dict[str, Any], n_items: int, n_steps: int) ->
     tx = optimizer(config.optimizer, 1_000)
     state = TrainState(params, tx.init(params))
     del params
+    popularity_order = (
+        PopularityOrder.of(np.zeros(size, np.int64)) if draws_by_popularity(config.loss) else None
+    )
     log_shares = np.full(size, -np.log(size), np.float32) if config.loss.in_batch else None
-    constants = jax.device_put(StepConstants(log_shares=log_shares))
+    constants = jax.device_put(
+        StepConstants(popularity_order=popularity_order, log_shares=log_shares)
+    )
     sparse_tables = sparse_tables_of(config)
     step = jitted_step(graph, tx, config.loss, jax.random.key(0), sparse_tables=sparse_tables)
     random, rows = np.random.default_rng(0), config.training.batch_size

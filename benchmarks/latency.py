@@ -1,8 +1,8 @@
 """Latency of single requests to a trained model, and the compilations that they cause.
 
-    python benchmarks/latency.py RUN [--requests 500] [--max-k 100] [--max-length 2000]
+    python benchmarks/latency.py [RUN] [--requests 500] [--max-k 100] [--max-length 2000]
 
-After ``Recommender.warm_up`` it makes requests with random k and histories of random length, with
+Without a run, a model of the preset sasrec is trained for a few steps on the built-in world. After ``Recommender.warm_up`` it makes requests with random k and histories of random length, with
 seen items in or out, every second one a batch of up to 64 histories, and counts what is compiled.
 Times are those of the requests of one history: wall-clock time, which other processes lengthen, and
 processor time.
@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
@@ -24,7 +25,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from segue.recommender import Recommender
+from segue.preparation import prepare
+from segue.recommender import Recommender, Run
+from segue.trainer import train
 
 MAX_ROWS = 64
 """Largest number of histories per request."""
@@ -100,17 +103,24 @@ def measure(
     }
 
 
+def train_briefly(folder: Path) -> Run:
+    """Train a model on the built-in world for a few steps: its latency is that of a good one."""
+    data = prepare(None, folder / "world", items=3_400)
+    return train(data, folder / "run", preset="sasrec", max_steps=3)
+
+
 def main() -> None:
     """Measure, print the table, then one line of JSON."""
     parser = argparse.ArgumentParser(description="Latency of requests to a trained model.")
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--max-k", type=int, default=100)
     parser.add_argument("--max-length", type=int, default=2000)
     options = parser.parse_args()
-    result = measure(
-        Recommender.load(options.run), options.requests, options.max_k, options.max_length
-    )
+    with TemporaryDirectory() as folder:
+        run = options.run or train_briefly(Path(folder))
+        model = Recommender.load(run)
+    result = measure(model, options.requests, options.max_k, options.max_length)
     warm_up = result["warm_up"]
     table = Table(
         title=f"{result['single_requests']} requests of one history", title_justify="left"
@@ -125,7 +135,7 @@ def main() -> None:
         f"{result['compilations']} compilations after warm-up "
         f"({warm_up['shapes']} shapes, {warm_up['seconds']} s)"
     )
-    record = {"benchmark": "latency", "run": options.run.name} | result
+    record = {"benchmark": "latency", "run": model.name} | result
     console.out(json.dumps(record), highlight=False)
 
 

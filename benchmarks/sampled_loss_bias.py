@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segue.config import Estimator
+from segue.dataset import PopularityOrder
 from segue.features import stored_features
 from segue.losses import FIRST_CANDIDATE, sampled_softmax, softmax_cross_entropy
 from segue.losses.negative_samplers import NEGATIVE_SAMPLERS
@@ -63,11 +64,13 @@ class BatchWorld(NamedTuple):
         name: name in tables and figures.
         vectors: the inputs of the loss.
         labels: item indices.
+        popularity_order: the vocabulary in order of popularity.
     """
 
     name: str
     vectors: Vectors
     labels: Int32[Array, " position"]
+    popularity_order: PopularityOrder
 
 
 class GroupMeans(NamedTuple):
@@ -101,7 +104,8 @@ def synthetic_world(n_items: int = 20_000, dim: int = 64) -> BatchWorld:
     scores = states @ embeddings[FIRST_CANDIDATE:].T
     labels = FIRST_CANDIDATE + np.argmax(scores + random.gumbel(size=scores.shape), axis=1)
     vectors = Vectors(jnp.asarray(states, jnp.float32), jnp.asarray(embeddings))
-    return BatchWorld("made-up", vectors, jnp.asarray(labels, jnp.int32))
+    by_index = PopularityOrder.of(np.zeros(len(embeddings), np.int64))
+    return BatchWorld("made-up", vectors, jnp.asarray(labels, jnp.int32), by_index)
 
 
 def world_of_run(run: Path) -> BatchWorld:
@@ -124,7 +128,9 @@ def world_of_run(run: Path) -> BatchWorld:
     states = jnp.asarray(ensemble.states(query))
     embeddings, items = jnp.asarray(ensemble.item_vectors()), sequences.items[ends]
     labels = np.where(items < len(embeddings), items, UNK)
-    return BatchWorld(run.name, Vectors(states, embeddings), jnp.asarray(labels, jnp.int32))
+    popularity_order = PopularityOrder.of(recommender.items.training_counts[: len(embeddings)])
+    vectors = Vectors(states, embeddings)
+    return BatchWorld(run.name, vectors, jnp.asarray(labels, jnp.int32), popularity_order)
 
 
 @jax.jit
@@ -137,10 +143,11 @@ def exact(vectors: Vectors, labels: Int32[Array, " position"]) -> tuple[Float[Ar
     return jax.value_and_grad(loss)(vectors)
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4))
+@partial(jax.jit, static_argnums=(3, 4, 5))
 def sample(
     vectors: Vectors,
     labels: Int32[Array, " position"],
+    popularity_order: PopularityOrder,
     negative_sampler: str,
     estimator: Estimator,
     n: int,
@@ -150,6 +157,7 @@ def sample(
     Args:
         vectors: the inputs of the loss.
         labels: item indices.
+        popularity_order: the vocabulary in order of popularity.
         negative_sampler: a name of ``NEGATIVE_SAMPLERS``.
         estimator: estimator of the sampled softmax.
         n: number of negatives per draw, shared by all positions.
@@ -157,7 +165,8 @@ def sample(
 
     def loss(vectors: Vectors, key: Key[Array, ""]) -> Float[Array, ""]:
         states, embeddings = vectors
-        negatives = NEGATIVE_SAMPLERS[negative_sampler](key, (n,), len(embeddings))
+        sampler = NEGATIVE_SAMPLERS[negative_sampler](len(embeddings), popularity_order)
+        negatives = sampler.sample(key, (n,))
         return sampled_softmax(
             states,
             embeddings[labels],
@@ -186,8 +195,9 @@ def compare(
     world: BatchWorld, negative_sampler: str, estimator: Estimator, n: int
 ) -> dict[str, Any]:
     """A row of the table: the bias of one estimator with ``n`` negatives."""
-    exact_loss, exact_gradients = exact(world.vectors, world.labels)
-    groups = sample(world.vectors, world.labels, negative_sampler, estimator, n)
+    _, vectors, labels, popularity_order = world
+    exact_loss, exact_gradients = exact(vectors, labels)
+    groups = sample(vectors, labels, popularity_order, negative_sampler, estimator, n)
     losses = np.asarray(groups.losses, np.float64)
     row: dict[str, Any] = {
         "world": world.name,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
 
 from segue.config import PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import Dataset
+from segue.dataset.dataset import write_items, write_sequences
+from segue.dataset.manifest import ITEMS, SEQUENCES, file_record, write_manifest
 from segue.preparation import prepare
 from segue.ranking import Query, ScoringRanker
+from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 Log = dict[str, list[str]]
 """Item ids by sequence id, oldest first."""
@@ -96,3 +104,34 @@ class UnusedRanker(ScoringRanker):
 
     def scores(self, query: Query) -> np.ndarray:
         raise AssertionError("this ranker should not have been used")
+
+
+def rewritten(
+    data: Dataset,
+    folder: Path,
+    *,
+    order: Int[np.ndarray, " catalogue"] | None = None,
+    left_out: Sequence[str] = (),
+) -> Dataset:
+    """The same dataset with other indices, or with fewer candidates.
+
+    Args:
+        order: the item index of each catalogue item, in the new order of the indices.
+        left_out: ids of catalogue items that may not be recommended.
+    """
+    folder.mkdir()
+    first, end = N_SPECIALS, N_SPECIALS + len(data.items)
+    order = np.arange(first, data.vocabulary_size) if order is None else order
+    old_index = np.concatenate([np.arange(first), order, np.arange(data.vocabulary_size, end)])
+    table = data.items.table.take(old_index[first:] - first)
+    table = table.set_column(0, "index", pa.array(np.arange(first, end, dtype=INDEX_DTYPE)))
+    if left_out:
+        is_candidate = ~np.isin(table.column("item_id").to_pylist(), left_out)
+        table = table.append_column("is_candidate", pa.array(is_candidate))
+    write_items(folder, [table])
+    new_index = np.argsort(old_index).astype(INDEX_DTYPE)
+    write_sequences(folder, replace(data.sequences, items=new_index[data.sequences.items]))
+    files = {name: file_record(folder / name) for name in (ITEMS, SEQUENCES)}
+    changes = {"files": files, "fingerprint": folder.name}
+    write_manifest(folder, msgspec.structs.replace(data.manifest, **changes))
+    return Dataset.open(folder)

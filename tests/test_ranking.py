@@ -99,6 +99,30 @@ def test_top_is_a_stable_sort(data: st.DataObject) -> None:
     assert ranked.scores[0].tolist() == [-score for score, _ in best] + [-math.inf] * len(padding)
 
 
+@given(st.data())
+def test_ties_go_by_the_given_order(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 20))
+    row = data.draw(
+        st.lists(st.sampled_from([0.0, 1.0, -math.inf, math.nan]), min_size=n, max_size=n)
+    )
+    tie_order = np.array(data.draw(st.permutations(range(N_SPECIALS + n))))
+    k = data.draw(st.integers(1, n + 3))
+    ranked = top_from_scores(candidates([row]), k, tie_order)
+    positions = np.argsort(tie_order)[N_SPECIALS:].tolist()
+    is_item = [score > -math.inf for score in row]
+    best = sorted(np.flatnonzero(is_item).tolist(), key=lambda i: (-row[i], positions[i]))[:k]
+    assert ranked.items[0].tolist() == [N_SPECIALS + i for i in best] + [PAD] * (k - len(best))
+    assert ranked.scores[0, : len(best)].tolist() == [row[i] for i in best]
+
+
+def test_items_that_are_left_out_are_never_ranked() -> None:
+    ranker = FixedScores(np.array([[9, 9, 9, 9, 3, 5, 4, 1]], np.float32))
+    ranker.left_out = np.array([5])
+    query = queries(1, [[]])
+    assert ranker.top(query.with_k(4)).items.tolist() == [[6, 4, 7, PAD]]
+    assert ranker.ranks(query, np.array([4], np.int32)).tolist() == [2]
+
+
 @pytest.mark.parametrize("shape", ["falling", "ties", "random"])
 def test_top_of_a_large_table_is_a_stable_sort(shape: str) -> None:
     n, k = 20_000, 50

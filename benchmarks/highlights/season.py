@@ -75,7 +75,10 @@ def find_prompt(data: Dataset, title: str, items: SeasonalItems) -> tuple[int, s
         if item_title.casefold() == title.casefold() and index < data.vocabulary_size:
             return index, "title"
     seasonal = np.flatnonzero(items.seasonal[: data.vocabulary_size])
-    return (int(seasonal[0]), "most frequent of the season") if len(seasonal) else None
+    if not len(seasonal):
+        return None
+    most_frequent = seasonal[np.argmax(data.items.training_counts[seasonal])]
+    return int(most_frequent), "most frequent of the season"
 
 
 def measure_season(

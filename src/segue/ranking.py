@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 
 from segue.errors import RequestError
 from segue.ragged import Ragged
@@ -27,7 +27,7 @@ GROUPS_PER_RESULT = 4
 class Query:
     """A batch of requests for the next item, one per row.
 
-    Item indices are those of the ranker's dataset. Items outside its catalogue are ``UNK`` or have
+    Item indices are those of the ranker's dataset. Items outside its vocabulary are ``UNK`` or have
     an index of ``vocabulary_size`` or more.
 
     Attributes:
@@ -162,10 +162,10 @@ class Ranker(ABC):
     ) -> Int64[np.ndarray, " batch"]:
         """The rank of the target of each request among all candidates, counted from 1.
 
-        Candidates are the catalogue without the seen and excluded items. A target that ties with
-        other candidates gets the mean of the tied ranks, rounded up. NaN scores are treated
-        pessimistically: a target with a NaN score ranks last, a candidate with a NaN score ranks
-        above the target.
+        Candidates are the items that may be recommended, without the seen and excluded ones. A
+        target that ties with other candidates gets the mean of the tied ranks, rounded up. NaN
+        scores are treated pessimistically: a target with a NaN score ranks last, a candidate with
+        a NaN score ranks above the target.
 
         Args:
             query: a batch of requests.
@@ -187,12 +187,17 @@ class ScoringRanker(Ranker):
     vocabulary_size: int
     """Number of special tokens and catalogue items: the number of scores per request."""
 
+    left_out: Int[np.ndarray, " items"] = np.zeros(0, INDEX_DTYPE)
+    """Items of the vocabulary that are never recommended."""
+
+    tie_order: Int[np.ndarray, " vocabulary"] | None = None
+    """All item indices, in the order in which ``top`` lists ties; None for ascending order."""
+
     @abstractmethod
     def scores(self, query: Query) -> Float[np.ndarray, "batch vocabulary"]:
         """One score per request and item index, higher is better; -inf is the lowest one.
 
-        The caller may overwrite the array. Scores of special tokens, seen and excluded items are
-        ignored.
+        The caller may overwrite the array. Scores of items that are not candidates are ignored.
         """
 
     def ranks(
@@ -205,7 +210,10 @@ class ScoringRanker(Ranker):
         return np.concatenate([np.zeros(0, np.int64), *ranks])
 
     def top(self, query: Query) -> Ranked:
-        blocks = [top_from_scores(scores, query.k) for _, scores in self._candidate_scores(query)]
+        blocks = [
+            top_from_scores(scores, query.k, self.tie_order)
+            for _, scores in self._candidate_scores(query)
+        ]
         items = [np.zeros((0, query.k), INDEX_DTYPE), *(ranked.items for ranked in blocks)]
         scores = [np.zeros((0, query.k), np.float32), *(ranked.scores for ranked in blocks)]
         return Ranked(np.concatenate(items), np.concatenate(scores))
@@ -219,6 +227,7 @@ class ScoringRanker(Ranker):
             if np.isneginf(scores.min(initial=0)):  # -inf is for items that are not candidates
                 np.maximum(scores, np.finfo(scores.dtype).min, out=scores)
             mask_items(scores, block_query.seen)
+            scores[:, self.left_out] = -np.inf
             if block_query.excluded is not None:
                 mask_items(scores, block_query.excluded)
             yield block, scores
@@ -247,11 +256,23 @@ def ranks_from_scores(
     return higher + (tied + 2) // 2
 
 
-def top_from_scores(scores: Float[np.ndarray, "batch vocabulary"], k: int) -> Ranked:
-    """The ``k`` best items per row; ties go to the lower index.
+def top_from_scores(
+    scores: Float[np.ndarray, "batch vocabulary"],
+    k: int,
+    tie_order: Int[np.ndarray, " vocabulary"] | None = None,
+) -> Ranked:
+    """The ``k`` best items per row.
 
     Scores of items that are not candidates must be -inf. Items with a NaN score are left out.
+
+    Args:
+        tie_order: all item indices, those first that ties go to; None for ascending order.
     """
+    if tie_order is not None:
+        ranked = top_from_scores(scores[:, tie_order], k)
+        is_item = ~np.isneginf(ranked.scores)
+        items = np.where(is_item, tie_order[ranked.items], PAD).astype(INDEX_DTYPE)
+        return Ranked(items, ranked.scores)
     if np.isnan(scores.max(initial=-np.inf)):
         scores = np.where(np.isnan(scores), -np.inf, scores)
     n_results = min(k, scores.shape[1])

@@ -1,10 +1,13 @@
 """Special tokens and index dtypes.
 
-An *item id* is the caller's string for an item. An *item index* is a row of the embeddings: first
-the special tokens, then the catalogue by descending training count, then the items outside the
-catalogue. Special tokens and catalogue together are the *vocabulary*. So
-``index < vocabulary_size`` is true for items that can be recommended and false for items that
-can only occur in histories.
+An *item id* is the caller's string for an item. An *item index* says where the item's row is, and
+nothing else: first the special tokens, then the catalogue, then the items outside the catalogue.
+Special tokens and catalogue together are the *vocabulary*, the rows of the embeddings. So an item
+with ``index >= vocabulary_size`` has no row, and stands as ``UNK`` in a context.
+
+A fresh ``prepare`` numbers the catalogue by descending training count. Nothing depends on that:
+how popular an item is (``Items.training_counts``, ``Dataset.popularity_order``) and whether it may
+be recommended (``Dataset.is_candidate``) are arrays by index. So the vocabulary can grow.
 
 Array annotations name their axes with these words, among others:
 

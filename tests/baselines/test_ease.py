@@ -63,14 +63,16 @@ def test_counts_in_blocks_agree_with_one_matrix_product(
     monkeypatch.setattr(ease, "COLUMNS_PER_BLOCK", columns)
     (interactions,) = interaction_matrices(dataset)
     head = interactions.toarray()[:, N_SPECIALS : N_SPECIALS + 15]
-    np.testing.assert_array_equal(count_cooccurrences(dataset, 15), head.T @ head)
+    items = np.arange(N_SPECIALS, N_SPECIALS + 15)
+    np.testing.assert_array_equal(count_cooccurrences(dataset, items), head.T @ head)
 
 
 def test_counts_in_blocks_of_sequences_add_up(dataset: Dataset, monkeypatch) -> None:
-    counts = count_cooccurrences(dataset, 25)
+    items = np.arange(N_SPECIALS, N_SPECIALS + 25)
+    counts = count_cooccurrences(dataset, items)
     monkeypatch.setattr("segue.ragged.BLOCK_EVENTS", 40)
     assert len(list(interaction_matrices(dataset))) > 5
-    np.testing.assert_array_equal(count_cooccurrences(dataset, 25), counts)
+    np.testing.assert_array_equal(count_cooccurrences(dataset, items), counts)
 
 
 def scores_of(ranker, histories: list[list[int]]) -> np.ndarray:

@@ -13,7 +13,7 @@ from commands import segue
 from segue import __version__, machine
 from segue.cli.doctor import machine_facts
 from segue.ranking import Ranked
-from segue.recommender import search as retrieval
+from segue.recommender import search
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,14 @@ def test_the_self_test_passes(printed: dict[str, Any]) -> None:
 
 
 def test_all_checks_run_and_each_failure_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong_top(hidden: Any, embeddings: Any, excluded: Any, k: int) -> Ranked:
-        shape = (len(hidden), k)
+    def wrong_top(query: search.EncodedQuery, vectors: Any, k: int) -> Ranked:
+        shape = (query.n, k)
         return Ranked(np.full(shape, 4, np.int32), np.zeros(shape, np.float32))
 
     def broken_prepare(*_: object, **__: object) -> None:
         raise OSError("no such luck")
 
-    monkeypatch.setattr(retrieval, "top", wrong_top)
+    monkeypatch.setattr(search, "top", wrong_top)
     monkeypatch.setattr("segue.preparation.prepare", broken_prepare)
     outcome = segue("doctor")
     assert outcome.code == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.dataset.items import Items, build_items_table, item_order
+from segue.dataset.items import Items, PopularityOrder, build_items_table, item_order
 from segue.tokens import N_SPECIALS, UNK
 
 
@@ -40,6 +40,26 @@ def test_indices_start_after_the_special_tokens():
 
 def test_training_counts_are_by_index():
     assert make_items().training_counts.tolist() == [0, 0, 0, 0, 7, 2, 0]
+
+
+@given(st.lists(st.integers(0, 4), max_size=30))
+def test_popularity_sorts_the_catalogue_by_count_after_the_special_tokens(counts):
+    popularity_order = PopularityOrder.of(np.array([0] * N_SPECIALS + counts))
+    catalogue = sorted(range(len(counts)), key=lambda row: -counts[row])
+    expected = [*range(N_SPECIALS), *(N_SPECIALS + row for row in catalogue)]
+    assert popularity_order.items.tolist() == expected
+    np.testing.assert_array_equal(
+        popularity_order.positions[popularity_order.items], np.arange(len(expected))
+    )
+    is_sorted = counts == sorted(counts, reverse=True)
+    assert (popularity_order.tie_order is None) == is_sorted
+
+
+def test_candidates_are_the_catalogue_or_some_of_it():
+    items = make_items()
+    assert items.candidate_mask(N_SPECIALS + 2).tolist() == [False] * 4 + [True, True, False]
+    some = Items(items.table.append_column("is_candidate", pa.array([False, True, True])))
+    assert some.candidate_mask(N_SPECIALS + 2).tolist() == [False] * 5 + [True, False]
 
 
 def test_find_gives_unk_for_unknown_ids():
@@ -137,6 +157,12 @@ SEARCHED = {
 def test_search_ignores_case_and_sorts_by_training_count(text: str, matches: list[int]) -> None:
     items = Items(pa.table(SEARCHED))
     assert items.search(text, 10).tolist() == [N_SPECIALS + row for row in matches]
+
+
+def test_search_does_not_depend_on_the_order_of_the_items() -> None:
+    items = Items(pa.table(SEARCHED).take([3, 2, 0, 1]))
+    assert [items.ids[i - N_SPECIALS] for i in items.search("wolken", 10)] == ["a1", "b2", "d4"]
+    assert [items.ids[i - N_SPECIALS] for i in items.search("wolken", 2)] == ["a1", "b2"]
 
 
 def test_search_gives_at_most_the_limit() -> None:

@@ -129,15 +129,18 @@ def test_similarity_uses_genres_before_artists(tmp_path: Path) -> None:
     st.lists(st.lists(st.integers(N_SPECIALS, 20), max_size=12), min_size=1, max_size=4),
     st.data(),
 )
-def test_popularity_ranks_are_positions_among_the_candidates_by_index(excluded, data) -> None:
-    """Indices are in order of falling count. The candidates are all items but the excluded."""
+def test_popularity_ranks_are_positions_among_the_candidates_of_the_request(excluded, data) -> None:
+    """The candidates are some items in order of popularity, without the excluded ones."""
+    by_popularity = data.draw(st.permutations(range(N_SPECIALS, 17)))[:10]
+    item_ranks = np.zeros(17, np.int64)
+    item_ranks[by_popularity] = np.arange(1, 11)
     rows = []
     for excluded_items in excluded:
-        candidates = [item for item in range(N_SPECIALS, 17) if item not in excluded_items]
-        rows.append(data.draw(st.permutations(candidates)) + [PAD] * (13 - len(candidates)))
-    ranks = popularity_ranks(np.array(rows, np.int32), Ragged.from_rows(excluded))
+        candidates = [item for item in by_popularity if item not in excluded_items]
+        rows.append(data.draw(st.permutations(candidates)) + [PAD] * (10 - len(candidates)))
+    ranks = popularity_ranks(np.array(rows, np.int32), Ragged.from_rows(excluded), item_ranks)
     for row, excluded_items, row_ranks in zip(rows, excluded, ranks.tolist(), strict=True):
-        candidates = [item for item in range(N_SPECIALS, 17) if item not in excluded_items]
+        candidates = [item for item in by_popularity if item not in excluded_items]
         for item, rank in zip(row, row_ranks, strict=True):
             assert item == PAD or candidates[rank - 1] == item
 

@@ -9,15 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.losses.negative_samplers import NEGATIVE_SAMPLERS, Negatives, log_uniform, uniform
-from segue.tokens import END, PAD, START
+from segue.dataset import PopularityOrder
+from segue.losses.negative_samplers import (
+    NEGATIVE_SAMPLERS,
+    LogUniform,
+    Negatives,
+    NegativeSampler,
+    Uniform,
+)
+from segue.tokens import END, N_SPECIALS, PAD, START
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
 KEY = jax.random.key(0)
 
-draw = jax.jit(lambda sampler, *args: sampler(*args), static_argnums=(0, 2, 3))
-"""A draw as one compiled function, which compiles faster than its single operations."""
+
+def by_index(vocabulary_size: int) -> PopularityOrder:
+    """The popularity of items that are numbered by it."""
+    indices = np.arange(vocabulary_size, dtype=np.int32)
+    return PopularityOrder(indices, indices)
+
+
+def draw(sampler: NegativeSampler, key: jax.Array, shape: tuple[int, ...]) -> Negatives:
+    """A draw as one compiled function, which compiles faster than its single operations."""
+    return jax.jit(sampler.sample, static_argnums=1)(key, shape)
+
 
 each_sampler = pytest.mark.parametrize("sampler", NEGATIVE_SAMPLERS.values(), ids=NEGATIVE_SAMPLERS)
 
@@ -29,7 +45,8 @@ each_sampler = pytest.mark.parametrize("sampler", NEGATIVE_SAMPLERS.values(), id
     seed=st.integers(0, 9),
 )
 def test_draws_indices_that_can_be_labels(sampler, shape, vocabulary_size, seed):
-    drawn = sampler(jax.random.key(seed), shape, vocabulary_size)
+    sampler = sampler(vocabulary_size, by_index(vocabulary_size))
+    drawn = sampler.sample(jax.random.key(seed), shape)
     assert drawn.items.shape == drawn.log_expected_counts.shape == shape
     assert drawn.items.dtype == np.int32
     assert (drawn.items >= END).all()
@@ -38,7 +55,7 @@ def test_draws_indices_that_can_be_labels(sampler, shape, vocabulary_size, seed)
 
 def test_uniform_draws_every_candidate_equally_often_and_never_pad_or_start():
     vocabulary_size, n = 12, 50_000
-    counts = np.bincount(draw(uniform, KEY, (n,), vocabulary_size).items, minlength=vocabulary_size)
+    counts = np.bincount(draw(Uniform(vocabulary_size), KEY, (n,)).items, minlength=vocabulary_size)
     assert counts[PAD] == counts[START] == 0
     np.testing.assert_allclose(counts[END:], n / (vocabulary_size - END), rtol=0.06)
 
@@ -52,7 +69,7 @@ def log_uniform_probabilities(n_ranks: int) -> np.ndarray:
 @pytest.mark.parametrize("vocabulary_size", [END + 1, 12, 300])
 def test_log_uniform_draws_each_rank_as_often_as_expected(vocabulary_size):
     n, n_ranks = 200_000, vocabulary_size - END
-    drawn = draw(log_uniform, KEY, (n,), vocabulary_size)
+    drawn = draw(LogUniform(vocabulary_size, by_index(vocabulary_size)), KEY, (n,))
     counts = np.bincount(drawn.items, minlength=vocabulary_size)
     assert counts[PAD] == counts[START] == 0
     expected = n * log_uniform_probabilities(n_ranks)
@@ -67,7 +84,8 @@ def test_log_uniform_draws_each_rank_as_often_as_expected(vocabulary_size):
 def test_log_uniform_reaches_every_rank_of_a_large_vocabulary():
     """The number of equal pairs is the expected one, not the larger one of a coarser grid."""
     n, n_ranks = 1_000_000, 4_000_000
-    ranks = np.asarray(draw(log_uniform, KEY, (n,), END + n_ranks).items) - END
+    sampler = LogUniform(END + n_ranks, by_index(END + n_ranks))
+    ranks = np.asarray(draw(sampler, KEY, (n,)).items) - END
     tail = ranks[ranks >= n_ranks // 2]
     _, counts = np.unique(tail, return_counts=True)
     pairs = (counts * (counts - 1) / 2).sum()
@@ -75,9 +93,19 @@ def test_log_uniform_reaches_every_rank_of_a_large_vocabulary():
     assert pairs == pytest.approx(expected, rel=0.2)
 
 
+@given(st.permutations(range(N_SPECIALS, 16)), st.integers(0, 9))
+def test_log_uniform_follows_the_popularity_and_not_the_index(catalogue, seed):
+    by_count = PopularityOrder.of(np.r_[np.zeros(N_SPECIALS, np.int64), catalogue])
+    sampler, key = LogUniform(16, by_count), jax.random.key(seed)
+    drawn = sampler.sample(key, (40,))
+    expected = LogUniform(16, by_index(16)).sample(key, (40,))
+    np.testing.assert_array_equal(drawn.items, by_count.items[np.asarray(expected.items)])
+    np.testing.assert_array_equal(drawn.log_expected_counts, expected.log_expected_counts)
+
+
 @each_sampler
 def test_log_expected_counts_agree_with_frequencies(sampler):
-    draws = jax.tree.map(np.asarray, draw(sampler, KEY, (4_000, 30), 12))
+    draws = jax.tree.map(np.asarray, draw(sampler(12, by_index(12)), KEY, (4_000, 30)))
     is_item = draws.items == 7
     expected = float(np.exp(draws.log_expected_counts[is_item][0]))
     assert is_item.sum(axis=1).mean() == pytest.approx(expected, rel=0.05)
@@ -87,7 +115,7 @@ def test_log_expected_counts_agree_with_frequencies(sampler):
 def test_corrected_sums_over_draws_estimate_the_sum_over_the_catalogue(sampler):
     values = np.random.default_rng(0).exponential(size=40)
     values[:END] = 0
-    draws = jax.tree.map(np.asarray, draw(sampler, KEY, (20_000, 8), 40))
+    draws = jax.tree.map(np.asarray, draw(sampler(40, by_index(40)), KEY, (20_000, 8)))
     sums = (values[draws.items] / np.exp(draws.log_expected_counts)).sum(axis=1)
     error = sums.std() / np.sqrt(len(sums))
     assert sums.mean() == pytest.approx(values.sum(), abs=3 * error)
@@ -96,16 +124,17 @@ def test_corrected_sums_over_draws_estimate_the_sum_over_the_catalogue(sampler):
 
 @each_sampler
 def test_draw_depends_only_on_the_key(sampler):
-    first, repeated = sampler(KEY, (20,), 1000), sampler(KEY, (20,), 1000)
+    sampler = sampler(1000, by_index(1000))
+    first, repeated = sampler.sample(KEY, (20,)), sampler.sample(KEY, (20,))
     np.testing.assert_array_equal(first.items, repeated.items)
-    with_new_key = sampler(jax.random.key(1), (20,), 1000)
+    with_new_key = sampler.sample(jax.random.key(1), (20,))
     assert (np.asarray(first.items) != np.asarray(with_new_key.items)).any()
 
 
 @each_sampler
 def test_equal_with_and_without_jit(sampler):
-    drawn = jax.jit(sampler, static_argnums=(1, 2))(KEY, (20,), 1000)
-    np.testing.assert_array_equal(drawn.items, sampler(KEY, (20,), 1000).items)
+    sampler = sampler(1000, by_index(1000))
+    np.testing.assert_array_equal(draw(sampler, KEY, (20,)).items, sampler.sample(KEY, (20,)).items)
 
 
 def test_accidental_hits_of_a_shared_sample_and_of_one_per_position():
@@ -124,14 +153,15 @@ def test_accidental_hits_of_a_shared_sample_and_of_one_per_position():
 
 @each_sampler
 def test_labels_are_appended_and_padding_has_no_weight(sampler):
-    drawn = sampler(KEY, (6,), 12)
+    sampler = sampler(12, by_index(12))
+    drawn = sampler.sample(KEY, (6,))
     labels = np.array([5, PAD, 7, 5], np.int32)
     shares = np.log(np.arange(1, 13) / 78).astype(np.float32)
 
     @jax.jit
     def with_labels(drawn, labels, shares):
-        both = sampler.with_labels(drawn, labels, shares, 12)
-        return both, sampler.log_probability(both.items, 12)
+        both = sampler.with_labels(drawn, labels, shares)
+        return both, sampler.log_probability(both.items)
 
     both, log_probability = jax.tree.map(np.asarray, with_labels(drawn, labels, shares))
     np.testing.assert_array_equal(both.items, [*np.asarray(drawn.items), *labels])
@@ -150,9 +180,11 @@ def test_a_mixture_estimates_the_sum_over_the_catalogue_without_bias():
     shares = np.r_[0, 0, np.arange(1, vocabulary_size - 1)] / 55
     log_shares = jnp.log(jnp.array(shares, jnp.float32))
 
+    sampler = LogUniform(vocabulary_size, by_index(vocabulary_size))
+
     def mixed(seed, labels):
-        drawn = log_uniform(jax.random.key(seed), (4,), vocabulary_size)
-        both = log_uniform.with_labels(drawn, labels, log_shares, vocabulary_size)
+        drawn = sampler.sample(jax.random.key(seed), (4,))
+        both = sampler.with_labels(drawn, labels, log_shares)
         return both.items, both.log_expected_counts
 
     seeds = range(3_000)

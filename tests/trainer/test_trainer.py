@@ -22,7 +22,7 @@ from segue.config import (
     PrepareConfig,
     SplitConfig,
 )
-from segue.dataset import Dataset
+from segue.dataset import Dataset, PopularityOrder
 from segue.errors import ConfigError, RunError
 from segue.evaluation import evaluate
 from segue.model import Transformer
@@ -292,7 +292,7 @@ def test_end_needs_whole_sequences(cycles: Dataset, config: Config, tmp_path: Pa
 
 MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4)
 VOCABULARY_SIZE = N_SPECIALS + 10
-NO_CONSTANTS = StepConstants()
+CONSTANTS = StepConstants(popularity_order=PopularityOrder.of(np.zeros(VOCABULARY_SIZE, np.int64)))
 BATCH = Batch(
     tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
     labels=np.array([[4, 5, 6, 7], [7, 8, PAD, PAD]], np.int32),
@@ -330,7 +330,7 @@ def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
     step, state = new_step(loss)
     losses = []
     for number in range(1, 61):
-        state, report = step(state, NO_CONSTANTS, BATCH, jnp.int32(number))
+        state, report = step(state, CONSTANTS, BATCH, jnp.int32(number))
         losses.append(float(report.loss))
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
 
@@ -344,18 +344,18 @@ def test_padding_rows_change_nothing() -> None:
     for batch in (BATCH, longer):
         state = TrainState(jax.tree.map(jnp.copy, params), tx.init(params))
         step = jitted_step(graph, tx, LossConfig(), jax.random.key(0))
-        reports.append(step(state, NO_CONSTANTS, batch, jnp.int32(1))[1])
+        reports.append(step(state, CONSTANTS, batch, jnp.int32(1))[1])
     np.testing.assert_allclose(reports[0].loss, reports[1].loss, rtol=1e-6)
     np.testing.assert_allclose(reports[0].gradient_norm, reports[1].gradient_norm, rtol=1e-5)
 
 
 def test_a_non_finite_update_leaves_the_state_as_it_was() -> None:
     step, state = new_step(LossConfig())
-    state, _ = step(state, NO_CONSTANTS, BATCH, jnp.int32(1))
+    state, _ = step(state, CONSTANTS, BATCH, jnp.int32(1))
     embeddings = state.params["item_embeddings"]
     state.params["item_embeddings"] = embeddings.replace(embeddings[...].at[5].set(jnp.inf))
     before = jax.tree.map(np.array, state)
-    after, report = step(state, NO_CONSTANTS, BATCH, jnp.int32(2))
+    after, report = step(state, CONSTANTS, BATCH, jnp.int32(2))
     assert not bool(report.is_finite)
     jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, after))
 

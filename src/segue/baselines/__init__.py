@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from segue.baselines.cooccurrence import CoOccurrence
 from segue.baselines.ease import Ease
 from segue.baselines.item_knn import ItemKNN
@@ -18,7 +20,8 @@ from segue.baselines.top_rated import TopRated
 from segue.config import nearest_hint
 from segue.dataset import Dataset
 from segue.errors import RequestError
-from segue.ranking import Ranker
+from segue.ranking import Ranker, ScoringRanker
+from segue.tokens import N_SPECIALS
 
 __all__ = ["DEFAULTS", "NAMES", "ListRanker", "defaults_for", "fit"]
 
@@ -37,7 +40,7 @@ NAMES: tuple[str, ...] = (
 
 
 def fit(name: str, dataset: Dataset, fit_on_validation: bool = False) -> Ranker:
-    """Fit a baseline.
+    """Fit a baseline. Where its list is cut among equal scores, the more frequent item comes first.
 
     Args:
         name: one of ``NAMES``.
@@ -52,6 +55,9 @@ def fit(name: str, dataset: Dataset, fit_on_validation: bool = False) -> Ranker:
         raise RequestError(f"unknown baseline {name!r}", nearest_hint(name, list(NAMES)))
     ranker = _FITTERS[name](dataset, fit_on_validation)
     ranker.data_fingerprint = dataset.fingerprint
+    is_candidate = dataset.is_candidate[N_SPECIALS : dataset.vocabulary_size]
+    ranker.left_out = N_SPECIALS + np.flatnonzero(~is_candidate)
+    ranker.tie_order = dataset.popularity_order.tie_order
     return ranker
 
 
@@ -69,7 +75,7 @@ def defaults_for(dataset: Dataset) -> list[str]:
     return names
 
 
-def _oracle(dataset: Dataset, fit_on_validation: bool) -> Ranker:
+def _oracle(dataset: Dataset, fit_on_validation: bool) -> ScoringRanker:
     from segue.baselines.oracle import Oracle
 
     oracle = Oracle(dataset)
@@ -77,7 +83,7 @@ def _oracle(dataset: Dataset, fit_on_validation: bool) -> Ranker:
     return oracle
 
 
-_FITTERS: dict[str, Callable[[Dataset, bool], Ranker]] = {
+_FITTERS: dict[str, Callable[[Dataset, bool], ScoringRanker]] = {
     "popularity": Popularity.fit,
     "recent-popularity": Popularity.fit_recent,
     "last-item": CoOccurrence.fit_last_item,

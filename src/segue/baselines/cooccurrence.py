@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int32
 from scipy import sparse
 
-from segue.baselines.interaction_matrix import add_to_backoff, largest_k_mask
+from segue.baselines.interaction_matrix import add_to_backoff, largest_k_mask, tie_positions
 from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
@@ -141,8 +141,8 @@ def count_pairs(
         dataset: the prepared dataset.
         window: largest distance d, in events.
         fit_on_validation: whether to count validation events too.
-        max_pairs: number of pairs kept after each block of events: those with the most weight,
-            ties by row and column.
+        max_pairs: number of pairs kept after each block of events: those with the most weight;
+            of equal ones those with the more frequent first item, then second item.
     """
     size = dataset.vocabulary_size
     total = sparse.csr_matrix((size, size), dtype=np.float32)
@@ -153,7 +153,7 @@ def count_pairs(
             block = block + _count_at_distance(events, distance, size)
         total = total + block
         if total.nnz > max_pairs:
-            _keep_largest(total, max_pairs)
+            _keep_largest(total, max_pairs, tie_positions(dataset))
             notes = (f"only the {max_pairs:,} item pairs with the most weight were kept",)
     return PairCounts(total, notes)
 
@@ -167,10 +167,21 @@ def _count_at_distance(events: EventBlock, distance: int, size: int) -> sparse.c
     return sparse.csr_matrix((weights, coordinates), shape=(size, size), dtype=np.float32)
 
 
-def _keep_largest(pairs: sparse.csr_matrix, max_pairs: int) -> None:
-    """Keep the ``max_pairs`` largest entries, in place; there must be more entries than that."""
+def _keep_largest(
+    pairs: sparse.csr_matrix, max_pairs: int, positions: Int32[np.ndarray, " vocabulary"] | None
+) -> None:
+    """Keep the ``max_pairs`` largest entries, in place; there must be more entries than that.
+
+    Args:
+        positions: ties go to the lower position of the row, then of the column; by default to the
+            lower index.
+    """
     pairs.sort_indices()
-    pairs.data[~largest_k_mask(pairs.data, max_pairs)] = 0
+    tie_keys = None
+    if positions is not None:
+        rows = np.repeat(positions.astype(np.int64), np.diff(pairs.indptr))
+        tie_keys = rows * len(positions) + positions[pairs.indices]
+    pairs.data[~largest_k_mask(pairs.data, max_pairs, tie_keys)] = 0
     pairs.eliminate_zeros()
 
 

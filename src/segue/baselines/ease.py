@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, Int, Int32
 from scipy.linalg import get_lapack_funcs
 
 from segue.baselines.interaction_matrix import history_matrix, interaction_matrices
@@ -39,6 +39,7 @@ class Ease(ScoringRanker):
 
     def __init__(
         self,
+        head: Int32[np.ndarray, " head"],
         weights: Float32[np.ndarray, "head head"],
         backoff: Float32[np.ndarray, " vocabulary"],
         *,
@@ -47,25 +48,25 @@ class Ease(ScoringRanker):
         """Create the ranker from weights.
 
         Args:
-            weights: entry (i, j) is the weight from the i-th to the j-th item of the catalogue.
+            head: item indices of the items that are modelled.
+            weights: entry (i, j) is the weight from the i-th to the j-th item of the head.
             backoff: popularity score of each item, added to all scores.
             fit_on_validation: whether validation events were used.
         """
         self.fit_on_validation = fit_on_validation
         self.vocabulary_size = len(backoff)
-        self._head = slice(N_SPECIALS, N_SPECIALS + len(weights))
+        self._head = _columns(head)
         self._weights = weights
         self._backoff = backoff
 
     @classmethod
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> Ease:
         """Solve for the weights of the head of the catalogue."""
-        head_size = min(HEAD_ITEMS, dataset.n_catalogue)
-        weights = solve_ease(
-            count_cooccurrences(dataset, head_size, fit_on_validation), REGULARISATION
-        )
+        head = dataset.popularity_order.items[N_SPECIALS:][:HEAD_ITEMS]
+        counts = count_cooccurrences(dataset, head, fit_on_validation)
         return cls(
-            weights,
+            head,
+            solve_ease(counts, REGULARISATION),
             BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation)),
             fit_on_validation=fit_on_validation,
         )
@@ -78,17 +79,26 @@ class Ease(ScoringRanker):
 
 
 def count_cooccurrences(
-    dataset: Dataset, head_size: int, fit_on_validation: bool = False
+    dataset: Dataset, head: Int[np.ndarray, " head"], fit_on_validation: bool = False
 ) -> Float64[np.ndarray, "head head"]:
-    """Number of sequences that contain both items i and j, for the first ``head_size`` items."""
-    counts = np.zeros((head_size, head_size))
+    """Number of sequences that contain both the i-th and the j-th item of ``head``."""
+    counts = np.zeros((len(head), len(head)))
     for interactions in interaction_matrices(dataset, fit_on_validation):
-        head_interactions = interactions[:, N_SPECIALS : N_SPECIALS + head_size]
+        head_interactions = interactions[:, _columns(head)]
         transposed = head_interactions.T.tocsr()
-        for start in range(0, head_size, COLUMNS_PER_BLOCK):
+        for start in range(0, len(head), COLUMNS_PER_BLOCK):
             block = slice(start, start + COLUMNS_PER_BLOCK)
             counts[block] += (transposed[block] @ head_interactions).toarray()
     return counts
+
+
+def _columns(items: Int[np.ndarray, " items"]) -> slice | Int[np.ndarray, " items"]:
+    """An index of the columns of some items; a slice, which needs no copy, where they are a range.
+
+    They are in a freshly prepared dataset.
+    """
+    is_range = bool((np.diff(items) == 1).all())
+    return slice(int(items[0]), int(items[-1]) + 1) if is_range else items
 
 
 def solve_ease(

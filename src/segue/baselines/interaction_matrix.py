@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, Int32
 from scipy import sparse
 
 from segue.dataset import Dataset
@@ -64,13 +64,27 @@ def add_to_backoff(
     return scores
 
 
-def largest_k_mask(values: Float32[np.ndarray, " n"], k: int) -> Bool[np.ndarray, " n"]:
-    """Mask of the ``k`` largest values (1 <= ``k`` <= n); ties go to the lower index."""
+def largest_k_mask(
+    values: Float32[np.ndarray, " n"], k: int, tie_keys: Int[np.ndarray, " n"] | None = None
+) -> Bool[np.ndarray, " n"]:
+    """Mask of the ``k`` largest values (1 <= ``k`` <= n).
+
+    Args:
+        tie_keys: ties go to the lower key; by default to the value that comes first.
+    """
     bound = np.partition(values, -k)[-k]
     mask = values > bound
     tied = np.flatnonzero(values == bound)
+    if tie_keys is not None:
+        tied = tied[np.argsort(tie_keys[tied])]
     mask[tied[: k - np.count_nonzero(mask)]] = True
     return mask
+
+
+def tie_positions(dataset: Dataset) -> Int32[np.ndarray, " vocabulary"] | None:
+    """The position of each item in order of popularity; None if it is that of the indices."""
+    popularity_order = dataset.popularity_order
+    return None if popularity_order.tie_order is None else popularity_order.positions
 
 
 def _binarise(counts: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 from scipy import sparse
 
 from segue.baselines.interaction_matrix import (
@@ -11,6 +11,7 @@ from segue.baselines.interaction_matrix import (
     history_matrix,
     interaction_matrices,
     largest_k_mask,
+    tie_positions,
 )
 from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
@@ -76,7 +77,9 @@ class ItemKNN(ScoringRanker):
             sparse.vstack(list(interaction_matrices(dataset, fit_on_validation)), format="csr")
         )
         backoff = BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation))
-        nearest = nearest_neighbours(interactions, n_neighbours, SHRINKAGE)
+        nearest = nearest_neighbours(
+            interactions, n_neighbours, SHRINKAGE, positions=tie_positions(dataset)
+        )
         return cls(nearest.T.tocsr(), backoff, fit_on_validation=fit_on_validation)
 
     def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
@@ -92,16 +95,16 @@ def nearest_neighbours(
     n_neighbours: int,
     shrinkage: float,
     pairs_per_block: int = PAIRS_PER_BLOCK,
+    positions: Int32[np.ndarray, " vocabulary"] | None = None,
 ) -> sparse.csr_matrix:
     """Shrunk cosine similarities of each item to its nearest neighbours.
-
-    Ties go to the lower item index.
 
     Args:
         interactions: binary matrix (sequences, vocabulary).
         n_neighbours: maximum number of neighbours per item.
         shrinkage: added to the product of the norms.
         pairs_per_block: item pairs computed per block.
+        positions: ties go to the item with the lower position; by default to the lower index.
 
     Returns:
         (vocabulary, vocabulary) float32; row i has the similarities of item i to its neighbours.
@@ -117,15 +120,19 @@ def nearest_neighbours(
         rows = np.repeat(np.arange(first, end), np.diff(similarities.indptr))
         similarities.data /= norms[rows] * norms[similarities.indices] + np.float32(shrinkage)
         similarities.data[rows == similarities.indices] = 0  # an item is not its own neighbour
-        nearest.append(_keep_largest_per_row(similarities, n_neighbours))
+        nearest.append(_keep_largest_per_row(similarities, n_neighbours, positions))
     return sparse.csr_matrix(sparse.vstack(nearest, format="csr"))
 
 
-def _keep_largest_per_row(similarities: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
+def _keep_largest_per_row(
+    similarities: sparse.csr_matrix, k: int, positions: Int32[np.ndarray, " vocabulary"] | None
+) -> sparse.csr_matrix:
     """Keep the ``k`` largest entries above 0 of each row, in place."""
     for start, end in zip(similarities.indptr[:-1], similarities.indptr[1:], strict=True):
         if end - start > k:
             row = similarities.data[start:end]
-            row[~largest_k_mask(row, k)] = 0
+            columns = similarities.indices[start:end]
+            tie_keys = None if positions is None else positions[columns]
+            row[~largest_k_mask(row, k, tie_keys)] = 0
     similarities.eliminate_zeros()
     return similarities

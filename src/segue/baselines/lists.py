@@ -15,7 +15,7 @@ from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
 from segue.ragged import Ragged, offsets_of
 from segue.ranking import Query, Ranked, Ranker
-from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD, UNK
+from segue.tokens import INDEX_DTYPE, PAD
 
 SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
 _HINT = "give Parquet or CSV with the columns sequence_id, item_id, rank"
@@ -28,8 +28,8 @@ class ListRanker(Ranker):
     candidates; 0 if it is not in the list. For a sequence without a list all ranks are 0.
 
     Attributes:
-        n_dropped: number of list entries that were dropped because their item is not in the
-            catalogue.
+        n_dropped: number of list entries that were dropped because their item may not be
+            recommended.
     """
 
     fit_on_validation = None
@@ -39,8 +39,8 @@ class ListRanker(Ranker):
 
         Args:
             name: name in results.
-            lists: one list of catalogue item indices per row of the dataset, best first; empty
-                for sequences without a list.
+            lists: one list of candidates per row of the dataset, as item indices, best first;
+                empty for sequences without a list.
             n_dropped: number of list entries that were dropped.
         """
         self.name = name
@@ -68,12 +68,12 @@ class ListRanker(Ranker):
         ranks = table.column("rank").to_numpy()
         _check_distinct(f"{path} repeats an item", rows, ids.indices.to_numpy())
         _check_distinct(f"{path} repeats a rank", rows, ranks)
-        items = _indices_of(ids, dataset)
-        in_catalogue = items < dataset.vocabulary_size
-        order = np.lexsort((ranks[in_catalogue], rows[in_catalogue]))
-        counts = np.bincount(rows[in_catalogue], minlength=len(dataset.sequences))
-        lists = Ragged(offsets_of(counts), items[in_catalogue][order])
-        return cls(name or path.stem, lists, n_dropped=int(np.count_nonzero(~in_catalogue)))
+        items = dataset.items.find(ids.dictionary.to_pylist())[ids.indices.to_numpy()]
+        is_candidate = dataset.is_candidate[items]
+        order = np.lexsort((ranks[is_candidate], rows[is_candidate]))
+        counts = np.bincount(rows[is_candidate], minlength=len(dataset.sequences))
+        lists = Ragged(offsets_of(counts), items[is_candidate][order])
+        return cls(name or path.stem, lists, n_dropped=int(np.count_nonzero(~is_candidate)))
 
     def covers(self, rows: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:
         """Mask of the given dataset rows that have a list."""
@@ -151,13 +151,6 @@ def _rows_of(ids: pa.ChunkedArray, dataset: Dataset, path: Path) -> Int64[np.nda
             f"{message}; the first one is {first!r}", "use the sequence ids of that dataset"
         )
     return rows.to_numpy().astype(np.int64)
-
-
-def _indices_of(ids: pa.DictionaryArray, dataset: Dataset) -> Int32[np.ndarray, " entries"]:
-    """Item indices; items that are not in the dataset get an index beyond the last item."""
-    indices = dataset.items.find(ids.dictionary.to_pylist())
-    indices[indices == UNK] = N_SPECIALS + len(dataset.items)
-    return indices[ids.indices.to_numpy()]
 
 
 def _check_distinct(problem: str, rows: Int64[np.ndarray, " entries"], values: np.ndarray) -> None:

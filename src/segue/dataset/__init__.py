@@ -2,7 +2,7 @@
 
 from segue.config import TargetChoice
 from segue.dataset.dataset import Dataset
-from segue.dataset.items import Items
+from segue.dataset.items import Items, PopularityOrder
 from segue.dataset.manifest import Manifest
 from segue.dataset.sequences import (
     NO_TARGET,
@@ -37,6 +37,7 @@ __all__ = [
     "EventBlock",
     "Items",
     "Manifest",
+    "PopularityOrder",
     "Sequences",
     "Spans",
     "Split",

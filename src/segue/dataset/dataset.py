@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from segue.config import TargetChoice
-from segue.dataset.items import Items
+from segue.dataset.items import Items, PopularityOrder
 from segue.dataset.manifest import ITEMS, SEQUENCES, Manifest, read_manifest
 from segue.dataset.sequences import MappedFile, Sequences
 from segue.dataset.splits import SplitRule, rule_of
@@ -79,13 +79,28 @@ class Dataset:
 
     @property
     def n_catalogue(self) -> int:
-        """Number of items that can be recommended."""
+        """Number of items with a row of the item embeddings."""
         return self.manifest.counts.catalogue
 
     @property
     def vocabulary_size(self) -> int:
         """Number of rows of the item embeddings: special tokens and catalogue."""
         return N_SPECIALS + self.n_catalogue
+
+    @cached_property
+    def popularity_order(self) -> PopularityOrder:
+        """The vocabulary in order of popularity."""
+        return PopularityOrder.of(self.items.training_counts[: self.vocabulary_size])
+
+    @cached_property
+    def is_candidate(self) -> Bool[np.ndarray, " indices"]:
+        """By item index, whether an item may be recommended."""
+        return self.items.candidate_mask(self.vocabulary_size)
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of items that may be recommended."""
+        return int(np.count_nonzero(self.is_candidate))
 
     @property
     def split_rule(self) -> SplitRule:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64
 
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
@@ -55,13 +55,41 @@ def build_items_table(
     return table.append_column("training_count", pa.array(training_counts))
 
 
+class PopularityOrder(NamedTuple):
+    """The special tokens, then the catalogue by descending training count.
+
+    Ties go to the lower index.
+
+    Attributes:
+        items: the item index at each position.
+        positions: the position of each item index, from 0.
+    """
+
+    items: Int32[np.ndarray, " vocabulary"]
+    positions: Int32[np.ndarray, " vocabulary"]
+
+    @classmethod
+    def of(cls, training_counts: Int64[np.ndarray, " vocabulary"]) -> PopularityOrder:
+        """Sort the vocabulary."""
+        catalogue = N_SPECIALS + np.argsort(-training_counts[N_SPECIALS:], kind="stable")
+        items = np.concatenate([np.arange(N_SPECIALS), catalogue]).astype(INDEX_DTYPE)
+        positions = np.empty_like(items)
+        positions[items] = np.arange(len(items), dtype=INDEX_DTYPE)
+        return cls(items, positions)
+
+    @property
+    def tie_order(self) -> Int32[np.ndarray, " vocabulary"] | None:
+        """``items``, or None where these are ascending, as after a fresh ``prepare``."""
+        return None if (self.items[:-1] < self.items[1:]).all() else self.items
+
+
 class Items:
-    """The items by index: the catalogue by descending training count, then all others.
+    """The items by index: the catalogue, then all others.
 
     Attributes:
         table: one row per item, starting at item index ``N_SPECIALS``; columns ``index``,
-            ``item_id``, the attributes given by the source (``title``, ``artist``, ...), and
-            ``training_count``.
+            ``item_id``, the attributes given by the source (``title``, ``artist``, ...),
+            ``training_count``, and optionally ``is_candidate``.
     """
 
     def __init__(self, table: pa.Table) -> None:
@@ -81,6 +109,20 @@ class Items:
         """Training events per item, by item index; 0 for special tokens."""
         counts = self.table.column("training_count").to_numpy()
         return np.concatenate([np.zeros(N_SPECIALS, np.int64), counts])
+
+    def candidate_mask(self, vocabulary_size: int) -> Bool[np.ndarray, " indices"]:
+        """By item index, whether an item may be recommended.
+
+        It is the catalogue, without the items whose ``is_candidate`` is false in the table.
+
+        Args:
+            vocabulary_size: number of special tokens and catalogue items.
+        """
+        mask = np.zeros(N_SPECIALS + len(self), bool)
+        mask[N_SPECIALS:vocabulary_size] = True
+        if "is_candidate" in self.table.column_names:
+            mask[N_SPECIALS:] &= self.table.column("is_candidate").to_numpy()
+        return mask
 
     def category_codes(self, column: str) -> Int32[np.ndarray, " indices"] | None:
         """The values of a categorical column as codes from 0, by item index.
@@ -124,14 +166,17 @@ class Items:
         """Items whose title, artist or id contains ``text``, ignoring case.
 
         Returns:
-            At most ``limit`` item indices, by descending training count.
+            At most ``limit`` item indices, by descending training count; ties go to the lower
+            index.
         """
         options = pc.MatchSubstringOptions(text, ignore_case=True)
         is_match = np.zeros(len(self), bool)
         for name in set(SEARCH_COLUMNS).intersection(self.table.column_names):
             contains = pc.call_function("match_substring", [self.table.column(name)], options)
             is_match |= contains.fill_null(False).to_numpy()
-        return (np.flatnonzero(is_match)[:limit] + N_SPECIALS).astype(INDEX_DTYPE)
+        matches = np.flatnonzero(is_match) + N_SPECIALS
+        order = np.argsort(-self.training_counts[matches], kind="stable")
+        return matches[order[:limit]].astype(INDEX_DTYPE)
 
     @cached_property
     def _index_of(self) -> dict[str, int]:

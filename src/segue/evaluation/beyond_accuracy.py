@@ -41,18 +41,17 @@ for a longer log only every second, third, ... sequence is used."""
 class BeyondAccuracy:
     """Accumulates the beyond-accuracy metrics of one ranker, block by block.
 
-    It keeps the values of each list, and for each cut-off how often each item of the catalogue
-    was recommended.
+    It keeps the values of each list, and for each cut-off how often each candidate was
+    recommended.
     """
 
     def __init__(self, item_statistics: ItemStatistics, ks: Sequence[int]) -> None:
         self._item_statistics = item_statistics
         self._ks = ks
-        self._vocabulary_size = len(item_statistics.user_counts)
+        self._is_candidate = item_statistics.popularity_ranks > 0
         self._values: list[dict[str, Float64[np.ndarray, " batch"]]] = []
-        self._exposure_counts = {
-            k: np.zeros(self._vocabulary_size - N_SPECIALS, np.int64) for k in ks
-        }
+        n_candidates = np.count_nonzero(self._is_candidate)
+        self._exposure_counts = {k: np.zeros(n_candidates, np.int64) for k in ks}
 
     def add(
         self,
@@ -66,10 +65,11 @@ class BeyondAccuracy:
             items: recommended items, best first.
             relevant: whether the item at a position is a target.
         """
-        lists = RecommendedLists(items, relevant, popularity_ranks(items, query.seen))
+        ranks = popularity_ranks(items, query.seen, self._item_statistics.popularity_ranks)
+        lists = RecommendedLists(items, relevant, ranks)
         self._values.append(beyond_accuracy_metrics(lists, self._ks, self._item_statistics))
         for k in self._ks:
-            self._exposure_counts[k] += exposure_counts(items[:, :k], self._vocabulary_size)
+            self._exposure_counts[k] += exposure_counts(items[:, :k], self._is_candidate)
 
     def extend(
         self, result: Result, rows: Int64[np.ndarray, " instances"], protocol: Protocol
@@ -111,18 +111,25 @@ def next_item_beyond_accuracy(
 
 
 def popularity_ranks(
-    items: Int32[np.ndarray, "batch length"], seen: Ragged
+    items: Int32[np.ndarray, "batch length"],
+    seen: Ragged,
+    ranks: Int64[np.ndarray, " vocabulary"],
 ) -> Int64[np.ndarray, "batch length"]:
     """The rank, from 1, of each item when the candidates of its request are sorted by popularity.
 
-    Item indices are in order of descending training count. So the rank is the index, minus the
-    number of seen items with a lower index.
+    That is its rank among all candidates, minus the number of seen ones with a lower rank.
+
+    Args:
+        ranks: as in ``ItemStatistics.popularity_ranks``.
     """
     row_keys = np.arange(len(items), dtype=np.int64) << 32
-    keys = np.unique(np.repeat(row_keys, np.diff(seen.offsets)) + seen.values)
-    n_seen_before = np.searchsorted(keys, row_keys[:, None] + items)
+    in_vocabulary = seen.values < len(ranks)
+    seen_row_keys = np.repeat(row_keys, np.diff(seen.offsets))[in_vocabulary]
+    seen_ranks = ranks[seen.values[in_vocabulary]]
+    keys = np.unique((seen_row_keys + seen_ranks)[seen_ranks > 0])
+    n_seen_before = np.searchsorted(keys, row_keys[:, None] + ranks[items])
     n_seen_before -= np.searchsorted(keys, row_keys)[:, None]
-    return items.astype(np.int64) - N_SPECIALS + 1 - n_seen_before
+    return ranks[items] - n_seen_before
 
 
 def item_statistics(data: Dataset, max_pairs: int = MAX_PAIRS) -> ItemStatistics:
@@ -133,17 +140,26 @@ def item_statistics(data: Dataset, max_pairs: int = MAX_PAIRS) -> ItemStatistics
     sequence and item, up to ``max_pairs``.
     """
     user_counts = np.zeros(data.vocabulary_size, np.int64)
-    n_sequences = 0
+    n_sequences, ranks = 0, _candidate_ranks(data)
     for pairs in _training_pairs(data):
         user_counts += np.bincount(pairs.items, minlength=data.vocabulary_size)
         n_sequences += len(np.unique(pairs.rows))
     for name in SIMILARITY_ATTRIBUTES:
         features = _attribute_features(data, name)
         if features is not None:
-            return ItemStatistics(user_counts, max(n_sequences, 1), features, name)
+            return ItemStatistics(user_counts, max(n_sequences, 1), features, name, ranks)
     step = max(1, -(-int(user_counts.sum()) // max_pairs))
     features = _sequence_features(data, step)
-    return ItemStatistics(user_counts, max(n_sequences, 1), features, SEQUENCES)
+    return ItemStatistics(user_counts, max(n_sequences, 1), features, SEQUENCES, ranks)
+
+
+def _candidate_ranks(data: Dataset) -> Int64[np.ndarray, " vocabulary"]:
+    """The rank of each candidate by training count, from 1; 0 for all other indices."""
+    order = data.popularity_order.items
+    candidates = order[data.is_candidate[order]]
+    ranks = np.zeros(data.vocabulary_size, np.int64)
+    ranks[candidates] = np.arange(1, len(candidates) + 1)
+    return ranks
 
 
 class _SequenceItemPairs(NamedTuple):

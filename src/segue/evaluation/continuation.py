@@ -25,7 +25,6 @@ from segue.features import stored_features
 from segue.metrics import ItemStatistics, ListHits, continuation_metrics
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranker
-from segue.tokens import N_SPECIALS
 
 
 class GivenEvents(NamedTuple):
@@ -62,12 +61,14 @@ class _ContinuationInstances:
     Attributes:
         query: one request per sequence; its history is the given events, in order.
         targets: the distinct target items.
-        unknown_targets: number of targets outside the catalogue, including dropped ones.
+        is_known: whether each target may be recommended; else it counts as unknown.
+        unknown_targets: number of unknown targets, including dropped ones.
         repeats: number of events of the rest whose item was given or occurs earlier in the rest.
     """
 
     query: Query
     targets: Ragged
+    is_known: Bool[np.ndarray, " targets"]
     unknown_targets: int
     repeats: int
 
@@ -138,16 +139,17 @@ def _instances(
         events = data.sequences.row(row)
         mask = given_events.mask(len(events), row, protocol.options.seed)
         target_items = np.setdiff1d(events[~mask], events[mask])
-        in_catalogue = target_items < data.vocabulary_size
-        unknown_targets += int(np.count_nonzero(~in_catalogue))
+        is_known = data.is_candidate[target_items]
+        unknown_targets += int(np.count_nonzero(~is_known))
         repeats += int(np.count_nonzero(~mask)) - len(target_items)
         if protocol.options.unknown_targets == "drop":
-            target_items = target_items[in_catalogue]
+            target_items = target_items[is_known]
         if len(target_items):
             instance_rows.append(row)
             given.append(events[mask])
             targets.append(target_items)
     all_rows, histories = np.array(instance_rows, np.int64), Ragged.from_rows(given)
+    all_targets = Ragged.from_rows(targets)
     query = Query(
         histories,
         seen=histories,
@@ -156,10 +158,7 @@ def _instances(
         sequence_features=stored_features(data.sequences, all_rows),
     )
     return _ContinuationInstances(
-        query,
-        Ragged.from_rows(targets),
-        unknown_targets,
-        repeats,
+        query, all_targets, data.is_candidate[all_targets.values], unknown_targets, repeats
     )
 
 
@@ -232,12 +231,9 @@ def _keys(rows: np.ndarray, values: np.ndarray) -> Int64[np.ndarray, "..."]:
 
 
 def _ceiling(instances: _ContinuationInstances, protocol: Protocol) -> float:
-    """Mean R-precision of lists that start with every target that is a candidate."""
-    vocabulary_size = N_SPECIALS + protocol.candidates
-    targets = instances.targets
-    n_targets = np.diff(targets.offsets)
+    """Mean R-precision of lists that start with every target that is known."""
+    n_targets = np.diff(instances.targets.offsets)
     rows = np.repeat(np.arange(len(n_targets)), n_targets)
-    candidate_rows = rows[targets.values < vocabulary_size]
-    n_candidates = np.bincount(candidate_rows, minlength=len(n_targets))
+    n_known = np.bincount(rows[instances.is_known], minlength=len(n_targets))
     size = np.minimum(n_targets, protocol.list_length)
-    return float((np.minimum(n_candidates, size) / size).mean())
+    return float((np.minimum(n_known, size) / size).mean())

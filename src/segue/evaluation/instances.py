@@ -27,7 +27,7 @@ class QueryBlock(NamedTuple):
         query: the input of the ranker.
         targets: item index of each target.
         is_repeat: whether the target occurs earlier in its sequence.
-        is_candidate: whether the target is in the catalogue and not among the seen items.
+        is_candidate: whether the target may be recommended and is not among the seen items.
     """
 
     query: Query
@@ -60,6 +60,11 @@ class EvaluationInstances:
         return sequences.items[sequences.offsets[self.rows] + self.positions]
 
     @property
+    def is_known(self) -> Bool[np.ndarray, " instances"]:
+        """Whether a target may be recommended; else it counts as unknown."""
+        return self.data.is_candidate[self.targets]
+
+    @property
     def is_cold_start(self) -> Bool[np.ndarray, " instances"]:
         """Whether a target's sequence has no event before the part (``global-time``)."""
         rule, sequences = self.data.split_rule, self.data.sequences
@@ -70,7 +75,7 @@ class EvaluationInstances:
         """Whether a target is included in the metrics; unknown targets may be dropped."""
         if self.protocol.options.unknown_targets == "miss":
             return np.ones(len(self), bool)
-        return self.targets < self.data.vocabulary_size
+        return self.is_known
 
     def select(self, mask: Bool[np.ndarray, " instances"]) -> EvaluationInstances:
         """The instances where the mask is true."""
@@ -92,7 +97,6 @@ class EvaluationInstances:
         no_items = Ragged(np.zeros(len(self) + 1, np.int64), np.zeros(0, INDEX_DTYPE))
         seen_items = {"exclude": before, "exclude-context": given, "include": no_items}[seen]
         target_items = self.targets
-        in_catalogue = target_items < self.data.vocabulary_size
         return QueryBlock(
             query=Query(
                 given,
@@ -103,7 +107,7 @@ class EvaluationInstances:
             ),
             targets=target_items,
             is_repeat=_rows_contain(before, target_items),
-            is_candidate=in_catalogue & ~_rows_contain(seen_items, target_items),
+            is_candidate=self.is_known & ~_rows_contain(seen_items, target_items),
         )
 
     def _events_before(self, window: int | None) -> Ragged:

@@ -27,13 +27,13 @@ class _TargetRanks:
 
     Attributes:
         ranks: one row per ranker; 0 for a miss.
-        in_catalogue: whether the target is in the catalogue.
+        is_known: whether the target may be recommended.
         is_repeat: whether the target occurs earlier in its sequence.
-        is_candidate: whether the target is in the catalogue and not among the seen items.
+        is_candidate: whether the target may be recommended and is not among the seen items.
     """
 
     ranks: Int64[np.ndarray, "rankers instances"]
-    in_catalogue: Bool[np.ndarray, " instances"]
+    is_known: Bool[np.ndarray, " instances"]
     is_repeat: Bool[np.ndarray, " instances"]
     is_candidate: Bool[np.ndarray, " instances"]
 
@@ -87,7 +87,7 @@ def _rank_targets(
     n = len(instances)
     target_ranks = _TargetRanks(
         ranks=np.zeros((len(rankers), n), np.int64),
-        in_catalogue=instances.targets < instances.data.vocabulary_size,
+        is_known=instances.is_known,
         is_repeat=np.zeros(n, bool),
         is_candidate=np.zeros(n, bool),
     )
@@ -116,7 +116,7 @@ def _result(
     is_counted = instances.is_included & in_slice
     metrics = next_item_metrics(target_ranks.ranks[ranker_number, is_counted], protocol.ks)
     target_statistics = TargetStatistics(
-        unknown_targets=int(np.count_nonzero(in_slice & ~target_ranks.in_catalogue)),
+        unknown_targets=int(np.count_nonzero(in_slice & ~target_ranks.is_known)),
         repeats=int(np.count_nonzero(is_counted & target_ranks.is_repeat)),
         ceiling=float(target_ranks.is_candidate[is_counted].mean()),
     )

@@ -27,7 +27,7 @@ class Protocol:
         part: which held-out events are evaluated.
         tasks: ``next-item``, ``continuation`` or both.
         split: kind and parameters of the split of the dataset.
-        catalogue: which items are candidates: ``train`` or ``all``.
+        catalogue: which items are in the catalogue: ``train`` or ``all``.
         candidates: number of candidates.
         seen: which items of the history are removed from the candidates.
         targets: which events of a sequence are targets; ``every`` if the split leaves no
@@ -91,20 +91,20 @@ def resolve_protocol(
         tasks=_tasks(data.split_rule, options),
         split=data.manifest.split,
         catalogue=data.manifest.options["split"]["catalogue"],
-        candidates=data.n_catalogue,
+        candidates=data.n_candidates,
         seen=_seen(data.split_rule, options),
         targets=_targets(data.split_rule, options),
         fit=_fit(rankers, part),
-        ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_catalogue),
+        ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_candidates),
         given=_given(rankers, options),
         given_random=DEFAULT_GIVEN_RANDOM if options.given_random is None else options.given_random,
-        list_length=options.list_length or min(DEFAULT_LIST_LENGTH, data.n_catalogue),
+        list_length=options.list_length or min(DEFAULT_LIST_LENGTH, data.n_candidates),
         options=options,
     )
     for k in (*protocol.ks, protocol.list_length):
-        if k > data.n_catalogue:
+        if k > data.n_candidates:
             raise RequestError(
-                f"K {k} exceeds the catalogue of {data.n_catalogue} items",
+                f"K {k} exceeds the catalogue of {data.n_candidates} items",
                 "choose a smaller cut-off",
             )
     if "continuation" in protocol.tasks:

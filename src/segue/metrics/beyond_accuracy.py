@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int32, Int64
 from scipy import sparse
 
 from segue.metrics.next_item import Values
-from segue.tokens import N_SPECIALS, PAD
+from segue.tokens import PAD
 
 
 class ItemStatistics(NamedTuple):
@@ -28,12 +28,15 @@ class ItemStatistics(NamedTuple):
             inner product of their rows. A row has unit length and equal entries, or is empty
             for an item without features.
         similarity: the kind of features, such as ``genres``.
+        popularity_ranks: rank, from 1, of each candidate when all are sorted by popularity; 0 for
+            special tokens and items that are not candidates.
     """
 
     user_counts: Int64[np.ndarray, " vocabulary"]
     n_sequences: int
     features: sparse.csr_array
     similarity: str
+    popularity_ranks: Int64[np.ndarray, " vocabulary"]
 
 
 class RecommendedLists(NamedTuple):
@@ -134,17 +137,17 @@ def beyond_accuracy_metrics(
 
 
 def exposure_counts(
-    items: Int32[np.ndarray, "batch length"], vocabulary_size: int
-) -> Int64[np.ndarray, " catalogue"]:
-    """The number of times each item of the catalogue is recommended; additive over blocks."""
-    return np.bincount(items[items != PAD], minlength=vocabulary_size)[N_SPECIALS:]
+    items: Int32[np.ndarray, "batch length"], is_candidate: Bool[np.ndarray, " vocabulary"]
+) -> Int64[np.ndarray, " candidates"]:
+    """The number of times each candidate is recommended; additive over blocks."""
+    return np.bincount(items.ravel(), minlength=len(is_candidate))[is_candidate]
 
 
-def coverage(counts: Int64[np.ndarray, " catalogue"]) -> float:
-    """The share of the catalogue that is recommended at least once.
+def coverage(counts: Int64[np.ndarray, " candidates"]) -> float:
+    """The share of the candidates that are recommended at least once.
 
     Args:
-        counts: how often each item of the catalogue is recommended.
+        counts: how often each candidate is recommended.
 
     Source: catalogue coverage of Herlocker, Konstan, Terveen and Riedl, Evaluating
     collaborative filtering recommender systems, TOIS 22(1), 2004.
@@ -152,14 +155,14 @@ def coverage(counts: Int64[np.ndarray, " catalogue"]) -> float:
     return float(np.count_nonzero(counts) / len(counts))
 
 
-def gini(counts: Int64[np.ndarray, " catalogue"]) -> float:
+def gini(counts: Int64[np.ndarray, " candidates"]) -> float:
     """Gini index of exposure: 0 if all items are recommended equally often, 1 if only one is.
 
     With counts c in ascending order: the sum of ``(2 j - n - 1) c_j`` over
     ``(n - 1) sum(c)``. 0 if nothing is recommended, or if there is only one item.
 
     Args:
-        counts: how often each item of the catalogue is recommended.
+        counts: how often each candidate is recommended.
 
     Source: Shani and Gunawardana, Evaluating recommendation systems, Recommender Systems
     Handbook, 2011; used for concentration by Fleder and Hosanagar, Blockbuster culture's

@@ -47,6 +47,7 @@ class Ensemble:
         encoder: the transformer, the first dense member.
         dense: all dense members.
         sparse: the sparse members.
+        is_candidate: by item index, whether an item may be recommended.
         catalogue: the mask of the items that are never recommended, as in ``masks``.
     """
 
@@ -62,7 +63,8 @@ class Ensemble:
         Args:
             further_dense: dense members besides the encoder.
             sparse: sparse members.
-            is_candidate: by item index, whether an item can be recommended; by default all can.
+            is_candidate: by item index, whether an item may be recommended, false for special
+                tokens; by default the whole catalogue may.
 
         Raises:
             RequestError: a member or ``is_candidate`` has another number of items.
@@ -71,10 +73,10 @@ class Ensemble:
         self.dense: tuple[DenseMember, ...] = (encoder, *further_dense)
         self.sparse = tuple(sparse)
         if is_candidate is None:
-            is_candidate = np.ones(self.vocabulary_size, bool)
+            is_candidate = np.arange(self.vocabulary_size) >= N_SPECIALS
         for size in (len(is_candidate), *(len(member.vectors) for member in further_dense)):
             self._check_size(size)
-        self._is_candidate = is_candidate
+        self.is_candidate = is_candidate
         self.catalogue = catalogue_mask(is_candidate)
 
     @cached_property
@@ -86,6 +88,11 @@ class Ensemble:
     def vocabulary_size(self) -> int:
         """Number of special tokens and catalogue items."""
         return self.encoder.layout.vocabulary_size
+
+    @cached_property
+    def n_candidates(self) -> int:
+        """Number of items that may be recommended."""
+        return int(np.count_nonzero(self.is_candidate))
 
     def encode(
         self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None
@@ -201,7 +208,7 @@ class Ensemble:
             for member in self.dense[1:]
             if weight or not isinstance(member, PureSVD)
         ]
-        return Ensemble(self.encoder, dense, self.sparse, self._is_candidate)
+        return Ensemble(self.encoder, dense, self.sparse, self.is_candidate)
 
     def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
         """The ``k`` items with the most similar vectors per item; see ``similarity``."""
@@ -263,8 +270,10 @@ class Ensemble:
     def _bonus(self, query: Query) -> Bonus | None:
         if not self.sparse:
             return None
-        total = sparse.csr_matrix(sum(member.bonus(query) for member in self.sparse))
-        self._check_size(int(np.shape(total)[1]))
+        bonuses = [member.bonus(query) for member in self.sparse]
+        for bonus in bonuses:
+            self._check_size(int(bonus.get_shape()[1]))
+        total = sparse.csr_matrix(sum(bonuses))
         rows = np.repeat(np.arange(len(query)), np.diff(total.indptr))
         return Bonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
 

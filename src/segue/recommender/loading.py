@@ -59,7 +59,9 @@ def load_run(folder: RunFolder) -> LoadedRun:
         shape = (vocabulary_size, config.ensemble.puresvd_factors)
         dense = [PureSVD.load(folder.item_vectors, shape, config.ensemble.puresvd_weight)]
     return LoadedRun(
-        Ensemble(encoder, dense),
+        Ensemble(
+            encoder, dense, is_candidate=items.candidate_mask(vocabulary_size)[:vocabulary_size]
+        ),
         items,
         folder.path.name,
         dataset,

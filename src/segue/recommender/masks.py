@@ -21,7 +21,7 @@ def catalogue_mask(is_candidate: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.nd
     """The mask of the items that are never recommended: special tokens and non-candidates.
 
     Args:
-        is_candidate: by item index, whether an item can be recommended.
+        is_candidate: by item index, whether an item may be recommended.
     """
     n_bits = -(-len(is_candidate) // ITEM_MULTIPLE) * ITEM_MULTIPLE
     is_left_out = np.ones(n_bits, bool)

@@ -19,9 +19,9 @@ class ModelRanker(Ranker):
     """Ranks the catalogue of a dataset, which may not be the model's training dataset.
 
     Requests are translated to the item indices of the model, and its lists back. Candidates are
-    the items in both catalogues. Items of the dataset that the model does not have get the rank 0
-    and are never listed; items that only the model has are left out by a mask, so scores are
-    those on the training dataset.
+    the candidates of the dataset that the model may recommend too. All others get the rank 0 and
+    are never listed; items that only the model has are left out by a mask, so scores are those on
+    the training dataset.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class ModelRanker(Ranker):
         self._model_index = np.arange(N_SPECIALS + len(data.items), dtype=INDEX_DTYPE)
         if data.fingerprint != fingerprint:
             self._model_index[N_SPECIALS:] = items.find(data.items.ids)
-        shared = _shared_items(self._model_index[: data.vocabulary_size], ensemble.vocabulary_size)
+        shared = self._shared_items(data)
         if data.fingerprint != fingerprint:
             self.notes += (
-                f"{len(shared):,} of the {data.n_catalogue:,} candidates are in the model's "
+                f"{len(shared):,} of the {data.n_candidates:,} candidates are in the model's "
                 "catalogue",
             )
         # The item of the dataset for each item of the model; PAD for items that are not shared.
@@ -82,6 +82,11 @@ class ModelRanker(Ranker):
         items, scores = self._ensemble.top(self._translate(query), self._catalogue)
         return Ranked(self._dataset_index[items], scores)
 
+    def _shared_items(self, data: Dataset) -> Int32[np.ndarray, " shared"]:
+        """The candidates of the dataset that the model may recommend."""
+        candidates = np.flatnonzero(data.is_candidate).astype(INDEX_DTYPE)
+        return candidates[self._ensemble.is_candidate[self._in_vocabulary(candidates)]]
+
     def _in_vocabulary(self, items: Int32[np.ndarray, " items"]) -> Int32[np.ndarray, " items"]:
         """The model's item indices; PAD for items outside its catalogue."""
         indices = self._model_index[items]
@@ -100,17 +105,3 @@ class ModelRanker(Ranker):
 
     def _translate_items(self, items: Ragged) -> Ragged:
         return Ragged(items.offsets, self._model_index[items.values])
-
-
-def _shared_items(
-    model_index: Int32[np.ndarray, " vocabulary"], vocabulary_size: int
-) -> Int32[np.ndarray, " shared"]:
-    """The items of the dataset's catalogue that are in the catalogue of the model.
-
-    Args:
-        model_index: model item index of each dataset item index; UNK if the model lacks it.
-        vocabulary_size: vocabulary size of the model.
-    """
-    is_shared = (model_index != UNK) & (model_index < vocabulary_size)
-    is_shared[:N_SPECIALS] = False
-    return np.flatnonzero(is_shared).astype(INDEX_DTYPE)

@@ -235,7 +235,7 @@ class Recommender:
         self._check_count("length", length)
         sampling = Sampling(temperature, top_k, end_weight, seed)
         sampling.check(has_end=self.encoder.layout.end)
-        sampling = replace(sampling, top_k=min(top_k, self._n_catalogue))
+        sampling = replace(sampling, top_k=min(top_k, self.ensemble.n_candidates))
         requests, has_many = self._read(items, user, sequence_features)
         generated = generate_sequences(
             EncodingDecoder(self.ensemble), query_of(requests, sampling.top_k), length, sampling
@@ -275,7 +275,7 @@ class Recommender:
     @property
     def item_ids(self) -> list[str]:
         """The ids of the catalogue, in the order of ``item_vectors``."""
-        return self.items.ids[: self._n_catalogue]
+        return self.items.ids[: self.ensemble.vocabulary_size - N_SPECIALS]
 
     def similar_items(self, item: Any, k: int = 10) -> Answer:
         """The ``k`` items most similar to one, by the cosine of their vectors.
@@ -290,10 +290,9 @@ class Recommender:
             RequestError: the item is unknown, or ``k`` is out of range.
         """
         start_time = time.perf_counter()
-        if k > self._n_catalogue - 1:
-            message = (
-                f"k is {k}, more than the {self._n_catalogue - 1} other items of the catalogue"
-            )
+        n_others = self.ensemble.n_candidates - 1
+        if k > n_others:
+            message = f"k is {k}, more than the {n_others} other items of the catalogue"
             raise RequestError(message, "ask for fewer")
         self._check_count("k", k)
         indices, unknown = self._requests.find_items([id_string(item, "item")])
@@ -383,18 +382,15 @@ class Recommender:
             use_sequence_features=use_sequence_features,
         )
 
-    @property
-    def _n_catalogue(self) -> int:
-        """Number of items in the catalogue."""
-        return self.ensemble.vocabulary_size - N_SPECIALS
-
     def _check_count(self, name: str, value: Any) -> None:
         if not isinstance(value, int | np.integer) or isinstance(value, bool):
             raise RequestError(f"{name} is {value!r}, expected an integer", "10 is usual")
         if value < 1:
             raise RequestError(f"{name} is {value}, expected 1 or more", "ask for more")
-        if value > self._n_catalogue:
-            message = f"{name} is {value}, more than the catalogue of {self._n_catalogue} items"
+        if value > self.ensemble.n_candidates:
+            message = (
+                f"{name} is {value}, more than the catalogue of {self.ensemble.n_candidates} items"
+            )
             raise RequestError(message, "ask for fewer")
 
     def _read(self, items: Any, user: Any, sequence_features: Any) -> tuple[list[Request], bool]:

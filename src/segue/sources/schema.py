@@ -36,8 +36,8 @@ ITEM_COLUMNS = {
 """Columns of items with a fixed meaning. Only ``item_id`` is required; additional columns are
 stored too."""
 
-RESERVED_COLUMNS = ("index", "item_id", "training_count")
-"""Names of the item columns that the prepared dataset adds; no additional column may use them."""
+RESERVED_COLUMNS = ("index", "item_id", "training_count", "is_candidate")
+"""Names of the item columns of the prepared dataset itself; no additional column may use them."""
 
 VECTOR = pa.list_(pa.float32())
 """Type of an additional item column with precomputed vectors, such as text or audio embeddings:

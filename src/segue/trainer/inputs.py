@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Float32, Key
 
 from segue.batches import Batch
 from segue.config import Config, LossConfig
-from segue.dataset import Dataset, readable_lengths
+from segue.dataset import Dataset, PopularityOrder, readable_lengths
 from segue.features import ItemFeatures
 from segue.losses.negative_samplers import NEGATIVE_SAMPLERS, Negatives
-from segue.tokens import END, UNK
+from segue.tokens import END, N_SPECIALS, UNK
 from segue.trainer.data import rows_are_targets
 
 
@@ -22,11 +22,14 @@ class StepConstants(NamedTuple):
 
     Attributes:
         item_features: features of all items; None if the model reads none.
+        popularity_order: the vocabulary in order of popularity; None unless negatives are drawn by
+            it.
         log_shares: log of each row's share of the training labels; None unless the labels of a
             batch serve as negatives.
     """
 
     item_features: ItemFeatures | None = None
+    popularity_order: PopularityOrder | None = None
     log_shares: Float[Array | np.ndarray, " vocabulary"] | None = None
 
 
@@ -59,15 +62,23 @@ def step_inputs(
     if config.kind == "softmax":
         return inputs
     labels = jnp.asarray(batch.labels).reshape(-1)
-    negative_sampler = NEGATIVE_SAMPLERS[config.negative_sampler]
+    negative_sampler = NEGATIVE_SAMPLERS[config.negative_sampler](
+        vocabulary_size, constants.popularity_order
+    )
     draws = () if config.shared_negatives else (len(labels),)
-    negatives = negative_sampler(key, (*draws, config.negatives), vocabulary_size)
+    negatives = negative_sampler.sample(key, (*draws, config.negatives))
     if config.in_batch:
         assert constants.log_shares is not None
         negatives = negative_sampler.with_labels(
-            negatives, labels, jnp.asarray(constants.log_shares), vocabulary_size
+            negatives, labels, jnp.asarray(constants.log_shares)
         )
     return inputs._replace(negatives=negatives)
+
+
+def draws_by_popularity(config: LossConfig) -> bool:
+    """Whether the loss draws negatives by popularity."""
+    sampler = NEGATIVE_SAMPLERS[config.negative_sampler]
+    return config.kind == "sampled-softmax" and sampler.uses_popularity
 
 
 def log_shares(
@@ -84,7 +95,7 @@ def log_shares(
     if not rows_are_targets(config, data):
         # Events are replaced by UNK before the labels are taken from them.
         counts[UNK] = unknown_rate * counts.sum()
-        counts[UNK + 1 :] *= 1 - unknown_rate
+        counts[N_SPECIALS:] *= 1 - unknown_rate
     if config.model.end:
         counts[END] = np.count_nonzero(readable_lengths(data.sequences))
     counts = np.maximum(counts, 1)

@@ -124,8 +124,10 @@ class Trainer:
     def recommender(self) -> Recommender:
         """A ``Recommender`` with the current parameters, as ``Recommender.load`` would give it."""
         encoder = Encoder(self._graph, self.state.params, self._layout, self._features)
+        members = [] if self._puresvd is None else [self._puresvd]
+        is_candidate = self.data.is_candidate[: self.data.vocabulary_size]
         return Recommender(
-            Ensemble(encoder, [] if self._puresvd is None else [self._puresvd]),
+            Ensemble(encoder, members, is_candidate=is_candidate),
             self.data.items,
             name=self.folder.path.name,
             dataset={"fingerprint": self.data.fingerprint, "path": str(self.data.path)},

@@ -18,7 +18,7 @@ from segue.losses.softmax import rows_per_block
 from segue.model import HEADS, Transformer
 from segue.optimizers import SparseTable, optimizer
 from segue.trainer.data import training_batches
-from segue.trainer.inputs import StepConstants, log_shares
+from segue.trainer.inputs import StepConstants, draws_by_popularity, log_shares
 from segue.trainer.step import jitted_step, sparse_tables_of
 from segue.trainer.train_state import TrainState, abstract_state, initial_state
 
@@ -147,10 +147,12 @@ class RunSpec:
 
     def _constants(self) -> StepConstants:
         """The constants of the steps, in the memory of the host."""
-        if not self.config.loss.in_batch:
-            return StepConstants(self.features.items)
-        shares = log_shares(self.data, self.config, self.unknown_rate)
-        return StepConstants(self.features.items, shares)
+        loss, order, shares = self.config.loss, None, None
+        if draws_by_popularity(loss):
+            order = self.data.popularity_order
+        if loss.in_batch:
+            shares = log_shares(self.data, self.config, self.unknown_rate)
+        return StepConstants(self.features.items, order, shares)
 
 
 def training_inputs(
@@ -176,9 +178,9 @@ def training_inputs(
 def _check_compatible(config: Config, data: Dataset) -> None:
     """Raise ConfigError if the configuration does not fit the dataset."""
     rule, metric = data.split_rule, config.training.validation_metric
-    if "@" in metric and int(metric.split("@")[1]) > data.n_catalogue:
+    if "@" in metric and int(metric.split("@")[1]) > data.n_candidates:
         raise ConfigError(
-            f"{metric} needs more items than the {data.n_catalogue} in the catalogue",
+            f"{metric} needs more items than the {data.n_candidates} that may be recommended",
             "set training.validation_metric=mrr",
         )
     if config.loss.in_batch and config.loss.kind == "softmax":

@@ -56,7 +56,7 @@ class MemoryUse(msgspec.Struct, frozen=True):
         dataset: memory-mapped sequences; the system can reclaim it.
         parameters: the parameters of the model.
         optimizer: the optimizer state.
-        features: item features, log-q constants and vectors of the ensemble.
+        features: item features, constants of the negatives and vectors of the ensemble.
         gradients: gradients and updates of a step.
         activations: activations of a step that are kept for the backward pass.
         logits: logits of a step and the feature embeddings of the items they are of.
@@ -172,10 +172,9 @@ def _feature_embeddings(spec: RunSpec, rows: int) -> int:
 
 
 def _features(spec: RunSpec) -> int:
-    """Item features, log-q constants and vectors of the ensemble, on the device."""
-    log_shares = FLOAT_BYTES * spec.vocabulary_size * spec.config.loss.in_batch
+    """The constants of the steps and the vectors of the ensemble, on the device."""
     ensemble = FLOAT_BYTES * spec.vocabulary_size * spec.config.ensemble.puresvd_factors
-    return tree_bytes(spec.features.items) + log_shares + ensemble
+    return tree_bytes(spec.abstract_constants()) + ensemble
 
 
 def _validation(spec: RunSpec, logits: int) -> int:
