@@ -2,9 +2,10 @@
 
     python benchmarks/latency.py [RUN] [--requests 500] [--max-k 100] [--max-length 2000]
 
-Without a run, a model of the preset sasrec is trained for a few steps on the built-in world. After ``Recommender.warm_up`` it makes requests with random k and histories of random length, with
-seen items in or out, every second one a batch of up to 64 histories, and counts what is compiled.
-Times are those of the requests of one history: wall-clock time, which other processes lengthen, and
+Without a run, a model of the preset sasrec is trained for a few steps on the built-in world. After
+``Recommender.warm_up`` it makes requests with random k and histories of random length, with seen
+items in or out, every second one a batch of up to 64 histories, and counts what is compiled. Times
+are those of the requests of one history: wall-clock time, which other processes lengthen, and
 processor time.
 """
 

@@ -78,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     source = SourceConfig(format="demo", demo=DemoConfig(sequences=60, items=300))
-    return prepare(None, tmp_path_factory.mktemp("demo") / "d", PrepareConfig(source=source))
+    return prepare(None, tmp_path_factory.mktemp("demo") / "d", config=PrepareConfig(source=source))
 
 
 @pytest.fixture(scope="module")
