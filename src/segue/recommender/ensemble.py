@@ -218,36 +218,6 @@ class Ensemble:
     def _unit_vectors(self) -> search.Vectors:
         return similarity.unit_vectors(self.vectors)
 
-    def warm_up(self, max_rows: int, max_k: int) -> list[dict[str, int]]:
-        """Compile ``next_items`` for up to ``max_rows`` requests of up to ``max_k`` items.
-
-        Returns:
-            The shapes: rows, input tokens and results of each.
-        """
-        layout, compiled = self.encoder.layout, []
-        results = {shapes.result_bucket(k, self.vocabulary_size) for k in range(1, max_k + 1)}
-        lengths = {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
-        if layout.left_padding:
-            lengths = {layout.context}
-        largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
-        for rows in [size for size in shapes.ROW_BUCKETS if size <= largest]:
-            for length in sorted(lengths):
-                encoded = self.encode(_warm_up_query(rows, length - int(layout.start)))
-                self._compile_pairs(encoded)
-                for n_results in sorted(results):
-                    if rows <= shapes.rows_per_block(self.vocabulary_size, n_results):
-                        search.top(encoded, self.vectors, n_results)
-                        compiled.append({"rows": rows, "length": length, "k": n_results})
-        return compiled
-
-    def _compile_pairs(self, encoded: EncodedQuery) -> None:
-        """Compile the scores of pairs and of END, where requests may need them."""
-        if self.encoder.layout.end:
-            self._end_scores(encoded, 1.0)
-        for n_pairs in shapes.PAIR_BUCKETS if self.sparse else ():
-            zeros = np.zeros(n_pairs, np.int64)
-            search.pair_scores(encoded.states, self.vectors, zeros, zeros)
-
     def _states(self, query: Query) -> search.States:
         """For each dense member its state per request, with padding rows, on the device."""
         n_rows = shapes.row_bucket(len(query))
@@ -290,13 +260,6 @@ class Ensemble:
         combined = search.log_normalisers(encoded, self.vectors, self.catalogue, temperature)
         encoder = search.log_normalisers(alone, self.vectors[:1], self.catalogue, temperature)
         return scores + np.float32(temperature) * (combined - encoder)
-
-
-def _warm_up_query(n_rows: int, length: int) -> Query:
-    """Requests with histories of some length."""
-    history = np.full(length, N_SPECIALS, INDEX_DTYPE)
-    seen = Ragged.from_rows([history[:0]] * n_rows)
-    return Query(Ragged.from_rows([history] * n_rows), seen, np.full(n_rows, -1))
 
 
 def _bonus_at(

@@ -24,6 +24,7 @@ from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_p
 from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
+from segue.recommender.warm_up import warm_up
 from segue.runs import RunFolder
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
@@ -363,7 +364,7 @@ class Recommender:
         if max_rows < 1:
             raise RequestError(f"max_rows is {max_rows}, expected 1 or more", "64 is usual")
         self._check_count("max_k", max_k)
-        return self.ensemble.warm_up(max_rows, max_k)
+        return warm_up(self.ensemble, max_rows, max_k)
 
     def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
         """The model as a ``Ranker`` for evaluation on a dataset, joined by item id.

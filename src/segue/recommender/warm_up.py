@@ -1,0 +1,52 @@
+"""Warm-up: compile every shape of a request before the first one arrives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segue.ragged import Ragged
+from segue.ranking import Query
+from segue.recommender import search, shapes
+from segue.recommender.ensemble import Ensemble
+from segue.tokens import INDEX_DTYPE, N_SPECIALS
+
+
+def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int]]:
+    """Compile ``next_items`` for up to ``max_rows`` requests of up to ``max_k`` items.
+
+    Returns:
+        The shapes: rows, input tokens and results of each.
+    """
+    layout, vocabulary_size = ensemble.encoder.layout, ensemble.vocabulary_size
+    end_temperature = 1.0 if layout.end else None
+    results = {shapes.result_bucket(k, vocabulary_size) for k in range(1, max_k + 1)}
+    lengths = {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
+    if layout.left_padding:
+        lengths = {layout.context}
+    largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
+    compiled = []
+    for rows in [size for size in shapes.ROW_BUCKETS if size <= largest]:
+        for length in sorted(lengths):
+            query = _query(rows, length - int(layout.start))
+            for k in sorted(results):
+                if rows <= shapes.rows_per_block(vocabulary_size, k):
+                    ensemble.next_items(query.with_k(k), end_temperature=end_temperature)
+                    compiled.append({"rows": rows, "length": length, "k": k})
+            if ensemble.sparse:
+                _compile_pair_scores(ensemble, query)
+    return compiled
+
+
+def _query(n_rows: int, length: int) -> Query:
+    """Requests with histories of ``length`` events."""
+    history = np.full(length, N_SPECIALS, INDEX_DTYPE)
+    seen = Ragged.from_rows([history[:0]] * n_rows)
+    return Query(Ragged.from_rows([history] * n_rows), seen, np.full(n_rows, -1))
+
+
+def _compile_pair_scores(ensemble: Ensemble, query: Query) -> None:
+    """Compile the scores of the support, whose size differs between requests."""
+    states = ensemble.encode(query).states
+    for n_pairs in shapes.PAIR_BUCKETS:
+        zeros = np.zeros(n_pairs, np.int64)
+        search.pair_scores(states, ensemble.vectors, zeros, zeros)
