@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow lint format bench lock docs clean
+.PHONY: demo test test-slow fuzz lint format bench lock docs clean
 
 demo: $(READY)  ## the main job on the built-in world
 	$(BIN)/segue demo --overwrite
@@ -14,6 +14,9 @@ test: $(READY)  ## the test suite, four to seven minutes on two cores
 
 test-slow: $(READY)  ## what takes longer: five kills of a real run, scale
 	$(BIN)/pytest -m slow
+
+fuzz: $(READY)  ## damaged logs and folders: 2,000 of each format of logs, 500 folders
+	$(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500
 
 lint: $(READY)  ## style, formatting and types
 	$(BIN)/ruff check .
