@@ -60,11 +60,15 @@ def strict_types() -> Iterator[None]:
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Cache compiled programs for the session, outside the user's own cache.
 
-    If SEGUE_CACHE is set, its folder is used, and later sessions are faster.
+    The processes of pytest-xdist share it. If SEGUE_CACHE is set, its folder is used, and later
+    sessions are faster.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
         if "SEGUE_CACHE" not in os.environ:
-            patch.setenv("SEGUE_CACHE", str(tmp_path_factory.mktemp("cache")))
+            patch.setenv("SEGUE_CACHE", str(folder / "compiled"))
         yield
 
 
