@@ -82,7 +82,7 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
     if repeats["recommended_seen"] == "include":
         warnings.append(
             f"{repeats['share']:.1%} of the events repeat an item of their sequence: "
-            "evaluate and recommend with seen items included."
+            "evaluation and recommendations include seen items unless an option excludes them."
         )
     if parts["test"]["ceiling"] < 1:
         warnings.append(

@@ -63,7 +63,8 @@ class SplitRule(abc.ABC):
             design.
         leak: how held-out targets leak into training; None where they do not.
         default_validation_share: ``Split.validation_share`` where the options give none.
-        default_seen: how evaluation treats items of the history where the options do not say.
+        default_seen: how evaluation treats items of the history where neither the options nor the
+            audit say.
         target_choices: which targets of a sequence evaluation may choose; the first is the
             default.
         whole_sequences: whether every sequence lies in one part. Only then can a held-out
