@@ -33,6 +33,10 @@ MAX_SKIPPED_STEPS = 50
 """A run has diverged if so many of its last ``2 * MAX_SKIPPED_STEPS`` updates were not finite. In a
 shorter run most of all updates suffice, which is checked at every validation and at the end."""
 
+MAX_LOSS_RATIO = 100
+"""Weights are never the best if their loss is more than this multiple of the loss of a uniform guess.
+Overfitting does not lead there, only scores that grew without bound."""
+
 DIVERGED_HINT = (
     "train again with a lower optimizer.learning_rate, or with optimizer.clip_norm=1.0"
 )
@@ -175,8 +179,14 @@ class Trainer:
             self.trainer_state.finished = "all steps taken"
         if validates and self._validation.is_possible:
             self._validate()
-        elif validates:
+        elif validates and self._is_sane(self._progress.loss):
             self._write_weights()
+        elif is_last:
+            raise RunError(
+                f"the run diverged: the loss is {self._progress.loss:.3g} nats, expected at most "
+                f"{self._largest_loss:,.0f}",
+                DIVERGED_HINT,
+            )
         if saves or self.trainer_state.finished:
             self._save()
         if validates or saves:
@@ -233,11 +243,8 @@ class Trainer:
             raise RunError(message, DIVERGED_HINT) from None
         self._writer.record(trainer_state.step, "validation", validation.metrics)
         value = validation.metrics[metric]
-        if trainer_state.finished and not (trainer_state.best_step or math.isfinite(value)):
-            raise RunError(
-                f"the run diverged: {metric} was not finite in any validation", DIVERGED_HINT
-            )
-        if is_better(metric, value, trainer_state.best_value):
+        is_sane = self._is_sane(validation.metrics["loss"])
+        if is_sane and is_better(metric, value, trainer_state.best_value):
             trainer_state.best_value, trainer_state.best_step = value, trainer_state.step
             trainer_state.best_results = validation.results
             trainer_state.validations_since_best = 0
@@ -247,9 +254,24 @@ class Trainer:
         patience = self.config.training.patience
         if patience is not None and trainer_state.validations_since_best >= patience:
             trainer_state.finished = f"{metric} did not improve in {patience} validations"
+        if trainer_state.finished and not trainer_state.best_step:
+            raise RunError(
+                "the run diverged: no validation had a finite metric and a loss of at most "
+                f"{self._largest_loss:,.0f} nats",
+                DIVERGED_HINT,
+            )
         best = " (best)" if trainer_state.best_step == trainer_state.step else ""
         message = f"step {trainer_state.step}: {metric} {value:.4f}{best}"
         self._watch(self._progress._replace(message=message))
+
+    @property
+    def _largest_loss(self) -> float:
+        """The largest loss of weights that may be the best, in nats."""
+        return MAX_LOSS_RATIO * math.log(self.data.vocabulary_size)
+
+    def _is_sane(self, loss: float) -> bool:
+        """Whether a loss is finite and not absurd, so that the weights may be served."""
+        return loss <= self._largest_loss  # false for NaN
 
     def _save(self) -> None:
         now = time.perf_counter()

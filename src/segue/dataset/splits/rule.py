@@ -155,6 +155,15 @@ class SplitRule(abc.ABC):
             earliest: the first position that can be a target.
         """
 
+    def has_part(self, part: SplitPart) -> bool:
+        """Whether the parameters ask for a part; one with the share 0 is left out on purpose."""
+        split = self.split
+        return (split.validation_share if part == "validation" else split.test_share) > 0
+
+    @abc.abstractmethod
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        """Why a part that the split has may be without targets, and what to do about it."""
+
     def is_cold_start(
         self, sequences: Sequences, part: SplitPart, rows: Int64[np.ndarray, " targets"]
     ) -> Bool[np.ndarray, " targets"]:
