@@ -7,7 +7,6 @@ combines them. The score of an item is the sum over the members.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property

@@ -211,7 +211,7 @@ class Recommender:
         seed: int = 0,
     ) -> list[Answer]: ...
 
-    def generate(
+    def generate(  # noqa: PLR0913 - one parameter per option
         self,
         items: Any = (),
         length: int = 20,

@@ -34,12 +34,10 @@ MAX_SKIPPED_STEPS = 50
 shorter run most of all updates suffice, which is checked at every validation and at the end."""
 
 MAX_LOSS_RATIO = 100
-"""Weights are never the best if their loss is more than this multiple of the loss of a uniform guess.
+"""Weights are never the best if their loss is more than this multiple of that of a uniform guess.
 Overfitting does not lead there, only scores that grew without bound."""
 
-DIVERGED_HINT = (
-    "train again with a lower optimizer.learning_rate, or with optimizer.clip_norm=1.0"
-)
+DIVERGED_HINT = "train again with a lower optimizer.learning_rate, or with optimizer.clip_norm=1.0"
 
 
 class Trainer:

@@ -46,7 +46,8 @@ def jitted_step(
     """The step as a jitted function ``(state, constants, batch, number) -> (state, report)``.
 
     The state is donated. If the loss, the gradient norm or a value of the updated state is not
-    finite, the state is returned unchanged. The constants are an argument because XLA is slow to compile large literals.
+    finite, the state is returned unchanged. The constants are an argument because XLA is slow to
+    compile large literals.
 
     Args:
         graph: the graph of the model, without parameters.

@@ -32,10 +32,10 @@ class LeaveOneOutSplit(ContiguousSplit):
         ends = lengths.astype(np.int32)
         return self.split, Cuts(ends - 2 * is_long, ends - is_long)
 
-    def has_part(self, part: SplitPart) -> bool:  # noqa: ARG002 - part of the interface
+    def has_part(self, part: SplitPart) -> bool:
         return True
 
-    def why_empty(self, part: SplitPart) -> tuple[str, str]:  # noqa: ARG002 - part of the interface
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
         return (
             f"no sequence has {self.min_length} events",
             "filter less, or choose another split, such as --split holdout",
