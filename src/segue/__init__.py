@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segue.errors import (
         ConfigError,
         DatasetError,
+        NotFiniteError,
         RequestError,
         ResourceError,
         RunError,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from segue.model.blocks import DropoutKeys, dropout
-from small_models import KEY, small_model
+from segue.model.blocks import DropoutKeys, dropout, layer_norm
+from small_models import KEY, hidden_states, last_states, random_tokens, small_model
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
@@ -113,3 +113,28 @@ def test_neighbouring_values_are_dropped_independently():
     patterns = np.bincount(is_kept @ np.array([8, 4, 2, 1]), minlength=16)
     expected = patterns.sum() / 16
     assert ((patterns - expected) ** 2 / expected).sum() < 45  # chi-square, 15 degrees
+
+
+# --- large activations ---
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, -1e6])
+def test_layer_norm_keeps_its_precision_beside_a_large_mean(offset):
+    x = offset + jnp.arange(8.0) * 4  # exact in float32
+    normalised = np.asarray(jax.jit(layer_norm(8, nnx.Rngs(0)))(x))
+    expected = (np.arange(8) - 3.5) / np.sqrt(5.25 + 1e-6 / 16)
+    np.testing.assert_allclose(normalised, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 5])
+def test_attention_with_very_large_scores_is_finite(n_rows):
+    """The maximum of the scores must not be rounded otherwise than the scores."""
+    model = small_model(layers=2, heads=1)  # the root of 8 is rounded
+    for block in model.blocks:
+        block.attention.project_in.kernel[...] *= 1e4
+        block.attention.project_out.kernel[...] *= 1e4
+        block.feed_forward.down.kernel[...] *= 1e4
+    tokens, positions = random_tokens(batch=n_rows), np.full(n_rows, 6)
+    states = last_states(model, tokens, positions)
+    assert np.isfinite(states).all()
+    assert np.isfinite(hidden_states(model, tokens)).all()

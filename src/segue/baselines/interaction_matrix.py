@@ -66,20 +66,21 @@ def product(left: sparse.csr_matrix, right: sparse.csr_matrix) -> sparse.csr_mat
         left: (batch, vocabulary) float64.
         right: (vocabulary, vocabulary) float32.
     """
-    n_terms = np.diff(right.indptr)[left.indices]
-    per_row = np.add.reduceat(np.append(n_terms, 0), left.indptr[:-1]) if left.shape[0] else n_terms
-    per_row[np.diff(left.indptr) == 0] = 0
+    n_terms = np.diff(right.indptr).astype(np.int64)[np.asarray(left.indices)]
+    offsets = offsets_of(n_terms)[np.asarray(left.indptr)]
     blocks = [
         _product_of_block(left[first:end], right)
-        for first, end in row_blocks(offsets_of(per_row), TERMS_PER_BLOCK)
+        for first, end in row_blocks(offsets, TERMS_PER_BLOCK)
     ]
     return sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
 
 
 def _product_of_block(left: sparse.csr_matrix, right: sparse.csr_matrix) -> sparse.csr_matrix:
     rows, columns = np.unique(left.indices, return_inverse=True)
-    compact = sparse.csr_matrix((left.data, columns, left.indptr), (left.shape[0], len(rows)))
-    return compact @ right[rows].astype(np.float64)
+    shape = (len(np.asarray(left.indptr)) - 1, len(rows))
+    compact = sparse.csr_matrix((left.data, columns, left.indptr), shape)
+    selected: sparse.csr_matrix = right[rows]
+    return compact @ selected.astype(np.float64)
 
 
 def largest_k_mask(

@@ -85,8 +85,8 @@ class ItemKNN(ScoringRanker):
 
     def sparse_scores(self, query: Query) -> sparse.csr_matrix:
         """The scores without popularity: (batch, vocabulary); other items score 0."""
-        histories = history_matrix(query, self.vocabulary_size).astype(np.float64)
-        return product(histories, self._neighbours)
+        histories = history_matrix(query, self.vocabulary_size)
+        return product(sparse.csr_matrix(histories, dtype=np.float64), self._neighbours)
 
 
 def nearest_neighbours(

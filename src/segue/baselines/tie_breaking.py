@@ -9,7 +9,7 @@ number below 2^-25 is added (relative to it). float64 has room for both.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64, Real
 from scipy import sparse
 
 from segue.tokens import N_SPECIALS
@@ -34,8 +34,8 @@ def tie_breakers(counts: Int64[np.ndarray, " vocabulary"]) -> Float64[np.ndarray
 
 
 def break_ties(
-    scores: Float[np.ndarray, "*shape"], breakers: Float64[np.ndarray, "*shape"]
-) -> Float64[np.ndarray, "*shape"]:
+    scores: Real[np.ndarray, "*batch items"], breakers: Float64[np.ndarray, " items"]
+) -> Float64[np.ndarray, "*batch items"]:
     """Scores that are ordered by ``scores``, rounded to float32, and where equal by ``breakers``.
 
     They are equal only where both are.
