@@ -18,6 +18,7 @@ def test_the_exceptions_are_the_documented_ones():
         "SourceError",
         "DatasetError",
         "ConfigError",
+        "NotFiniteError",
         "RunError",
         "RequestError",
         "StorageError",

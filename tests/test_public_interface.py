@@ -24,6 +24,7 @@ def test_the_public_names() -> None:
         "Dataset",
         "DatasetError",
         "Evaluation",
+        "NotFiniteError",
         "Query",
         "Recommender",
         "RequestError",

@@ -32,6 +32,7 @@ EXCEPTIONS = (
     "SourceError",
     "DatasetError",
     "ConfigError",
+    "NotFiniteError",
     "RunError",
     "RequestError",
     "StorageError",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segue.errors import (
         ConfigError,
         DatasetError,
+        NotFiniteError,
         RequestError,
         ResourceError,
         RunError,
@@ -47,6 +48,7 @@ _MODULE_OF = {
     "Dataset": "segue.dataset",
     "DatasetError": "segue.errors",
     "Evaluation": "segue.evaluation",
+    "NotFiniteError": "segue.errors",
     "Query": "segue.ranking",
     "Recommender": "segue.recommender",
     "RequestError": "segue.errors",
@@ -72,6 +74,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Evaluation",
+    "NotFiniteError",
     "Query",
     "Recommender",
     "RequestError",

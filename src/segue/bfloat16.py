@@ -29,6 +29,16 @@ def to_float32(x: Real[Array, "*axes"]) -> Real[Array, "*axes"]:
     return jax.lax.bitcast_convert_type(x.astype(jnp.uint32) << 16, jnp.float32)
 
 
+@jax.jit
+def largest_value(x: Real[Array, "*axes"]) -> Float32[Array, ""]:
+    """The largest absolute value of an array; NaN or infinite if one of its numbers is.
+
+    Args:
+        x: float32, or bfloat16 bit patterns.
+    """
+    return jnp.abs(to_float32(x)).max(initial=0)
+
+
 def to_storage(x: Float32[Array, "*axes"], dtype: jnp.dtype) -> Real[Array, "*axes"]:
     """Convert float32 to one of the dtypes of ``STORAGE_DTYPES``."""
     return to_bfloat16(x) if dtype == STORAGE_DTYPES["bfloat16"] else x

@@ -41,6 +41,10 @@ class RunError(SegueError):
     """A run folder is missing, incomplete, altered, or unfit for the requested operation."""
 
 
+class NotFiniteError(RunError):
+    """A model has weights or scores that are not finite, so it cannot answer."""
+
+
 class RequestError(SegueError):
     """A request, for recommendations for example, has arguments that cannot be satisfied."""
 

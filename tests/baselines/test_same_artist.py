@@ -58,7 +58,7 @@ def test_a_history_without_other_items_of_its_artists_gives_popularity(
     assert best(dataset, history)[: len(popular)] in (popular, sorted(popular, reverse=True))
 
 
-def test_scores_are_artist_counts_plus_popularity(dataset: Dataset) -> None:
+def test_scores_are_artist_counts_then_popularity(dataset: Dataset) -> None:
     ranker = baselines.fit("same-artist", dataset)
     history = ["a1", "a1", "b2", "x"]
     queries = Query(
@@ -67,10 +67,13 @@ def test_scores_are_artist_counts_plus_popularity(dataset: Dataset) -> None:
     scores = ranker.scores(queries)[0]
     counts = dataset.items.training_counts
     artist_counts = {"A": 2, "B": 1}
-    for index in range(4, dataset.vocabulary_size):
-        artist = ARTISTS.get(dataset.items.ids[index - 4], "")
-        expected_score = artist_counts.get(artist, 0) + counts[index] / (counts.max() + 1)
-        assert scores[index] == pytest.approx(expected_score)
+    keys = [
+        (artist_counts.get(ARTISTS.get(dataset.items.ids[index - 4], ""), 0), counts[index])
+        for index in range(4, dataset.vocabulary_size)
+    ]
+    assert scores[4:].tolist() == pytest.approx([count for count, _ in keys])
+    ranks = [sorted(set(keys)).index(key) for key in keys]
+    np.testing.assert_array_equal(np.unique(scores[4:], return_inverse=True)[1], ranks)
 
 
 def test_popularity_orders_items_after_large_counts(dataset: Dataset) -> None:

@@ -281,6 +281,51 @@ def test_seed_beyond_32_bits_is_refused(section: type[ConfigSection], seed: int)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("optimizer.epsilon", 1e-300, "float32 rounds others to 0"),
+        ("optimizer.learning_rate", 1e39, "float32 can hold"),
+        ("optimizer.learning_rate", 1e-46, "float32 rounds others to 0"),
+        ("optimizer.weight_decay", 1e300, "float32 can hold"),
+        ("optimizer.beta1", 0.999999999, "float32 rounds it to 1"),
+        ("optimizer.beta2", 1e-200, "float32 rounds others to 0"),
+        ("optimizer.clip_norm", 1e-60, "float32 rounds others to 0"),
+        ("optimizer.sparse_learning_rate_scale", 1e40, "float32 can hold"),
+        ("optimizer.warmup_steps", 10**15, "less than 2147483648"),
+        ("ensemble.puresvd_weight", 1e39, "float32 can hold"),
+        ("ensemble.puresvd_factors", 10**9, "less than or equal to"),
+        ("model.initial_scale", 1e38, "less than or equal to 1000000"),
+        ("model.initial_scale", 1e-60, "float32 rounds others to 0"),
+        ("model.dropout", 0.9999999999, "float32 rounds it to 1"),
+        ("model.width", 10**9, "less than or equal to"),
+        ("model.layers", 10**9, "less than or equal to"),
+        ("training.horizon", 10**9, "less than or equal to"),
+        ("training.epochs", 10**15, "less than 2147483648"),
+        ("training.max_steps", 2**31, "less than 2147483648"),
+        ("training.batch_size", 10**9, "less than or equal to"),
+        ("training.rating_scale", (0.0, 1e39), "float32 can hold"),
+    ],
+)
+def test_values_that_the_device_cannot_hold_are_refused(
+    key: str, value: Any, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(**{key: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_batch_without_bounds_is_refused() -> None:
+    assert load_config(context=10**6, batch_size=1).model.context == 10**6
+    with pytest.raises(ConfigError, match="a batch of more than"):
+        load_config(context=10**6, batch_size=10**6)
+
+
+def test_usual_values_are_held() -> None:
+    usual = {"learning_rate": 1e-30, "epsilon": 1e-30, "beta2": 0.9999999, "weight_decay": 0.0}
+    assert load_config(**usual, beta1=0.0).optimizer.learning_rate == 1e-30
+
+
 def test_section_is_frozen_and_strict_and_has_defaults(section: type[ConfigSection]):
     config = section()
     for key in section.model_fields:

@@ -177,7 +177,7 @@ def slow_next_item(ranker: Ranker, data: Dataset, k: int) -> dict[str, float]:
 @pytest.mark.parametrize("k", [1, 4])
 def test_next_item_lists_match_the_slow_reference(dataset: Dataset, k: int) -> None:
     ranker = ArbitraryRanker(dataset, levels=1000)
-    config = options(task="next-item", ks=(1, 4))
+    config = options(task="next-item", ks=(1, 4), seen=dataset.split_rule.default_seen)
     (result,) = evaluate(ranker, dataset, baselines=None, config=config).results
     for name, value in slow_next_item(ranker, dataset, k).items():
         assert result.metrics[f"{name}@{k}"].mean == pytest.approx(value), name

@@ -17,7 +17,7 @@ from segue.evaluation import Evaluation, compare, evaluate, write_per_sequence
 from segue.evaluation.statistics import permutation_test
 from small_datasets import ArbitraryRanker, dataset_of, random_log
 
-NEXT_ITEM = EvaluationConfig(task="next-item", resamples=0)
+NEXT_ITEM = EvaluationConfig(task="next-item", seen="exclude", resamples=0)
 CONTINUATION = EvaluationConfig(task="continuation", given=(1, 5), given_random=(2,), resamples=0)
 
 

@@ -142,14 +142,15 @@ def unknown(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def test_unknown_targets_and_repeats_miss_and_are_counted(unknown: Dataset) -> None:
     ranker = baselines.fit("popularity", unknown)
-    (result,) = evaluate(ranker, unknown, baselines=None, config=options(ks=(4,))).results
+    config = options(ks=(4,), seen="exclude")
+    (result,) = evaluate(ranker, unknown, baselines=None, config=config).results
     assert (result.n, result.target_statistics) == (3, (1, 1, pytest.approx(1 / 3)))
     assert result.metrics["hr@4"].mean == pytest.approx(1 / 3)
 
 
 def test_unknown_targets_can_be_dropped_and_are_still_counted(unknown: Dataset) -> None:
     ranker = baselines.fit("popularity", unknown)
-    config = options(ks=(4,), unknown_targets="drop")
+    config = options(ks=(4,), unknown_targets="drop", seen="exclude")
     (result,) = evaluate(ranker, unknown, baselines=None, config=config).results
     assert (result.n, result.target_statistics.unknown_targets) == (2, 1)
     assert result.metrics["hr@4"].mean == pytest.approx(1 / 2)
@@ -167,7 +168,8 @@ def test_repeats_can_be_hit_if_seen_items_are_included(unknown: Dataset) -> None
 def test_a_ranker_is_not_called_if_no_target_is_a_candidate(tmp_path: Path) -> None:
     log = {"x": ["a", "b", "c", "a"], "y": ["b", "a", "c", "b"]}
     dataset = dataset_of(tmp_path, log, SplitConfig(kind="leave-one-out"))
-    (result,) = evaluate(UnusedRanker(), dataset, baselines=None, config=options(ks=(1,))).results
+    config = options(ks=(1,), seen="exclude")
+    (result,) = evaluate(UnusedRanker(), dataset, baselines=None, config=config).results
     assert result.metrics["hr@1"].mean == 0
 
 
@@ -183,8 +185,28 @@ def test_windows_have_histories_of_at_most_five_events_and_a_warning(tmp_path: P
     evaluation = evaluate(LengthRecorder(dataset), dataset, baselines=None)
     assert set(lengths) <= {3, 4, 5}
     assert max(lengths) == 5
-    assert evaluation.protocol["seen"] == "exclude-context"
     assert evaluation.protocol["warning"].startswith("leaky: ")
+
+
+@pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "windows"])
+@pytest.mark.parametrize("repeats", [False, True])
+def test_without_an_option_the_audit_decides_about_seen_items(
+    tmp_path: Path, kind, repeats: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    log = {f"s{i}": [f"i{item}" for item in rng.permutation(20)] for i in range(20)}
+    if repeats:
+        log = {sequence: items + items[:2] for sequence, items in log.items()}
+    split = SplitConfig(kind=kind, validation_share=0.2, test_share=0.2)
+    dataset = dataset_of(tmp_path, log, split)
+    without_repeats = {"windows": "exclude-context"}.get(kind, "exclude")
+    for part in ("validation", "test"):
+        evaluation = evaluate(ArbitraryRanker(dataset), dataset, part=part, baselines=None)
+        assert evaluation.protocol["seen"] == ("include" if repeats else without_repeats)
+        chosen = evaluate(
+            ArbitraryRanker(dataset), dataset, part=part, baselines=None, seen="exclude"
+        )
+        assert chosen.protocol["seen"] == "exclude"
 
 
 def test_the_validation_part_of_windows_has_its_own_targets(tmp_path: Path) -> None:
@@ -213,7 +235,8 @@ def test_the_validation_event_is_history_for_the_test_target(unknown: Dataset) -
             histories.extend(query.histories.row(i).tolist() for i in rows)
             return super().scores(query)
 
-    evaluate(HistoryRecorder(unknown), unknown, baselines=None, config=options(ks=(1,)))
+    config = options(ks=(1,), seen="exclude")
+    evaluate(HistoryRecorder(unknown), unknown, baselines=None, config=config)
     assert histories == [unknown.items.find(["a", "b", "c"]).tolist()]
 
 

@@ -19,7 +19,7 @@ from segue.evaluation import evaluate, read_per_sequence, write_per_sequence
 from segue.ranking import Ranker
 from small_datasets import ArbitraryRanker, UnusedRanker, dataset_of, random_log
 
-DEFAULTS = EvaluationConfig(resamples=50)
+DEFAULTS = EvaluationConfig(resamples=50, seen="exclude")
 BOTH_TASKS = EvaluationConfig(resamples=50, given=(1, 5), given_random=(2,))
 
 

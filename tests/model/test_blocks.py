@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from segue.model.blocks import DropoutKeys, dropout
+from segue.model.blocks import DropoutKeys, dropout, layer_norm
 from small_models import KEY, small_model
 
 pytestmark = pytest.mark.usefixtures("strict_types")
@@ -113,3 +113,28 @@ def test_neighbouring_values_are_dropped_independently():
     patterns = np.bincount(is_kept @ np.array([8, 4, 2, 1]), minlength=16)
     expected = patterns.sum() / 16
     assert ((patterns - expected) ** 2 / expected).sum() < 45  # chi-square, 15 degrees
+
+
+# --- large activations ---
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6, -1e6])
+def test_layer_norm_keeps_its_precision_beside_a_large_mean(offset):
+    x = offset + jnp.arange(8.0) * 4  # exact in float32
+    normalised = np.asarray(jax.jit(layer_norm(8, nnx.Rngs(0)))(x))
+    expected = (np.arange(8) - 3.5) / np.sqrt(5.25 + 1e-6 / 16)
+    np.testing.assert_allclose(normalised, expected, rtol=1e-6)
+
+
+def test_attention_with_very_large_scores_is_finite():
+    """The compiler must not round the scores otherwise than their maximum."""
+    model = small_model(layers=1, heads=1)  # the square root of its width, 8, is rounded
+    attention = model.blocks[0].attention
+
+    @jax.jit
+    def output(x):
+        return attention(x, DropoutKeys(None))
+
+    for scale in (1e4, 1e8, 1e10):
+        x = scale * jax.random.normal(KEY, (1, 8, 8))
+        assert np.isfinite(np.asarray(output(x))).all()

@@ -23,19 +23,19 @@ from segue.config import (
     SplitConfig,
 )
 from segue.dataset import Dataset, PopularityOrder
-from segue.errors import ConfigError, RunError
+from segue.errors import ConfigError, NotFiniteError, RunError
 from segue.evaluation import evaluate
 from segue.model import Transformer
 from segue.optimizers import optimizer
 from segue.preparation import prepare
-from segue.recommender import Recommender
+from segue.recommender import Ensemble, Recommender
 from segue.runs.folder import RunFolder
 from segue.tokens import N_SPECIALS, PAD
 from segue.trainer import Progress, Trainer, train
 from segue.trainer.inputs import StepConstants
 from segue.trainer.progress import Meter, StepSummary
 from segue.trainer.run_spec import RunSpec, training_inputs
-from segue.trainer.step import StepReport, jitted_step
+from segue.trainer.step import StepReport, all_finite, jitted_step
 from segue.trainer.train_state import TrainState
 from segue.trainer.validation import Validation
 from small_runs import write_cycles
@@ -426,15 +426,65 @@ def test_a_folder_in_which_another_process_starts_is_not_changed(
         assert partial.read_text() == "partial"
 
 
-def test_without_a_finite_validation_value_the_last_weights_are_kept(
+def test_without_a_finite_validation_value_the_run_has_diverged(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(config, training={"max_steps": 2, "validation_metric": "loss"})
     monkeypatch.setattr(Validation, "_mean_loss", lambda *_: float("nan"))
+    with pytest.raises(RunError, match=r"diverged: no validation had a finite metric"):
+        train(cycles, tmp_path / "run", config=config)
+    assert not RunFolder(tmp_path / "run").card.exists()
+
+
+def test_weights_with_an_absurd_loss_are_never_the_best(
+    cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([1e6, 2.0, 1e6])
+    monkeypatch.setattr(Validation, "_mean_loss", lambda *_: next(losses))
+    config = changed(config, training={"max_steps": 6, "validate_every": 2})
     run = train(cycles, tmp_path / "run", config=config)
-    card = RunFolder(run).verify()
-    assert card["validation"] == {"metric": "loss", "best": None, "step": 0}
-    assert Recommender.load(run).recommend(["i1"], k=1).items
+    assert run.card["validation"]["step"] == 4
+
+
+@pytest.mark.parametrize("n_skipped", [3, 4])
+def test_a_short_run_fails_if_most_updates_were_skipped(
+    cycles: Dataset,
+    config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    n_skipped: int,
+) -> None:
+    original = Meter.summary
+    skipped = list(range(1, n_skipped + 1))
+    monkeypatch.setattr(Meter, "summary", lambda meter: original(meter)._replace(skipped=skipped))
+    config = changed(
+        config, training={"max_steps": 6, "validate_every": 6, "checkpoint_every": 6}
+    )
+    if n_skipped == 3:
+        assert train(cycles, tmp_path / "run", config=config).card["skipped_steps"] == skipped
+        return
+    with pytest.raises(RunError, match=r"diverged: 4 of the last 6 updates before step 6"):
+        train(cycles, tmp_path / "run", config=config)
+    assert not RunFolder(tmp_path / "run").weights.exists()
+
+
+def test_scores_that_are_not_finite_in_a_validation_are_a_divergence(
+    cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_: object) -> None:
+        raise NotFiniteError("the scores of the model are not finite", "")
+
+    monkeypatch.setattr(Ensemble, "ranks", overflow)
+    config = changed(config, training={"max_steps": 2})
+    with pytest.raises(RunError, match="diverged: at step 2 the scores of the model are not"):
+        train(cycles, tmp_path / "run", config=config)
+
+
+def test_the_update_is_part_of_what_must_be_finite() -> None:
+    finite = {"a": jnp.ones(3), "count": jnp.int32(1)}
+    assert bool(all_finite(finite))
+    for value in (jnp.nan, jnp.inf, -jnp.inf):
+        assert not bool(all_finite(finite | {"b": jnp.array([0.0, value])}))
 
 
 def test_a_run_that_diverges_is_an_error(cycles: Dataset, config: Config, tmp_path: Path) -> None:

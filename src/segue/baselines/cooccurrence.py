@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Float64, Int32, Int64
 from scipy import sparse
 
-from segue.baselines.interaction_matrix import add_to_backoff, largest_k_mask, tie_positions
-from segue.baselines.popularity import normalised_counts
+from segue.baselines.interaction_matrix import largest_k_mask, product, tie_positions
+from segue.baselines.tie_breaking import break_ties_of_sparse, tie_breakers
 from segue.dataset import Dataset
 from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
 from segue.ranking import Query, ScoringRanker
@@ -21,8 +22,6 @@ HISTORY_LENGTH = 10
 """Number of last history items that ``co-occurrence`` uses."""
 SHRINKAGE = 10.0
 """Added to the count of an item, so that pairs with a rare first item score lower."""
-BACKOFF = 1e-6
-"""Weight of popularity: below that of any pair, so that it only orders ties."""
 MAX_PAIRS = 50_000_000
 """Largest number of stored pairs, about 400 MB; beyond it the pairs of least weight are dropped."""
 
@@ -33,8 +32,9 @@ class CoOccurrence(ScoringRanker):
     Each time that an item occurs d events after another one, the weight of the pair grows by
     1/d, for d up to the window. Divided by the count of the first item, the weight estimates the
     probability that the second one follows. The score of an item is the sum over the last items
-    of the history, weighted 1, 1/2, 1/3, ... from the latest one back. With a window and a
-    history of one event this is the first-order Markov chain, ``last-item``.
+    of the history, weighted 1, 1/2, 1/3, ... from the latest one back. Ties are ordered by
+    popularity. With a window and a history of one event this is the first-order Markov chain,
+    ``last-item``.
 
     Source: the sequential rules and the Markov chain of Ludewig and Jannach, Evaluation of
     session-based recommendation algorithms, User Modeling and User-Adapted Interaction 28,
@@ -44,8 +44,9 @@ class CoOccurrence(ScoringRanker):
     def __init__(
         self,
         name: str,
-        followers: sparse.csr_matrix,
-        backoff: Float32[np.ndarray, " vocabulary"],
+        pairs: sparse.csr_matrix,
+        divisors: Float64[np.ndarray, " vocabulary"],
+        counts: Int64[np.ndarray, " vocabulary"],
         *,
         history_length: int,
         fit_on_validation: bool = False,
@@ -55,9 +56,10 @@ class CoOccurrence(ScoringRanker):
 
         Args:
             name: name in results.
-            followers: (vocabulary, vocabulary) float32; row i has the weights of the items that
+            pairs: (vocabulary, vocabulary) float32; row i has the weights of the items that
                 followed item i.
-            backoff: popularity score of each item, added to all scores.
+            divisors: by item, what the weights of its row are divided by.
+            counts: by item its training count, which orders ties.
             history_length: number of last catalogue items of the history that are used.
             fit_on_validation: whether validation events were counted.
             notes: caveats to report with the results.
@@ -65,9 +67,10 @@ class CoOccurrence(ScoringRanker):
         self.name = name
         self.fit_on_validation = fit_on_validation
         self.notes = notes
-        self.vocabulary_size = len(backoff)
-        self._followers = followers
-        self._backoff = backoff
+        self.vocabulary_size = len(counts)
+        self._pairs = pairs
+        self._divisors = divisors
+        self._tie_breakers = tie_breakers(counts)
         self._history_length = history_length
 
     @classmethod
@@ -77,8 +80,9 @@ class CoOccurrence(ScoringRanker):
         pairs = count_pairs(dataset, WINDOW, fit_on_validation, MAX_PAIRS)
         return cls(
             "co-occurrence",
-            _divide_rows(pairs.weights, counts + SHRINKAGE),
-            BACKOFF * normalised_counts(counts),
+            pairs.weights,
+            pairs.unit * (counts + SHRINKAGE),
+            counts,
             history_length=HISTORY_LENGTH,
             fit_on_validation=fit_on_validation,
             notes=pairs.notes,
@@ -91,22 +95,26 @@ class CoOccurrence(ScoringRanker):
         pairs = count_pairs(dataset, 1, fit_on_validation, MAX_PAIRS)
         return cls(
             "last-item",
-            _divide_rows(pairs.weights, np.maximum(counts, 1.0)),
-            BACKOFF * normalised_counts(counts),
+            pairs.weights,
+            pairs.unit * np.maximum(counts, 1.0),
+            counts,
             history_length=1,
             fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
 
-    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
-        return add_to_backoff(self.sparse_scores(query), self._backoff)
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
+        return break_ties_of_sparse(self.sparse_scores(query), self._tie_breakers)
 
     def sparse_scores(self, query: Query) -> sparse.csr_matrix:
         """The scores without popularity: (batch, vocabulary); other items score 0."""
-        return self._recent_items(query) @ self._followers
+        return product(self._recent_items(query), self._pairs)
 
     def _recent_items(self, query: Query) -> sparse.csr_matrix:
-        """Weights of the last items of each history, 1/age from age 1: (batch, vocabulary)."""
+        """Weights of the last items of each history: (batch, vocabulary).
+
+        They are 1/age, from age 1, divided by the divisor of the item.
+        """
         offsets, items = query.histories
         in_catalogue = (items >= N_SPECIALS) & (items < self.vocabulary_size)
         rows = np.repeat(np.arange(len(query)), np.diff(offsets))[in_catalogue]
@@ -114,7 +122,7 @@ class CoOccurrence(ScoringRanker):
         ends = np.cumsum(np.bincount(rows, minlength=len(query)))
         ages = ends[rows] - np.arange(len(rows))
         is_recent = ages <= self._history_length
-        weights = (1 / ages[is_recent]).astype(np.float32)
+        weights = 1 / (ages[is_recent] * self._divisors[items[is_recent]])
         shape = (len(query), self.vocabulary_size)
         return sparse.csr_matrix((weights, (rows[is_recent], items[is_recent])), shape=shape)
 
@@ -124,11 +132,13 @@ class PairCounts(NamedTuple):
 
     Attributes:
         weights: (vocabulary, vocabulary) float32; row i has the weights of the items that
-            followed item i.
+            followed item i, as multiples of 1/``unit``, which are integers: equal sums are equal.
+        unit: the weight of two adjacent events.
         notes: a caveat if pairs were dropped, else empty.
     """
 
     weights: sparse.csr_matrix
+    unit: int
     notes: tuple[str, ...]
 
 
@@ -137,6 +147,8 @@ def count_pairs(
 ) -> PairCounts:
     """Count ordered item pairs: 1/d for each time that item j came d events after item i.
 
+    The weights are exact up to 16.7 million; larger ones are rounded to float32.
+
     Args:
         dataset: the prepared dataset.
         window: largest distance d, in events.
@@ -144,25 +156,25 @@ def count_pairs(
         max_pairs: number of pairs kept after each block of events: those with the most weight;
             of equal ones those with the more frequent first item, then second item.
     """
-    size = dataset.vocabulary_size
+    size, unit = dataset.vocabulary_size, math.lcm(*range(1, window + 1))
     total = sparse.csr_matrix((size, size), dtype=np.float32)
     notes = ()
     for events in readable_event_blocks(dataset, fit_on_validation):
-        block = _count_at_distance(events, 1, size)
+        block = unit * _count_at_distance(events, 1, size)
         for distance in range(2, window + 1):
-            block = block + _count_at_distance(events, distance, size)
+            block = block + unit // distance * _count_at_distance(events, distance, size)
         total = total + block
         if total.nnz > max_pairs:
             _keep_largest(total, max_pairs, tie_positions(dataset))
             notes = (f"only the {max_pairs:,} item pairs with the most weight were kept",)
-    return PairCounts(total, notes)
+    return PairCounts(total, unit, notes)
 
 
 def _count_at_distance(events: EventBlock, distance: int, size: int) -> sparse.csr_matrix:
-    """Weights 1/``distance`` of the pairs at one distance: (vocabulary, vocabulary)."""
+    """Counts of the pairs at one distance: (vocabulary, vocabulary)."""
     before, after = slice(None, -distance), slice(distance, None)
     is_pair = (events.rows[before] == events.rows[after]) & events.is_training[after]
-    weights = np.full(np.count_nonzero(is_pair), 1 / distance, np.float32)
+    weights = np.ones(np.count_nonzero(is_pair), np.float32)
     coordinates = (events.items[before][is_pair], events.items[after][is_pair])
     return sparse.csr_matrix((weights, coordinates), shape=(size, size), dtype=np.float32)
 
@@ -183,11 +195,3 @@ def _keep_largest(
         tie_keys = rows * len(positions) + positions[pairs.indices]
     pairs.data[~largest_k_mask(pairs.data, max_pairs, tie_keys)] = 0
     pairs.eliminate_zeros()
-
-
-def _divide_rows(
-    pairs: sparse.csr_matrix, counts: Float64[np.ndarray, " vocabulary"]
-) -> sparse.csr_matrix:
-    """Divide each row by the count of its item, in place."""
-    pairs.data /= np.repeat(counts.astype(np.float32), np.diff(pairs.indptr))
-    return pairs

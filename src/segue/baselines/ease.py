@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int, Int32
+from jaxtyping import Float32, Float64, Int, Int32, Int64
 from scipy.linalg import get_lapack_funcs
 
 from segue.baselines.interaction_matrix import history_matrix, interaction_matrices
-from segue.baselines.popularity import normalised_counts
+from segue.baselines.tie_breaking import break_ties, tie_breakers
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.ranking import Query, ScoringRanker
@@ -18,8 +18,6 @@ HEAD_ITEMS = 5_000
 matrix takes 200 MB and a few seconds; the memory grows with the square, the time with the cube."""
 REGULARISATION = 500.0
 """L2 regularisation, added to the diagonal of the co-occurrence matrix."""
-BACKOFF = 1e-6
-"""Weight of popularity, the only score of items outside the head."""
 COLUMNS_PER_BLOCK = 256
 """Columns of the co-occurrence matrix counted per block."""
 
@@ -41,7 +39,7 @@ class Ease(ScoringRanker):
         self,
         head: Int32[np.ndarray, " head"],
         weights: Float32[np.ndarray, "head head"],
-        backoff: Float32[np.ndarray, " vocabulary"],
+        counts: Int64[np.ndarray, " vocabulary"],
         *,
         fit_on_validation: bool = False,
     ) -> None:
@@ -50,14 +48,15 @@ class Ease(ScoringRanker):
         Args:
             head: item indices of the items that are modelled.
             weights: entry (i, j) is the weight from the i-th to the j-th item of the head.
-            backoff: popularity score of each item, added to all scores.
+            counts: by item its training count, which orders ties, such as all items outside the
+                head.
             fit_on_validation: whether validation events were used.
         """
         self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(backoff)
+        self.vocabulary_size = len(counts)
         self._head = _columns(head)
         self._weights = weights
-        self._backoff = backoff
+        self._tie_breakers = tie_breakers(counts)
 
     @classmethod
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> Ease:
@@ -67,15 +66,15 @@ class Ease(ScoringRanker):
         return cls(
             head,
             solve_ease(counts, REGULARISATION),
-            BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation)),
+            count_training_events(dataset, fit_on_validation),
             fit_on_validation=fit_on_validation,
         )
 
-    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
         histories = history_matrix(query, self.vocabulary_size)[:, self._head]
-        scores = np.tile(self._backoff, (len(query), 1))
-        scores[:, self._head] += histories @ self._weights
-        return scores
+        scores = np.zeros((len(query), self.vocabulary_size), np.float32)
+        scores[:, self._head] = histories @ self._weights
+        return break_ties(scores, self._tie_breakers)
 
 
 def count_cooccurrences(

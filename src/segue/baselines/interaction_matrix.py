@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 from scipy import sparse
 
 from segue.dataset import Dataset
 from segue.dataset.training_events import readable_event_blocks
+from segue.ragged import offsets_of, row_blocks
 from segue.ranking import Query
 from segue.tokens import N_SPECIALS
+
+TERMS_PER_BLOCK = 1 << 22
+"""Terms that ``product`` adds up per block, about 50 MB."""
 
 
 def interaction_matrices(
@@ -53,15 +57,30 @@ def count_matrix(
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
-def add_to_backoff(
-    sparse_scores: sparse.csr_matrix, backoff: Float[np.ndarray, " vocabulary"]
-) -> Float[np.ndarray, "batch vocabulary"]:
-    """Dense sum of sparse scores (batch, vocabulary) and the backoff score of each item."""
-    lengths = np.diff(sparse_scores.indptr)
-    scores = np.tile(backoff, (len(lengths), 1))
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    scores[rows, sparse_scores.indices] += sparse_scores.data
-    return scores
+def product(left: sparse.csr_matrix, right: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The product of two sparse matrices in float64, where the right one is float32.
+
+    Only the rows of the right one that occur are converted, in blocks.
+
+    Args:
+        left: (batch, vocabulary) float64.
+        right: (vocabulary, vocabulary) float32.
+    """
+    n_terms = np.diff(right.indptr).astype(np.int64)[np.asarray(left.indices)]
+    offsets = offsets_of(n_terms)[np.asarray(left.indptr)]
+    blocks = [
+        _product_of_block(left[first:end], right)
+        for first, end in row_blocks(offsets, TERMS_PER_BLOCK)
+    ]
+    return sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
+
+
+def _product_of_block(left: sparse.csr_matrix, right: sparse.csr_matrix) -> sparse.csr_matrix:
+    rows, columns = np.unique(left.indices, return_inverse=True)
+    shape = (len(np.asarray(left.indptr)) - 1, len(rows))
+    compact = sparse.csr_matrix((left.data, columns, left.indptr), shape)
+    selected: sparse.csr_matrix = right[rows]
+    return compact @ selected.astype(np.float64)
 
 
 def largest_k_mask(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float64, Int32, Int64
 from scipy import sparse
 
 from segue.baselines.interaction_matrix import (
-    add_to_backoff,
     history_matrix,
     interaction_matrices,
     largest_k_mask,
+    product,
     tie_positions,
 )
-from segue.baselines.popularity import normalised_counts
+from segue.baselines.tie_breaking import break_ties_of_sparse, tie_breakers
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.ragged import offsets_of, row_blocks
@@ -25,14 +25,12 @@ MAX_PAIRS = 50_000_000
 """Largest number of stored neighbours of all items together, 400 MB."""
 SHRINKAGE = 20.0
 """Added to the product of the norms, which lowers similarities of few shared sequences."""
-BACKOFF = 1e-6
-"""Weight of popularity: small, so that it only orders ties."""
 PAIRS_PER_BLOCK = 1 << 23
 """Item pairs whose similarity is computed per block, about 200 MB."""
 
 
 class ItemKNN(ScoringRanker):
-    """Scores an item by the summed similarity of its neighbours in the history.
+    """Scores an item by the summed similarity of its neighbours in the history, then by popularity.
 
     Items are compared by the sequences that contain them; repeats within a sequence or history
     count once. The similarity of two items is the shrunk cosine: the number of shared sequences
@@ -49,7 +47,7 @@ class ItemKNN(ScoringRanker):
     def __init__(
         self,
         neighbours: sparse.csr_matrix,
-        backoff: Float32[np.ndarray, " vocabulary"],
+        counts: Int64[np.ndarray, " vocabulary"],
         *,
         fit_on_validation: bool = False,
     ) -> None:
@@ -58,13 +56,13 @@ class ItemKNN(ScoringRanker):
         Args:
             neighbours: (vocabulary, vocabulary) float32; column j has the similarities of item
                 j to its neighbours.
-            backoff: popularity score of each item, added to all scores.
+            counts: by item its training count, which orders ties.
             fit_on_validation: whether validation events were used.
         """
         self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(backoff)
+        self.vocabulary_size = len(counts)
         self._neighbours = neighbours
-        self._backoff = backoff
+        self._tie_breakers = tie_breakers(counts)
 
     @classmethod
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> ItemKNN:
@@ -76,18 +74,19 @@ class ItemKNN(ScoringRanker):
         interactions = sparse.csr_matrix(
             sparse.vstack(list(interaction_matrices(dataset, fit_on_validation)), format="csr")
         )
-        backoff = BACKOFF * normalised_counts(count_training_events(dataset, fit_on_validation))
+        counts = count_training_events(dataset, fit_on_validation)
         nearest = nearest_neighbours(
             interactions, n_neighbours, SHRINKAGE, positions=tie_positions(dataset)
         )
-        return cls(nearest.T.tocsr(), backoff, fit_on_validation=fit_on_validation)
+        return cls(nearest.T.tocsr(), counts, fit_on_validation=fit_on_validation)
 
-    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
-        return add_to_backoff(self.sparse_scores(query), self._backoff)
+    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
+        return break_ties_of_sparse(self.sparse_scores(query), self._tie_breakers)
 
     def sparse_scores(self, query: Query) -> sparse.csr_matrix:
         """The scores without popularity: (batch, vocabulary); other items score 0."""
-        return history_matrix(query, self.vocabulary_size) @ self._neighbours
+        histories = history_matrix(query, self.vocabulary_size)
+        return product(sparse.csr_matrix(histories, dtype=np.float64), self._neighbours)
 
 
 def nearest_neighbours(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float
 
+from segue.baselines.tie_breaking import break_ties, tie_breakers
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
 from segue.ranking import Query, ScoringRanker
-from segue.tokens import N_SPECIALS
 
 RECENT_SHARE = 0.1
 """Share of the events, the latest ones, that ``recent-popularity`` counts. A share of the events
 instead of a period of time, so that there are enough of them in a log of any rate."""
+
+MAX_EXACT_FLOAT32 = 1 << 24
+"""Below it, float32 holds every integer."""
 
 _SAMPLED_TIMES = 1_000_000
 """Number of times from which the start of the recent events is estimated."""
@@ -30,7 +33,7 @@ class Popularity(ScoringRanker):
     def __init__(
         self,
         name: str,
-        item_scores: Float32[np.ndarray, " vocabulary"],
+        item_scores: Float[np.ndarray, " vocabulary"],
         *,
         fit_on_validation: bool = False,
     ) -> None:
@@ -43,7 +46,8 @@ class Popularity(ScoringRanker):
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> Popularity:
         """Count all training events."""
         counts = count_training_events(dataset, fit_on_validation)
-        return cls("popularity", counts.astype(np.float32), fit_on_validation=fit_on_validation)
+        dtype = np.float32 if counts.max() < MAX_EXACT_FLOAT32 else np.float64
+        return cls("popularity", counts.astype(dtype), fit_on_validation=fit_on_validation)
 
     @classmethod
     def fit_recent(cls, dataset: Dataset, fit_on_validation: bool = False) -> Popularity:
@@ -59,25 +63,11 @@ class Popularity(ScoringRanker):
             is_recent = events.is_training & (events.times >= start)
             recent_counts += np.bincount(events.items[is_recent], minlength=len(recent_counts))
         all_counts = count_training_events(dataset, fit_on_validation)
-        scores = recent_counts + normalised_counts(all_counts)
-        return cls(
-            "recent-popularity", scores.astype(np.float32), fit_on_validation=fit_on_validation
-        )
+        scores = break_ties(recent_counts, tie_breakers(all_counts))
+        return cls("recent-popularity", scores, fit_on_validation=fit_on_validation)
 
-    def scores(self, query: Query) -> Float32[np.ndarray, "batch vocabulary"]:
+    def scores(self, query: Query) -> Float[np.ndarray, "batch vocabulary"]:
         return np.tile(self._item_scores, (len(query), 1))
-
-
-def normalised_counts(
-    counts: Int64[np.ndarray, " vocabulary"],
-) -> Float32[np.ndarray, " vocabulary"]:
-    """Item counts scaled into [0, 1), to order items that tie by another score.
-
-    Special tokens get 0.
-    """
-    scaled = (counts / (counts.max() + 1)).astype(np.float32)
-    scaled[:N_SPECIALS] = 0
-    return scaled
 
 
 def _start_of_recent_events(dataset: Dataset, fit_on_validation: bool) -> int:

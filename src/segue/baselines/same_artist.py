@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int32, Int64
 from scipy import sparse
 
-from segue.baselines.interaction_matrix import add_to_backoff, count_matrix
-from segue.baselines.popularity import normalised_counts
+from segue.baselines.interaction_matrix import count_matrix
+from segue.baselines.tie_breaking import break_ties_of_sparse, tie_breakers
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.errors import DatasetError
@@ -30,7 +30,7 @@ class SameArtist(ScoringRanker):
     def __init__(
         self,
         artists: Int32[np.ndarray, " indices"],
-        backoff: Float64[np.ndarray, " vocabulary"],
+        counts: Int64[np.ndarray, " vocabulary"],
         *,
         fit_on_validation: bool = False,
     ) -> None:
@@ -38,16 +38,16 @@ class SameArtist(ScoringRanker):
 
         Args:
             artists: artist number of each item index; -1 for items without an artist.
-            backoff: popularity score of each item, below 1.
+            counts: by item its training count.
             fit_on_validation: whether validation events were counted.
         """
         self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(backoff)
+        self.vocabulary_size = len(counts)
         self._artists = artists
         self._n_artists = int(artists.max()) + 1
-        self._backoff = backoff
-        with_artist = np.flatnonzero(artists[: len(backoff)] >= 0)
-        shape = (self._n_artists, len(backoff))
+        self._tie_breakers = tie_breakers(counts)
+        with_artist = np.flatnonzero(artists[: len(counts)] >= 0)
+        shape = (self._n_artists, len(counts))
         self._items_by_artist = count_matrix(artists[with_artist], with_artist, shape)
 
     @classmethod
@@ -63,14 +63,12 @@ class SameArtist(ScoringRanker):
                 "same-artist needs artists, but no item of the dataset has one",
                 "leave it out, or prepare the dataset with an items file that names artists",
             )
-        # In float64, so that adding large counts does not round popularity differences away.
-        backoff = normalised_counts(count_training_events(dataset, fit_on_validation)).astype(
-            np.float64
-        )
-        return cls(artists, backoff, fit_on_validation=fit_on_validation)
+        counts = count_training_events(dataset, fit_on_validation)
+        return cls(artists, counts, fit_on_validation=fit_on_validation)
 
     def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
-        return add_to_backoff(self._events_by_artist(query) @ self._items_by_artist, self._backoff)
+        events = self._events_by_artist(query) @ self._items_by_artist
+        return break_ties_of_sparse(events, self._tie_breakers)
 
     def _events_by_artist(self, query: Query) -> sparse.csr_matrix:
         """Number of history events per artist: (batch, artists)."""

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from segue.baselines.popularity import normalised_counts
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
 from segue.errors import DatasetError
 from segue.ranking import Query, ScoringRanker
+from segue.tokens import N_SPECIALS
 
 HEAD_QUANTILE = 0.95
 """Items whose number of ratings is at or above this quantile are ranked by mean rating."""
@@ -59,9 +59,9 @@ class TopRated(ScoringRanker):
             )
         head = ratings.counts >= max(1, np.quantile(ratings.counts[has_ratings], HEAD_QUANTILE))
         means = ratings.sums[head] / ratings.counts[head]
-        scores = normalised_counts(count_training_events(dataset, fit_on_validation)).astype(
-            np.float64
-        )
+        counts = count_training_events(dataset, fit_on_validation)
+        scores = counts / (counts.max() + 1)
+        scores[:N_SPECIALS] = 0
         scores[head] = 1 + means - means.min()  # above all others, for any rating scale
         return cls(scores, fit_on_validation=fit_on_validation)
 

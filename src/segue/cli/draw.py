@@ -40,7 +40,7 @@ def draw(  # noqa: PLR0913 - one parameter per option
             "-k", help=f"Number of items (list).  [default: {DEFAULT_K}]", show_default=False
         ),
     ] = None,
-    include_seen: options.IncludeSeen = False,
+    include_seen: options.IncludeSeen = None,
     posters: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +63,7 @@ def draw(  # noqa: PLR0913 - one parameter per option
         "--title": title,
         "--sequence-feature": sequence_features,
         "-k": k,
-        "--include-seen": include_seen or None,
+        "--exclude-seen" if include_seen is False else "--include-seen": include_seen,
         "--posters": posters,
     }
     given = [name for name, value in list_options.items() if value not in (None, [])]

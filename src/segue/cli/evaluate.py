@@ -32,7 +32,10 @@ Task = Annotated[
 ]
 Seen = Annotated[
     Literal["exclude", "include", "exclude-context"] | None,
-    typer.Option(help="Whether items of the history may be recommended; exclude by default."),
+    typer.Option(
+        help="Whether items of the history may be recommended; by default as the audit of the "
+        "dataset recommends."
+    ),
 ]
 UnknownTargets = Annotated[
     Literal["miss", "drop"],

@@ -31,12 +31,13 @@ def generate(  # noqa: PLR0913 - one parameter per option
         typer.Option(help="Factor on the probability that the sequence ends; 0 never ends it."),
     ] = 0.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
+    include_seen: options.IncludeSeen = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the sampling; the same seed gives the same items.")
     ] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Continue a sequence item by item; no item is repeated."""
+    """Continue a sequence item by item; no item is generated twice."""
     from segue.recommender import Recommender
 
     history = options.item_ids(items, item)
@@ -50,6 +51,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
         temperature=0.0 if greedy else temperature,
         top_k=top_k,
         end_weight=end_weight,
+        include_seen=include_seen,
         seed=seed,
     )
     print_answer(answer, model, as_json)

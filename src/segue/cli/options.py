@@ -144,7 +144,13 @@ SequenceFeatures = Annotated[
     ),
 ]
 IncludeSeen = Annotated[
-    bool, typer.Option("--include-seen", help="Also recommend items of the history.")
+    bool | None,
+    typer.Option(
+        "--include-seen/--exclude-seen",
+        help="Whether items of the history may be recommended; by default as the audit of the "
+        "training dataset recommends.",
+        show_default=False,
+    ),
 ]
 
 Preset = Annotated[

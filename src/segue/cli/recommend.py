@@ -26,7 +26,7 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     title: options.Title = None,
     sequence_features: options.SequenceFeatures = None,
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
-    include_seen: options.IncludeSeen = False,
+    include_seen: options.IncludeSeen = None,
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next."""
@@ -50,7 +50,7 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
         oldest = quantity(answer.truncated, "oldest event", "oldest events")
         stderr().print(f"the {oldest} did not fit into the model's context")
     for note in answer.notes:
-        stderr().print(note)
+        stderr().print(note, soft_wrap=True)
     if as_json:
         print_json(answer.to_dict())
         return

@@ -28,11 +28,13 @@ def search(
     check_run_or_dataset(folder)
     items = read_items(folder)
     matches = [items.describe(int(index)) for index in items.search(text, limit)]
+    notes = [] if matches else [f"no item matches {text!r}"]
+    for note in notes:
+        stderr().print(note, soft_wrap=True)
     if as_json:
-        print_json({"query": text, "items": matches})
+        print_json({"query": text, "items": matches, "notes": notes})
         return
     if not matches:
-        stderr().print(f"no item matches {text!r}")
         return
     attributes = [
         name for name in ("title", "artist", "year") if any(name in match for match in matches)

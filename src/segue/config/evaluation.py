@@ -25,7 +25,9 @@ class EvaluationConfig(ConfigSection):
     all other splits."""
     seen: SeenPolicy | None = None
     """Whether items of the history may be recommended. ``exclude-context`` excludes only those
-    in the window of the split. It is the default under ``windows``; elsewhere ``exclude`` is."""
+    in the window of the split. By default ``include`` where the audit of the dataset recommends
+    it, because many events repeat an item of their sequence; else ``exclude-context`` under
+    ``windows``, and ``exclude`` under all other splits."""
     unknown_targets: UnknownTargets = "miss"
     """Whether targets outside the catalogue count as misses or are left out."""
     targets: TargetChoice | None = None

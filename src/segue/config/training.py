@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segue.config.section import ColumnNames, ConfigSection, PositiveInt, Seed, Share
+from segue.config.section import (
+    ColumnNames,
+    ConfigSection,
+    DeviceFloat,
+    Dimension,
+    Seed,
+    Share,
+    StepCount,
+)
 
 Estimator = Literal["with-target", "negatives-only", "bias-corrected"]
 Precision = Literal["float32", "bfloat16"]
@@ -16,13 +24,13 @@ UpdateMode = Literal["dense", "sparse", "sparse-rowwise"]
 class ModelConfig(ConfigSection):
     """A causal transformer over item embeddings."""
 
-    layers: PositiveInt = 2
+    layers: Annotated[int, Field(gt=0, le=1_000)] = 2
     """Number of transformer blocks."""
-    heads: PositiveInt = 1
+    heads: Dimension = 1
     """Attention heads per block; ``width`` must be a multiple."""
-    width: PositiveInt = 64
+    width: Dimension = 64
     """Dimensions of the embeddings and of the residual stream."""
-    feed_forward: PositiveInt = 256
+    feed_forward: Dimension = 256
     """Dimensions inside the feed-forward network."""
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = "gelu"
     """Activation of the feed-forward network."""
@@ -32,7 +40,7 @@ class ModelConfig(ConfigSection):
     """Share of the activations that are dropped in training."""
     positions: Literal["learned", "none"] = "learned"
     """Position embeddings."""
-    context: PositiveInt = 200
+    context: Dimension = 200
     """Positions that the model attends to, including START."""
     tied_output: bool = True
     """Whether the output embeddings are the item embeddings."""
@@ -45,7 +53,7 @@ class ModelConfig(ConfigSection):
     embeddings. ``flatten``: a dense layer over the concatenated states of all positions, then
     the inner product; it predicts only what follows the complete window, not what follows each
     position."""
-    head_width: PositiveInt = 16
+    head_width: Dimension = 16
     """Dimensions of the dense layer of ``head = "flatten"``."""
     item_features: ColumnNames = ()
     """Columns of the items that are inputs of the model: words (artist, genres), numbers
@@ -55,7 +63,7 @@ class ModelConfig(ConfigSection):
     sequence_features: ColumnNames = ()
     """Attributes of a sequence that are inputs of the model: columns (a playlist's name, an
     age group), or ``user`` for an embedding of the sequence's id."""
-    sequence_width: PositiveInt | None = None
+    sequence_width: Dimension | None = None
     """Dimensions of the sequence-feature embedding; by default ``width``. It is added to the
     input of every position, or with ``head = "flatten"`` concatenated to the state of every
     position; only then may it differ from ``width``."""
@@ -66,7 +74,7 @@ class ModelConfig(ConfigSection):
     """How embeddings are initialised: at random, or with ``singular-vectors`` those of items
     from the leading singular vectors of the training sequences, which makes items that occur
     together similar from the start."""
-    initial_scale: Annotated[float, Field(gt=0)] = 0.02
+    initial_scale: Annotated[DeviceFloat, Field(gt=0, le=1e6)] = 0.02
     """Standard deviation of random embeddings, or their bound if they are uniform."""
     scale_embeddings: bool = True
     """Whether input embeddings are multiplied by the square root of ``width``."""
@@ -96,7 +104,7 @@ class LossConfig(ConfigSection):
 
     kind: Literal["softmax", "sampled-softmax"] = "softmax"
     """``softmax`` is exact over the catalogue, computed in blocks of items."""
-    negatives: PositiveInt = 1024
+    negatives: Dimension = 1024
     """Negatives of ``sampled-softmax`` per position, or per batch if they are shared."""
     negative_sampler: Literal["uniform", "log-uniform"] = "uniform"
     """The distribution of negatives: uniform over the items, or about proportional to
@@ -130,9 +138,9 @@ class LossConfig(ConfigSection):
 class EnsembleConfig(ConfigSection):
     """Models whose scores are added to the transformer's at inference; training ignores them."""
 
-    puresvd_factors: Annotated[int, Field(ge=0)] = 0
+    puresvd_factors: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Factors (singular vectors) of PureSVD, fitted on the training events; 0 for no PureSVD."""
-    puresvd_weight: Annotated[float, Field(gt=0)] = 16.0
+    puresvd_weight: Annotated[DeviceFloat, Field(gt=0)] = 16.0
     """Mixture weight of PureSVD, in nats for a cosine of 1."""
 
 
@@ -146,37 +154,37 @@ class OptimizerConfig(ConfigSection):
     updates take most of the time of a step."""
     feature_embedding_updates: UpdateMode = "dense"
     """The same for the embeddings of features: users, artists, words of names."""
-    sparse_learning_rate_scale: Annotated[float, Field(gt=0)] = 1.0
+    sparse_learning_rate_scale: Annotated[DeviceFloat, Field(gt=0)] = 1.0
     """Factor of the learning rate for embeddings with sparse updates. Their rows move only at the
     steps that use them, without the drift of dense momentum: rare items need more than 1."""
     state_precision: Precision = "float32"
     """How the moments of ``sparse`` updates are stored; bfloat16 is rounded stochastically."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[DeviceFloat, Field(gt=0)] = 1e-3
     """Learning rate after the warm-up."""
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     """After the warm-up: constant, or decaying to zero over the rest of the run."""
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Steps in which the learning rate rises linearly from 0."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[DeviceFloat, Field(ge=0)] = 0.0
     """Decoupled weight decay of AdamW."""
     beta1: Share = 0.9
     """Decay rate of the first moment."""
     beta2: Share = 0.999
     """Decay rate of the second moment."""
-    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    epsilon: Annotated[DeviceFloat, Field(gt=0)] = 1e-8
     """Added to the root of the second moment."""
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_norm: Annotated[DeviceFloat, Field(gt=0)] | None = None
     """Gradients with a larger global norm are scaled down to this norm."""
 
 
 class TrainingConfig(ConfigSection):
     """Batches, duration, regularisation, validation and checkpoints of a training run."""
 
-    batch_size: PositiveInt = 128
+    batch_size: Dimension = 128
     """Rows per batch."""
-    epochs: PositiveInt = 100
+    epochs: StepCount = 100
     """Passes over the training data."""
-    max_steps: PositiveInt | None = None
+    max_steps: StepCount | None = None
     """Stop after this many steps even if epochs remain."""
     bucket_by_length: bool = False
     """Whether batches consist of sequences of similar length, truncated to the longest, which
@@ -188,7 +196,7 @@ class TrainingConfig(ConfigSection):
     """What a row of a batch is: a sequence with a label at every position, or one target with
     the events before it. By default ``targets`` under the split ``windows`` and with
     ``head = "flatten"``, else ``sequences``."""
-    horizon: PositiveInt = 1
+    horizon: Annotated[int, Field(gt=0, le=10_000)] = 1
     """The label of a position is drawn from this many of the next events; 1 is the next event,
     the only possible value with ``rows = "targets"``."""
     unknown_rate: Share | Literal["good-turing"] = 0.01
@@ -198,21 +206,21 @@ class TrainingConfig(ConfigSection):
     feature_dropout: Share = 0.0
     """Share of the rows in which a sequence feature is omitted in training, drawn independently
     for each feature, so that the model does not depend on it."""
-    rating_scale: Annotated[tuple[float, float], Field(strict=False)] | None = None
+    rating_scale: Annotated[tuple[DeviceFloat, DeviceFloat], Field(strict=False)] | None = None
     """The lowest and highest rating. If set, labels are weighted by their rating, from 1 for the
     highest to 0.2 for the lowest; unrated ones have weight 1."""
-    validate_every: PositiveInt | None = None
+    validate_every: StepCount | None = None
     """Steps between validations; by default one epoch."""
     validation_metric: Literal["ndcg@10", "hr@10", "mrr@10", "mrr", "loss"] = "ndcg@10"
     """The metric that selects the best weights: the lowest ``loss``, or the highest value of any
     other metric."""
-    validation_sequences: PositiveInt = 2_000
+    validation_sequences: StepCount = 2_000
     """Validate on at most this many sequences, the same random draw in every run."""
-    patience: PositiveInt | None = None
+    patience: StepCount | None = None
     """Stop after this many validations without improvement."""
-    checkpoint_every: PositiveInt | None = None
+    checkpoint_every: StepCount | None = None
     """Steps between checkpoints; by default at every validation."""
-    log_every: PositiveInt = 10
+    log_every: StepCount = 10
     """Steps between entries of the metrics log."""
     seed: Seed = 0
     """Seed of the initial parameters and of all random draws of the training."""
@@ -228,6 +236,10 @@ class TrainingConfig(ConfigSection):
         return self
 
 
+MAX_BATCH_POSITIONS = 1 << 28
+"""Largest number of positions of a batch: 1 GiB of item indices."""
+
+
 class Config(ConfigSection):
     """The complete configuration of a training run."""
 
@@ -236,6 +248,16 @@ class Config(ConfigSection):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _batch_has_a_possible_size(self) -> Config:
+        size, context = self.training.batch_size, self.model.context
+        if size * (context + self.training.horizon) > MAX_BATCH_POSITIONS:
+            raise ValueError(
+                f"training.batch_size {size} with model.context {context} and training.horizon "
+                f"{self.training.horizon} is a batch of more than {MAX_BATCH_POSITIONS} positions"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sparse_updates_fit(self) -> Config:

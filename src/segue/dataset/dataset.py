@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Int64
 
-from segue.config import TargetChoice
+from segue.config import SeenPolicy, TargetChoice
 from segue.dataset.items import Items, PopularityOrder
 from segue.dataset.manifest import ITEMS, SEQUENCES, Manifest, read_manifest
 from segue.dataset.sequences import MappedFile, Sequences
@@ -101,6 +101,17 @@ class Dataset:
     def n_candidates(self) -> int:
         """Number of items that may be recommended."""
         return int(np.count_nonzero(self.is_candidate))
+
+    @property
+    def default_seen(self) -> SeenPolicy:
+        """How items of the history are treated unless an option says otherwise.
+
+        ``include`` where the audit recommends it, because many events repeat an item of their
+        sequence; else the default of the split.
+        """
+        repeats = self.manifest.audit.get("repeats", {})
+        is_included = repeats.get("recommended_seen") == "include"
+        return "include" if is_included else self.split_rule.default_seen
 
     @property
     def split_rule(self) -> SplitRule:

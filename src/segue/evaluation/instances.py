@@ -167,14 +167,20 @@ def _draw(
     rows: Int64[np.ndarray, " rows"], data: Dataset, protocol: Protocol
 ) -> Int64[np.ndarray, " drawn"]:
     if not len(rows):
-        raise DatasetError(
-            f"the {protocol.part} part of {data.name} has no target to predict",
-            "its sequences are too short, or the split has no such part: see segue inspect",
-        )
+        raise _empty_part_error(data, protocol.part)
     limit = protocol.options.max_sequences
     if limit is None or limit >= len(rows):
         return rows
     return np.sort(np.random.default_rng(protocol.options.seed).choice(rows, limit, replace=False))
+
+
+def _empty_part_error(data: Dataset, part: SplitPart) -> DatasetError:
+    message = f"the {part} part of {data.name} has no target to predict"
+    if not data.split_rule.has_part(part):
+        hint = f"it was prepared without this part: prepare it with --{part}-share 0.1"
+        return DatasetError(message, hint)
+    reason, remedy = data.split_rule.why_empty(part)
+    return DatasetError(f"{message}: {reason}", f"prepare it again: {remedy}")
 
 
 def _rows_contain(rows: Ragged, values: Int32[np.ndarray, " rows"]) -> Bool[np.ndarray, " rows"]:

@@ -92,7 +92,7 @@ def resolve_protocol(
         split=data.manifest.split,
         catalogue=data.manifest.options["split"]["catalogue"],
         candidates=data.n_candidates,
-        seen=_seen(data.split_rule, options),
+        seen=_seen(data, options),
         targets=_targets(data.split_rule, options),
         fit=_fit(rankers, part),
         ks=options.ks or tuple(k for k in DEFAULT_KS if k <= data.n_candidates),
@@ -140,13 +140,14 @@ def _tasks(rule: SplitRule, options: EvaluationConfig) -> tuple[Task, ...]:
     return ("next-item", "continuation") if rule.whole_sequences else ("next-item",)
 
 
-def _seen(rule: SplitRule, options: EvaluationConfig) -> SeenPolicy:
+def _seen(data: Dataset, options: EvaluationConfig) -> SeenPolicy:
+    rule = data.split_rule
     if options.seen == "exclude-context" and rule.window is None:
         raise RequestError(
             f"exclude-context requires the split 'windows', but the split is {rule.kind!r}",
             "choose 'exclude' or 'include'",
         )
-    return options.seen or rule.default_seen
+    return options.seen or data.default_seen
 
 
 def _targets(rule: SplitRule, options: EvaluationConfig) -> TargetChoice:

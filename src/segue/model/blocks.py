@@ -45,6 +45,15 @@ def dropout(
     return jnp.where(keep, x / (1 - threshold / 2**32), 0)
 
 
+def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
+    """Layer normalisation whose variance is the mean square of the deviations from the mean.
+
+    E[x²] - E[x]², the default of Flax, cancels for values that are large compared with their
+    differences. What is left is rounding error, which depends on the shape of the batch.
+    """
+    return nnx.LayerNorm(width, use_fast_variance=False, rngs=rngs)
+
+
 class Attention(nnx.Module):
     """Causal multi-head self-attention."""
 
@@ -101,7 +110,9 @@ class Attention(nnx.Module):
         Args:
             mask: the positions that each query attends to, per row or (with one row) for all.
         """
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+        # The query is scaled, not the product: a scale fused into the softmax would round a score
+        # otherwise than its maximum, and exp(score - maximum) would overflow for large scores.
+        scores = jnp.einsum("bqhd,bkhd->bhqk", query / query.shape[-1] ** 0.5, key)
         weights = jax.nn.softmax(jnp.where(mask[:, None], scores, -jnp.inf), axis=-1)
         weights = dropout(weights, self.dropout_rate, keys())
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value)
@@ -131,9 +142,9 @@ class Block(nnx.Module):
         self.pre_norm = config.norm == "pre"
         self.dropout_rate = config.dropout
         self.attention = Attention(config, rngs=rngs)
-        self.attention_norm = nnx.LayerNorm(config.width, rngs=rngs)
+        self.attention_norm = layer_norm(config.width, rngs)
         self.feed_forward = FeedForward(config, rngs=rngs)
-        self.feed_forward_norm = nnx.LayerNorm(config.width, rngs=rngs)
+        self.feed_forward_norm = layer_norm(config.width, rngs)
 
     def __call__(
         self, x: Float[Array, "batch length dim"], keys: DropoutKeys

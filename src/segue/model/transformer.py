@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int32, Key, Real
 from segue.bfloat16 import to_float32
 from segue.config import ModelConfig
 from segue.features import NO_FEATURES, FeatureIds, FeatureSizes, ItemFeatures
-from segue.model.blocks import Block, DropoutKeys, dropout
+from segue.model.blocks import Block, DropoutKeys, dropout, layer_norm
 from segue.model.embeddings import EmbeddingBag, initial_embeddings
 from segue.model.heads import HEADS
 
@@ -66,7 +66,7 @@ class Transformer(nnx.Module):
             else None
         )
         self.blocks = nnx.List([Block(config, rngs=rngs) for _ in range(config.layers)])
-        self.final_norm = nnx.LayerNorm(config.width, rngs=rngs) if config.norm == "pre" else None
+        self.final_norm = layer_norm(config.width, rngs) if config.norm == "pre" else None
         feature_width = (config.sequence_width or config.width) if config.sequence_features else 0
         self.item_feature_embeddings = (
             EmbeddingBag(

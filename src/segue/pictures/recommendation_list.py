@@ -28,7 +28,7 @@ def draw_list(
     *,
     user: str | None = None,
     sequence_features: Mapping[str, str] | None = None,
-    include_seen: bool = False,
+    include_seen: bool | None = None,
     posters: str | os.PathLike[str] | None = None,
 ) -> Picture:
     """Draw a history and the ``k`` best next items as rows of cards.
@@ -40,7 +40,8 @@ def draw_list(
         k: number of recommended items, at most 100.
         user: id of a sequence of the training dataset; its events precede ``items``.
         sequence_features: values of sequence features, as in ``Recommender.recommend``.
-        include_seen: whether items of the history may be recommended.
+        include_seen: whether items of the history may be recommended; by default as the audit of
+            the training dataset recommends.
         posters: a folder of images ``ITEM_ID.jpg``, ``.png`` or ``.webp``. An item without
             one, or with one that cannot be read, gets a card with its title.
 

@@ -82,7 +82,7 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
     if repeats["recommended_seen"] == "include":
         warnings.append(
             f"{repeats['share']:.1%} of the events repeat an item of their sequence: "
-            "evaluate and recommend with seen items included."
+            "evaluation and recommendations include seen items unless an option excludes them."
         )
     if parts["test"]["ceiling"] < 1:
         warnings.append(
@@ -90,7 +90,13 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
             f"no hit rate can exceed {parts['test']['ceiling']:.3f}."
         )
     if not parts["validation"]["targets"]:
-        warnings.append("There are no validation targets to select a model by.")
+        warnings.append(f"There are no validation targets to select a model by{_why(rule)}.")
+    for part in ("validation", "test"):
+        if parts[part]["targets"] and parts[part]["cold_start"] == parts[part]["targets"]:
+            warnings.append(
+                f"Every {part} target is in a sequence that starts within the {part} part, so "
+                "there is no history to predict it from: choose a larger share, or another split."
+            )
     if rule.leak is not None:
         warnings.append(f"The split {rule.kind!r} leaks by design: {rule.leak}.")
     if findings["leakage"]["violations"]:
@@ -98,11 +104,20 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
     return warnings
 
 
+def _why(rule: SplitRule) -> str:
+    """The reason of an empty validation part and the remedy, if the split should have one."""
+    if not rule.has_part("validation"):
+        return ""
+    reason, remedy = rule.why_empty("validation")
+    return f": {reason} ({remedy})"
+
+
 def part_sizes(sequences: Sequences, rule: SplitRule, vocabulary_size: int) -> dict[str, Any]:
     """Sizes of the three parts, and how many sequences are too short to have a target.
 
     For validation and test also the share of targets outside the catalogue (``cold_share``), and
-    the upper bound on any hit rate that follows from it (``ceiling``).
+    the upper bound on any hit rate that follows from it (``ceiling``), and the number of targets
+    whose sequence starts in the part (``cold_start``).
     """
     n_training = sum(int(mask.sum()) for _, mask in training_mask_blocks(rule, sequences))
     n_validation, n_test = _n_held_out_events(sequences, rule)
@@ -145,6 +160,7 @@ def _held_out_part(
         "events": n_events,
         "targets": n_targets,
         "cold_targets": n_cold,
+        "cold_start": int(np.count_nonzero(rule.is_cold_start(sequences, part, rows))),
         "cold_share": n_cold / n_targets if n_targets else 0.0,
         "ceiling": 1 - n_cold / n_targets if n_targets else 1.0,
     }

@@ -225,12 +225,21 @@ def _write_sequences(folder: Path, ingested: Ingested, cuts: Cuts) -> None:
 
 
 def _check_parts(findings: dict[str, Any], sequences: Sequences, rule: SplitRule) -> None:
-    """Raise if the split leaves nothing to train on, or nothing to predict."""
+    """Raise if the split leaves nothing to train on or to predict, or no test part it should have.
+
+    A validation part may be missing, which the audit says: then a run keeps its last weights.
+    """
     parts = findings["parts"]
     if not parts["train"]["events"]:
         lacking = "nothing to train on"
     elif not parts["validation"]["targets"] and not parts["test"]["targets"]:
         lacking = "nothing to predict"
+    elif not parts["test"]["targets"] and rule.has_part("test"):
+        reason, remedy = rule.why_empty("test")
+        raise DatasetError(
+            f"the test part of the split {rule.kind!r} has no target: {reason}",
+            f"{remedy}; --test-share 0 does without a test part",
+        )
     else:
         return
     raise DatasetError(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Int32
+
+from segue.errors import quantity
+from segue.tokens import END, N_SPECIALS
 
 ITEM_SCHEMA = pa.schema(
     [
@@ -38,7 +43,10 @@ class Answer(msgspec.Struct, frozen=True):
         truncated: number of oldest events that did not fit in the model's context.
         model: the name of the run.
         took_ms: time taken, in milliseconds.
-        notes: caveats, such as a user id that was not in the training data.
+        notes: caveats, such as a user id that was not in the training data, or why the list is
+            shorter than requested.
+        seen: whether items of the history could be recommended: ``include`` or ``exclude``; None
+            for similar items.
     """
 
     items: list[Recommendation]
@@ -47,6 +55,7 @@ class Answer(msgspec.Struct, frozen=True):
     model: str
     took_ms: float
     notes: list[str] = []
+    seen: Literal["include", "exclude"] | None = None
 
     def __iter__(self) -> Iterator[Recommendation]:
         """Iterate over ``items``."""
@@ -63,3 +72,24 @@ class Answer(msgspec.Struct, frozen=True):
     def to_arrow(self) -> pa.Table:
         """Convert ``items`` to a table with the columns item_id, title, score and rank."""
         return pa.Table.from_pylist([msgspec.to_builtins(item) for item in self.items], ITEM_SCHEMA)
+
+
+def short_list_notes(items: Int32[np.ndarray, " k"], includes_seen: bool | None) -> list[str]:
+    """Why a list has fewer items than requested, and what to do; empty for a complete list.
+
+    Args:
+        items: a row of ``Ranked``; missing entries are special tokens.
+        includes_seen: whether items of the history were candidates; None without a history.
+    """
+    n_items = int(np.count_nonzero(items >= N_SPECIALS))
+    if n_items == len(items):
+        return []
+    listed = f"the list has {n_items:,} of the {quantity(len(items), 'item')} requested: "
+    if END in items:
+        return [listed + "the model ended the sequence there (end_weight 0 never ends it)"]
+    if includes_seen is False:
+        return [
+            listed + "every other item that may be recommended is in the history or the list "
+            "already (include_seen=True or --include-seen admits items of the history)"
+        ]
+    return [listed + "the catalogue has no more items that may be recommended (request fewer)"]

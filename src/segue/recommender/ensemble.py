@@ -7,7 +7,6 @@ combines them. The score of an item is the sum over the members.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,8 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from scipy import sparse
 
-from segue.bfloat16 import to_float32
-from segue.errors import RequestError, RunError
+from segue.bfloat16 import largest_value, to_float32
+from segue.errors import NotFiniteError, RequestError, RunError
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
 from segue.recommender import search, shapes, similarity
@@ -196,7 +195,7 @@ class Ensemble:
             RequestError: the weight is negative or not finite.
             RunError: the model has no PureSVD member.
         """
-        if not 0 <= weight < math.inf:
+        if not 0 <= weight <= np.finfo(np.float32).max:
             raise RequestError(f"weight is {weight}, expected a number from 0 up", "16 is usual")
         if not any(isinstance(member, PureSVD) for member in self.dense):
             raise RunError(
@@ -216,12 +215,40 @@ class Ensemble:
 
     @cached_property
     def _unit_vectors(self) -> search.Vectors:
+        self._check_finite(tuple(jnp.zeros((1, member.shape[1])) for member in self.vectors))
         return similarity.unit_vectors(self.vectors)
 
     def _states(self, query: Query) -> search.States:
-        """For each dense member its state per request, with padding rows, on the device."""
+        """For each dense member its state per request, with padding rows, on the device.
+
+        Raises:
+            NotFiniteError: the scores of the requests may not be finite.
+        """
         n_rows = shapes.row_bucket(len(query))
-        return tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
+        states = tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
+        self._check_finite(states)
+        return states
+
+    def _check_finite(self, states: search.States) -> None:
+        """Check that no score of a request can overflow, from the largest values of its factors.
+
+        Raises:
+            NotFiniteError: it can, or a state or a vector is not finite.
+        """
+        largest_score = sum(
+            member.shape[1] * float(largest_value(member)) * largest
+            for member, largest in zip(states, self._largest_of_vectors, strict=True)
+        )
+        if not largest_score <= np.finfo(np.float32).max:
+            raise NotFiniteError(
+                "the scores of the model are not finite",
+                "its training diverged: train again with a lower optimizer.learning_rate",
+            )
+
+    @cached_property
+    def _largest_of_vectors(self) -> list[float]:
+        """The largest absolute value of the vectors of each dense member."""
+        return [float(largest_value(member)) for member in self.vectors]
 
     def _check_size(self, size: int) -> None:
         if size != self.vocabulary_size:

@@ -27,6 +27,8 @@ class LoadedRun(NamedTuple):
         name: name of the run.
         dataset: ``fingerprint`` and ``path`` of the training dataset.
         always_has_sequence_features: whether training never dropped the sequence features.
+        includes_seen: whether items of the history may be recommended by default, as the audit of
+            the training dataset recommends. False for runs that did not record it.
     """
 
     ensemble: Ensemble
@@ -34,6 +36,7 @@ class LoadedRun(NamedTuple):
     name: str
     dataset: dict[str, Any]
     always_has_sequence_features: bool
+    includes_seen: bool
 
 
 def load_run(folder: RunFolder) -> LoadedRun:
@@ -66,4 +69,5 @@ def load_run(folder: RunFolder) -> LoadedRun:
         folder.path.name,
         dataset,
         always_has_sequence_features=not config.training.feature_dropout,
+        includes_seen=dataset.get("recommended_seen") == "include",
     )

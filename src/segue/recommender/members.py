@@ -13,6 +13,7 @@ from scipy import sparse
 
 from segue.errors import RequestError, RunError
 from segue.ranking import Query
+from segue.runs.weights import check_finite
 from segue.storage.arrays import read_arrays, write_arrays
 from segue.storage.atomic import replace_file
 from segue.tokens import N_SPECIALS, UNK
@@ -62,7 +63,8 @@ class SparseMember:
     scale: float
 
     def __post_init__(self) -> None:
-        if not (0 <= self.weight < np.inf and 0 < self.scale < np.inf):
+        largest = np.finfo(np.float32).max
+        if not (0 <= self.weight <= largest and 0 < self.scale <= largest):
             raise RequestError(
                 f"weight is {self.weight} and scale is {self.scale}, expected a weight from 0 up "
                 "and a scale above 0",
@@ -139,11 +141,14 @@ class PureSVD(DenseMember):
             weight: weight of the scores in the ensemble, in nats.
 
         Raises:
-            RunError: the file is missing, damaged or of another shape.
+            RunError: the file is missing, damaged or of another shape, or a number in it is not
+                finite.
         """
         like = {ARRAY_NAME: np.broadcast_to(np.float32(0), shape)}
         try:
-            return cls(np.asarray(read_arrays(path, like)[ARRAY_NAME]), weight)
+            arrays = read_arrays(path, like)
         except (OSError, ValueError) as error:
             message = f"cannot read {path}: {error}"
             raise RunError(message, "restore the file from a copy, or train again") from None
+        check_finite(path, arrays)
+        return cls(np.asarray(arrays[ARRAY_NAME]), weight)

@@ -15,7 +15,7 @@ from segue.dataset import Dataset, Items
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
-from segue.recommender.answers import Answer, Recommendation
+from segue.recommender.answers import Answer, Recommendation, short_list_notes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
@@ -43,6 +43,7 @@ class Recommender:
         name: str,
         dataset: dict[str, Any],
         always_has_sequence_features: bool = False,
+        includes_seen: bool = False,
         histories: Histories | None = None,
     ) -> None:
         """Create a recommender from an ensemble.
@@ -53,11 +54,14 @@ class Recommender:
             name: name in answers and results.
             dataset: ``fingerprint`` and ``path`` of the training dataset.
             always_has_sequence_features: whether training never dropped the sequence features.
+            includes_seen: whether items of the history may be recommended unless a request says
+                otherwise.
             histories: the histories of known users; by default those of the training dataset.
         """
         self.ensemble = ensemble
         self.items = items
         self.name = name
+        self.includes_seen = includes_seen
         self._dataset = dataset
         self._training = TrainingHistories(dataset["path"], dataset["fingerprint"], name)
         self._requests = RequestReader(
@@ -93,6 +97,7 @@ class Recommender:
             name=loaded.name,
             dataset=loaded.dataset,
             always_has_sequence_features=loaded.always_has_sequence_features,
+            includes_seen=loaded.includes_seen,
             histories=None if histories is None else open_histories(histories),
         )
 
@@ -118,7 +123,7 @@ class Recommender:
         *,
         user: Id | None = None,
         sequence_features: Mapping[str, str] | None = None,
-        include_seen: bool = False,
+        include_seen: bool | None = None,
     ) -> Answer: ...
 
     @overload
@@ -129,7 +134,7 @@ class Recommender:
         *,
         user: Sequence[Id | None] | None = None,
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
-        include_seen: bool = False,
+        include_seen: bool | None = None,
     ) -> list[Answer]: ...
 
     def recommend(
@@ -139,7 +144,7 @@ class Recommender:
         *,
         user: Any = None,
         sequence_features: Any = None,
-        include_seen: bool = False,
+        include_seen: bool | None = None,
     ) -> Answer | list[Answer]:
         """Recommend the ``k`` items most likely to come next, for one history or many.
 
@@ -155,11 +160,13 @@ class Recommender:
             sequence_features: values of the model's sequence features, such as
                 ``{"name": "rainy day"}``. With many histories, a list with one mapping or None
                 per history.
-            include_seen: whether items of the history may be recommended.
+            include_seen: whether items of the history may be recommended. By default as the audit
+                of the training dataset recommends: they may where many events repeat an item.
 
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
-            of the whole call. A list is shorter than ``k`` if too few items are left.
+            of the whole call. A list is shorter than ``k`` if too few items are left, which a note
+            says.
 
         Raises:
             DatasetError: a user is given, and the training dataset is not in its place.
@@ -170,8 +177,9 @@ class Recommender:
         start_time = time.perf_counter()
         self._check_count("k", k)
         requests, has_many = self._read(items, user, sequence_features)
-        ranked = self.ensemble.top(query_of(requests, k, include_seen=include_seen))
-        return self._answers(ranked, requests, has_many, start_time)
+        includes_seen = self._includes_seen(include_seen)
+        ranked = self.ensemble.top(query_of(requests, k, include_seen=includes_seen))
+        return self._answers(ranked, requests, includes_seen, has_many, start_time)
 
     @overload
     def generate(
@@ -184,6 +192,7 @@ class Recommender:
         temperature: float = 1.0,
         top_k: int = 50,
         end_weight: float = 0.0,
+        include_seen: bool | None = None,
         seed: int = 0,
     ) -> Answer: ...
 
@@ -198,10 +207,11 @@ class Recommender:
         temperature: float = 1.0,
         top_k: int = 50,
         end_weight: float = 0.0,
+        include_seen: bool | None = None,
         seed: int = 0,
     ) -> list[Answer]: ...
 
-    def generate(
+    def generate(  # noqa: PLR0913 - one parameter per option
         self,
         items: Any = (),
         length: int = 20,
@@ -211,9 +221,10 @@ class Recommender:
         temperature: float = 1.0,
         top_k: int = 50,
         end_weight: float = 0.0,
+        include_seen: bool | None = None,
         seed: int = 0,
     ) -> Answer | list[Answer]:
-        """Continue a sequence item by item, without repeats; one sequence or many.
+        """Continue a sequence item by item; one sequence or many. No item is generated twice.
 
         Args:
             items: the sequence so far, oldest first, as in ``recommend``; or many.
@@ -224,10 +235,13 @@ class Recommender:
                 model's distribution.
             top_k: number of best items to sample from; all if the catalogue is smaller.
             end_weight: factor on the probability of END; 0 never ends before ``length``.
+            include_seen: whether items of the sequence so far may be generated, each once; by
+                default as in ``recommend``.
             seed: the same seed gives the same sequence, alone or among many.
 
         Returns:
-            An answer with the items in order, or with many sequences a list of answers.
+            An answer with the items in order, or with many sequences a list of answers. If it has
+            fewer than ``length`` items, a note says why.
 
         Raises:
             RequestError: a number is out of range, or as in ``recommend``.
@@ -238,10 +252,10 @@ class Recommender:
         sampling.check(has_end=self.encoder.layout.end)
         sampling = replace(sampling, top_k=min(top_k, self.ensemble.n_candidates))
         requests, has_many = self._read(items, user, sequence_features)
-        generated = generate_sequences(
-            EncodingDecoder(self.ensemble), query_of(requests, sampling.top_k), length, sampling
-        )
-        return self._answers(generated, requests, has_many, start_time)
+        includes_seen = self._includes_seen(include_seen)
+        query = query_of(requests, sampling.top_k, include_seen=includes_seen)
+        generated = generate_sequences(EncodingDecoder(self.ensemble), query, length, sampling)
+        return self._answers(generated, requests, includes_seen, has_many, start_time)
 
     def encode(
         self, items: Any = (), *, user: Any = None, sequence_features: Any = None
@@ -263,7 +277,7 @@ class Recommender:
             RequestError: as in ``recommend``.
         """
         requests, has_many = self._read(items, user, sequence_features)
-        states = self.ensemble.states(query_of(requests, 1))
+        states = self.ensemble.states(query_of(requests, 1, include_seen=self.includes_seen))
         return states if has_many else states[0]
 
     def item_vectors(self) -> Float32[np.ndarray, "items dim"]:
@@ -303,7 +317,7 @@ class Recommender:
         ranked = self.ensemble.similar_items(indices, k)
         request = Request(indices[:0], {}, [], [])
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
-        return self._answer(ranked, 0, request, took_ms)
+        return self._answer(ranked, 0, request, None, took_ms)
 
     def score(
         self,
@@ -340,7 +354,8 @@ class Recommender:
         )
         is_item = (indices.values >= N_SPECIALS) & (indices.values < self.ensemble.vocabulary_size)
         values = np.where(is_item, indices.values, INDEX_DTYPE(N_SPECIALS))
-        scores = self.ensemble.scores(query_of(requests, 1), Ragged(indices.offsets, values))
+        query = query_of(requests, 1, include_seen=self.includes_seen)
+        scores = self.ensemble.scores(query, Ragged(indices.offsets, values))
         scores[~is_item] = np.nan
         rows = np.split(scores, indices.offsets[1:-1])
         return rows if has_many else rows[0]
@@ -394,6 +409,14 @@ class Recommender:
             )
             raise RequestError(message, "ask for fewer")
 
+    def _includes_seen(self, include_seen: Any) -> bool:
+        if not isinstance(include_seen, bool | None):
+            raise RequestError(
+                f"include_seen is {include_seen!r}, expected True, False or None",
+                "None follows the audit of the training dataset",
+            )
+        return self.includes_seen if include_seen is None else include_seen
+
     def _read(self, items: Any, user: Any, sequence_features: Any) -> tuple[list[Request], bool]:
         """Look up one history or many, and say whether many were given."""
         histories, has_many = histories_of(items)
@@ -414,16 +437,33 @@ class Recommender:
         return requests, has_many
 
     def _answers(
-        self, ranked: Ranked, requests: list[Request], has_many: bool, start_time: float
+        self,
+        ranked: Ranked,
+        requests: list[Request],
+        includes_seen: bool,
+        has_many: bool,
+        start_time: float,
     ) -> Answer | list[Answer]:
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         answers = [
-            self._answer(ranked, row, request, took_ms) for row, request in enumerate(requests)
+            self._answer(ranked, row, request, includes_seen, took_ms)
+            for row, request in enumerate(requests)
         ]
         return answers if has_many else answers[0]
 
-    def _answer(self, ranked: Ranked, row: int, request: Request, took_ms: float) -> Answer:
-        """Convert one row of item indices to an answer with ids and titles."""
+    def _answer(
+        self,
+        ranked: Ranked,
+        row: int,
+        request: Request,
+        includes_seen: bool | None,
+        took_ms: float,
+    ) -> Answer:
+        """Convert one row of item indices to an answer with ids and titles.
+
+        Args:
+            includes_seen: whether items of the history were candidates; None without a history.
+        """
         is_item = ranked.items[row] >= N_SPECIALS
         indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]
         ids = [self.items.ids[index - N_SPECIALS] for index in indices]
@@ -434,5 +474,6 @@ class Recommender:
             truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,
             took_ms=took_ms,
-            notes=request.notes,
+            notes=request.notes + short_list_notes(ranked.items[row], includes_seen),
+            seen=None if includes_seen is None else "include" if includes_seen else "exclude",
         )

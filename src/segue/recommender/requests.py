@@ -147,7 +147,7 @@ class RequestReader:
         )
 
 
-def query_of(requests: list[Request], k: int, *, include_seen: bool = False) -> Query:
+def query_of(requests: list[Request], k: int, *, include_seen: bool) -> Query:
     """The batch of some requests, in the item indices of the model.
 
     Args:

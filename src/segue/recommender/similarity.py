@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Array, Int32, UInt8
 
 from segue.bfloat16 import to_float32
 from segue.ragged import Ragged
@@ -19,11 +19,21 @@ def unit_vectors(vectors: search.Vectors) -> search.Vectors:
 
     Zeros stay zeros.
     """
-    in_float32 = [to_float32(member) for member in vectors]
+    in_float32 = _with_largest_near_one([to_float32(member) for member in vectors])
     squares = [jnp.square(member).sum(axis=1, keepdims=True) for member in in_float32]
     lengths = jnp.sqrt(sum(squares[1:], start=squares[0]))
     scale = jnp.where(lengths > 0, 1 / jnp.maximum(lengths, jnp.finfo(jnp.float32).tiny), 0)
     return tuple(member * scale for member in in_float32)
+
+
+def _with_largest_near_one(vectors: list[Array]) -> list[Array]:
+    """Scale the vectors of each item by a power of two, so that their squares do not overflow.
+
+    A power of two changes no digit, hence no cosine.
+    """
+    largest = jnp.stack([jnp.abs(member).max(axis=1) for member in vectors]).max(axis=0)
+    _, exponents = jnp.frexp(largest)
+    return [jnp.ldexp(member, -exponents[:, None]) for member in vectors]
 
 
 def similar_items(

@@ -5,12 +5,15 @@ Separate from ``checkpoints``, so that serving does not import Orbax.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
 
-from segue.errors import RunError
+from segue.bfloat16 import largest_value
+from segue.errors import NotFiniteError, RunError
 from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
 from segue.storage.atomic import replace_file
 
@@ -44,7 +47,8 @@ def load_weights(path: Path, params: nnx.State) -> nnx.State:
         A state of the same structure with the arrays of the file.
 
     Raises:
-        RunError: the file is damaged, or its names or shapes differ from the model's.
+        RunError: the file is damaged, its names or shapes differ from the model's, or a weight is
+            not finite.
     """
     try:
         arrays = read_arrays(path, _leaves_by_name(params))
@@ -56,9 +60,29 @@ def load_weights(path: Path, params: nnx.State) -> nnx.State:
     except (OSError, ValueError) as error:
         message = f"cannot read weights {path}: {_first_line(error)}"
         raise RunError(message, "restore the file, or train again") from None
+    check_finite(path, arrays)
     return nnx.from_flat_state(
         [(path, leaf.replace(arrays[_name(path)])) for path, leaf in nnx.to_flat_state(params)]
     )
+
+
+def check_finite(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Check that every number of a file of arrays is finite.
+
+    Args:
+        path: the file, for the message.
+        arrays: its arrays by name, in float32 or as in ``segue.bfloat16``.
+
+    Raises:
+        NotFiniteError: names the first array with a number that is not.
+    """
+    for name, array in arrays.items():
+        if not math.isfinite(float(largest_value(array))):
+            raise NotFiniteError(
+                f"array {name!r} of {path} has numbers that are not finite",
+                "the training diverged or the file was altered: train again, with a lower "
+                "optimizer.learning_rate",
+            )
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ import numpy as np
 
 import segue
 from segue.batches import Batch, Batches
-from segue.errors import RunError
+from segue.errors import NotFiniteError, RunError, quantity
 from segue.machine import machine_summary
 from segue.optimizers import learning_rate_schedule
 from segue.recommender import Encoder, Ensemble, Recommender, prompt_layout
@@ -29,7 +30,14 @@ from segue.trainer.singular_vectors import fit_puresvd
 from segue.trainer.validation import Validation, is_better
 
 MAX_SKIPPED_STEPS = 50
-"""A run has diverged if so many of its last ``2 * MAX_SKIPPED_STEPS`` updates were not finite."""
+"""A run has diverged if so many of its last ``2 * MAX_SKIPPED_STEPS`` updates were not finite. In a
+shorter run most of all updates suffice, which is checked at every validation and at the end."""
+
+MAX_LOSS_RATIO = 100
+"""Weights are never the best if their loss is more than this multiple of that of a uniform guess.
+Overfitting does not lead there, only scores that grew without bound."""
+
+DIVERGED_HINT = "train again with a lower optimizer.learning_rate, or with optimizer.clip_norm=1.0"
 
 
 class Trainer:
@@ -119,7 +127,7 @@ class Trainer:
         if self.trainer_state.finished and self.trainer_state.best_step:
             self._write_card()
         elif self.trainer_state.finished:
-            self._write_weights()  # no validation value was finite: keep the last weights
+            self._write_weights()  # without a validation part, keep the last weights
 
     def recommender(self) -> Recommender:
         """A ``Recommender`` with the current parameters, as ``Recommender.load`` would give it."""
@@ -131,6 +139,7 @@ class Trainer:
             self.data.items,
             name=self.folder.path.name,
             dataset={"fingerprint": self.data.fingerprint, "path": str(self.data.path)},
+            includes_seen=self.data.default_seen == "include",
             always_has_sequence_features=not self.config.training.feature_dropout,
         )
 
@@ -162,12 +171,20 @@ class Trainer:
         # Log before each checkpoint, so that a resumed run logs the same steps in the same lines.
         if validates or saves or step % training.log_every == 0:
             self._log()
+        if validates:
+            self._check_diverged()  # before any weights are written
         if is_last:
             self.trainer_state.finished = "all steps taken"
         if validates and self._validation.is_possible:
             self._validate()
-        elif validates:
+        elif validates and self._is_sane(self._progress.loss):
             self._write_weights()
+        elif is_last:
+            raise RunError(
+                f"the run diverged: the loss is {self._progress.loss:.3g} nats, expected at most "
+                f"{self._largest_loss:,.0f}",
+                DIVERGED_HINT,
+            )
         if saves or self.trainer_state.finished:
             self._save()
         if validates or saves:
@@ -176,7 +193,7 @@ class Trainer:
     def _log(self) -> None:
         summary, step = self._meter.summary(), self.trainer_state.step
         self.trainer_state.skipped_steps += summary.skipped
-        self._check_diverged()
+        self._check_diverged(MAX_SKIPPED_STEPS)
         values: dict[str, Any] = {
             "epoch": round(step / self._steps_per_epoch, 4),
             "loss": summary.loss,
@@ -191,7 +208,7 @@ class Trainer:
         message = ""
         if summary.skipped:
             steps = ", ".join(map(str, summary.skipped))
-            message = f"skipped step {steps}: the loss or its gradient was not finite"
+            message = f"skipped step {steps}: the loss, its gradient or the update was not finite"
         self._progress = Progress(
             step, self.total_steps, summary.loss, summary.events_per_s, seconds_left, message
         )
@@ -202,23 +219,30 @@ class Trainer:
         updates = step - 1 - sum(skipped < step for skipped in self.trainer_state.skipped_steps)
         return float(np.asarray(self._schedule(updates)))
 
-    def _check_diverged(self) -> None:
+    def _check_diverged(self, n_skipped: int | None = None) -> None:
+        """Raise RunError if ``n_skipped`` of the recent updates were skipped; by default, most."""
         step = self.trainer_state.step
-        skipped = self.trainer_state.skipped_steps[-MAX_SKIPPED_STEPS:]
-        if len(skipped) == MAX_SKIPPED_STEPS and skipped[0] > step - 2 * MAX_SKIPPED_STEPS:
+        n_recent = min(step, 2 * MAX_SKIPPED_STEPS)
+        skipped = sum(number > step - n_recent for number in self.trainer_state.skipped_steps)
+        if skipped >= (n_recent // 2 + 1 if n_skipped is None else n_skipped):
             raise RunError(
-                f"the run diverged: {MAX_SKIPPED_STEPS} of the last {2 * MAX_SKIPPED_STEPS} "
-                f"updates before step {step} were not finite",
-                "lower optimizer.learning_rate, or set optimizer.clip_norm=1.0",
+                f"the run diverged: {skipped} of the last {quantity(n_recent, 'update')} before "
+                f"step {step} were not finite",
+                DIVERGED_HINT,
             )
 
     def _validate(self) -> None:
         trainer_state, metric = self.trainer_state, self.config.training.validation_metric
         self.data.sequences.check()
-        validation = self._validation.measure(self.recommender(), self.state.params)
+        try:
+            validation = self._validation.measure(self.recommender(), self.state.params)
+        except NotFiniteError as error:
+            message = f"the run diverged: at step {trainer_state.step} {error.message}"
+            raise RunError(message, DIVERGED_HINT) from None
         self._writer.record(trainer_state.step, "validation", validation.metrics)
         value = validation.metrics[metric]
-        if is_better(metric, value, trainer_state.best_value):
+        is_sane = self._is_sane(validation.metrics["loss"])
+        if is_sane and is_better(metric, value, trainer_state.best_value):
             trainer_state.best_value, trainer_state.best_step = value, trainer_state.step
             trainer_state.best_results = validation.results
             trainer_state.validations_since_best = 0
@@ -228,9 +252,24 @@ class Trainer:
         patience = self.config.training.patience
         if patience is not None and trainer_state.validations_since_best >= patience:
             trainer_state.finished = f"{metric} did not improve in {patience} validations"
+        if trainer_state.finished and not trainer_state.best_step:
+            raise RunError(
+                "the run diverged: no validation had a finite metric and a loss of at most "
+                f"{self._largest_loss:,.0f} nats",
+                DIVERGED_HINT,
+            )
         best = " (best)" if trainer_state.best_step == trainer_state.step else ""
         message = f"step {trainer_state.step}: {metric} {value:.4f}{best}"
         self._watch(self._progress._replace(message=message))
+
+    @property
+    def _largest_loss(self) -> float:
+        """The largest loss of weights that may be the best, in nats."""
+        return MAX_LOSS_RATIO * math.log(self.data.vocabulary_size)
+
+    def _is_sane(self, loss: float) -> bool:
+        """Whether a loss is finite and not absurd, so that the weights may be served."""
+        return loss <= self._largest_loss  # false for NaN
 
     def _save(self) -> None:
         now = time.perf_counter()

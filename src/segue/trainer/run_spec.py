@@ -26,6 +26,10 @@ SAMPLE_BATCHES = 4
 """Number of sample batches. If batches differ in width, as many as are sorted together."""
 
 
+MAX_STEPS = 2**31 - 1
+"""Steps are counted in int32 on the device."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """Everything that the memory and the time of a training run depend on.
@@ -56,8 +60,18 @@ class RunSpec:
 
     @classmethod
     def of(cls, config: Config, data: Dataset, features: Features, batches: Batches) -> RunSpec:
-        """Determine the sizes of a run from its training batches."""
+        """Determine the sizes of a run from its training batches.
+
+        Raises:
+            ConfigError: the run has more steps than the device can count.
+        """
         total_steps = min(len(batches), config.training.max_steps or len(batches))
+        if total_steps > MAX_STEPS:
+            raise ConfigError(
+                f"training.epochs {config.training.epochs} are {total_steps} steps, expected at "
+                f"most {MAX_STEPS}",
+                "set training.max_steps, or fewer epochs",
+            )
         count = BATCHES_PER_POOL if config.training.bucket_by_length else SAMPLE_BATCHES
         sample = tuple(batches[i] for i in range(min(count, len(batches))))
         return cls(

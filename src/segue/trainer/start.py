@@ -71,9 +71,10 @@ def train(
         resolved = _resumed_config(folder, data, preset, config, changes)
     else:
         resolved = resolve_config(preset, config, changes)
-    features, batches = training_inputs(resolved, data)
-    spec = RunSpec.of(resolved, data, features, batches)
-    check_memory(spec)
+    with memory_errors():
+        features, batches = training_inputs(resolved, data)
+        spec = RunSpec.of(resolved, data, features, batches)
+        check_memory(spec)
     use_compilation_cache()
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
@@ -129,6 +130,8 @@ def _write_config(
             "path": str(data.path.absolute()),
             "fingerprint": data.fingerprint,
             "vocabulary_size": data.vocabulary_size,
+            # Evaluation and recommendations of the run follow it without the dataset.
+            "recommended_seen": "include" if data.default_seen == "include" else "exclude",
         },
     }
     folder.write_config(content, write_rest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,8 @@ class StepReport(NamedTuple):
     Attributes:
         loss: mean loss of the batch, in nats, before the update.
         gradient_norm: global norm of the gradient before clipping.
-        is_finite: whether both are finite; otherwise the step made no update.
+        is_finite: whether both are finite, and the parameters and the optimizer state after the
+            update; otherwise the step made no update.
     """
 
     loss: Float[Array, ""]
@@ -44,8 +45,9 @@ def jitted_step(
 ) -> jax.stages.Wrapped:
     """The step as a jitted function ``(state, constants, batch, number) -> (state, report)``.
 
-    The state is donated. If the loss or the gradient norm is not finite, the state is returned
-    unchanged. The constants are an argument because XLA is slow to compile large literals.
+    The state is donated. If the loss, the gradient norm or a value of the updated state is not
+    finite, the state is returned unchanged. The constants are an argument because XLA is slow to
+    compile large literals.
 
     Args:
         graph: the graph of the model, without parameters.
@@ -77,10 +79,16 @@ def jitted_step(
         norm = optax.tree.norm(gradient)
         updates, optimizer_state = tx.update(gradient, state.optimizer_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        report = StepReport(loss, norm, jnp.isfinite(loss) & jnp.isfinite(norm))
-        return TrainState._make((params, optimizer_state)), report
+        updated = TrainState._make((params, optimizer_state))
+        return updated, StepReport(loss, norm, all_finite((loss, norm, updated)))
 
     return jax.jit(step, donate_argnums=0)
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every number in a tree of arrays is finite; integers are."""
+    arrays = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()
 
 
 def sparse_tables_of(config: Config) -> frozenset[SparseTable]:

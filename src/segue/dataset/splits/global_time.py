@@ -23,6 +23,9 @@ _QUANTILE_BINS = 1 << 16
 class GlobalTimeSplit(ContiguousSplit):
     """Events up to one moment are for training, those up to a second one for validation.
 
+    The test part consists of whole instants: as many of the last ones as have at most the share
+    ``test_share`` of the events, but at least the last one, unless that has most events.
+
     Evaluation predicts the ``last`` or ``first`` event of a sequence in the part, one at
     ``random`` (drawn by the seed), or ``every`` one. Targets of a sequence that starts in the
     part are included, but reported separately.
@@ -55,6 +58,13 @@ class GlobalTimeSplit(ContiguousSplit):
             valid_end[first:end] = count_per_row(block_times <= split.valid_until, block_offsets)
         return split, Cuts(train_end, valid_end)
 
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        reason = {
+            "validation": "all events before the test part have the same time",
+            "test": "more than half of the events have the last time of the log",
+        }[part]
+        return reason, "name a column with finer times, or choose another split"
+
     def is_cold_start(
         self, sequences: Sequences, part: SplitPart, rows: Int64[np.ndarray, " targets"]
     ) -> Bool[np.ndarray, " targets"]:
@@ -81,13 +91,27 @@ class GlobalTimeSplit(ContiguousSplit):
 def with_cut_times(split: Split, times: Int64[np.ndarray, " events"]) -> Split:
     """The parameters with the cut times of the given events.
 
-    The test part starts after the ``1 - test_share`` quantile of all event times. Validation
-    covers the last ``validation_share`` of the time from the first event up to there.
+    The test part starts after the ``1 - test_share`` quantile of all event times. If that is the
+    last time, because many events have it, it consists of the events with the last time, unless
+    these are more than half of all: then it is empty. Validation covers the last
+    ``validation_share`` of the time from the first event up to there.
     """
     valid_until = quantile(times, 1 - split.test_share)
-    start = quantile(times, 0.0)
+    start, last = quantile(times, 0.0), quantile(times, 1.0)
+    if split.test_share and valid_until == last:
+        valid_until = _latest_before(times, last)
     train_until = valid_until - round(split.validation_share * (valid_until - start))
     return msgspec.structs.replace(split, train_until=train_until, valid_until=valid_until)
+
+
+def _latest_before(times: Int64[np.ndarray, " events"], last: int) -> int:
+    """The latest time before the last one; the last one if more than half of the events have it."""
+    starts = range(0, len(times), ragged.BLOCK_EVENTS)
+    blocks = [times[start : start + ragged.BLOCK_EVENTS] for start in starts]
+    n_last = sum(int(np.count_nonzero(block == last)) for block in blocks)
+    if 2 * n_last > len(times):
+        return last
+    return max(int(block[block < last].max()) for block in blocks if (block < last).any())
 
 
 def quantile(values: np.ndarray, share: float) -> int:

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits.contiguous import ContiguousSplit
 from segue.dataset.splits.rule import Split
+from segue.dataset.targets import SplitPart
 
 
 class HoldoutSplit(ContiguousSplit):
@@ -37,6 +38,13 @@ class HoldoutSplit(ContiguousSplit):
         train_end[order[: n_test + n_valid]] = 0
         valid_end[order[:n_test]] = 0
         return self.split, Cuts(train_end, valid_end)
+
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        return (
+            f"every sequence drawn for it has fewer than {self.min_length} events",
+            f"drop short sequences with --min-sequence-events {self.min_length}, or choose a "
+            f"larger --{part}-share or another --seed",
+        )
 
     def violations(self, sequences: Sequences, n_late_events: int | None) -> int:
         """The number of sequences with events in more than one part."""

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits.contiguous import ContiguousSplit
 from segue.dataset.splits.rule import Split
+from segue.dataset.targets import SplitPart
 
 
 class LeaveOneOutSplit(ContiguousSplit):
@@ -30,6 +31,15 @@ class LeaveOneOutSplit(ContiguousSplit):
         is_long = (lengths >= self.min_length).astype(np.int32)
         ends = lengths.astype(np.int32)
         return self.split, Cuts(ends - 2 * is_long, ends - is_long)
+
+    def has_part(self, part: SplitPart) -> bool:
+        return True
+
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        return (
+            f"no sequence has {self.min_length} events",
+            "filter less, or choose another split, such as --split holdout",
+        )
 
     def violations(self, sequences: Sequences, n_late_events: int | None) -> int:
         """The number of sequences with a training event later than their first test event."""

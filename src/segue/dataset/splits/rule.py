@@ -63,7 +63,8 @@ class SplitRule(abc.ABC):
             design.
         leak: how held-out targets leak into training; None where they do not.
         default_validation_share: ``Split.validation_share`` where the options give none.
-        default_seen: how evaluation treats items of the history where the options do not say.
+        default_seen: how evaluation treats items of the history where neither the options nor the
+            audit say.
         target_choices: which targets of a sequence evaluation may choose; the first is the
             default.
         whole_sequences: whether every sequence lies in one part. Only then can a held-out
@@ -153,6 +154,15 @@ class SplitRule(abc.ABC):
         Args:
             earliest: the first position that can be a target.
         """
+
+    def has_part(self, part: SplitPart) -> bool:
+        """Whether the parameters ask for a part; one with the share 0 is left out on purpose."""
+        split = self.split
+        return (split.validation_share if part == "validation" else split.test_share) > 0
+
+    @abc.abstractmethod
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        """Why a part that the split has may be without targets, and what to do about it."""
 
     def is_cold_start(
         self, sequences: Sequences, part: SplitPart, rows: Int64[np.ndarray, " targets"]

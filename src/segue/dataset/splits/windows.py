@@ -92,6 +92,12 @@ class WindowsSplit(SplitRule):
         blocks = _target_blocks(sequences, part, None, earliest)
         return np.concatenate([np.unique(block.rows) for block in blocks])
 
+    def why_empty(self, part: SplitPart) -> tuple[str, str]:
+        return (
+            f"none of the events from the {self.min_length}th of a sequence on was drawn for it",
+            f"choose a larger --{part}-share, or another --seed",
+        )
+
     def violations(self, sequences: Sequences, n_late_events: int | None) -> None:
         """None: nothing is guaranteed."""
 
