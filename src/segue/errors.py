@@ -42,7 +42,7 @@ class RunError(SegueError):
 
 
 class RequestError(SegueError):
-    """A request, for recommendations for example, has arguments that cannot be satisfied."""
+    """A request, for recommendations for example, cannot be satisfied as it is."""
 
 
 class StorageError(SegueError):

@@ -2,9 +2,9 @@
 
 ``app`` registers the verbs, ``failures`` turns exceptions into messages and exit codes,
 ``signals`` stops a verb; ``options`` holds the options that verbs share; ``console`` prints;
-``evaluation_report`` prints the results of three verbs. Verbs import heavy libraries only when they
-run, so that ``--help`` is fast; ``main`` imports even ``app`` late, so that a signal is handled from
-the first moment on.
+``evaluation_report`` prints the results of three verbs. Verbs import heavy libraries only when
+they run, so that ``--help`` is fast; ``main`` imports even ``app`` late, so that a signal is
+handled from the first moment on.
 """
 
 from __future__ import annotations

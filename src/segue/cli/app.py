@@ -23,6 +23,7 @@ from segue.cli.recommend import recommend
 from segue.cli.search import search
 from segue.cli.train import train
 
+
 class _VerbGroup(TyperGroup):
     """The command group, with the context class that a Typer callback has to annotate."""
 

@@ -22,7 +22,7 @@ LONGEST_LINE = 2000
 """Characters of a message that are printed; a message may quote an argument of any length."""
 
 
-def report(error: Exception) -> int:
+def report(error: Exception) -> int:  # noqa: PLR0911 - one return per kind of error
     """Print an exception as one line, and return the exit code.
 
     Must be called while the exception is handled, so that its traceback can be shown.

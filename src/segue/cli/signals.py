@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any
 
 STOPPED = 130
 """Exit code after a signal."""
@@ -60,7 +60,7 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
         self._repeats = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> StopSignals:
         self._reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
         try:
@@ -88,7 +88,7 @@ class StopSignals:
         sys.unraisablehook = self._previous_hook
         os.close(self._writing)  # ends the thread
 
-    def _interrupt(self, number: int, _frame: object) -> None:
+    def _interrupt(self, _number: int, _frame: object) -> None:
         self.is_stopping = True
         if self._raises:
             self._raises = False
@@ -128,7 +128,7 @@ class StopSignals:
         time.sleep(_RETRY_S)
         self._repeats += 1
         self._raises = True
-        _thread.interrupt_main(next(iter(self._previous)))
+        _thread.interrupt_main(signal.Signals(next(iter(self._previous))))
 
 
 def end_process() -> None:

@@ -19,6 +19,7 @@ from segue.preparation.event_spill import EventSpill
 from segue.preparation.filters import RawEvents
 from segue.preparation.item_encoder import ItemEncoder
 from segue.sources.schema import ItemsFile, Source
+from segue.storage.paths import checked_path
 
 _US_PER_SECOND = 1_000_000
 
@@ -75,7 +76,7 @@ def _items_file(config: PrepareConfig) -> ItemsFile | None:
         return None
     from segue.sources.items_file import read_items_file
 
-    return read_items_file(Path(config.source.items_file), config.source)
+    return read_items_file(checked_path(config.source.items_file), config.source)
 
 
 def _with_items_file(

@@ -76,7 +76,8 @@ def _move(folder: Path, output: Path) -> None:
         if former.exists() and not output.exists():
             former.rename(output)
         raise
-    shutil.rmtree(former, ignore_errors=True)
+    with removed_at_end(former):
+        pass
 
 
 def _sibling(output: Path, process_id: int, state: str) -> Path:

@@ -40,8 +40,8 @@ def train(
 ) -> Run:
     """Train a model and write a run folder.
 
-    SIGINT, SIGTERM or SIGHUP saves a checkpoint and stops the run. ``resume`` continues a run that was
-    stopped or killed; it ends with the same weights as a run without interruption.
+    SIGINT, SIGTERM or SIGHUP saves a checkpoint and stops the run. ``resume`` continues a run that
+    was stopped or killed; it ends with the same weights as a run without interruption.
 
     Args:
         data: a prepared dataset, or its folder.
@@ -65,6 +65,7 @@ def train(
         RunError: the folder is not empty or cannot be resumed, or the run diverged.
         StorageError: a file could not be written; the last checkpoint is intact.
     """
+    use_compilation_cache()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = RunFolder(out)
     if resume:
@@ -74,7 +75,6 @@ def train(
     features, batches = training_inputs(resolved, data)
     spec = RunSpec.of(resolved, data, features, batches)
     check_memory(spec)
-    use_compilation_cache()
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
