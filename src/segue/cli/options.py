@@ -92,6 +92,10 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
 
 
 def _toml_value(text: str) -> Any:
+    from segue.config.loading import MAX_TOML_LINE
+
+    if len(text) > MAX_TOML_LINE:
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # not TOML, or an integer of thousands of digits

@@ -17,8 +17,9 @@ from segue.config.training import Config
 from segue.errors import ConfigError
 from segue.storage.paths import check_regular, checked_path
 
-MAX_TOML_BYTES = 1_000_000
-"""Bytes of a configuration file that are read at most."""
+MAX_TOML_BYTES, MAX_TOML_LINE = 200_000, 2_000
+"""Most bytes of a configuration file, and of a line of it. The time that tomllib takes grows with
+the square of the number of dots in a key."""
 
 
 def presets() -> list[str]:
@@ -169,9 +170,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
             content = file.read(MAX_TOML_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "give a TOML file") from None
-    if len(content) > MAX_TOML_BYTES:
-        message = f"{path} has more than {MAX_TOML_BYTES:,} bytes, expected a few settings"
-        raise ConfigError(message, "give a TOML file")
+    if len(content) > MAX_TOML_BYTES or max(map(len, content.split(b"\n"))) > MAX_TOML_LINE:
+        message = f"{path} has more than {MAX_TOML_BYTES:,} bytes, or more than {MAX_TOML_LINE:,} in a line"
+        raise ConfigError(message, "give a TOML file with the settings of a run")
     try:
         return tomllib.loads(content.decode())
     except RecursionError:

@@ -178,7 +178,8 @@ def _list_files(path: Path) -> list[SliceFile]:
     check_regular(path)
     try:
         if path.is_dir():
-            paths = [file for file in (*path.iterdir(), *path.glob("data/*")) if file.is_file()]
+            entries = (*path.iterdir(), *path.glob("data/*"))
+            paths = [file for file in entries if file.is_file() or _may_be_slice(file)]
         elif _is_zip(path):
             return _list_zip(path)
         else:
@@ -189,6 +190,11 @@ def _list_files(path: Path) -> list[SliceFile]:
         raise SourceError(message, "check that it exists, and its permissions") from None
     except _ZIP_ERRORS as error:
         raise SourceError(f"{path} is not a complete zip: {error}", "download it again") from None
+
+
+def _may_be_slice(entry: Path) -> bool:
+    """Whether an entry of a folder has the name of a slice: a broken link is not left out."""
+    return _SLICE_NAME.fullmatch(entry.name) is not None and not entry.is_dir()
 
 
 def _list_zip(path: Path) -> list[SliceFile]:
