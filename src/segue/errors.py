@@ -50,7 +50,7 @@ class StorageError(SegueError):
 
 
 class ResourceError(SegueError):
-    """A run needs more memory than the machine has."""
+    """More memory is needed than the machine has, or than a limit allows."""
 
 
 def quantity(n: int, singular: str, plural: str | None = None) -> str:

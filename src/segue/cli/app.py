@@ -22,6 +22,7 @@ from segue.cli.prepare import prepare
 from segue.cli.recommend import recommend
 from segue.cli.search import search
 from segue.cli.train import train
+from segue.errors import RequestError
 
 
 class _VerbGroup(TyperGroup):
@@ -80,6 +81,15 @@ def segue_command(
     raise typer.Exit
 
 
+def _check_text(argument: str) -> None:
+    """Refuse bytes that are not UTF-8, which Python passes on as surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        message = f"the argument {argument!r} is not UTF-8 text"
+        raise RequestError(message, "rename a file with such a name") from None
+
+
 def run(arguments: Sequence[str] | None) -> int:
     """Run a verb.
 
@@ -92,6 +102,9 @@ def run(arguments: Sequence[str] | None) -> int:
     Raises:
         Exception: any error, of the user or of Segue; see ``segue.cli.failures``.
     """
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if not argument.isascii():
+            _check_text(argument)
     code = app(arguments, prog_name="segue", standalone_mode=False)
     sys.stdout.flush()
     return code or 0

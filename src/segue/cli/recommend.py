@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 ATTRIBUTES = ("artist", "year")
 """Attributes shown beside the title, where the items have them."""
-LISTED_IDS = 20
-"""Unknown items that are named; with --json all are."""
+LISTED_IDS, LISTED_LENGTH = 20, 200
+"""Unknown items that are named, and the characters of each; with --json all are."""
 
 
 def recommend(  # noqa: PLR0913 - one parameter per option
@@ -47,7 +47,8 @@ def recommend(  # noqa: PLR0913 - one parameter per option
 def _listed(ids: Sequence[str]) -> str:
     """The first ids, and how many more there are."""
     n_more = len(ids) - LISTED_IDS
-    return ", ".join(ids[:LISTED_IDS]) + (f" and {n_more:,} more" if n_more > 0 else "")
+    names = [i if len(i) <= LISTED_LENGTH else f"{i[:LISTED_LENGTH]}..." for i in ids[:LISTED_IDS]]
+    return ", ".join(names) + (f" and {n_more:,} more" if n_more > 0 else "")
 
 
 def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:

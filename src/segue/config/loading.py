@@ -171,7 +171,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "give a TOML file") from None
     if len(content) > MAX_TOML_BYTES or max(map(len, content.split(b"\n"))) > MAX_TOML_LINE:
-        message = f"{path} has more than {MAX_TOML_BYTES:,} bytes, or more than {MAX_TOML_LINE:,} in a line"
+        limits = f"{MAX_TOML_BYTES:,} bytes, or more than {MAX_TOML_LINE:,} in a line"
+        message = f"{path} has more than {limits}"
         raise ConfigError(message, "give a TOML file with the settings of a run")
     try:
         return tomllib.loads(content.decode())
