@@ -13,7 +13,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from segue.cli import app
+from segue.cli.app import app
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "command-line.md"
 COLUMNS = "90"

@@ -32,7 +32,7 @@ LAYERS = (
     ),
     Layer(
         "foundation",
-        (("config", "storage"),),
+        (("storage",), ("config",)),
         "frozen configuration, one model per section; atomic files, safetensors arrays, string "
         "index",
     ),
@@ -85,7 +85,7 @@ LAYERS = (
     ),
     Layer(
         "interfaces",
-        (("cli",),),
+        (("cli",), ("__main__",)),
         "one file per verb: parse, call one public function, print",
     ),
 )

@@ -46,7 +46,7 @@ class NotFiniteError(RunError):
 
 
 class RequestError(SegueError):
-    """A request, for recommendations for example, has arguments that cannot be satisfied."""
+    """A request, for recommendations for example, cannot be satisfied as it is."""
 
 
 class StorageError(SegueError):
@@ -54,7 +54,7 @@ class StorageError(SegueError):
 
 
 class ResourceError(SegueError):
-    """A run needs more memory than the machine has."""
+    """More memory is needed than the machine has, or than a limit allows."""
 
 
 def quantity(n: int, singular: str, plural: str | None = None) -> str:

@@ -1,16 +1,18 @@
-"""The machine: packages, devices, memory and its limits, and JAX's compilation cache."""
+"""The machine: packages, devices, memory and its limits, JAX's compilation cache, and forks."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from segue.errors import ConfigError
+from segue.errors import ConfigError, RequestError
 
 CACHE_VARIABLE = "SEGUE_CACHE"
 """Environment variable that sets the cache folder; if empty, nothing is cached."""
@@ -49,6 +51,37 @@ the entries in ``memory.stat``.
 """
 
 
+@cache
+def _process_of_jax() -> int:
+    """The id of the process that first used JAX; a forked child inherits the answer."""
+    return os.getpid()
+
+
+def check_fork() -> None:
+    """Check that JAX can be used: a process that was forked from one that used it would hang.
+
+    JAX computes in threads, and a fork copies only the thread that calls it.
+
+    Raises:
+        RequestError: this process is such a fork.
+    """
+    if os.getpid() != _process_of_jax():
+        message = "this process was forked from one that had used JAX, which would hang here"
+        hint = 'start processes with multiprocessing.get_context("spawn"), or use threads'
+        raise RequestError(message, hint)
+
+
+def _before_fork() -> None:
+    """Note that JAX is in use, also where the program used it without Segue."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if getattr(bridge, "backends_are_initialized", bool)():
+        _process_of_jax()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
+
+
 def cache_folder() -> Path | None:
     """The folder of JAX's compilation cache; None if caching is off."""
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -59,9 +92,14 @@ def cache_folder() -> Path | None:
 
 
 def use_compilation_cache() -> None:
-    """Cache every compiled program on disk: a second run starts in one second instead of six."""
+    """Cache every compiled program on disk: a second run starts in one second instead of six.
+
+    Raises:
+        RequestError: see ``check_fork``.
+    """
     import jax
 
+    check_fork()
     folder = cache_folder()
     if folder is None:
         return
@@ -78,8 +116,11 @@ def available_memory() -> int | None:
 
     Raises:
         ConfigError: ``SEGUE_MEMORY_GB`` is not a number.
+        RequestError: see ``check_fork``.
     """
     import jax
+
+    check_fork()
 
     allowed = os.environ.get(MEMORY_VARIABLE)
     if allowed:

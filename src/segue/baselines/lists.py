@@ -15,6 +15,7 @@ from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
 from segue.ragged import Ragged, offsets_of
 from segue.ranking import Query, Ranked, Ranker
+from segue.storage.paths import check_regular, checked_path
 from segue.tokens import INDEX_DTYPE, PAD
 
 SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
@@ -61,7 +62,7 @@ class ListRanker(Ranker):
             SourceError: the file cannot be read, lacks a column or a value, has a sequence id
                 that is not in the dataset, or repeats an item or a rank in a list.
         """
-        path = Path(path)
+        path = checked_path(path)
         table = _read_columns(path)
         rows = _rows_of(table.column("sequence_id"), dataset, path)
         ids = table.column("item_id").combine_chunks().dictionary_encode()
@@ -109,6 +110,7 @@ class ListRanker(Ranker):
 
 def _read_columns(path: Path) -> pa.Table:
     """Read the three columns without missing values: ids as strings, ranks as int64."""
+    check_regular(path)
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:

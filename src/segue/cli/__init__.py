@@ -1,10 +1,59 @@
 """The command line: one file per verb, which parses options, calls one function and prints.
 
-``app`` registers the verbs and turns exceptions into messages and exit codes; ``options`` holds
-the options that verbs share; ``console`` prints; ``evaluation_report`` prints the results of
-three verbs. Verbs import heavy libraries only when they run, so that ``--help`` is fast.
+``app`` registers the verbs, ``failures`` turns exceptions into messages and exit codes,
+``signals`` stops a verb; ``options`` holds the options that verbs share; ``console`` prints;
+``evaluation_report`` prints the results of three verbs. Verbs import heavy libraries only when
+they run, so that ``--help`` is fast; ``main`` imports even ``app`` late, so that a signal is
+handled from the first moment on.
 """
 
-from segue.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+from collections.abc import Sequence
+
+from segue.cli.signals import STOPPED, StopSignals
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: the words after ``segue``. By default those of the process, which is then taken
+            to end with this call: warnings of libraries are silenced, and signals are ignored
+            once the verb has ended.
+
+    Returns:
+        The exit code: 0 done; 1 a bug in Segue, a failed self-test, or a closed output pipe; 2 an
+        error that the user can fix, explained in one line; 130 stopped by a signal.
+    """
+    is_process = arguments is None
+    with StopSignals(ignore_afterwards=is_process) as signals:
+        try:
+            code = _run(arguments, signals)
+        except KeyboardInterrupt:
+            code = STOPPED
+        if is_process:
+            from segue.cli.process import end
+
+            end()
+    return code
+
+
+def _run(arguments: Sequence[str] | None, signals: StopSignals) -> int:
+    try:
+        from segue.cli.app import run
+        from segue.cli.process import prepare_streams, silence_libraries
+
+        prepare_streams()
+        if arguments is None:
+            silence_libraries()
+        return run(arguments)
+    except Exception as error:  # noqa: BLE001 - `report` tells the kinds of errors apart
+        # Libraries turn the KeyboardInterrupt of a signal into exceptions of their own.
+        if signals.is_stopping:
+            return STOPPED
+        from segue.cli.failures import report
+
+        return report(error)

@@ -1,18 +1,9 @@
-"""The ``segue`` command: its verbs, error messages and exit codes.
-
-Exit codes: 0 done; 1 a bug in Segue, a failed self-test, or a closed output pipe; 2 an error
-that the user can fix, explained in one line; 130 stopped by a signal.
-"""
+"""The ``segue`` command and its verbs."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import signal
 import sys
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -31,15 +22,7 @@ from segue.cli.prepare import prepare
 from segue.cli.recommend import recommend
 from segue.cli.search import search
 from segue.cli.train import train
-from segue.errors import SegueError
-
-TRACEBACK_VARIABLE = "SEGUE_TRACEBACK"
-"""Environment variable that shows the traceback of an error."""
-
-FAILED, USER_ERROR = 1, 2
-"""Exit codes."""
-GRACE_S = 10
-"""Seconds that a verb has to clean up after SIGTERM."""
+from segue.errors import RequestError
 
 
 class _VerbGroup(TyperGroup):
@@ -98,84 +81,30 @@ def segue_command(
     raise typer.Exit
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
+def _check_text(argument: str) -> None:
+    """Refuse bytes that are not UTF-8, which Python passes on as surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        message = f"the argument {argument!r} is not UTF-8 text"
+        raise RequestError(message, "rename a file with such a name") from None
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run a verb.
 
     Args:
         arguments: the words after ``segue``; by default those of the process.
 
     Returns:
-        The exit code.
+        The exit code of the verb.
+
+    Raises:
+        Exception: any error, of the user or of Segue; see ``segue.cli.failures``.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A character that the terminal cannot show must not end a verb with an error.
-            stream.reconfigure(errors="replace")
-    try:
-        with _sigterm_interrupts():
-            code = app(arguments, prog_name="segue", standalone_mode=False)
-        sys.stdout.flush()
-    except SegueError as error:
-        return _fail(f"error: {error}", USER_ERROR)
-    except typer.TyperException as error:
-        return _fail(f"error: {_usage_message(error)}", USER_ERROR)
-    except OSError as error:
-        return _os_error(error)
-    except Exception as error:  # noqa: BLE001 - any other exception is printed as one line, too
-        error = error.__cause__ or error  # Typer's Abort wraps an EOFError
-        kind = type(error).__name__
-        hint = f"a bug in Segue; {TRACEBACK_VARIABLE}=1 shows the traceback"
-        return _fail(f"internal error: {kind}: {error} ({hint})", FAILED)
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if not argument.isascii():
+            _check_text(argument)
+    code = app(arguments, prog_name="segue", standalone_mode=False)
+    sys.stdout.flush()
     return code or 0
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM, so that a verb removes its partial output.
-
-    If the verb has not ended after ``GRACE_S`` seconds, SIGALRM ends the process: Python
-    discards an exception that is raised in a finalizer, and a supervisor sends SIGTERM only
-    once. Outside the main thread signals are left unchanged.
-    """
-    is_terminated = False
-
-    def interrupt(_number: int, _frame: object) -> None:
-        nonlocal is_terminated
-        is_terminated = True
-        if hasattr(signal, "alarm"):
-            signal.alarm(GRACE_S)
-        raise KeyboardInterrupt
-
-    try:
-        previous_handler = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        if is_terminated and hasattr(signal, "alarm"):
-            signal.alarm(0)
-        signal.signal(signal.SIGTERM, previous_handler)
-
-
-def _usage_message(error: typer.TyperException) -> str:
-    return error.format_message().replace("Value error, ", "")
-
-
-def _os_error(error: OSError) -> int:
-    """Print an error of the operating system; nothing for a pipe that its reader closed."""
-    # Buffered output can no longer be written and must not raise a second error at exit.
-    with contextlib.suppress(OSError, io.UnsupportedOperation):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):
-        return FAILED
-    file_name = f" {error.filename}:" if error.filename else ""
-    return _fail(f"error:{file_name} {error.strerror or error}", USER_ERROR)
-
-
-def _fail(line: str, code: int) -> int:
-    if os.environ.get(TRACEBACK_VARIABLE):
-        traceback.print_exc()
-    typer.echo(" ".join(line.split()), err=True)
-    return code

@@ -8,17 +8,24 @@ from typing import Annotated
 import typer
 
 from segue.cli.evaluation_report import print_comparison
-from segue.cli.options import Json, Seed, parse_names
+from segue.cli.options import Json, Seed, parse_names, parse_path
 
 
 def compare(
     *,
     first: Annotated[
         Path,
-        typer.Argument(metavar="A.parquet", help="A file written by evaluate --per-sequence."),
+        typer.Argument(
+            parser=parse_path,
+            metavar="A.parquet",
+            help="A file written by evaluate --per-sequence.",
+        ),
     ],
     second: Annotated[
-        Path | None, typer.Argument(metavar="B.parquet", help="Another such file; default: A.")
+        Path | None,
+        typer.Argument(
+            parser=parse_path, metavar="B.parquet", help="Another such file; default: A."
+        ),
     ] = None,
     metric: Annotated[
         str, typer.Option(metavar="NAME", help="A metric as printed by evaluate.")

@@ -1,11 +1,14 @@
 """Console output: JSON and results on stdout, messages on stderr; tables, histograms, formats.
 
-Importing this module is light: rich and numpy are imported when something is printed.
+Everything that is printed as text passes ``visible``: titles, ids and names of files may contain
+control characters, and must not control the terminal. Importing this module is light: rich and
+numpy are imported when something is printed.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,21 @@ _GAP = 3
 BAR_WIDTH = 40
 """Width of the longest bar, in characters."""
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]",
+)
+"""Control characters other than tab and line feed, separators of lines and paragraphs, and the
+characters that reorder a line (bidirectional embeddings, overrides and isolates)."""
+
+
+def visible(text: str) -> str:
+    r"""Text with every control character as an escape such as ``\x1b``; see ``_CONTROL``."""
+    return _CONTROL.sub(lambda match: _escape(match[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def print_json(content: Any) -> None:
@@ -53,11 +71,18 @@ def stderr() -> Console:
 
 def _console(stderr: bool) -> Console:
     from rich.console import Console
+    from rich.text import Text
+
+    class VisibleConsole(Console):
+        """A console whose texts contain no control characters."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(visible(text), **options)
 
     stream = sys.stderr if stderr else sys.stdout
     fixed = not stream.isatty() and "COLUMNS" not in os.environ
     width = PIPED_WIDTH if fixed else None
-    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
+    return VisibleConsole(stderr=stderr, width=width, markup=False, highlight=False, emoji=False)
 
 
 def _numpy_scalar(value: Any) -> Any:
@@ -105,11 +130,17 @@ def table(
         # rich narrows only columns that may wrap, so the cells themselves forbid wrapping.
         built.add_row(
             *(
-                Text(cell, no_wrap=True, overflow="ellipsis") if name in text_columns else cell
+                Text(_one_line(cell), no_wrap=True, overflow="ellipsis")
+                if name in text_columns
+                else cell
                 for name, cell in cells
             )
         )
     return built
+
+
+def _one_line(cell: str) -> str:
+    return visible(cell).replace("\n", "\\n")
 
 
 def fitting_tables(

@@ -10,7 +10,7 @@ import typer
 
 from segue.cli.console import print_json, stderr, stdout
 from segue.cli.evaluation_report import print_evaluation
-from segue.cli.options import Json, Seed
+from segue.cli.options import Json, Seed, parse_path
 from segue.cli.train import show_progress, stopped
 from segue.errors import RequestError, StorageError
 
@@ -26,7 +26,10 @@ MARKER = "demo.json"
 
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")
+        Path,
+        typer.Option(
+            "--out", "-o", parser=parse_path, metavar="FOLDER", help="The folder to write."
+        ),
     ] = Path("demo-run"),
     seed: Seed = 0,
     overwrite: Annotated[

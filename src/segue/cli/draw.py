@@ -27,7 +27,13 @@ def draw(  # noqa: PLR0913 - one parameter per option
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="The .png, .svg or .pdf file to write."),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.parse_path,
+            metavar="FILE",
+            help="The .png, .svg or .pdf file to write.",
+        ),
     ],
     items: options.ItemList = None,
     item: options.SingleItems = None,
@@ -44,7 +50,9 @@ def draw(  # noqa: PLR0913 - one parameter per option
     posters: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Images ITEM_ID.jpg, .png or .webp to show as cards (list)."
+            parser=options.parse_path,
+            metavar="FOLDER",
+            help="Images ITEM_ID.jpg, .png or .webp to show as cards (list).",
         ),
     ] = None,
     as_json: options.Json = False,

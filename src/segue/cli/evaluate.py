@@ -9,7 +9,7 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.evaluation_report import print_evaluation, print_markdown
-from segue.cli.options import Json, Seed, parse_counts, parse_cutoffs
+from segue.cli.options import Json, Seed, parse_counts, parse_cutoffs, parse_path
 from segue.errors import RequestError
 
 Models = Annotated[
@@ -21,7 +21,9 @@ Models = Annotated[
 ]
 Data = Annotated[
     Path,
-    typer.Option("--data", metavar="DATASET", help="A dataset folder, written by prepare."),
+    typer.Option(
+        "--data", parser=parse_path, metavar="DATASET", help="A dataset folder, written by prepare."
+    ),
 ]
 EvaluatedPart = Annotated[
     Literal["test", "validation"], typer.Option(help="Part of the dataset to evaluate on.")
@@ -90,7 +92,11 @@ ListLength = Annotated[
 ]
 PerSequence = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the results per sequence as Parquet, for compare."),
+    typer.Option(
+        parser=parse_path,
+        metavar="FILE",
+        help="Write the results per sequence as Parquet, for compare.",
+    ),
 ]
 MaxSequences = Annotated[
     int | None,

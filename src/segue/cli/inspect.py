@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segue.cli.console import histogram, key_values, percent, print_json, stderr, stdout, table
-from segue.cli.options import Json
+from segue.cli.options import Json, parse_path
 from segue.cli.train import card_summary
 from segue.errors import RequestError
 
@@ -24,7 +24,10 @@ MODEL_COLUMNS = ("module", "kind", "parameter shapes", "output", "parameters", "
 
 def inspect(
     folder: Annotated[
-        Path, typer.Argument(metavar="DATASET|RUN", help="A folder written by prepare or train.")
+        Path,
+        typer.Argument(
+            parser=parse_path, metavar="DATASET|RUN", help="A folder written by prepare or train."
+        ),
     ],
     model: Annotated[
         bool,

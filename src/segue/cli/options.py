@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from segue.errors import ConfigError, RequestError
+from segue.errors import ConfigError, RequestError, SegueError
+from segue.storage.paths import checked_path
 
 
 def parse_cutoffs(text: str) -> tuple[int, ...]:
@@ -44,6 +45,14 @@ def parse_changes(texts: list[str] | None) -> dict[str, Any]:
             raise ConfigError(message, "write key=value, as in model.layers=4")
         changes[dotted_key(key.strip())] = _toml_value(value)
     return changes
+
+
+def parse_path(text: str | Path) -> Path:
+    """A path of the command line; see ``checked_path``."""
+    try:
+        return checked_path(text)
+    except SegueError as error:
+        raise ValueError(str(error)) from None
 
 
 def without_none(**options: Any) -> dict[str, Any]:
@@ -83,9 +92,13 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
 
 
 def _toml_value(text: str) -> Any:
+    from segue.config.loading import MAX_TOML_LINE
+
+    if len(text) > MAX_TOML_LINE:
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # not TOML, or an integer of thousands of digits
         return text.strip()
 
 
@@ -106,9 +119,15 @@ Seed = Annotated[
     int,
     typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Seed of all random draws."),
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, written by train.")]
+RunPath = Annotated[
+    Path,
+    typer.Argument(parser=parse_path, metavar="RUN", help="A run folder, written by train."),
+]
 DatasetPath = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="A dataset folder, written by prepare.")
+    Path,
+    typer.Argument(
+        parser=parse_path, metavar="DATASET", help="A dataset folder, written by prepare."
+    ),
 ]
 
 ItemList = Annotated[
@@ -158,7 +177,10 @@ Preset = Annotated[
     typer.Option("--preset", metavar="NAME", help="A shipped configuration: demo, sasrec, ..."),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="A configuration file in TOML.")
+    Path | None,
+    typer.Option(
+        "--config", parser=parse_path, metavar="FILE", help="A configuration file in TOML."
+    ),
 ]
 Changes = Annotated[
     list[str] | None,

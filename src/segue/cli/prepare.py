@@ -9,7 +9,7 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.inspect import print_overview
-from segue.cli.options import Json, without_none
+from segue.cli.options import Json, parse_path, without_none
 from segue.errors import ConfigError
 
 
@@ -20,11 +20,16 @@ def _column(content: str) -> Any:
 Log = Annotated[
     Path | None,
     typer.Argument(
-        metavar="LOG", help="The log: a file or a folder. Not needed with --format demo."
+        parser=parse_path,
+        metavar="LOG",
+        help="The log: a file or a folder. Not needed with --format demo.",
     ),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DATASET", help="The dataset folder to write.")
+    Path,
+    typer.Option(
+        "--out", "-o", parser=parse_path, metavar="DATASET", help="The dataset folder to write."
+    ),
 ]
 Format = Annotated[
     Literal["mpd", "movielens", "tabular", "demo"] | None,
@@ -86,7 +91,9 @@ EventColumn = Annotated[str | None, _column("event types")]
 ItemsFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Attributes of items: titles, artists, genres, years, vectors."
+        parser=parse_path,
+        metavar="FILE",
+        help="Attributes of items: titles, artists, genres, years, vectors.",
     ),
 ]
 MemoryLimit = Annotated[

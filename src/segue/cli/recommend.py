@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 ATTRIBUTES = ("artist", "year")
 """Attributes shown beside the title, where the items have them."""
+LISTED_IDS, LISTED_LENGTH = 20, 200
+"""Unknown items that are named, and the characters of each; with --json all are."""
 
 
 def recommend(  # noqa: PLR0913 - one parameter per option
@@ -41,10 +44,17 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     print_answer(answer, model, as_json)
 
 
+def _listed(ids: Sequence[str]) -> str:
+    """The first ids, and how many more there are."""
+    n_more = len(ids) - LISTED_IDS
+    names = [i if len(i) <= LISTED_LENGTH else f"{i[:LISTED_LENGTH]}..." for i in ids[:LISTED_IDS]]
+    return ", ".join(names) + (f" and {n_more:,} more" if n_more > 0 else "")
+
+
 def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     """Print the items of an answer on stdout, and its notes on stderr."""
     if answer.unknown_items:
-        unknown = ", ".join(answer.unknown_items)
+        unknown = _listed(answer.unknown_items)
         stderr().print(f"unknown items were replaced by <unk>: {unknown}")
     if answer.truncated:
         oldest = quantity(answer.truncated, "oldest event", "oldest events")

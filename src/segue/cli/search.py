@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from segue.cli.console import print_json, stderr, stdout, table
-from segue.cli.options import Json
+from segue.cli.options import Json, parse_path
 
 
 def search(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN|DATASET", help="The folder whose items are searched.")
+        Path,
+        typer.Argument(
+            parser=parse_path, metavar="RUN|DATASET", help="The folder whose items are searched."
+        ),
     ],
     text: Annotated[
         str, typer.Argument(metavar="TEXT", help="Part of a title, an artist or an id.")

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout
-from segue.cli.options import Changes, ConfigFile, DatasetPath, Json, Preset, parse_changes
+from segue.cli.options import (
+    Changes,
+    ConfigFile,
+    DatasetPath,
+    Json,
+    Preset,
+    parse_changes,
+    parse_path,
+)
 from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
@@ -30,7 +38,10 @@ SECONDS_PER_LINE = 10.0
 def train(
     data: DatasetPath,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="RUN", help="The run folder to write.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=parse_path, metavar="RUN", help="The run folder to write."
+        ),
     ] = None,
     preset: Preset = None,
     config: ConfigFile = None,

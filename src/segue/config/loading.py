@@ -15,6 +15,11 @@ from pydantic import ValidationError
 from segue.config.section import ConfigSection, ConfigSectionT
 from segue.config.training import Config
 from segue.errors import ConfigError
+from segue.storage.paths import check_regular, checked_path
+
+MAX_TOML_BYTES, MAX_TOML_LINE = 200_000, 2_000
+"""Most bytes of a configuration file, and of a line of it. The time that tomllib takes grows with
+the square of the number of dots in a key."""
 
 
 def presets() -> list[str]:
@@ -62,7 +67,7 @@ def resolve_config(
     if isinstance(config, Config):
         sections = config.model_dump()
     elif config is not None:
-        sections = _read_toml(Path(config))
+        sections = _read_toml(checked_path(config, ConfigError))
     elif preset is not None:
         sections = _read_preset(preset)
     for key, value in changes.items():
@@ -92,8 +97,14 @@ def validated(model: type[ConfigSectionT], values: dict[str, Any]) -> ConfigSect
         raise ConfigError(f"configuration {key or 'value'}: {message}{got}") from None
 
 
+LONGEST_NAME = 200
+"""Characters of a name that is compared with the valid ones; the time grows with its square."""
+
+
 def nearest_hint(name: str, valid_names: list[str]) -> str:
     """A hint for an unknown name: the valid name most like it, or all if none is similar."""
+    if len(name) > LONGEST_NAME:
+        return f"valid names: {', '.join(sorted(valid_names))}"
     close = difflib.get_close_matches(name, valid_names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
@@ -153,11 +164,21 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    check_regular(path, ConfigError)
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MAX_TOML_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "give a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(content) > MAX_TOML_BYTES or max(map(len, content.split(b"\n"))) > MAX_TOML_LINE:
+        limits = f"{MAX_TOML_BYTES:,} bytes, or more than {MAX_TOML_LINE:,} in a line"
+        message = f"{path} has more than {limits}"
+        raise ConfigError(message, "give a TOML file with the settings of a run")
+    try:
+        return tomllib.loads(content.decode())
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply", "give sections and values") from None
+    except ValueError as error:  # not TOML, not UTF-8, or an integer of thousands of digits
         raise ConfigError(f"{path} is not TOML: {error}", "correct that line") from None
 
 

@@ -38,7 +38,7 @@ Share = Annotated[DeviceFloat, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seconds = Annotated[float, BeforeValidator(to_seconds), Field(gt=0)]
 """A duration in seconds, or text such as ``30m``."""
-Bytes = Annotated[int, BeforeValidator(to_bytes), Field(gt=0)]
+Bytes = Annotated[int, BeforeValidator(to_bytes), Field(gt=0, lt=2**50)]
 """A size in bytes, or text such as ``2GB``."""
 FilePath = Annotated[
     str, BeforeValidator(lambda path: os.fspath(path) if isinstance(path, os.PathLike) else path)

@@ -14,6 +14,7 @@ from segue.errors import RequestError
 from segue.ranking import Ranker
 from segue.recommender import Recommender
 from segue.runs import is_run
+from segue.storage.paths import checked_path
 
 LIST_SUFFIXES = (".parquet", ".csv")
 
@@ -70,7 +71,7 @@ def _open(
         return model.ranker(data, use_sequence_features=use_sequence_features)
     if model in NAMES:
         return fit(str(model), data, fit_on_validation)
-    path = Path(model)
+    path = checked_path(model, RequestError)
     if is_run(path):
         return _open(Recommender.load(path), data, fit_on_validation, use_sequence_features)
     if path.suffix in LIST_SUFFIXES:

@@ -13,14 +13,19 @@ from jaxtyping import Bool, Int64
 from segue.config import FilterConfig, PrepareConfig
 from segue.dataset.dataset import SEQUENCE_FIELDS
 from segue.dataset.sequences import SESSION_OF
-from segue.errors import DatasetError
+from segue.errors import DatasetError, ResourceError
 from segue.preparation import filters
 from segue.preparation.event_spill import EventSpill
 from segue.preparation.filters import RawEvents
 from segue.preparation.item_encoder import ItemEncoder
 from segue.sources.schema import ItemsFile, Source
+from segue.storage.paths import checked_path
 
 _US_PER_SECOND = 1_000_000
+
+HELD_SHARE = 0.5
+"""Largest share of the memory limit for what stays in memory: the ids of items, and the ids and
+attributes of sequences. DuckDB takes the other half; see ``DUCKDB_MEMORY_SHARE``."""
 
 
 class Ingested(NamedTuple):
@@ -48,15 +53,19 @@ def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
         SourceError: from the source or the items file.
         DatasetError: a filter needs ratings or times that the log does not have, or no
             event is left.
+        ResourceError: the ids do not fit within the memory limit.
     """
     items_file = _items_file(config)  # first, so that a bad file fails before the log is read
     log, encoder, rows = EventSpill(folder / "read"), ItemEncoder(folder / "items"), []
+    n_bytes = 0
     for chunk in source.chunks():
         events = _events_of(chunk.sequences, encoder)
         encoder.describe(chunk.items)
         events, chunk_rows, session_numbers = _filter_rows(events, config.filters)
         log.append(events)
         rows.append(_rows_of(chunk.sequences, chunk_rows, session_numbers))
+        n_bytes += rows[-1].nbytes
+        _check_memory(n_bytes + encoder.nbytes, config.source.memory_limit)
     report = source.report()
     if items_file is not None:
         report = _with_items_file(report, items_file, encoder)
@@ -69,13 +78,23 @@ def ingest(source: Source, config: PrepareConfig, folder: Path) -> Ingested:
     return Ingested(log, table, encoder, admitted, report)
 
 
+def _check_memory(n_bytes: int, memory_limit: int) -> None:
+    """Check that ids and sequence attributes, which stay in memory, leave room for sorting."""
+    if n_bytes > memory_limit * HELD_SHARE:
+        message = (
+            f"the ids of the log take more than {HELD_SHARE:.0%} of the memory limit of "
+            f"{memory_limit:,} bytes, and sorting takes the rest"
+        )
+        raise ResourceError(message, "raise --memory-limit")
+
+
 def _items_file(config: PrepareConfig) -> ItemsFile | None:
     """The file of item attributes; None if the options name none."""
     if config.source.items_file is None:
         return None
     from segue.sources.items_file import read_items_file
 
-    return read_items_file(Path(config.source.items_file), config.source)
+    return read_items_file(checked_path(config.source.items_file), config.source)
 
 
 def _with_items_file(

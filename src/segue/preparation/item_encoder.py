@@ -42,6 +42,11 @@ class ItemEncoder:
     def __len__(self) -> int:
         return len(self._codes)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the ids take, without the descriptions of an items file."""
+        return self._codes.nbytes
+
     def encode(self, items: pa.DictionaryArray) -> Int32[np.ndarray, " events"]:
         """The codes of a chunk's events."""
         indices = items.indices.to_numpy()

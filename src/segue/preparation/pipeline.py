@@ -43,6 +43,7 @@ from segue.preparation.item_encoder import ITEMS_PER_BLOCK, ItemEncoder
 from segue.preparation.staging import staged
 from segue.ragged import offsets_of, row_blocks
 from segue.sources.schema import Source
+from segue.storage.paths import checked_path
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 
@@ -82,13 +83,14 @@ def prepare(
     from segue.sources import open_source
 
     config = prepare_config(config, options)
-    source = open_source(None if log is None else Path(log), config.source)
+    source = open_source(None if log is None else checked_path(log), config.source)
     return prepare_source(source, out, config)
 
 
 def prepare_source(source: Source, out: str | os.PathLike[str], config: PrepareConfig) -> Dataset:
     """Like ``prepare``, from an open source."""
-    path = Path(out).resolve()
+    # realpath, because Path.resolve raises a RuntimeError for a loop of symbolic links.
+    path = Path(os.path.realpath(checked_path(out, DatasetError)))
     with staged(path) as folder:
         _write_dataset(source, folder, config)
     return Dataset.open(path)

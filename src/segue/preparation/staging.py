@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segue.dataset.manifest import DATASET_FILES, is_dataset
 from segue.errors import DatasetError, StorageError
+from segue.storage.temporary import removed_at_end
 
 _PARTIAL = "partial"
 _FORMER = "former"
@@ -35,15 +36,14 @@ def staged(output: Path) -> Iterator[Path]:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _clear_abandoned(output)
-        folder.mkdir()
-        yield folder
-        _move(folder, output)
+        with removed_at_end(folder):
+            folder.mkdir()
+            yield folder
+            _move(folder, output)
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "free some space, or choose a folder that can be written"
         raise StorageError(f"cannot write {output}: {reason}", hint) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_other_content(output: Path) -> None:
@@ -69,13 +69,15 @@ def _move(folder: Path, output: Path) -> None:
         folder.rename(output)
         return
     former = _sibling(output, os.getpid(), _FORMER)
-    output.rename(former)
     try:
+        output.rename(former)
         folder.rename(output)
-    except OSError:
-        former.rename(output)
+    except BaseException:  # a signal, too, leaves the former dataset where it was
+        if former.exists() and not output.exists():
+            former.rename(output)
         raise
-    shutil.rmtree(former, ignore_errors=True)
+    with removed_at_end(former):
+        pass
 
 
 def _sibling(output: Path, process_id: int, state: str) -> Path:

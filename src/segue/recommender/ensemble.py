@@ -19,6 +19,7 @@ from scipy import sparse
 
 from segue.bfloat16 import largest_value, to_float32
 from segue.errors import NotFiniteError, RequestError, RunError
+from segue.machine import check_fork
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
 from segue.recommender import search, shapes, similarity
@@ -81,6 +82,7 @@ class Ensemble:
     @cached_property
     def vectors(self) -> search.Vectors:
         """For each dense member its item vectors, on the device."""
+        check_fork()
         return tuple(jnp.asarray(member.vectors) for member in self.dense)
 
     @property
@@ -183,6 +185,7 @@ class Ensemble:
 
     def item_vectors(self) -> Float32[np.ndarray, "vocabulary dim"]:
         """The item vectors of all dense members, concatenated, in float32."""
+        check_fork()
         return np.concatenate([np.asarray(to_float32(member)) for member in self.vectors], axis=1)
 
     def with_puresvd_weight(self, weight: float) -> Ensemble:
@@ -211,6 +214,7 @@ class Ensemble:
 
     def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
         """The ``k`` items with the most similar vectors per item; see ``similarity``."""
+        check_fork()
         return similarity.similar_items(self._unit_vectors, self.catalogue, items, k)
 
     @cached_property
@@ -224,6 +228,7 @@ class Ensemble:
         Raises:
             NotFiniteError: the scores of the requests may not be finite.
         """
+        check_fork()
         n_rows = shapes.row_bucket(len(query))
         states = tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
         self._check_finite(states)

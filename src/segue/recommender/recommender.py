@@ -33,6 +33,8 @@ class Recommender:
     """A trained model that recommends items and generates sequences by item id.
 
     Load one with ``Recommender.load``. Its methods may be called from several threads at a time.
+    A process that was forked after the model was loaded cannot use it, nor load another one, and
+    raises a ``RequestError``: start processes with ``multiprocessing.get_context("spawn")``.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class Recommender:
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
             DatasetError: the histories cannot be read.
-            RequestError: ``histories`` is none of these.
+            RequestError: ``histories`` is none of these, or this process was forked from one that
+                had used JAX.
         """
         loaded = load_run(RunFolder(run))
         return cls(

@@ -11,6 +11,7 @@ from pathlib import Path
 from segue.config import DemoConfig, SourceConfig
 from segue.errors import ConfigError, SourceError
 from segue.sources.schema import Chunk, Source
+from segue.storage.paths import check_regular
 
 __all__ = ["Chunk", "Source", "open_source"]
 
@@ -47,6 +48,7 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
         _check_demo(path, config)
         return demo.DemoSource(config)
     _refuse_demo_options(path, config.demo)
+    check_regular(path, allow_pipe=True)
     if not path.exists():
         raise SourceError(f"{path} does not exist", "give the file or the folder of a log")
     # The order matters: a MovieLens release in CSV is also a folder of tables.

@@ -12,7 +12,6 @@ necessary, and the stream of sorted rows is cut into complete sequences:
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +23,7 @@ from jaxtyping import Int64
 
 from segue.errors import StorageError
 from segue.sources.schema import TIMES, sequence_batch
+from segue.storage.temporary import temporary_folder
 
 EVENTS_PER_BATCH = 250_000
 """Rows of a sorted batch: large enough for vectorized work, small compared with any limit."""
@@ -50,7 +50,8 @@ def connect(memory_limit: int) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         StorageError: the memory limit is too small, or the temporary folder is full.
     """
-    with tempfile.TemporaryDirectory(prefix="segue-") as folder:
+    with temporary_folder() as path:
+        folder = str(path)
         limit = f"{int(memory_limit * DUCKDB_MEMORY_SHARE)}B"
         threads = threads_within(memory_limit, os.cpu_count() or 1)
         connection = duckdb.connect(
@@ -64,8 +65,7 @@ def connect(memory_limit: int) -> Iterator[duckdb.DuckDBPyConnection]:
                 message = f"sorting the log does not fit in {memory_limit:,} bytes of memory"
                 raise StorageError(message, "raise --memory-limit") from None
             if folder in str(error):
-                disk = tempfile.gettempdir()
-                message = f"sorting the log needs more disk space than is free in {disk}"
+                message = f"sorting the log needs more disk space than is free in {path.parent}"
                 hint = "free some space, or set TMPDIR to a folder on another disk"
                 raise StorageError(message, hint) from None
             raise

@@ -18,6 +18,7 @@ from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, t
 from segue.sources.event_sorting import connect
 from segue.sources.file_detection import join_tables, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
+from segue.storage.paths import check_regular
 
 ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -49,6 +50,7 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
         SourceError: the table cannot be read, is empty, has no id column, or has vectors of
             different widths or with values that are not finite.
     """
+    check_regular(path)
     tables = open_tables(path, pairs=False)
     table = join_tables(tables, tables[0].columns)
     columns = _choose_columns(table, config, path)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from segue.errors import SourceError
 from segue.sources.schema import ITEM_COLUMNS
+from segue.storage.paths import check_regular
 
 _TITLE_AND_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
 _NO_GENRES = frozenset({"", "unknown", "(no genres listed)"})
@@ -181,6 +182,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read_text(path: Path, layout: FileLayout) -> str:
     """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
+    check_regular(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

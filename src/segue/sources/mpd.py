@@ -65,11 +65,11 @@ class MpdSource(Source):
             config: only ``memory_limit`` (bytes) is used.
 
         Raises:
-            SourceError: the path does not exist, or contains no slice.
+            SourceError: the path does not exist, contains no slice, or one that is too large.
         """
         self._path = path
-        self._files = SliceFiles(path)
         self._memory_limit = config.memory_limit
+        self._files = SliceFiles(path, config.memory_limit)
         self._inconsistent: dict[str, list[str]] = {check: [] for check in _WARNINGS}
 
     def chunks(self) -> Iterator[Chunk]:
@@ -113,7 +113,7 @@ class MpdSource(Source):
             return
         with ExitStack() as stack:
             pipes = [
-                stack.enter_context(_worker(self._path, worker, n_workers))
+                stack.enter_context(_worker(self._path, self._memory_limit, worker, n_workers))
                 for worker in range(n_workers)
             ]
             for number in slices:
@@ -147,14 +147,14 @@ def _decode(files: SliceFiles, number: int) -> DecodedSlice:
 
 
 @contextmanager
-def _worker(path: Path, first: int, step: int) -> Iterator[BufferedIOBase]:
+def _worker(path: Path, memory_limit: int, first: int, step: int) -> Iterator[BufferedIOBase]:
     """Start a process that writes every ``step``-th slice to a pipe, and yield the pipe.
 
     It is a plain interpreter, because ``multiprocessing`` would import the caller's script
     again in every process.
     """
     code = "import sys; from segue.sources.mpd import send_slices; send_slices(*sys.argv[1:])"
-    command = [sys.executable, "-P", "-c", code, str(path), str(first), str(step)]
+    command = [sys.executable, "-P", "-c", code, *map(str, (path, memory_limit, first, step))]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
         command,
@@ -170,9 +170,9 @@ def _worker(path: Path, first: int, step: int) -> Iterator[BufferedIOBase]:
             process.kill()
 
 
-def send_slices(path: str, first: str, step: str) -> None:
+def send_slices(path: str, memory_limit: str, first: str, step: str) -> None:
     """Write every ``step``-th slice from ``first`` on to standard output; runs in a worker."""
-    files = SliceFiles(Path(path))
+    files = SliceFiles(Path(path), int(memory_limit))
     for number in range(int(first), len(files.slices), int(step)):
         _send(_decode(files, number), cast(BufferedIOBase, sys.stdout.buffer))
 

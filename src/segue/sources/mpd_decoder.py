@@ -105,12 +105,12 @@ def decode_records(data: bytes, name: str) -> DecodedSlice:
 def _playlists(data: bytes, name: str) -> Iterator[Playlist]:
     try:
         texts = _FILE_DECODER.decode(data).playlists
-    except DecodeError as error:
+    except (DecodeError, RecursionError) as error:
         raise SourceError(f"{name}: {error}", _HINT) from None
     for number, text in enumerate(texts):
         try:
             yield _PLAYLIST_DECODER.decode(text)
-        except (DecodeError, UnicodeDecodeError) as error:
+        except (DecodeError, UnicodeDecodeError, RecursionError) as error:
             location = f"{name}: playlist {number} (counted from 0) of the file"
             raise SourceError(f"{location}: {error}", _HINT) from None
 

@@ -20,6 +20,9 @@ from segue.sources.schema import TIMES, Chunk, sequence_batch
 LAST_SECOND = 253_402_300_799
 """The end of the year 9999, in seconds since 1970."""
 
+MAX_BYTES = 2**31 - 1
+"""Arrow's reader counts the bytes of a text in 32 bits."""
+
 ITEM_FIELDS = {
     "item_id": ("track_uri", pa.string()),
     "title": ("track_name", pa.string()),
@@ -66,6 +69,8 @@ class DecodedSlice(NamedTuple):
 
 def decode_regular_slice(data: bytes) -> DecodedSlice | None:
     """Decode a slice, or return None if it is irregular or invalid in any way."""
+    if len(data) >= MAX_BYTES:
+        return None
     try:
         playlists = _parse(data)
         if playlists is None:

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from segue.errors import SourceError
+from segue.storage.paths import check_regular
 
-_SLICE_NAME = re.compile(r"mpd\.slice\.(\d+).*\.json")
+_SLICE_NAME = re.compile(r"mpd\.slice\.([0-9]+).*\.json", re.DOTALL)
 _CHECKSUM_LINE = re.compile(r"([0-9a-fA-F]{32})\s+\*?(\S.*)")
 _CHECKSUM_FILE = "md5sums"
 
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
-"""Raised for a damaged entry, an unknown compression, or an entry with a password."""
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+"""Raised for a damaged zip or entry, an unknown compression, or an entry with a password."""
+
+MEMORY_PER_BYTE = 8
+"""Most memory that decoding a slice takes, per byte of its text; most slices take 5."""
+
+_BLOCK_BYTES = {zipfile.ZIP_STORED: 1 << 20, zipfile.ZIP_DEFLATED: 1 << 20, zipfile.ZIP_LZMA: 4096}
+"""Bytes read at a time from an entry of a zip, by compression. zipfile bounds what DEFLATE gives.
+With other methods it decompresses all that it reads: into 7,000 times as many bytes with LZMA, and
+a million times as many with bzip2, which is therefore not read."""
 
 
 class SliceFile(NamedTuple):
@@ -33,10 +53,15 @@ class SliceFile(NamedTuple):
     location: str
 
     @property
-    def number(self) -> int | None:
-        """The number of the first playlist, from the name of a slice; None for other files."""
+    def number(self) -> tuple[int, str] | None:
+        """The number of the first playlist, from the name of a slice; None for other files.
+
+        As the count of its digits and the digits, which sort like the number: Python refuses to
+        convert thousands of digits.
+        """
         match = _SLICE_NAME.fullmatch(self.name)
-        return int(match[1]) if match else None
+        digits = match[1].lstrip("0") if match else ""
+        return (len(digits), digits) if match else None
 
 
 class SliceFiles:
@@ -47,16 +72,18 @@ class SliceFiles:
         checksums: name of the slice -> hexadecimal MD5.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory_limit: int) -> None:
         """Find the slices; reads only names, sizes and checksums.
 
         Args:
             path: a folder that contains slices or ``data/``, one slice, or the zip.
+            memory_limit: a slice whose decoding takes more memory is refused, in bytes.
 
         Raises:
             SourceError: the path does not exist, or contains no slice.
         """
         self._path = path
+        self._memory_limit = memory_limit
         files = _list_files(path)
         self.slices = _slices_of(files)
         if path.is_file() and not _is_zip(path):
@@ -77,7 +104,7 @@ class SliceFiles:
         """Read a slice and verify its checksum, if there is one.
 
         Raises:
-            SourceError: the slice cannot be read, or its checksum differs.
+            SourceError: the slice cannot be read, is too large, or its checksum differs.
         """
         data = self._bytes(file)
         expected = self.checksums.get(file.name)
@@ -91,24 +118,50 @@ class SliceFiles:
         return data
 
     def _bytes(self, file: SliceFile) -> bytes:
+        longest = self._memory_limit // MEMORY_PER_BYTE
+        if file.size > longest:
+            raise self._too_large(file)
         try:
-            if not _is_zip(self._path):
-                return Path(file.location).read_bytes()
-            with zipfile.ZipFile(self._path) as archive:
-                return archive.read(file.location)
+            data = self._read_at_most(file, longest + 1)
         except OSError as error:
             message = f"cannot read {file.location}: {error.strerror or error}"
             raise SourceError(message, "check that it exists, and its permissions") from None
         except _ZIP_ERRORS as error:
             message = f"cannot unpack {file.location} from {self._path}: {error}"
-            raise SourceError(message, "the zip is damaged: download it again") from None
+            hint = "if it is damaged, download it again; else unpack it, and give the folder"
+            raise SourceError(message, hint) from None
+        if len(data) > longest:  # the size in a zip is only what the zip says
+            raise self._too_large(file)
+        return data
+
+    def _read_at_most(self, file: SliceFile, size: int) -> bytes:
+        if not _is_zip(self._path):
+            path = Path(file.location)
+            check_regular(path)
+            with path.open("rb") as stream:
+                return stream.read(size)
+        with zipfile.ZipFile(self._path) as archive, archive.open(file.location) as stream:
+            block = _BLOCK_BYTES.get(archive.getinfo(file.location).compress_type)
+            if block is None:
+                raise NotImplementedError("it is compressed by another method than DEFLATE or LZMA")
+            data = bytearray()
+            while len(data) < size and (part := stream.read(min(block, size - len(data)))):
+                data += part
+            return bytes(data)
+
+    def _too_large(self, file: SliceFile) -> SourceError:
+        message = (
+            f"{file.name} has at least {file.size:,} bytes, and decoding takes {MEMORY_PER_BYTE} "
+            f"times its size in memory, but the limit is {self._memory_limit:,} bytes"
+        )
+        return SourceError(message, "raise --memory-limit, or split the slice")
 
 
 def has_slices(path: Path) -> bool:
     """Whether a path is a file named like a slice, or a folder or zip that contains one."""
     try:
         return bool(_slices_of(_list_files(path)))
-    except SourceError:
+    except (SourceError, OSError):
         return False
 
 
@@ -123,9 +176,11 @@ def _is_zip(path: Path) -> bool:
 
 def _list_files(path: Path) -> list[SliceFile]:
     """All files that may be slices or checksums: the file itself, or those in the folder or zip."""
+    check_regular(path)
     try:
         if path.is_dir():
-            paths = [file for file in (*path.iterdir(), *path.glob("data/*")) if file.is_file()]
+            entries = (*path.iterdir(), *path.glob("data/*"))
+            paths = [file for file in entries if file.is_file() or _may_be_slice(file)]
         elif _is_zip(path):
             return _list_zip(path)
         else:
@@ -136,6 +191,11 @@ def _list_files(path: Path) -> list[SliceFile]:
         raise SourceError(message, "check that it exists, and its permissions") from None
     except _ZIP_ERRORS as error:
         raise SourceError(f"{path} is not a complete zip: {error}", "download it again") from None
+
+
+def _may_be_slice(entry: Path) -> bool:
+    """Whether an entry of a folder has the name of a slice: a broken link is not left out."""
+    return _SLICE_NAME.fullmatch(entry.name) is not None and not entry.is_dir()
 
 
 def _list_zip(path: Path) -> list[SliceFile]:

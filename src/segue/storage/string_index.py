@@ -29,6 +29,12 @@ class StringIndex:
     def __len__(self) -> int:
         return len(self._ends) // np.int64().nbytes - 1
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the strings and their hashes take."""
+        hashes = sum(run.hashes.nbytes + run.indices.nbytes for run in self._runs)
+        return len(self._data) + len(self._ends) + hashes
+
     def encode(self, strings: pa.Array) -> Int32[np.ndarray, " strings"]:
         """The index of each string; new strings are added, in their order."""
         hashes, first_positions, inverse = np.unique(

@@ -1,6 +1,6 @@
 """``train``: check, then start or resume a run.
 
-Also the two context managers around the training loop: one stops it cleanly on SIGINT and SIGTERM,
+Also the two context managers around the training loop: one stops it cleanly on a signal,
 the other converts out-of-memory errors.
 """
 
@@ -40,8 +40,8 @@ def train(
 ) -> Run:
     """Train a model and write a run folder.
 
-    SIGINT or SIGTERM saves a checkpoint and stops the run. ``resume`` continues a run that was
-    stopped or killed; it ends with the same weights as a run without interruption.
+    SIGINT, SIGTERM or SIGHUP saves a checkpoint and stops the run. ``resume`` continues a run that
+    was stopped or killed; it ends with the same weights as a run without interruption.
 
     Args:
         data: a prepared dataset, or its folder.
@@ -65,6 +65,7 @@ def train(
         RunError: the folder is not empty or cannot be resumed, or the run diverged.
         StorageError: a file could not be written; the last checkpoint is intact.
     """
+    use_compilation_cache()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
     folder = RunFolder(out)
     if resume:
@@ -75,7 +76,6 @@ def train(
         features, batches = training_inputs(resolved, data)
         spec = RunSpec.of(resolved, data, features, batches)
         check_memory(spec)
-    use_compilation_cache()
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
@@ -139,9 +139,9 @@ def _write_config(
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Catch the first SIGINT or SIGTERM; a second one acts as usual.
+    """Catch the first SIGINT, SIGTERM or SIGHUP; a second one acts as usual.
 
-    Outside the main thread signals are not caught.
+    Outside the main thread signals are not caught, nor is a SIGHUP that ``nohup`` ignores.
 
     Yields:
         A function that says whether a signal was received.
@@ -150,11 +150,17 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     old_handlers: dict[int, Any] = {}
 
     def receive(number: int, _frame: object) -> None:
+        # The handler stays until the second signal, so that others can tell who handles the first.
         received.append(number)
-        signal.signal(number, old_handlers[number])
+        if len(received) > 1:
+            signal.signal(number, old_handlers[number])
+            signal.raise_signal(number)
 
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             old_handlers[number] = signal.signal(number, receive)
     except ValueError:  # not the main thread
         old_handlers.clear()
