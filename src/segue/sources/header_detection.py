@@ -38,6 +38,12 @@ def is_probably_data(rows: Sequence[Sequence[str]]) -> bool:
     )
 
 
+def are_numbered(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether all fields after the first of each row are ids of one form with a number."""
+    forms = {_form(field) for row in rows for field in row[1:]}
+    return len(forms) == 1 and "9" in forms.pop()
+
+
 def list_of_roles(rows: Sequence[Sequence[str]]) -> list[str]:
     """The probable role of each column of rows without a header; ``-`` if it has none.
 

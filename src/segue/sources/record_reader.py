@@ -226,13 +226,9 @@ def _lenient_fields(line: str, text: TextFormat) -> list[str]:
 
 
 def _refuse_quoted(row: Record, used: Sequence[int], reading: Reading) -> None:
-    """A used field all in quotes shows that the quotes of the file are not literal."""
-    if not reading.description:
-        return
-    for i in used:
-        field = row.fields[i]
-        if len(field) > 1 and field[0] == field[-1] == '"':
-            raise RecordError(row.line, "has a field in quotes")
+    """A used field that begins with a quote shows that the quotes of the file are not literal."""
+    if reading.description and any(row.fields[i].startswith('"') for i in used):
+        raise RecordError(row.line, "has a quote that does not fit")
 
 
 def source_error(file: Path, error: RecordError, text: TextFormat) -> SourceError:

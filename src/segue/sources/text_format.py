@@ -17,7 +17,12 @@ from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.byte_streams import SAMPLE_BYTES, compression_of, read_start
 from segue.sources.column_roles import is_usual
-from segue.sources.header_detection import column_names, is_probably_data, list_of_roles
+from segue.sources.header_detection import (
+    are_numbered,
+    column_names,
+    is_probably_data,
+    list_of_roles,
+)
 from segue.sources.text_lines import EncodingError, decode_start, encoding_of
 
 BLANKS = " "
@@ -28,6 +33,9 @@ SAMPLE_LINES = 200
 
 SEPARATORS = ("\t", ",", ";", "|", "::")
 """Separators that are recognised, in order of preference."""
+
+MAX_NAME = 10_000
+"""Longest name of a column, in characters."""
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.+?)"?\s*', re.IGNORECASE)
 
@@ -130,9 +138,14 @@ def detect_text(file: Path, config: SourceConfig, *, pairs: bool) -> DetectedTex
     quote = '"' if len(separator) == 1 and separator != BLANKS else ""
     if config.quote is not None:
         quote = "" if config.quote == "none" else config.quote
+    if max(map(len, fields_of(rows[0], separator, quote))) > MAX_NAME:
+        message = f"the first line of {file} is not a valid header: a name of over {MAX_NAME:,} "
+        raise SourceError(message + "characters", "expected the names of the columns")
     form = _Form(file, [fields_of(line, separator, quote) for line in rows], separator)
     has_header, names, warnings = _header(form, config, pairs=pairs)
-    is_sequence_per_line = not has_header and names[-1] == "items"
+    is_sequence_per_line = names[-1] == "items" and (not has_header or bool(config.columns))
+    if is_sequence_per_line and separator == "\t" and len(form.rows[0]) == 2:
+        separator = BLANKS  # one tab after the id, then blanks
     if is_sequence_per_line:
         names = [names[0], "item"]
     if not has_header and separator in (BLANKS, "\t") and config.quote is None:
@@ -238,7 +251,9 @@ def _header(form: _Form, config: SourceConfig, *, pairs: bool) -> tuple[bool, li
 def _names_without_header(form: _Form) -> tuple[list[str], list[str]]:
     """The columns of forms that have no header, and warnings; no columns for any other form."""
     first, name = form.rows[0], form.file.name
-    if form.separator == BLANKS and is_sequences(form.rows):
+    blank_rows = [form.separator.join(row).split() for row in form.rows]
+    is_tabbed = form.separator == "\t" and len(first) == 2 and are_numbered(blank_rows)
+    if (form.separator == BLANKS or is_tabbed) and is_sequences(blank_rows):
         warning = f"{name}: read as one sequence per line, its id before the ids of its items"
         return ["user", "items"], [warning]
     is_blank = form.separator in (BLANKS, "\t") and not any(" " in field for field in first)
