@@ -194,6 +194,7 @@ def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False)
     path = (table.copies or table.files)[0]
     compression = "none" if table.copies else table.text.compression
     options = f"format = 'newline_delimited', compression = '{compression}'"
+    options += ", hive_partitioning = false"
     if all_rows:
         options += ", sample_size = -1"
     if as_objects:

@@ -48,13 +48,15 @@ def copy_text(
     """
     first_error: RecordError | None = None
     for reading in readings_of(text):
+        # In other files than TSV, a quote at the beginning of a field that is used is not literal.
+        is_literal = not reading.is_lenient and not reading.text.quote
+        if first_error and first_error.is_ambiguous and is_literal and text.separator != "\t":
+            continue
         try:
             with long_fields():
                 _write(file, reading, columns, used, target)
         except RecordError as error:
             first_error = first_error or error
-            if error.is_ambiguous and text.separator != "\t":
-                break
         else:
             if not reading.description:
                 return []
