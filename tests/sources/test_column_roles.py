@@ -127,19 +127,6 @@ def test_a_column_has_one_role(options: dict[str, str], roles: tuple[str, str]) 
     )
 
 
-@pytest.mark.parametrize(
-    "first_line", ["u1,i1,978300760", "u1,i1,2001-01-01T00:00:00Z", "1,i1", "u,-1.5", "196 242 3"]
-)
-def test_a_file_without_a_header_is_refused(first_line: str) -> None:
-    for options in ({}, {"user_column": "user_id", "item_column": "item_id"}):
-        with pytest.raises(SourceError) as error:
-            guess(first_line, **options)
-        assert error.value.hint == (
-            "if the first line is an event, add a header above it, "
-            "such as user_id,item_id,timestamp"
-        )
-
-
 @pytest.mark.parametrize("header", ["who,what,2nd", "a,b", "x1,y2,"])
 def test_names_that_are_not_values_are_a_header(header: str) -> None:
     with pytest.raises(SourceError) as error:

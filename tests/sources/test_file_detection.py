@@ -179,7 +179,8 @@ def test_files_of_a_folder_must_have_the_same_columns(
 def test_parquet_files_must_have_the_same_types(tmp_path: Path) -> None:
     for name, ids in (("a", [1]), ("b", ["007"])):
         pq.write_table(pa.table({"user": ids, "item": [1]}), tmp_path / f"{name}.parquet")
-    with pytest.raises(SourceError, match="do not have the same file type, columns and delimiter"):
+    expected = "'user' has the type BIGINT in a.parquet, but VARCHAR in b.parquet"
+    with pytest.raises(SourceError, match=expected):
         open_log(tmp_path)
 
 

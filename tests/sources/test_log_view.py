@@ -159,10 +159,10 @@ def test_quoted_line_breaks_are_counted_for_any_delimiter(
         read_log(path)
 
 
-def test_an_error_after_a_very_long_field_has_a_row_but_no_line(tmp_path: Path) -> None:
+def test_an_error_after_a_very_long_field_has_its_row_and_line(tmp_path: Path) -> None:
     header = "user_id,item_id,timestamp,note"
     path = write_log(tmp_path, "u,a,1," + "x" * 200_000, "u,b,soon,x", header=header)
-    with pytest.raises(SourceError, match=r"log\.csv: data row 2: invalid time 'soon'"):
+    with pytest.raises(SourceError, match=r"log\.csv: data row 2 \(line 3\): invalid time 'soon'"):
         read_log(path)
 
 

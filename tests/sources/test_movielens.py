@@ -149,13 +149,12 @@ def test_a_folder_whose_name_matches_another_is_read_itself(tmp_path: Path, writ
         ("1::2::3", r"ratings\.dat: line 2 has 3 columns, expected 4"),
         ("1::2::3::4::5", r"ratings\.dat: line 2 has 5 columns, expected 4"),
         ("1::::3::4", r"ratings\.dat: line 2 has the invalid value '' in the column movieId"),
-        ("one::2::3::4", r"ratings\.dat: line 2 has the invalid value 'one' in the column userId"),
         (
             "1::2::3::yesterday",
             r"ratings\.dat: line 2 has the invalid value 'yesterday' in the column timestamp",
         ),
         (f"1::2::3::{10**17}", r"ratings\.dat cannot be read: Overflow"),
-        ("1,2,3,4", r"ratings\.dat: line 2 has the invalid value '1,2,3,4' in the column userId"),
+        ("1,2,3,4", r"ratings\.dat: line 2 has 1 columns, expected 4"),
     ],
 )
 def test_an_invalid_rating_is_refused_with_its_line(

@@ -97,7 +97,11 @@ def test_a_wrong_header_suggests_how_to_read_other_tables(tmp_path: Path) -> Non
             "1::Heat (1995)::War\n2::Heat\n",
             "movies.dat, line 2: got 2 fields, expected 3",
         ),
-        ("users.dat", "1::M\n", "users.dat, line 1: got 2 fields, expected 5"),
+        (
+            "users.dat",
+            "1::M::1::2::3\n2::M\n",
+            "users.dat, line 2: got 2 fields, expected 5",
+        ),
     ],
 )
 def test_invalid_tables_without_header_are_refused(

@@ -22,7 +22,7 @@ Log = Annotated[
     typer.Argument(
         parser=parse_path,
         metavar="LOG",
-        help="The log: a file or a folder. Not needed with --format demo.",
+        help="The log: a file, a folder, or - for standard input. Not needed with --format demo.",
     ),
 ]
 Out = Annotated[
@@ -88,6 +88,47 @@ ItemColumn = Annotated[str | None, _column("items")]
 TimeColumn = Annotated[str | None, _column("times")]
 RatingColumn = Annotated[str | None, _column("ratings")]
 EventColumn = Annotated[str | None, _column("event types")]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="Columns of a text file without a header, in their order: user,item,rating,time; "
+        "- for one that is not used. user,items: one sequence per line (tabular).",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line names the columns; detected when absent (tabular).",
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Text between columns, such as ';', '::' or '\\t'; a space for any number of blanks. "
+        "Detected when absent (tabular).",
+    ),
+]
+Quote = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTER", help="The quote around texts, or none if quotes are text (tabular)."
+    ),
+]
+Escape = Annotated[
+    str | None,
+    typer.Option(metavar="CHARACTER", help="The character before a quote within quotes (tabular)."),
+]
+Comment = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Leave out lines that begin with this (tabular)."),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Encoding of text files. Default: utf-8 (tabular)."),
+]
 ItemsFile = Annotated[
     Path | None,
     typer.Option(
@@ -136,6 +177,13 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     time_column: TimeColumn = None,
     rating_column: RatingColumn = None,
     event_column: EventColumn = None,
+    columns: Columns = None,
+    header: Header = None,
+    separator: Separator = None,
+    quote: Quote = None,
+    escape: Escape = None,
+    comment: Comment = None,
+    encoding: Encoding = None,
     items_file: ItemsFile = None,
     memory_limit: MemoryLimit = None,
     seed: Seed = None,
@@ -168,6 +216,13 @@ def prepare(  # noqa: PLR0913 - one parameter per option
         time_column=time_column,
         rating_column=rating_column,
         event_column=event_column,
+        columns=columns,
+        header=header,
+        separator=separator,
+        quote=quote,
+        escape=escape,
+        comment=comment,
+        encoding=encoding,
         items_file=items_file,
         memory_limit=memory_limit,
         seed=seed,

@@ -34,6 +34,13 @@ class PrepareOptions(TypedDict, total=False):
     time_column: str | None
     rating_column: str | None
     event_column: str | None
+    columns: str | Iterable[str]
+    header: bool | None
+    separator: str | None
+    quote: str | None
+    escape: str | None
+    comment: str | None
+    encoding: str | None
     items_file: str | os.PathLike[str] | None
     memory_limit: int | str
     sequences: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from segue.config.section import (
     Bytes,
@@ -43,6 +44,44 @@ class DemoConfig(ConfigSection):
         return self
 
 
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def _separator(text: str) -> str:
+    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if not text or any(character in text for character in '\r\n"\0\x1f'):
+        raise ValueError(f"{text!r} cannot separate columns, expected text such as ';' or '::'")
+    return text
+
+
+def _character(text: str) -> str:
+    if len(text) != 1 or text in "\r\n\0\x1f":
+        raise ValueError(f"{text!r} is not a single character")
+    return text
+
+
+def _quote(text: str) -> str:
+    return text if text == "none" else _character(text)
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+        b"".decode(name)
+    except (LookupError, UnicodeError, ValueError):
+        message = f"{name!r} is not an encoding of text, expected one such as latin-1 or utf-16"
+        raise ValueError(message) from None
+    return codecs.lookup(name).name
+
+
+Names = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(_names)]
+Separator = Annotated[str, AfterValidator(_separator)]
+Character = Annotated[str, AfterValidator(_character)]
+Quote = Annotated[str, AfterValidator(_quote)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
+
+
 class SourceConfig(ConfigSection):
     """The format, the columns and the memory limit with which a log is read."""
 
@@ -60,6 +99,26 @@ class SourceConfig(ConfigSection):
     """Column of event types (tabular)."""
     event_type: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Keep only events of these types (tabular)."""
+    columns: Names = ()
+    """Names of the columns of a text file without a header, in their order: user, item, rating,
+    time, event, or any other name; ``-`` for a column that is not used. ``items`` after the first
+    column stands for the rest of a line, in a file with one sequence per line (tabular)."""
+    header: bool | None = None
+    """Whether the first row of a text file names its columns; by default it is detected
+    (tabular)."""
+    separator: Separator | None = None
+    """Text between the columns of a text file; a space for any number of blanks. By default it
+    is detected (tabular)."""
+    quote: Quote | None = None
+    """The character around texts that contain separators, or ``none`` (tabular)."""
+    escape: Character | None = None
+    """The character before a quote within quotes, such as a backslash. By default such a quote is
+    doubled (tabular)."""
+    comment: str | None = None
+    """Leave out lines of a text file that begin with this (tabular)."""
+    encoding: Encoding | None = None
+    """Encoding of text files without a byte order mark, such as ``latin-1``; by default UTF-8
+    (tabular)."""
     items_file: FilePath | None = None
     """A file of item attributes: titles, artists, genres, years, vectors."""
     memory_limit: Bytes = 2_000_000_000

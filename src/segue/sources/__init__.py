@@ -11,7 +11,6 @@ from pathlib import Path
 from segue.config import DemoConfig, SourceConfig
 from segue.errors import ConfigError, SourceError
 from segue.sources.schema import Chunk, Source
-from segue.storage.paths import check_regular
 
 __all__ = ["Chunk", "Source", "open_source"]
 
@@ -22,6 +21,7 @@ _TABULAR_OPTIONS = (
     "rating_column",
     "event_column",
     "event_type",
+    *("columns", "header", "separator", "quote", "escape", "encoding", "comment"),
 )
 _DEMO_OPTIONS = ("sequences", "items", "mean_length")
 
@@ -43,13 +43,13 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     """
     # Imported here, so that importing one reader does not import all of them.
     from segue.sources import demo, movielens, mpd, tabular
+    from segue.sources.byte_streams import is_stream
 
     if path is None or config.format == "demo":
         _check_demo(path, config)
         return demo.DemoSource(config)
     _refuse_demo_options(path, config.demo)
-    check_regular(path, allow_pipe=True)
-    if not path.exists():
+    if not (is_stream(path) or path.exists()):
         raise SourceError(f"{path} does not exist", "give the file or the folder of a log")
     # The order matters: a MovieLens release in CSV is also a folder of tables.
     readers = {
@@ -78,7 +78,7 @@ def _check_demo(path: Path | None, config: SourceConfig) -> None:
 
 
 def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
-    options = [option for option in _TABULAR_OPTIONS if getattr(config, option)]
+    options = [option for option in _TABULAR_OPTIONS if getattr(config, option) not in (None, ())]
     if options:
         message = f"format {name} has fixed columns, got {', '.join(options)}"
         hint = "to choose columns, give the log's file itself or set --format tabular"

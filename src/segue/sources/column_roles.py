@@ -9,7 +9,7 @@ equal precedence are ambiguous, and the user has to choose.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from segue.config import SourceConfig, nearest_hint
@@ -40,8 +40,8 @@ SPELLINGS = {
 NON_USER_SPELLINGS = "sessionid playlistid basketid orderid session playlist basket"
 """Spellings of the role ``user`` that name a session, playlist or order, not a person."""
 
-_NUMBER_OR_DATE = re.compile(r"[-+]?\d[-+\d.:TZ ]*")
-"""A header that matches is probably the first event of a file without a header."""
+LIST_SPELLINGS = "history sequence itemlist itemsequence itemhistory interactions"
+"""Spellings of a column of lists of items, besides the plural of a usual spelling."""
 
 
 class ColumnRoles(NamedTuple):
@@ -62,6 +62,13 @@ class ColumnRoles(NamedTuple):
         """The distinct names of the columns that have a role."""
         return list(dict.fromkeys(name for name in self if name is not None))
 
+    def renamed(self, names: Mapping[str, str]) -> ColumnRoles:
+        """The roles with other names of the same columns."""
+        user, item, *others = (None if name is None else names[name] for name in self)
+        assert user is not None
+        assert item is not None
+        return ColumnRoles(user, item, *others)
+
 
 def guess_roles(names: Sequence[str], config: SourceConfig, file_name: str) -> ColumnRoles:
     """Assign the columns of a log to roles, by the options and then by their usual spellings.
@@ -80,8 +87,7 @@ def guess_roles(names: Sequence[str], config: SourceConfig, file_name: str) -> C
     if user is None or item is None:
         role = "user" if user is None else "item"
         message = f"no column of {file_name} has a usual name for a {role} id, got {_list(names)}"
-        hint = _hint_without_header(names) or f"name the column with --{role}-column"
-        raise SourceError(message, hint)
+        raise SourceError(message, f"name the column with --{role}-column")
     event = None
     if config.event_type or config.event_column:
         event = _choose("event", names, config.event_column, file_name)
@@ -112,7 +118,7 @@ def find_column(name: str, names: Sequence[str], file_name: str, option: str) ->
     if len(matches) == 1:
         return matches[0]
     message = f"{option} names the column {name!r}, which {file_name} does not have"
-    raise SourceError(message, _hint_without_header(names) or nearest_hint(name, list(names)))
+    raise SourceError(message, nearest_hint(name, list(names)))
 
 
 def candidates(role: str, names: Sequence[str]) -> list[str]:
@@ -127,6 +133,15 @@ def candidates(role: str, names: Sequence[str]) -> list[str]:
 def is_usual(name: str) -> bool:
     """Whether a name is a usual spelling of any role."""
     return any(candidates(role, [name]) for role in SPELLINGS)
+
+
+def singular(name: str) -> str:
+    """The name of one element of a column of lists: ``item`` for ``items`` or ``item_list``."""
+    spelling = _spelling(name)
+    if spelling in LIST_SPELLINGS.split():
+        return "item"
+    stem = re.sub(r"(?i)[_\s]?(list|seq|sequence|array)$", "", name)
+    return stem.removesuffix("s") if is_usual(stem.removesuffix("s")) else stem
 
 
 def first_match(spellings: str, names: Sequence[str]) -> str | None:
@@ -155,14 +170,6 @@ def _refuse_two_roles(roles: ColumnRoles, file_name: str) -> None:
             message = f"{file_name}: the column {name!r} is used both as {first_role} and as {role}"
             hint = f"choose another column with --{first_role}-column or --{role}-column"
             raise SourceError(message, hint)
-
-
-def _hint_without_header(names: Sequence[str]) -> str | None:
-    """What to do about a file whose column names look like the values of an event."""
-    if any(_NUMBER_OR_DATE.fullmatch(name) for name in names):
-        example = "user_id,item_id,timestamp"
-        return f"if the first line is an event, add a header above it, such as {example}"
-    return None
 
 
 def _spelling(name: str) -> str:

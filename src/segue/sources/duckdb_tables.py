@@ -1,23 +1,22 @@
-"""Table files as DuckDB reads them: SQL for CSV, TSV, JSONL, Parquet and pairs, and its errors."""
+"""Tables as DuckDB reads them: SQL for CSV, TSV, JSONL, Parquet and copies, and its errors."""
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import duckdb
-import msgspec
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from segue.errors import SourceError
+from segue.sources.record_reader import Reading, RecordError, long_fields, records
+from segue.sources.text_format import BLANKS, TextFormat
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -28,41 +27,130 @@ class Table:
 
     Attributes:
         columns: column name -> DuckDB type.
-        delimiter: separates the columns of a text file.
-        has_header: whether the first line of a text file names its columns.
+        text: the format of text and JSONL files.
+        repeated: the names, in lower case, that several columns of a file have.
+        partition: the values of columns that the names of folders give, as in ``day=2024-01-01``.
+        copies: copies of the files that are read in their place: of text as Parquet files with
+            ``line_column``, of JSONL as plain JSONL.
+        lists: columns of lists, all of the same length within a row, each read as one row per
+            element; ``columns`` has the types of their elements.
+        parts: tables of which this is the concatenation; empty if all files are alike.
+        warnings: how the files are read where that is not ordinary.
     """
 
     files: tuple[Path, ...]
     file_type: FileType
     columns: dict[str, str]
-    delimiter: str = ","
-    has_header: bool = True
+    text: TextFormat = field(default_factory=TextFormat)
+    repeated: frozenset[str] = frozenset()
+    partition: Mapping[str, str] = field(default_factory=dict)
+    copies: tuple[Path, ...] = ()
+    lists: tuple[str, ...] = ()
+    parts: tuple[Table, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether DuckDB can read the files, or copies of them."""
+        if self.parts:
+            return all(part.is_plain for part in self.parts)
+        if self.copies:
+            return True
+        if self.file_type == "text" and self.text.separator == BLANKS and len(self.columns) > 2:
+            return False  # DuckDB does not read several blanks as one separator
+        return self.file_type == "parquet" or self.text.is_plain
 
     def sql(self, as_text: Iterable[str] = ()) -> str:
-        """The SQL table function that reads the files.
+        """The SQL table expression that reads the files.
 
         Args:
             as_text: names of JSONL columns to read as the literal text in the file. Columns
                 of text files are always text; those of Parquet keep their types.
         """
-        paths = f"[{', '.join(map(path_literal, self.files))}]"
-        if self.file_type == "parquet":
-            return f"read_parquet({paths}, binary_as_string = true)"
-        types = self.columns | dict.fromkeys(as_text, "VARCHAR")
-        struct = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in self.columns)
-        if self.file_type == "jsonl":
-            return f"read_json({paths}, format = 'newline_delimited', columns = {{{struct}}})"
-        # Pairs without a header are never quoted: a quote is part of the id.
-        quote = '"' if self.has_header else ""
-        return (
-            f"read_csv({paths}, auto_detect = false, delim = {literal(self.delimiter)}, "
-            f"quote = '{quote}', escape = '{quote}', header = {self.has_header}, "
-            f"columns = {{{struct}}})"
-        )
+        source = self._rows_sql(list(as_text))
+        if not self.lists:
+            return source
+        terms = [
+            f"unnest({identifier(name)}) AS {identifier(name)}"
+            if name in self.lists
+            else identifier(name)
+            for name in self.columns
+        ]
+        return f"(SELECT {', '.join(terms)} FROM {source})"
+
+    def unequal_lists_sql(self) -> str | None:
+        """A query for the first row whose lists differ in length: its number and the lengths."""
+        if len(self.lists) < 2:
+            return None
+        lengths = [f"coalesce(len({identifier(name)}), 0)" for name in self.lists]
+        columns = ", ".join(f"{length} AS length{i}" for i, length in enumerate(lengths))
+        different = " OR ".join(f"length0 != length{i}" for i in range(1, len(lengths)))
+        names = ", ".join(f"length{i}" for i in range(len(lengths)))
+        source = self._rows_sql(list(self.lists))
+        return f"""
+            SELECT row, {names} FROM (SELECT row_number() OVER () AS row, {columns} FROM {source})
+            WHERE {different} ORDER BY row LIMIT 1
+        """
+
+    def unnested(self, lists: Iterable[str], used: Iterable[str]) -> Table:
+        """The table with some columns of lists read as one row per element."""
+        names = tuple(lists)
+        columns = {name: self.columns[name].removesuffix("[]") for name in used}
+        return replace(self, columns=columns, lists=names) if names else self
 
     def per_file(self) -> Iterator[Table]:
         """One table for each file."""
-        return (replace(self, files=(file,)) for file in self.files)
+        for part in self.parts:
+            for table in part.per_file():
+                yield replace(table, lists=self.lists, columns=self.columns)
+        if not self.parts:
+            copies = [(copy,) for copy in self.copies] or [()] * len(self.files)
+            for file, copy in zip(self.files, copies, strict=True):
+                yield replace(self, files=(file,), copies=copy)
+
+    def _rows_sql(self, as_text: list[str]) -> str:
+        """The SQL table expression of the rows as they are in the files."""
+        return self._union_sql(as_text) if self.parts else self._files_sql(as_text)
+
+    def _union_sql(self, as_text: list[str]) -> str:
+        """The parts one after another, with their columns in the common types."""
+        selects = []
+        for part in self.parts:
+            terms = [
+                f"CAST({identifier(name)} AS {self._stored_type(name)}) AS {identifier(name)}"
+                if self._stored_type(name) != part.columns[name]
+                else identifier(name)
+                for name in self.columns
+            ]
+            selects.append(f"SELECT {', '.join(terms)} FROM {part.sql(as_text)}")
+        return f"({' UNION ALL '.join(selects)})"
+
+    def _stored_type(self, name: str) -> str:
+        return self.columns[name] + ("[]" if name in self.lists else "")
+
+    def _files_sql(self, as_text: list[str]) -> str:
+        paths = f"[{', '.join(map(path_literal, self.copies or self.files))}]"
+        types = {name: self._stored_type(name) for name in self.columns}
+        types |= {name: "VARCHAR[]" if name in self.lists else "VARCHAR" for name in as_text}
+        stored = {name: types[name] for name in self.columns if name not in self.partition}
+        struct = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in stored.items())
+        compression = f"compression = '{'none' if self.copies else self.text.compression}'"
+        if self.file_type == "parquet" or (self.file_type == "text" and self.copies):
+            source = f"read_parquet({paths}, binary_as_string = true, hive_partitioning = false)"
+        elif self.file_type == "jsonl":
+            options = f"format = 'newline_delimited', {compression}, hive_partitioning = false"
+            source = f"read_json({paths}, {options}, columns = {{{struct}}})"
+        else:
+            text = self.text
+            source = (
+                f"read_csv({paths}, auto_detect = false, delim = {literal(text.separator)}, "
+                f"quote = {literal(text.quote)}, escape = {literal(text.quote)}, {compression}, "
+                f"header = {text.has_header}, hive_partitioning = false, columns = {{{struct}}})"
+            )
+        if not self.partition:
+            return source
+        values = [f"{literal(value)} AS {identifier(n)}" for n, value in self.partition.items()]
+        return f"(SELECT *, {', '.join(values)} FROM {source})"
 
 
 def line_of_row(table: Table, row: int) -> int | None:
@@ -72,16 +160,20 @@ def line_of_row(table: Table, row: int) -> int | None:
         row: data row, counted from 1. Blank lines are not rows; quoted text may span lines.
 
     Returns:
-        None if the file is not text, or has a field too long for Python's CSV reader.
+        None if the file is not text.
     """
     if table.file_type != "text":
         return None
-    quoting = csv.QUOTE_MINIMAL if table.has_header else csv.QUOTE_NONE
-    with _open_text(table.files[0]) as text, suppress(csv.Error):
-        lines = csv.reader(text, delimiter=table.delimiter[0], quoting=quoting)
-        row_ends = (lines.line_num for record in lines if record)
-        return next(islice(row_ends, row - 1 + table.has_header, None), None)
-    return None
+    if table.copies:
+        return _line_in_copy(table.copies[0], row)
+    reading = Reading(table.text, "")
+    numbered = records(table.files[0], reading, len(table.columns), used=())
+    try:
+        with long_fields():
+            selected = islice(numbered, row - 1 + table.text.has_header, None)
+            return next((record.line for record in selected), None)
+    except RecordError:
+        return None
 
 
 @contextmanager
@@ -101,12 +193,6 @@ def reading(path: Path, hint: str | None = None) -> Iterator[None]:
         raise _source_error(str(error), path, hint) from None
 
 
-def not_utf8(file: Path) -> SourceError:
-    """The error for a text file in an encoding other than UTF-8."""
-    hint = "convert it, for example with `iconv -f LATIN1 -t UTF-8`"
-    return SourceError(f"{file} is not UTF-8 text", hint)
-
-
 def literal(text: str) -> str:
     """Text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -124,7 +210,7 @@ def identifier(name: str) -> str:
 
 def is_nested(sql_type: str) -> bool:
     """Whether a column of this DuckDB type contains lists or objects."""
-    return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP"))
+    return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP", "UNION"))
 
 
 def text_sql(column: str) -> str:
@@ -136,22 +222,21 @@ def text_sql(column: str) -> str:
     return f"nullif(CAST({identifier(column)} AS VARCHAR), '')"
 
 
-def _open_text(file: Path) -> io.TextIOWrapper:
-    """A file decompressed and decoded, with its line ends unchanged."""
-    stream = pa.input_stream(str(file), compression="detect")
-    return io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+def _line_in_copy(copy: Path, row: int) -> int | None:
+    file = pq.ParquetFile(copy)
+    name = file.schema_arrow.names[-1]
+    for batch in file.iter_batches(columns=[name]):
+        if row <= batch.num_rows:
+            return batch.column(0)[row - 1].as_py()
+        row -= batch.num_rows
+    return None
 
 
 def _source_error(text: str, path: Path, hint: str | None) -> SourceError:
     """The ``SourceError`` for the text of a DuckDB error."""
     file = _first_group(r"^\s*file = (.+)$", text)
     file = file or _first_group(r'in file "(.+?)"', text) or str(path)
-    if "not utf-8" in text or "invalid UTF-8" in text:
-        return not_utf8(Path(file))
     line = _first_group(r"CSV Error on Line: (\d+)", text)
-    if "Malformed JSON" in text:
-        message = f"{file}: line {_first_malformed_line(Path(file))} is not a JSON object"
-        return SourceError(message, "expected one object per line")
     if line is None:
         reason = text.splitlines()[0].partition(": ")[2] or text
         message = f"{file} cannot be read: {reason.strip()}"
@@ -169,20 +254,6 @@ def _line_problem(text: str) -> str:
     if value:
         return f"has the invalid value {value[2]!r} in the column {value[1]}"
     return "has a quote that is not closed" if "unterminated" in text else "is malformed"
-
-
-def _first_malformed_line(file: Path) -> int:
-    """The first line of a JSONL file that is not JSON; DuckDB's own count is not exact."""
-    with _open_text(file) as text:
-        return next((n for n, line in enumerate(text, start=1) if not _is_json(line)), 1)
-
-
-def _is_json(line: str) -> bool:
-    try:
-        msgspec.json.decode(line)
-    except msgspec.DecodeError:
-        return not line.strip()
-    return True
 
 
 def _first_group(pattern: str, text: str) -> str | None:

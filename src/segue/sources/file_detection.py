@@ -1,75 +1,70 @@
-"""Detect the type, columns and delimiter of table files, before they are read.
-
-The name of a file gives its type. The first line of a text file gives its columns and its
-delimiter. A first line of two plain words, neither a usual column name, is not a header but the
-first row of a list of ``user item`` pairs. The files of a folder are concatenated in the order
-of their names.
-"""
+"""Open table files: detect their columns and formats, and join the files of a folder."""
 
 from __future__ import annotations
 
 import codecs
-import csv
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
+from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.column_roles import is_usual
-from segue.sources.duckdb_tables import FileType, Table, not_utf8, path_literal, reading
+from segue.sources.byte_streams import compression_of, copy_stream, is_stream, read_start
+from segue.sources.duckdb_tables import Table, path_literal, reading
+from segue.sources.json_lines import copy_objects, keys_of
+from segue.sources.scratch import ScratchFolder
+from segue.sources.table_files import TableFile, is_table, table_files
+from segue.sources.text_format import TextFormat, detect_encoding, detect_text
 
-FILE_TYPES: dict[str, FileType] = {
-    ".csv": "text",
-    ".tsv": "text",
-    ".txt": "text",
-    ".inter": "text",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-"""File types by suffix. A file with another suffix is read as text if it is given by name."""
+__all__ = ["is_table", "join_tables", "local_path", "open_tables", "with_all_keys"]
 
-COMPRESSION_SUFFIXES = (".gz", ".zst")
+TEXT_OPTIONS = ("columns", "header", "separator", "quote", "escape", "encoding", "comment")
+"""The options of ``SourceConfig`` that apply to text files."""
 
-SAMPLE_BYTES = 1 << 20
-"""Bytes of a text file that are read to detect its contents."""
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_TIMES = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
+_ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
-def is_table(path: Path) -> bool:
-    """Whether a path is, by its name, a table file, or a folder that contains one."""
-    if path.is_dir():
-        return bool(_table_files(path))
-    return path.is_file() and _file_type(path) is not None
+def local_path(path: Path, scratch: ScratchFolder) -> Path:
+    """A path that can be read more than once: standard input and pipes are copied to a file.
+
+    Raises:
+        SourceError: it is a device, or a pipe that nothing writes to.
+    """
+    return copy_stream(path, scratch.path / "standard-input") if is_stream(path) else path
 
 
-def open_tables(path: Path, *, pairs: bool = True) -> list[Table]:
-    """Inspect a file, or each file of a folder in the order of their names.
-
-    Text files in a folder (such as ``README.txt``) are ignored if there are table files of
-    another type.
+def open_tables(
+    path: Path, config: SourceConfig, scratch: ScratchFolder, *, is_log: bool = True
+) -> list[Table]:
+    """Inspect a file, or each file of a folder in the order of their relative paths.
 
     Args:
         path: the file or folder.
-        pairs: whether a text file without a header may be a list of ``user item`` pairs.
+        config: its options of text files are used.
+        scratch: receives copies of JSONL files that DuckDB cannot read.
+        is_log: text files of a log may have no header; see ``detect_text``. The types of JSONL
+            in an items file are those of all rows, not only of the first ones.
+
+    Returns:
+        One table per file; the warnings of the first one are also those of the folder.
 
     Raises:
         SourceError: the path does not exist, the folder contains no table, or a file is
-            unreadable, empty or not UTF-8.
+            unreadable, empty or not text of the encoding.
     """
-    if not path.exists():
-        raise SourceError(f"{path} does not exist", "check the path")
-    files = _table_files(path) if path.is_dir() else [path]
-    if not files:
-        message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
-        raise SourceError(message, "give the file itself, or convert it to one of these types")
-    return [_open_file(file, pairs=pairs) for file in files]
+    files, warnings = table_files(path)
+    given = [name for name in TEXT_OPTIONS if getattr(config, name) not in (None, ())]
+    if given and is_log and all(file.file_type == "parquet" for file in files):
+        message = f"{path} is in Parquet, to which --{given[0]} does not apply"
+        raise SourceError(message, "leave it out")
+    tables = [_open_file(file, config, scratch, is_log=is_log) for file in files]
+    return [replace(tables[0], warnings=(*warnings, *tables[0].warnings)), *tables[1:]]
 
 
 def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
@@ -78,119 +73,169 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
     Args:
         tables: at least one, all of the same file type.
         required: names of columns that every table must have. Text files must all have the
-            same header.
+            same header. Types of Parquet files may differ if they are all numbers, or all
+            times, or if a column has no value at all in a file.
 
     Raises:
         SourceError: a file does not match the first one; the message names both.
     """
-    first = tables[0]
+    first, names = tables[0], list(required)
+    types = {name: first.columns[name] for name in names}
     for table in tables[1:]:
-        if _signature(table, required) != _signature(first, required):
-            a, b = first.files[0].name, table.files[0].name
-            message = (
-                f"{a} and {b} do not have the same file type, columns and delimiter: "
-                f"{a} has {', '.join(first.columns)}; {b} has {', '.join(table.columns)}"
-            )
-            hint = "keep only files of one type with the same columns in the folder, or give the "
-            hint += "log's file itself, and a table of items with --items-file"
-            raise SourceError(message, hint)
-    return replace(first, files=tuple(file for table in tables for file in table.files))
+        if _signature(table, names) != _signature(first, names):
+            raise _mismatch(first, table)
+        for name in names if first.file_type == "parquet" else ():
+            common = common_type(types[name], table.columns[name])
+            if common is None:
+                a, b = first.files[0].name, table.files[0].name
+                message = f"the column {name!r} has the type {types[name]} in {a}, "
+                message += f"but {table.columns[name]} in {b}"
+                raise SourceError(message, "convert one of the files")
+            types[name] = common
+    types = {name: "VARCHAR" if kind == '"NULL"' else kind for name, kind in types.items()}
+    parts = [_concatenated(list(group)) for _, group in groupby(tables, key=_part_key(names))]
+    if len(parts) == 1 and all(parts[0].columns[name] == types[name] for name in names):
+        return parts[0]
+    warnings = tuple(dict.fromkeys(warning for part in parts for warning in part.warnings))
+    files = tuple(file for part in parts for file in part.files)
+    parts = [replace(part, warnings=()) for part in parts]
+    return replace(
+        first, files=files, columns=types, parts=tuple(parts), partition={}, warnings=warnings
+    )
 
 
-def _file_type(path: Path) -> FileType | None:
-    name = path.name.lower()
-    for suffix in COMPRESSION_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return FILE_TYPES.get(Path(name).suffix)
+def common_type(first: str, second: str) -> str | None:
+    """The DuckDB type that values of two types can be read as; None if they differ in kind."""
+    kinds = {first.partition("(")[0], second.partition("(")[0]}
+    if len({first, second} - {'"NULL"'}) < 2:
+        common = first if second == '"NULL"' else second
+    elif kinds <= {*_TIMES, _ZONED}:
+        common = _ZONED if _ZONED in kinds else max(kinds, key=_TIMES.index)
+    elif kinds <= {*_INTEGERS, "UBIGINT", "HUGEINT"}:
+        common = "BIGINT" if kinds <= {*_INTEGERS} else "HUGEINT"
+    elif kinds <= {*_INTEGERS, "UBIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}:
+        common = "DOUBLE"
+    else:
+        common = None
+    return common
 
 
-def _table_files(folder: Path) -> list[Path]:
-    files = [file for file in folder.iterdir() if file.is_file() and file.name[0] not in "._"]
-    tables = sorted((file for file in files if _file_type(file)), key=lambda file: file.name)
-    return [file for file in tables if ".txt" not in file.suffixes] or tables
-
-
-def _open_file(file: Path, *, pairs: bool) -> Table:
-    file_type = _file_type(file) or "text"
-    if file_type == "parquet":
-        return _with_detected_columns(Table((file,), file_type, {}))
-    sample = _read_sample(file)
-    if file_type == "jsonl":
-        if sample.startswith("["):
-            message = f"{file} contains one JSON array, expected one object per line"
-            raise SourceError(message, "convert it with `jq -c '.[]'`")
-        return _with_detected_columns(Table((file,), file_type, {}))
-    return _text_table(file, re.split(r"[\r\n]", sample, maxsplit=1)[0], pairs=pairs)
-
-
-def _read_sample(file: Path) -> str:
-    """The beginning of a text file.
-
-    Raises:
-        SourceError: the file cannot be read, is empty, or is not UTF-8.
-    """
+def with_all_keys(table: Table) -> Table:
+    """The table of a JSONL file with the keys of all objects, not only of the first ones."""
+    if table.copies:
+        return table
+    source = f"SELECT DISTINCT unnest(json_keys(json)) FROM {_json_sql(table, as_objects=True)}"
     try:
-        with pa.input_stream(str(file), compression="detect") as stream:
-            data = stream.read(SAMPLE_BYTES)
-    except OSError as error:
-        message = f"{file} cannot be read: {error}"
-        raise SourceError(message, "check that it is complete and that you may read it") from None
-    try:
-        # The sample may end within a character; an incremental decoder leaves that part out.
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data)
-    except UnicodeDecodeError:
-        raise not_utf8(file) from None
-    if not text.strip():
-        raise SourceError(f"{file} is empty", "expected a table with one event or item per row")
-    return text
+        with duckdb.connect() as connection:
+            keys = sorted(name for (name,) in connection.execute(source).fetchall())
+    except duckdb.Error:
+        keys = keys_of(table.files[0], table.text.encoding)
+    new = {name: "VARCHAR" for name in keys if name not in table.columns}
+    return replace(table, columns=table.columns | new)
 
 
-def _with_detected_columns(table: Table) -> Table:
-    """The table with the columns and types that DuckDB detects."""
-    source = table.sql() if table.file_type == "parquet" else _json_sql(table.files[0])
-    with reading(table.files[0]), duckdb.connect() as connection:
+def _open_file(
+    file: TableFile, config: SourceConfig, scratch: ScratchFolder, *, is_log: bool
+) -> Table:
+    path = file.path
+    if file.file_type == "parquet":
+        table = Table((path,), "parquet", {})
+        table = replace(table, columns=_types(table.sql(), path))
+    elif file.file_type == "jsonl":
+        table = _json_table(path, config, scratch, is_log=is_log)
+    else:
+        detected = detect_text(path, config, pairs=is_log)
+        table = Table(
+            (path,),
+            "text",
+            dict.fromkeys(detected.names, "VARCHAR"),
+            detected.text,
+            detected.repeated,
+            warnings=tuple(detected.warnings),
+        )
+    # A column of the file takes precedence over a folder of the same name.
+    # A key of JSONL without any value has no type, and cannot be read as such.
+    null = "VARCHAR" if file.file_type == "jsonl" else '"NULL"'
+    types = {name: null if kind == '"NULL"' else kind for name, kind in table.columns.items()}
+    own = {name.casefold() for name in table.columns}
+    partition = {n: value for n, value in file.partition.items() if n.casefold() not in own}
+    columns = types | dict.fromkeys(partition, "VARCHAR")
+    return replace(table, columns=columns, partition=partition)
+
+
+def _json_table(path: Path, config: SourceConfig, scratch: ScratchFolder, *, is_log: bool) -> Table:
+    """A table of JSONL with the columns and types that DuckDB detects, in a copy if necessary."""
+    sample, encoding = detect_encoding(path, config)
+    if sample.lstrip().startswith("["):
+        message = f"{path} contains one JSON array, expected one object per line"
+        raise SourceError(message, "convert it with `jq -c '.[]'`")
+    marked = read_start(path).startswith(codecs.BOM_UTF8)
+    table = Table(
+        (path,), "jsonl", {}, TextFormat(encoding=encoding, compression=compression_of(path))
+    )
+    if table.is_plain and not marked:
+        with suppress(SourceError):
+            columns = _types(_json_sql(table, all_rows=not is_log), path)
+            return replace(table, columns=columns)
+    copy = scratch.new_file(".jsonl")
+    copy_objects(path, encoding, None, copy)
+    table = replace(table, copies=(copy,))
+    return replace(table, columns=_types(_json_sql(table, all_rows=True), path))
+
+
+def _types(source: str, file: Path) -> dict[str, str]:
+    """The columns and types of an SQL table expression; "NULL" for one without any value."""
+    with reading(file), duckdb.connect() as connection:
         rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    # A key that is null in every sampled row has the type "NULL", which cannot be read.
-    types = {name: "VARCHAR" if kind == '"NULL"' else kind for name, kind, *_ in rows}
-    return replace(table, columns=types)
+    return {name: kind for name, kind, *_ in rows}
 
 
-def _json_sql(file: Path) -> str:
-    return f"read_json({path_literal(file)}, format = 'newline_delimited')"
+def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False) -> str:
+    path = (table.copies or table.files)[0]
+    compression = "none" if table.copies else table.text.compression
+    options = f"format = 'newline_delimited', compression = '{compression}'"
+    options += ", hive_partitioning = false"
+    if all_rows:
+        options += ", sample_size = -1"
+    if as_objects:
+        options += ", records = 'false', columns = {'json': 'JSON'}"
+    return f"read_json({path_literal(path)}, {options})"
 
 
-def _text_table(file: Path, first_line: str, *, pairs: bool) -> Table:
-    if not first_line.strip():
-        message = f"the first line of {file} is blank, expected the names of the columns"
-        raise SourceError(message, "remove the blank line")
-    words = first_line.split()
-    counts = {delimiter: first_line.count(delimiter) for delimiter in "\t,;|"}
-    if len(words) == 2 and not any(counts[delimiter] for delimiter in ",;|"):
-        separator = first_line.strip()[len(words[0]) : -len(words[1])]
-        if pairs and not any(is_usual(word) for word in words):
-            columns = {"user": "VARCHAR", "item": "VARCHAR"}
-            return Table((file,), "text", columns, separator, has_header=False)
-        counts[separator] = 1
-    delimiter = max(counts, key=lambda candidate: counts[candidate])
-    try:
-        names = next(csv.reader([first_line], delimiter=delimiter[0]))
-    except csv.Error as error:
-        message = f"the first line of {file} is not a valid header: {error}"
-        raise SourceError(message, "expected the names of the columns") from None
-    names = [name.strip() or f"column{i}" for i, name in enumerate(names)]
-    name_counts = Counter(name.casefold() for name in names)
-    repeated = [name for name, count in name_counts.items() if count > 1]
-    if repeated:
-        message = f"{file} has more than one column called {repeated[0]!r}"
-        hint = "if its first line is a header, rename one of them; else add a header above it"
-        raise SourceError(message, hint)
-    return Table((file,), "text", dict.fromkeys(names, "VARCHAR"), delimiter)
+def _part_key(names: Sequence[str]) -> Callable[[Table], object]:
+    """What files have in common that are read with one table function."""
+
+    def key(table: Table) -> object:
+        types = [table.columns[name] for name in names] if table.file_type == "parquet" else []
+        return types, table.text, dict(table.partition)
+
+    return key
 
 
-def _signature(table: Table, required: Iterable[str]) -> tuple[object, ...]:
+def _concatenated(tables: Sequence[Table]) -> Table:
+    """Tables that are alike, as one."""
+    files = tuple(file for table in tables for file in table.files)
+    columns = {name: kind for table in reversed(tables) for name, kind in table.columns.items()}
+    ordered = {name: columns[name] for name in [*tables[0].columns, *columns]}
+    warnings = tuple(dict.fromkeys(warning for table in tables for warning in table.warnings))
+    repeated = frozenset(name for table in tables for name in table.repeated)
+    return replace(tables[0], files=files, columns=ordered, warnings=warnings, repeated=repeated)
+
+
+def _signature(table: Table, required: Sequence[str]) -> tuple[object, ...]:
     """The properties that files must share to be concatenated."""
     if table.file_type == "text":
-        return table.file_type, list(table.columns), table.delimiter, table.has_header
-    if table.file_type == "parquet":
-        return table.file_type, [table.columns.get(name) for name in required]
+        text = table.text
+        return table.file_type, list(table.columns), text.separator, text.has_header
     return table.file_type, [name in table.columns for name in required]
+
+
+def _mismatch(first: Table, table: Table) -> SourceError:
+    a, b = first.files[0].name, table.files[0].name
+    message = (
+        f"{a} and {b} do not have the same file type, columns and delimiter: "
+        f"{a} has {', '.join(first.columns)}; {b} has {', '.join(table.columns)}"
+    )
+    hint = "keep only files of one type with the same columns in the folder, or give the "
+    hint += "log's file itself, and a table of items with --items-file"
+    return SourceError(message, hint)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -16,9 +17,11 @@ from segue.errors import SourceError, quantity
 from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
 from segue.sources.event_sorting import connect
-from segue.sources.file_detection import join_tables, open_tables
+from segue.sources.file_detection import join_tables, local_path, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
-from segue.storage.paths import check_regular
+from segue.sources.scratch import ScratchFolder
+from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.text_lines import EncodingError
 
 ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -50,19 +53,26 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
         SourceError: the table cannot be read, is empty, has no id column, or has vectors of
             different widths or with values that are not finite.
     """
-    check_regular(path)
-    tables = open_tables(path, pairs=False)
-    table = join_tables(tables, tables[0].columns)
+    # The options of text files are those of the log, except an encoding that the file needs.
+    own = SourceConfig(item_column=config.item_column, memory_limit=config.memory_limit)
+    with ScratchFolder() as scratch:
+        path = local_path(path, scratch)
+        try:
+            return _read(path, own, scratch)
+        except EncodingError:
+            if config.encoding is None:
+                raise
+        return _read(path, own.model_copy(update={"encoding": config.encoding}), scratch)
+
+
+def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile:
+    tables = open_tables(path, config, scratch, is_log=False)
+    table = join_tables(tables, dict.fromkeys(name for table in tables for name in table.columns))
     columns = _choose_columns(table, config, path)
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
-        query = f"""
-            SELECT {", ".join(_select_terms(columns, table))}
-            FROM {table.sql(as_text=[columns.item])}
-            WHERE {text_sql(columns.item)} IS NOT NULL
-        """
-        rows = connection.sql(query).to_arrow_table().combine_chunks()
+        table, rows = _rows(table, columns, connection, scratch)
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = _cast_vectors(rows.to_batches()[0], columns.vectors)
@@ -71,9 +81,38 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
         "columns": {"item": columns.item, **columns.attributes},
         "further": columns.plain,
         "vectors": _vector_widths(items, columns.vectors, path),
-        "warnings": _warnings(columns, n_repeats, path),
+        "warnings": [*table.warnings, *_warnings(columns, n_repeats, path)],
     }
     return ItemsFile(items, report)
+
+
+def _rows(
+    table: Table,
+    columns: _Columns,
+    connection: duckdb.DuckDBPyConnection,
+    scratch: ScratchFolder,
+) -> tuple[Table, pa.Table]:
+    """The selected columns, from copies if DuckDB does not read the files or not all their rows."""
+    if table.is_plain:
+        try:
+            rows = connection.sql(_query(table, columns)).to_arrow_table()
+            n_rows = connection.sql(f"SELECT count(*) FROM {table.sql()}").fetchall()[0][0]
+        except duckdb.Error as error:
+            if not can_be_copied(table, error):
+                raise
+        else:
+            if has_all_rows(table, n_rows):
+                return table, rows.combine_chunks()
+    table = copied(table, columns.names(), scratch)
+    return table, connection.sql(_query(table, columns)).to_arrow_table().combine_chunks()
+
+
+def _query(table: Table, columns: _Columns) -> str:
+    return f"""
+        SELECT {", ".join(_select_terms(columns, table))}
+        FROM {table.sql(as_text=[columns.item])}
+        WHERE {text_sql(columns.item)} IS NOT NULL
+    """
 
 
 class _Columns(NamedTuple):
@@ -94,6 +133,10 @@ class _Columns(NamedTuple):
     vectors: list[str]
     nested: list[str]
     reserved: list[str]
+
+    def names(self) -> list[str]:
+        """The columns that are read."""
+        return [self.item, *self.attributes.values(), *self.plain, *self.vectors]
 
 
 def _choose_columns(table: Table, config: SourceConfig, path: Path) -> _Columns:

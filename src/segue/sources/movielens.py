@@ -8,16 +8,21 @@ time; ratings of the same second keep the order of the file.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.duckdb_tables import path_literal, reading
+from segue.sources.byte_streams import compression_of, read_start
+from segue.sources.column_roles import ColumnRoles
+from segue.sources.duckdb_tables import Table, line_of_row, literal, path_literal, reading
 from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
+from segue.sources.log_opening import OpenedLog
 from segue.sources.movielens_files import (
     FILE_LAYOUTS,
     RATINGS_HEADER,
@@ -27,10 +32,17 @@ from segue.sources.movielens_files import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
+from segue.sources.tabular import TabularSource
+from segue.sources.text_format import TextFormat
+from segue.sources.text_lines import encoding_of
 
 _RATING_TYPES = (
-    "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
+    "{'userId': 'VARCHAR', 'movieId': 'VARCHAR', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 )
+_NOT_A_NUMBER = "segue: an id is not a plain integer"
+_UNUSUAL_FORM = ("invalid state", "not utf-8", "Invalid unicode")
+"""Texts of the errors of DuckDB for files that the reader of text forms may read."""
+
 _EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
@@ -45,6 +57,9 @@ class MovielensSource(Source):
 
     Movies have ``title``, ``year`` and ``genres``. Users have the attributes of the release
     (``gender``, ``age``, ``occupation``, ``zip_code``), in its own codes.
+
+    Files of other projects may have the same names: ids that are not plain integers (``0000008``)
+    are kept as text, and users are then in the order of the text.
     """
 
     format = "movielens"
@@ -68,18 +83,36 @@ class MovielensSource(Source):
             raise SourceError(f"{path} {problem}", hint)
         self._folder = path
         self._layout = layout
-        self._memory_limit = config.memory_limit
+        self._config = config
+        self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
         items = read_movies(self._folder, self._layout)
-        users = read_users(self._folder, self._layout)
+        users, self._warnings = read_users(self._folder, self._layout)
+        for sequences in self._sequences():
+            yield Chunk(_with_attributes(sequences, users), items)
+            items = items.slice(0, 0)  # only the first chunk describes the items
+
+    def _sequences(self) -> Iterator[pa.RecordBatch]:
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
-        with reading(ratings, _EXPECTED_LINE), connect(self._memory_limit) as connection:
-            events = sorted_events(connection, _select(ratings, self._layout))
-            for sequences in sequences_from_events(events):
-                yield Chunk(_with_attributes(sequences, users), items)
-                items = items.slice(0, 0)  # only the first chunk describes the items
+        with reading(ratings, _EXPECTED_LINE), connect(self._config.memory_limit) as connection:
+            try:
+                events = sorted_events(connection, _select(ratings, self._layout))
+                batches = sequences_from_events(events)
+                first = next(batches, None)
+            except duckdb.Error as error:
+                if not any(text in str(error) for text in (_NOT_A_NUMBER, *_UNUSUAL_FORM)):
+                    raise
+                _check_ids(connection, ratings, self._layout)
+            else:
+                yield from () if first is None else (first,)
+                yield from batches
+                return
+        log = TabularSource(ratings, self._config, _log_in_text(ratings, self._layout))
+        for chunk in log.chunks():
+            yield chunk.sequences
+        self._warnings += log.report()["warnings"]
 
     def fingerprint(self) -> dict[str, Any]:
         names = (self._layout.ratings, self._layout.movies, self._layout.users)
@@ -90,7 +123,7 @@ class MovielensSource(Source):
         return {"format": self.format, "files": files}
 
     def report(self) -> dict[str, Any]:
-        return {"warnings": [], "layout": self._layout.name}
+        return {"warnings": self._warnings, "layout": self._layout.name}
 
 
 def _layout_of(path: Path) -> FileLayout | None:
@@ -111,14 +144,59 @@ def _check_ratings(path: Path, layout: FileLayout) -> None:
 
 
 def _select(path: Path, layout: FileLayout) -> str:
+    user, item = _integer_sql("userId"), _integer_sql("movieId")
+    return f"""
+        SELECT {user} AS sequence_id, {item} AS item_id, rating, timestamp * 1000000 AS time
+        FROM {_ratings_sql(path, layout)}
+    """
+
+
+def _ratings_sql(path: Path, layout: FileLayout) -> str:
     # Only the word NULL is read as null, so that an empty field is an error with its line.
     header = str(layout.has_header).lower()
     return f"""
-        SELECT userId AS sequence_id, movieId AS item_id, rating, timestamp * 1000000 AS time
-        FROM read_csv({path_literal(path)}, columns = {_RATING_TYPES}, header = {header},
+        read_csv({path_literal(path)}, columns = {_RATING_TYPES}, header = {header},
             delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
             auto_detect = false)
     """
+
+
+def _integer_sql(column: str) -> str:
+    """SQL for an id as an integer; an error if it is not written as the plain integer."""
+    number = f"TRY_CAST({column} AS BIGINT)"
+    is_plain = f"CAST({number} AS VARCHAR) = {column}"
+    return f"CASE WHEN {is_plain} THEN {number} ELSE error({literal(_NOT_A_NUMBER)}) END"
+
+
+def _check_ids(connection: duckdb.DuckDBPyConnection, path: Path, layout: FileLayout) -> None:
+    """Raise an error for the first rating without an id, if DuckDB reads the file."""
+    missing = {name: f"coalesce({name}, '') = ''" for name in ("userId", "movieId")}
+    numbered = f"SELECT *, row_number() OVER () AS row FROM {_ratings_sql(path, layout)}"
+    condition = " OR ".join(missing.values())
+    try:
+        rows = connection.execute(f"""
+            SELECT row, {missing["userId"]} FROM ({numbered}) WHERE {condition}
+            ORDER BY row LIMIT 1
+        """).fetchall()
+    except duckdb.Error:
+        return
+    for row, is_user in rows:
+        line = line_of_row(_log_in_text(path, layout).table, row)
+        name = "userId" if is_user else "movieId"
+        message = f"{path}: line {line} has the invalid value '' in the column {name}"
+        raise SourceError(message, _EXPECTED_LINE)
+
+
+def _log_in_text(path: Path, layout: FileLayout) -> OpenedLog:
+    """The ratings as a log whose ids are text."""
+    text = TextFormat(layout.ratings_delimiter, quote="", has_header=layout.has_header)
+    start = read_start(path)
+    text = replace(
+        text, encoding=encoding_of(start) or text.encoding, compression=compression_of(path)
+    )
+    table = Table((path,), "text", dict.fromkeys(RATINGS_HEADER, "VARCHAR"), text)
+    user, item, rating, time = RATINGS_HEADER
+    return OpenedLog(path, table, ColumnRoles(user, item, time, rating, None))
 
 
 def _with_attributes(sequences: pa.RecordBatch, users: pa.RecordBatch | None) -> pa.RecordBatch:

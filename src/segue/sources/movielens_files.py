@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from segue.errors import SourceError
+from segue.errors import SourceError, quantity
 from segue.sources.schema import ITEM_COLUMNS
 from segue.storage.paths import check_regular
 
@@ -87,38 +87,45 @@ FILE_LAYOUTS = (
 def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
     """Read the items of a release: ``item_id``, ``title``, ``genres`` and ``year``.
 
+    A file of other projects may have no genres.
+
     Raises:
         SourceError: the file is missing, or a row has a wrong number of fields.
     """
-    n_fields = 5 + len(_FLAGGED_GENRES) if layout.delimiter == "|" else 3
+    n_fields = (5 + len(_FLAGGED_GENRES),) if layout.delimiter == "|" else (3, 2)
     ids, titles, genres, years = [], [], [], []
     for row in _rows(folder / layout.movies, layout, n_fields):
         title, year = split_title(row[1])
         ids.append(row[0])
         titles.append(title)
         years.append(year)
-        genres.append(_flagged_genres(row[5:]) if n_fields > 3 else _listed_genres(row[2]))
+        genres.append(_flagged_genres(row[5:]) if len(row) > 3 else _listed_genres(*row[2:]))
     columns = {"item_id": ids, "title": titles, "genres": genres, "year": years}
     arrays = {name: pa.array(values, ITEM_COLUMNS[name]) for name, values in columns.items()}
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def read_users(folder: Path, layout: FileLayout) -> pa.RecordBatch | None:
+def read_users(folder: Path, layout: FileLayout) -> tuple[pa.RecordBatch | None, list[str]]:
     """Read the users of a release: ``user_id`` and the columns of the layout, all as text.
 
     Returns:
-        None if the release has no file of users.
+        The users, None if the release has no file of users, or one with other columns; and
+        warnings.
 
     Raises:
-        SourceError: a row has a wrong number of fields.
+        SourceError: a row has another number of fields than the first one.
     """
     if layout.users is None or not (folder / layout.users).exists():
-        return None
+        return None, []
     names = ("user_id", *layout.user_columns)
-    rows = list(_rows(folder / layout.users, layout, len(names)))
+    rows = list(_rows(folder / layout.users, layout, None))
+    if rows and len(rows[0]) != len(names):
+        count = quantity(len(rows[0]), "column")
+        warning = f"{layout.users} has {count}, expected {', '.join(names)}: it is left out"
+        return None, [warning]
     columns = zip(*rows, strict=True) if rows else [[]] * len(names)
     arrays = [pa.array(column, pa.string()) for column in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
+    return pa.RecordBatch.from_arrays(arrays, names=names), []
 
 
 def check_header(path: Path, columns: list[str], expected: tuple[str, ...]) -> None:
@@ -140,7 +147,7 @@ def split_title(text: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (text.strip(), None)
 
 
-def _listed_genres(text: str) -> list[str]:
+def _listed_genres(text: str = "") -> list[str]:
     return [genre for genre in text.split("|") if genre not in _NO_GENRES]
 
 
@@ -149,8 +156,14 @@ def _flagged_genres(flags: list[str]) -> list[str]:
     return [genre for genre, flag in names if flag == "1" and genre not in _NO_GENRES]
 
 
-def _rows(path: Path, layout: FileLayout, n_fields: int) -> Iterator[list[str]]:
-    """The fields of every row after the header; blank lines are skipped."""
+def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> Iterator[list[str]]:
+    """The fields of every row after the header; blank lines are skipped.
+
+    Args:
+        n_fields: the possible numbers of fields, the usual one first; None for any. The first row
+            decides.
+    """
+    expected = None
     text = _read_text(path, layout)
     if layout.has_header:
         rows = _csv_rows(text, path)
@@ -161,8 +174,11 @@ def _rows(path: Path, layout: FileLayout, n_fields: int) -> Iterator[list[str]]:
     for number, row in rows:
         if not any(row):
             continue
-        if len(row) != n_fields:
-            message = f"{path.name}, line {number}: got {len(row)} fields, expected {n_fields}"
+        if expected is None:
+            varies = n_fields is None or (len(row) in n_fields and not layout.has_header)
+            expected = len(row) if n_fields is None or varies else n_fields[0]
+        if len(row) != expected:
+            message = f"{path.name}, line {number}: got {len(row)} fields, expected {expected}"
             raise SourceError(message, f"fields are separated by {layout.delimiter!r}")
         yield row
 

@@ -14,12 +14,15 @@ import duckdb
 
 from segue.config import SourceConfig, nearest_hint
 from segue.errors import SourceError, quantity
-from segue.sources.column_roles import guess_roles
-from segue.sources.duckdb_tables import is_nested, reading, text_sql
+from segue.sources.byte_streams import is_stream
+from segue.sources.duckdb_tables import reading, text_sql
 from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
-from segue.sources.file_detection import is_table, join_tables, open_tables
+from segue.sources.log_opening import OpenedLog, open_log
 from segue.sources.log_view import IS_BAD_RATING, IS_BAD_TIME, IS_EVENT, LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
+from segue.sources.scratch import ScratchFolder
+from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.table_files import is_table
 
 YEAR_US = 366 * 24 * 3600 * 1_000_000
 """A year in microseconds."""
@@ -44,7 +47,7 @@ class _RowCounts(NamedTuple):
 
 def recognises(path: Path) -> bool:
     """Whether a path is, by its name, a table file, or a folder that contains one."""
-    return is_table(path)
+    return is_stream(path) or is_table(path)
 
 
 class TabularSource(Source):
@@ -57,7 +60,8 @@ class TabularSource(Source):
     missing rating is NaN; a missing time is an error.
 
     Args:
-        path: a file or a folder.
+        path: a file, a folder, a pipe, or ``-`` for standard input.
+        log: the log, if it is already open.
         config: names the columns that cannot be guessed; see ``guess_roles``.
 
     Raises:
@@ -66,24 +70,21 @@ class TabularSource(Source):
 
     format = "tabular"
 
-    def __init__(self, path: Path, config: SourceConfig) -> None:
-        self._path = path
+    def __init__(self, path: Path, config: SourceConfig, log: OpenedLog | None = None) -> None:
         self._config = config
-        options = (config.user_column, config.item_column, config.time_column)
-        tables = open_tables(path, pairs=not any(options))
-        self._columns = guess_roles(list(tables[0].columns), config, str(tables[0].files[0]))
-        self._table = join_tables(tables, self._columns.names())
-        self._refuse_nested_columns()
+        self._scratch = ScratchFolder()
+        self._path, self._table, self._columns = log or open_log(path, config, self._scratch)
+        self._sizes = [
+            {"name": file.name, "bytes": file.stat().st_size} for file in self._table.files
+        ]
         self.sequences_are_users = self._columns.sequences_are_users
+        self._n_rows = 0
         self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
         config = self._config
-        with reading(self._path), connect(config.memory_limit) as connection:
-            log = LogView.of(connection, self._table, self._columns, config.event_type)
-            self._check_event_types(connection, log)
-            connection.execute(f"CREATE TEMP VIEW log AS {log.sql()}")
-            self._check_rows(connection, log)
+        with self._scratch, reading(self._path), connect(config.memory_limit) as connection:
+            self._checked_log(connection)
             time = ", time" if self._columns.time else ""
             rating = ", rating" if self._columns.rating else ""
             events = f"SELECT sequence_id, item_id{time}{rating} FROM log WHERE {IS_EVENT}"
@@ -91,19 +92,44 @@ class TabularSource(Source):
                 yield Chunk(sequences, NO_ITEMS)
 
     def fingerprint(self) -> dict[str, Any]:
-        sizes = [{"name": file.name, "bytes": file.stat().st_size} for file in self._table.files]
-        return {"format": self.format, "files": sizes}
+        return {"format": self.format, "files": self._sizes}
 
     def report(self) -> dict[str, Any]:
-        return {"columns": self._columns._asdict(), "warnings": list(self._warnings)}
+        warnings = [*self._table.warnings, *self._warnings]
+        return {"columns": self._columns._asdict(), "warnings": warnings}
 
-    def _refuse_nested_columns(self) -> None:
-        for name in self._columns.names():
-            sql_type = self._table.columns[name]
-            if is_nested(sql_type):
-                message = f"{self._path}: the column {name!r} contains lists or objects"
-                hint = "expected one event per row: unnest the column first"
-                raise SourceError(f"{message} ({sql_type})", hint)
+    def _checked_log(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Check all rows, of copies if DuckDB does not read the files or not all of their rows."""
+        if self._table.is_plain:
+            try:
+                self._check_log(connection)
+            except duckdb.Error as error:
+                if not can_be_copied(self._table, error):
+                    raise
+            else:
+                if has_all_rows(self._table, self._n_rows):
+                    return
+        self._table = copied(self._table, self._columns.names(), self._scratch)
+        self._check_log(connection)
+
+    def _check_log(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._check_lists(connection)
+        log = LogView.of(connection, self._table, self._columns, self._config.event_type)
+        self._check_event_types(connection, log)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW log AS {log.sql()}")
+        self._check_rows(connection, log)
+
+    def _check_lists(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Raise an error if columns of lists have different lengths in a row."""
+        for table in self._table.per_file():
+            query = table.unequal_lists_sql()
+            for row, *lengths in connection.execute(query).fetchall() if query else ():
+                counts = " and ".join(
+                    f"{length or 0} in {name!r}"
+                    for name, length in zip(table.lists, lengths, strict=True)
+                )
+                message = f"{table.files[0]}: data row {row} has lists of different lengths: "
+                raise SourceError(message + counts, "expected one value per item")
 
     def _check_rows(self, connection: duckdb.DuckDBPyConnection, log: LogView) -> None:
         """Read the log once: raise an error for the first invalid row, and collect warnings."""
@@ -117,6 +143,7 @@ class TabularSource(Source):
             FROM log
         """)
         counts = _RowCounts(*query.fetchall()[0])
+        self._n_rows = counts.n_rows
         if counts.n_rows == 0:
             message = f"{self._path} has no rows, expected one event per row"
             raise SourceError(message, "check that it is complete")

@@ -1,0 +1,147 @@
+"""The table files of a folder and its subfolders, their types, and hive partitions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
+
+from segue.errors import SourceError, quantity
+from segue.sources.byte_streams import read_start
+
+FileType = Literal["text", "jsonl", "parquet"]
+
+FILE_TYPES: dict[str, FileType] = {
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".dat": "text",
+    ".inter": "text",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+"""File types by suffix. The type of a file with another suffix is detected by its content."""
+
+COMPRESSION_SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".lz4")
+
+_DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+class TableFile(NamedTuple):
+    """A table file.
+
+    Attributes:
+        partition: the values of columns that the names of folders give (hive partitions).
+    """
+
+    path: Path
+    file_type: FileType
+    partition: dict[str, str]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is, by its name, a table file, or a folder that contains one."""
+    if path.is_dir():
+        return any(type_by_name(file) for file in _files_within(path) if not _is_hidden(file, path))
+    return path.is_file() and type_by_name(path) is not None
+
+
+def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
+    """The table files of a folder and its subfolders in the order of their relative paths.
+
+    Text files such as ``README.txt`` are left out if there are table files of another type, and
+    so are hidden files and files of other kinds.
+
+    Args:
+        path: a folder, or a single file of any name.
+
+    Returns:
+        The files, and warnings that name what was left out.
+
+    Raises:
+        SourceError: the path does not exist, its name is not UTF-8, or there is no table.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist", "check the path")
+    if not path.is_dir():
+        _refuse_name(path)
+        return [TableFile(path, type_by_name(path) or _type_by_content(path), {})], []
+    tables, others = [], []
+    for file in sorted(_files_within(path), key=lambda file: file.relative_to(path).parts):
+        file_type = None if _is_hidden(file, path) or not file.is_file() else type_by_name(file)
+        if file_type is None:
+            others.append(file)
+            continue
+        _refuse_name(file)
+        tables.append(TableFile(file, file_type, _partition_of(file.relative_to(path))))
+    if not tables:
+        message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
+        raise SourceError(message, "give the file itself, or convert it to one of these types")
+    chosen = [table for table in tables if ".txt" not in table.path.suffixes] or tables
+    others += [table.path for table in tables if table not in chosen]
+    return chosen, _left_out(others, path)
+
+
+def type_by_name(path: Path) -> FileType | None:
+    """The type of a file by its suffix, before a suffix of compression."""
+    name = path.name.lower()
+    for suffix in COMPRESSION_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return FILE_TYPES.get(Path(name).suffix)
+
+
+def _type_by_content(file: Path) -> FileType:
+    start = read_start(file)[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    return "jsonl" if start.startswith(b"{") else "text"
+
+
+def _files_within(folder: Path) -> Iterator[Path]:
+    """All files below a folder; links to folders are followed, each folder once."""
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(parent))
+        folders[:] = [f for f in folders if os.path.realpath(Path(parent, f)) not in seen]
+        yield from (Path(parent, file) for file in files)
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part[0] in "._" for part in file.relative_to(folder).parts)
+
+
+def _partition_of(relative: Path) -> dict[str, str]:
+    """The columns and values of folders such as ``day=2024-01-01``; an empty value is missing."""
+    pairs = [part.partition("=") for part in relative.parts[:-1] if "=" in part]
+    return {
+        unquote(name): "" if value == _DEFAULT_PARTITION else unquote(value)
+        for name, _, value in pairs
+        if name
+    }
+
+
+def _left_out(files: Sequence[Path], folder: Path) -> list[str]:
+    if not files:
+        return []
+    names = [printable(file.relative_to(folder)) for file in files[:5]]
+    listed = ", ".join(names) + (", ..." if len(files) > 5 else "")
+    count = quantity(len(files), "file")
+    return [f"left out {count} that are hidden or not of the log's type: {listed}"]
+
+
+def _refuse_name(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        message = f"the name of {printable(path)} is not UTF-8"
+        raise SourceError(message, "rename it") from None
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be printed, even if its name is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
