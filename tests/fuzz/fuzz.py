@@ -176,7 +176,7 @@ def in_parts(
     with ThreadPoolExecutor(n_workers) as pool:
         seeds = [range(first + part, first + n, n_workers) for part in range(n_workers)]
         results = list(pool.map(task, seeds, range(n_workers)))
-    findings = [finding for _, found in results for finding in found]
+    findings = [finding for _, new in results for finding in new]
     return sum((outcomes for outcomes, _ in results), Counter()), findings
 
 
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows, findings = {}, []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
         for name in options.formats if options.logs else ():
-            rows[name], found = in_parts(
+            rows[name], new = in_parts(
                 options.logs,
                 options.workers,
                 options.seed,
@@ -200,8 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
                     name, seeds, Path(scratch) / f"{name}-{part}", options.keep
                 ),
             )
-            findings += found
-            n_kinds = Counter(finding.kind for finding in found)
+            findings += new
+            n_kinds = Counter(finding.kind for finding in new)
             print(f"{name:10} {dict(rows[name])} findings {dict(n_kinds)}", flush=True)
     for finding in findings:
         print(f"{finding.case}: {finding.kind}: {finding.detail}")

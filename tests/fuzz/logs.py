@@ -164,15 +164,15 @@ def _cell(event: Event, role: str, time_style: str, random: Random) -> str:
 
 
 def _time_text(time: int, style: str) -> str:
-    moment = datetime.fromtimestamp(time, UTC)
+    instant = datetime.fromtimestamp(time, UTC)
     match style:
         case "seconds":
             return str(time)
         case "milliseconds":
             return str(time * 1000)
         case "iso":
-            return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return moment.strftime("%Y%m%d%H%M%S")
+            return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.strftime("%Y%m%d%H%M%S")
 
 
 def _write_rows(rows: list[list[str]], dialect: Dialect, random: Random) -> str:
@@ -308,9 +308,9 @@ def parquet_log(random: Random, folder: Path) -> FuzzLog:
         counts = count(zip(users, items, strict=True))
     if style == "timestamps":
         unit = random.choice(("s", "ms", "us", "ns"))
-        moments = [datetime.fromtimestamp(time, UTC) for time in times]
+        instants = [datetime.fromtimestamp(time, UTC) for time in times]
         zone = random.choice((None, "UTC", "Europe/Berlin"))
-        columns["timestamp"] = pa.array(moments, pa.timestamp("us", "UTC")).cast(
+        columns["timestamp"] = pa.array(instants, pa.timestamp("us", "UTC")).cast(
             pa.timestamp(unit, zone)
         )
     if style == "dictionary":
