@@ -307,9 +307,7 @@ def test_seed_beyond_32_bits_is_refused(section: type[ConfigSection], seed: int)
         ("training.rating_scale", (0.0, 1e39), "float32 can hold"),
     ],
 )
-def test_values_that_the_device_cannot_hold_are_refused(
-    key: str, value: Any, message: str
-) -> None:
+def test_values_that_the_device_cannot_hold_are_refused(key: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(**{key: value})
     assert "\n" not in str(caught.value)

@@ -457,9 +457,7 @@ def test_a_short_run_fails_if_most_updates_were_skipped(
     original = Meter.summary
     skipped = list(range(1, n_skipped + 1))
     monkeypatch.setattr(Meter, "summary", lambda meter: original(meter)._replace(skipped=skipped))
-    config = changed(
-        config, training={"max_steps": 6, "validate_every": 6, "checkpoint_every": 6}
-    )
+    config = changed(config, training={"max_steps": 6, "validate_every": 6, "checkpoint_every": 6})
     if n_skipped == 3:
         assert train(cycles, tmp_path / "run", config=config).card["skipped_steps"] == skipped
         return
