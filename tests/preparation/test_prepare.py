@@ -234,7 +234,7 @@ class TestNothingToSplit:
 
     def test_a_test_part_of_sequences_that_are_too_short(self, tmp_path):
         log = {f"u{n}": ["a"] for n in range(20)} | {"validation": ["a", "b", "c"]}
-        message = r"'holdout' leaves nothing to predict.* fewer than 2 events: .*sequence-events 2"
+        message = r"the test part of the split 'holdout' has no target: .*sequence-events 2"
         self.refused(tmp_path, message, log, kind="holdout", seed=1)
 
     def test_shares_of_zero(self, tmp_path):
