@@ -87,8 +87,8 @@ def test_ranks_are_those_of_exact_scores(dataset: Dataset, name, window, last, s
         )
         ranks = ranker.ranks(query, np.array(items, np.int32))
         for item, rank in zip(items, ranks.tolist(), strict=True):
-            higher = sum(exact[one] > exact[item] for one in items)
-            tied = sum(exact[one] == exact[item] for one in items)
+            higher = sum(exact[i] > exact[item] for i in items)
+            tied = sum(exact[i] == exact[item] for i in items)
             assert rank == higher + (tied + 2) // 2
 
 

@@ -91,6 +91,7 @@ def test_parts_and_cold_targets(findings):
         "events": 2,
         "targets": 2,
         "cold_targets": 1,
+        "cold_start": 0,
         "cold_share": 0.5,
         "ceiling": 0.5,
     }

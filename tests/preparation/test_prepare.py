@@ -222,8 +222,41 @@ class TestNothingToSplit:
 
     def test_all_events_at_one_moment(self, tmp_path):
         log = {"u": [("a", 3), ("b", 3)]}
-        message = r"nothing to predict.* sequences of at least 1 event;"
+        message = (
+            r"nothing to predict: 1 sequence.* half of the events have the last time of the log"
+        )
         self.refused(tmp_path, message, log, kind="global-time")
+
+    def test_most_events_at_the_last_moment(self, tmp_path):
+        log = {"u": [("a", 1), ("b", 2), ("c", 3), ("a", 3)], "v": [("a", 3), ("b", 3), ("d", 3)]}
+        message = "the test part of the split 'global-time' has no target: more than half"
+        self.refused(tmp_path, message, log, kind="global-time", validation_share=0.5)
+
+    def test_a_test_part_of_sequences_that_are_too_short(self, tmp_path):
+        log = {f"u{n}": ["a"] for n in range(20)} | {"validation": ["a", "b", "c"]}
+        message = r"the test part of the split 'holdout' has no target: .*sequence-events 2"
+        self.refused(tmp_path, message, log, kind="holdout", seed=1)
+
+    def test_shares_of_zero(self, tmp_path):
+        shares = {"validation_share": 0.0, "test_share": 0.0}
+        self.refused(tmp_path, "both of its shares are 0", WORLD, kind="holdout", **shares)
+
+    def test_the_last_moment_is_the_test_part_even_if_it_is_large(self, tmp_path):
+        log = {f"u{n}": [("a", 1), ("b", 2), ("c", 3)] for n in range(5)}
+        data = prepared(tmp_path, log, kind="global-time")
+        assert data.manifest.audit["parts"]["test"]["targets"] == 5
+        assert data.manifest.audit["parts"]["validation"]["targets"] == 5
+
+    def test_a_missing_validation_part_has_its_reason(self, tmp_path):
+        log = {f"u{n}": [("a", 1), ("b", 1), ("c", 3)] for n in range(5)}
+        _, warning = prepared(tmp_path, log, kind="global-time").manifest.audit["warnings"]
+        assert "no validation targets" in warning
+        assert "all events before the test part have the same time" in warning
+
+    def test_a_warning_of_targets_without_a_history(self, tmp_path):
+        log = {f"u{n}": [("a", 1), ("b", 2)] for n in range(9)} | {"new": [("a", 3), ("b", 3)]}
+        warnings = prepared(tmp_path, log, kind="global-time").manifest.audit["warnings"]
+        assert any("Every test target is in a sequence that starts within" in w for w in warnings)
 
     def test_no_events_at_all(self, tmp_path):
         self.refused(tmp_path, "has no events", {})

@@ -19,7 +19,7 @@ RELATIVE_STEP = 2.0**-25
 STEP_AT_ZERO = 2.0**-160
 """The tie-breaker of a score of 0 is below this, hence below every positive float32."""
 MAX_DISTINCT = 2.0**26
-"""Popularities that stay distinct: more than any log has different counts."""
+"""Number of popularities that stay distinct: more than any log has different counts."""
 
 
 def tie_breakers(counts: Int64[np.ndarray, " vocabulary"]) -> Float64[np.ndarray, " vocabulary"]:

@@ -14,7 +14,7 @@ UnknownTargets = Literal["miss", "drop"]
 TargetChoice = Literal["last", "first", "random", "every"]
 """Which targets of a sequence are predicted."""
 Counts = Annotated[tuple[PositiveInt, ...], Field(strict=False)]
-CountsFromZero = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)]
+CountsFromZero = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(strict=False)]
 
 
 class EvaluationConfig(ConfigSection):
@@ -48,7 +48,7 @@ class EvaluationConfig(ConfigSection):
     beyond_accuracy: bool = False
     """Whether to compute beyond-accuracy metrics of recommended lists too, at the same cut-offs:
     diversity, novelty, serendipity, popularity, coverage and inequality."""
-    resamples: Annotated[int, Field(ge=0)] = 1000
+    resamples: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     """Bootstrap samples for confidence intervals; with 0 there are no intervals."""
     seed: Seed = 0
     """Seed of all random draws."""

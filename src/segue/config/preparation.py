@@ -25,11 +25,11 @@ Catalogue = Literal["train", "all"]
 class DemoConfig(ConfigSection):
     """The size and seed of the built-in world."""
 
-    sequences: PositiveInt = 8_000
+    sequences: Annotated[int, Field(gt=0, le=100_000_000)] = 8_000
     """Number of playlists of the built-in world."""
     items: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
     """Number of tracks of the built-in world."""
-    mean_length: Annotated[int, Field(ge=6)] = 30
+    mean_length: Annotated[int, Field(ge=6, le=1_000_000)] = 30
     """Mean number of events per playlist of the built-in world; the shortest has 5."""
     seed: Seed = 0
 

@@ -27,7 +27,7 @@ def _check_float32(value: float) -> float:
     return value
 
 
-PositiveInt = Annotated[int, Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**63)]
 Dimension = Annotated[int, Field(gt=0, le=1_000_000)]
 """A size of an array of the model or of a batch."""
 StepCount = Annotated[int, Field(gt=0, lt=2**31)]

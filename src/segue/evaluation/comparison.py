@@ -24,6 +24,9 @@ ResultsSource = Evaluation | str | os.PathLike[str]
 POOLED = "pooled"
 """The value of ``given`` for all settings of given events together."""
 
+MAX_DRAWS = 1_000_000
+"""Largest number of permutations and of bootstrap samples."""
+
 KEYS_THAT_MUST_AGREE = (
     "dataset",
     "part",
@@ -158,9 +161,10 @@ def compare(
     """
     if len(models) != 2:
         raise RequestError(f"models has {len(models)} names, expected 2", "name one per source")
-    if permutations < 1 or resamples < 1:
+    if not (1 <= permutations <= MAX_DRAWS and 1 <= resamples <= MAX_DRAWS):
         raise RequestError(
-            f"got {permutations} permutations and {resamples} resamples", "give at least 1 of each"
+            f"got {permutations} permutations and {resamples} resamples",
+            f"give 1 to {MAX_DRAWS:,} of each",
         )
     tables = (_table(first), _table(first if second is None else second))
     _check_protocols(header(tables[0]), header(tables[1]))

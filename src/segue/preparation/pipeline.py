@@ -34,6 +34,7 @@ from segue.dataset.manifest import (
 )
 from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits import Split, SplitRule, resolve_split, rule_of
+from segue.dataset.targets import SplitPart
 from segue.dataset.training_events import training_mask
 from segue.errors import DatasetError, quantity
 from segue.preparation.audit import audit
@@ -45,6 +46,8 @@ from segue.ragged import offsets_of, row_blocks
 from segue.sources.schema import Source
 from segue.storage.paths import checked_path
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
+
+PARTS: tuple[SplitPart, ...] = ("validation", "test")
 
 
 def prepare(
@@ -232,24 +235,32 @@ def _check_parts(findings: dict[str, Any], sequences: Sequences, rule: SplitRule
     A validation part may be missing, which the audit says: then a run keeps its last weights.
     """
     parts = findings["parts"]
+    has_targets = {part: bool(parts[part]["targets"]) for part in PARTS}
+    size = (
+        f"{quantity(len(sequences), 'sequence')}, the longest of "
+        f"{quantity(int(sequences.lengths.max()), 'event')}"
+    )
     if not parts["train"]["events"]:
-        lacking = "nothing to train on"
-    elif not parts["validation"]["targets"] and not parts["test"]["targets"]:
-        lacking = "nothing to predict"
-    elif not parts["test"]["targets"] and rule.has_part("test"):
-        reason, remedy = rule.why_empty("test")
+        raise DatasetError(
+            f"the split {rule.kind!r} leaves nothing to train on: {size}",
+            f"it needs several sequences of at least {quantity(rule.min_length, 'event')}; "
+            "choose another split, or filter less",
+        )
+    if not any(map(rule.has_part, PARTS)):
+        raise DatasetError(
+            f"the split {rule.kind!r} leaves nothing to predict: both of its shares are 0",
+            "choose a --test-share or a --validation-share above 0",
+        )
+    reason, remedy = rule.why_empty("test")
+    if not any(has_targets.values()):
+        raise DatasetError(
+            f"the split {rule.kind!r} leaves nothing to predict: {size}", f"{reason}: {remedy}"
+        )
+    if not has_targets["test"] and rule.has_part("test"):
         raise DatasetError(
             f"the test part of the split {rule.kind!r} has no target: {reason}",
             f"{remedy}; --test-share 0 does without a test part",
         )
-    else:
-        return
-    raise DatasetError(
-        f"the split {rule.kind!r} leaves {lacking}: {quantity(len(sequences), 'sequence')}, "
-        f"the longest of {quantity(int(sequences.lengths.max()), 'event')}",
-        f"it needs several sequences of at least {quantity(rule.min_length, 'event')}; "
-        "choose another split, or filter less",
-    )
 
 
 def _fingerprint(folder: Path, split: Split) -> str:

@@ -412,13 +412,8 @@ class Recommender:
             )
             raise RequestError(message, "ask for fewer")
 
-    def _includes_seen(self, include_seen: Any) -> bool:
-        if not isinstance(include_seen, bool | None):
-            raise RequestError(
-                f"include_seen is {include_seen!r}, expected True, False or None",
-                "None follows the audit of the training dataset",
-            )
-        return self.includes_seen if include_seen is None else include_seen
+    def _includes_seen(self, include_seen: bool | None) -> bool:
+        return self.includes_seen if include_seen is None else bool(include_seen)
 
     def _read(self, items: Any, user: Any, sequence_features: Any) -> tuple[list[Request], bool]:
         """Look up one history or many, and say whether many were given."""
