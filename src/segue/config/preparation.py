@@ -24,7 +24,7 @@ Catalogue = Literal["train", "all"]
 class DemoConfig(ConfigSection):
     """The size and seed of the built-in world."""
 
-    sequences: PositiveInt = 8_000
+    sequences: Annotated[int, Field(gt=0, le=1_000_000_000)] = 8_000
     """Number of playlists of the built-in world."""
     items: Annotated[int, Field(ge=100, le=10_000_000)] = 2_000
     """Number of tracks of the built-in world."""
