@@ -70,8 +70,8 @@ def hostile_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_verbs_that_print_a_dataset(hostile_dataset: Path, tmp_path: Path) -> None:
     assert r"data\x1b[1m" in assert_harmless(segue("inspect", hostile_dataset)).out
-    found = assert_harmless(segue("search", hostile_dataset, "title 3"))
-    assert r"\x1b[5mtitle 3" in found.out
+    outcome = assert_harmless(segue("search", hostile_dataset, "title 3"))
+    assert r"\x1b[5mtitle 3" in outcome.out
     assert_harmless(segue("search", hostile_dataset, "\x1b nothing"))
     outcome = segue("evaluate", "popularity", "--data", hostile_dataset, "--resamples", 10)
     assert assert_harmless(outcome).code == 0

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from segue.config import SourceConfig
-from segue.errors import SourceError, quantity
+from segue.errors import ResourceError, SourceError, quantity
 from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
-from segue.sources.event_sorting import connect
+from segue.sources.event_sorting import EVENTS_PER_BATCH, connect
 from segue.sources.file_detection import join_tables, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.storage.paths import check_regular
@@ -29,6 +29,9 @@ ATTRIBUTE_SPELLINGS = {
     "year": "year releaseyear yearofrelease publicationyear releasedate",
 }
 """Usual spellings of the columns of each attribute; the earliest that the file has is used."""
+
+ITEMS_SHARE = 0.5
+"""Largest share of the memory limit for the rows of an items file, which are kept in memory."""
 
 _NUMBER_LIST_TYPE = re.compile(
     r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.+\))\[\d*\]"
@@ -47,6 +50,7 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
 
     Raises:
+        ResourceError: the table does not fit within the memory limit.
         SourceError: the table cannot be read, is empty, has no id column, or has vectors of
             different widths or with values that are not finite.
     """
@@ -62,7 +66,8 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
             FROM {table.sql(as_text=[columns.item])}
             WHERE {text_sql(columns.item)} IS NOT NULL
         """
-        rows = connection.sql(query).to_arrow_table().combine_chunks()
+        reader = connection.sql(query).to_arrow_reader(EVENTS_PER_BATCH)
+        rows = _read_within(reader, config.memory_limit, path).combine_chunks()
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = _cast_vectors(rows.to_batches()[0], columns.vectors)
@@ -74,6 +79,22 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
         "warnings": _warnings(columns, n_repeats, path),
     }
     return ItemsFile(items, report)
+
+
+def _read_within(reader: pa.RecordBatchReader, memory_limit: int, path: Path) -> pa.Table:
+    """The rows of a reader, which are kept in memory.
+
+    Raises:
+        ResourceError: they take more than ``ITEMS_SHARE`` of the memory limit (bytes).
+    """
+    batches, n_bytes = [], 0
+    for batch in reader:
+        batches.append(batch)
+        n_bytes += batch.nbytes
+        if n_bytes > memory_limit * ITEMS_SHARE:
+            message = f"the items of {path} take more than {ITEMS_SHARE:.0%} of the memory limit "
+            raise ResourceError(f"{message}of {memory_limit:,} bytes", "raise --memory-limit")
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 class _Columns(NamedTuple):
