@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mpd_slices import (
     CONFIG,
     bare_playlist,
@@ -20,6 +24,7 @@ from mpd_slices import (
 
 from segue.errors import SourceError
 from segue.sources.mpd import MpdSource, recognises
+from segue.sources.mpd_files import MEMORY_PER_BYTE
 
 
 def test_slices_come_in_the_order_of_their_numbers(four_slices: Path) -> None:
@@ -114,3 +119,104 @@ def test_a_damaged_zip_is_refused(four_slices: Path, tmp_path: Path, damage: str
     archive.write_bytes(data)
     with pytest.raises(SourceError, match=r"mpd\.zip"):
         read_chunks(archive)
+
+
+def test_a_slice_larger_than_the_memory_limit_is_refused(tmp_path: Path) -> None:
+    path = write_slice(tmp_path, 0, bare_playlist(0, "a"))
+    size = path.stat().st_size
+    enough, too_little = MEMORY_PER_BYTE * size, MEMORY_PER_BYTE * size - 1
+    for source in (tmp_path, path, zip_folder(tmp_path, tmp_path.with_suffix(".zip"))):
+        read_chunks(source, CONFIG.model_copy(update={"memory_limit": enough}))
+        with pytest.raises(SourceError, match=rf"{size} bytes.*the limit is.*--memory-limit"):
+            read_chunks(source, CONFIG.model_copy(update={"memory_limit": too_little}))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_sizes_in_a_zip_are_not_trusted(tmp_path: Path, compression: int) -> None:
+    archive = tmp_path / "mpd.zip"
+    with zipfile.ZipFile(archive, "w", compression) as entries:
+        entries.writestr("mpd.slice.0-999.json", b" " * 50_000_000)
+    content = bytearray(archive.read_bytes())
+    entry = content.rfind(b"PK\x01\x02")  # of the central directory, whose size is at byte 24
+    content[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
+    archive.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="cannot unpack"):
+        read_chunks(archive, CONFIG.model_copy(update={"memory_limit": 1_000_000}))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_bzip2_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "mpd.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_BZIP2) as entries:
+        entries.writestr("mpd.slice.0-999.json", b" " * 50_000_000)
+    with pytest.raises(SourceError, match=r"another method than DEFLATE or LZMA.*unpack it"):
+        read_chunks(archive)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@settings(max_examples=40)
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=3),
+    end=st.floats(0, 1),
+)
+def test_damage_anywhere_in_a_zip_is_a_source_error(
+    tmp_path_factory: pytest.TempPathFactory,
+    compression: int,
+    changes: list[tuple[float, int]],
+    end: float,
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    archive = folder / "mpd.zip"
+    slice_file = write_slice(folder, 0, bare_playlist(0, "a"))
+    with zipfile.ZipFile(archive, "w", compression) as entries:
+        entries.write(slice_file, slice_file.name)
+    content = bytearray(archive.read_bytes())
+    for position, value in changes:
+        content[int(position * (len(content) - 1))] = value
+    archive.write_bytes(content[: len(content) if end > 0.5 else int(2 * end * len(content))])
+    with suppress(SourceError):
+        read_chunks(archive)
+
+
+def test_a_number_of_any_length_orders_the_slices(tmp_path: Path) -> None:
+    numbers = ["9" * 5000, "10", "0009", "1" + "0" * 5000]
+    archive = tmp_path / "mpd.zip"
+    with zipfile.ZipFile(archive, "w") as entries:
+        for pid, number in enumerate(numbers):
+            content = json.dumps({"playlists": [bare_playlist(pid, "a")]})
+            entries.writestr(f"mpd.slice.{number}-x.json", content)
+    ids = [pid for pid, _ in playlists_of(read_chunks(archive))]
+    assert ids == ["2", "1", "0", "3"]
+
+
+@pytest.mark.parametrize("name", ["mpd.slice.1000-1999.json", "md5sums"])
+def test_links_to_devices_and_to_nothing_do_not_hang(tmp_path: Path, name: str) -> None:
+    write_slice(tmp_path, 0, bare_playlist(0, "a"))
+    (tmp_path / name).symlink_to("/dev/zero")
+    if name == "md5sums":
+        read_chunks(tmp_path)
+        return
+    with pytest.raises(SourceError, match="is a device"):
+        read_chunks(tmp_path)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("nothing")
+    with pytest.raises(SourceError, match="No such file"):
+        read_chunks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"playlists":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"playlists":[{"pid":1,"tracks":' + "[" * 100_000 + "]" * 100_000 + "}]}",
+        '{"playlists":[{"pid":1,"x":' + '{"a":' * 100_000 + "1" + "}" * 100_000 + "}]}",
+        "[" * 100_000,
+    ],
+)
+def test_deeply_nested_json_is_a_source_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mpd.slice.0-999.json").write_text(text)
+    with pytest.raises(SourceError, match=r"mpd\.slice\.0-999\.json"):
+        read_chunks(tmp_path)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segue.cli.evaluation_report import print_comparison
-from segue.cli.options import Json, Seed, parse_names, parse_path
+from segue.cli.options import MAX_RESAMPLES, Json, Seed, parse_names, parse_path
 
 
 def compare(
@@ -37,10 +37,16 @@ def compare(
         ),
     ] = "",
     permutations: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Random sign flips behind the p-value.")
+        int,
+        typer.Option(
+            min=1, max=MAX_RESAMPLES, metavar="N", help="Random sign flips behind the p-value."
+        ),
     ] = 10_000,
     resamples: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Bootstrap samples behind the interval.")
+        int,
+        typer.Option(
+            min=1, max=MAX_RESAMPLES, metavar="N", help="Bootstrap samples behind the interval."
+        ),
     ] = 1000,
     seed: Seed = 0,
     as_json: Json = False,

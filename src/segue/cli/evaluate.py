@@ -9,7 +9,7 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.evaluation_report import print_evaluation, print_markdown
-from segue.cli.options import Json, Seed, parse_counts, parse_cutoffs, parse_path
+from segue.cli.options import MAX_RESAMPLES, Json, Seed, parse_counts, parse_cutoffs, parse_path
 from segue.errors import RequestError
 
 Models = Annotated[
@@ -104,7 +104,12 @@ MaxSequences = Annotated[
 ]
 Resamples = Annotated[
     int,
-    typer.Option(min=0, metavar="N", help="Bootstrap samples behind intervals; 0 for none."),
+    typer.Option(
+        min=0,
+        max=MAX_RESAMPLES,
+        metavar="N",
+        help="Bootstrap samples behind intervals; 0 for none.",
+    ),
 ]
 BeyondAccuracy = Annotated[
     bool,

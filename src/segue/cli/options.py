@@ -11,9 +11,15 @@ import typer
 from segue.errors import ConfigError, RequestError, SegueError
 from segue.storage.paths import checked_path
 
+MAX_RESAMPLES = 1_000_000
+"""Bootstrap samples and random sign flips: more would only take longer."""
+
+MAX_NUMBERS = 100
+"""Numbers of a list: each cut-off is measured for every target."""
+
 
 def parse_cutoffs(text: str) -> tuple[int, ...]:
-    """The positive integers of a list such as ``5,10,20``."""
+    """The positive integers of a list such as ``5,10,20``, each once."""
     return _parse_integers(text, 1, "5,10,20")
 
 
@@ -104,13 +110,15 @@ def _toml_value(text: str) -> Any:
 
 def _parse_integers(text: str, minimum: int, example: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(int(part) for part in text.split(","))
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
         numbers = ()
     if not numbers or min(numbers) < minimum:
         raise ValueError(
             f"{text!r} is not a list of integers of at least {minimum}, as in {example}"
         )
+    if len(numbers) > MAX_NUMBERS:
+        raise ValueError(f"{len(numbers):,} numbers were given, expected at most {MAX_NUMBERS}")
     return numbers
 
 

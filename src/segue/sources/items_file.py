@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from segue.config import SourceConfig
-from segue.errors import SourceError, quantity
+from segue.errors import ResourceError, SourceError, quantity
 from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
-from segue.sources.event_sorting import connect
+from segue.sources.event_sorting import EVENTS_PER_BATCH, connect
 from segue.sources.file_detection import join_tables, local_path, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
@@ -32,6 +32,9 @@ ATTRIBUTE_SPELLINGS = {
     "year": "year releaseyear yearofrelease publicationyear releasedate",
 }
 """Usual spellings of the columns of each attribute; the earliest that the file has is used."""
+
+ITEMS_SHARE = 0.5
+"""Largest share of the memory limit for the rows of an items file, which are kept in memory."""
 
 _NUMBER_LIST_TYPE = re.compile(
     r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.+\))\[\d*\]"
@@ -50,6 +53,7 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
 
     Raises:
+        ResourceError: the table does not fit within the memory limit.
         SourceError: the table cannot be read, is empty, has no id column, or has vectors of
             different widths or with values that are not finite.
     """
@@ -72,7 +76,8 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
-        table, rows = _rows(table, columns, connection, scratch)
+        limit = config.memory_limit
+        table, rows = _rows(table, columns, connection, scratch, limit)
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = _cast_vectors(rows.to_batches()[0], columns.vectors)
@@ -91,11 +96,12 @@ def _rows(
     columns: _Columns,
     connection: duckdb.DuckDBPyConnection,
     scratch: ScratchFolder,
+    memory_limit: int,
 ) -> tuple[Table, pa.Table]:
     """The selected columns, from copies if DuckDB does not read the files or not all their rows."""
     if table.is_plain:
         try:
-            rows = connection.sql(_query(table, columns)).to_arrow_table()
+            rows = _read_within(connection, table, columns, memory_limit)
             n_rows = connection.sql(f"SELECT count(*) FROM {table.sql()}").fetchall()[0][0]
         except duckdb.Error as error:
             if not can_be_copied(table, error):
@@ -104,7 +110,7 @@ def _rows(
             if has_all_rows(table, n_rows):
                 return table, rows.combine_chunks()
     table = copied(table, columns.names(), scratch)
-    return table, connection.sql(_query(table, columns)).to_arrow_table().combine_chunks()
+    return table, _read_within(connection, table, columns, memory_limit).combine_chunks()
 
 
 def _query(table: Table, columns: _Columns) -> str:
@@ -113,6 +119,25 @@ def _query(table: Table, columns: _Columns) -> str:
         FROM {table.sql(as_text=[columns.item])}
         WHERE {text_sql(columns.item)} IS NOT NULL
     """
+
+
+def _read_within(
+    connection: duckdb.DuckDBPyConnection, table: Table, columns: _Columns, memory_limit: int
+) -> pa.Table:
+    """The selected columns, which are kept in memory.
+
+    Raises:
+        ResourceError: they take more than ``ITEMS_SHARE`` of the memory limit (bytes).
+    """
+    reader = connection.sql(_query(table, columns)).to_arrow_reader(EVENTS_PER_BATCH)
+    batches, n_bytes = [], 0
+    for batch in reader:
+        batches.append(batch)
+        n_bytes += batch.nbytes
+        if n_bytes > memory_limit * ITEMS_SHARE:
+            message = f"the items of {table.files[0]} take more than {ITEMS_SHARE:.0%} of the memory limit "
+            raise ResourceError(f"{message}of {memory_limit:,} bytes", "raise --memory-limit")
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 class _Columns(NamedTuple):
