@@ -205,7 +205,7 @@ def test_one_sequence_per_line(tmp_path: Path, text: str, options: dict[str, obj
     assert read_log(write(tmp_path / "log.txt", text), **options) == expected
 
 
-def test_one_sequence_per_line_is_said_and_needs_items(tmp_path: Path) -> None:
+def test_one_sequence_per_line_gives_a_warning_and_needs_items(tmp_path: Path) -> None:
     source = open_log(write(tmp_path / "log.txt", "1 2 3\n2 3 4 5\n3\n"))
     assert "one sequence per line" in source.report()["warnings"][0]
     with pytest.raises(SourceError, match="line 3 has no item"):

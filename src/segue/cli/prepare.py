@@ -17,15 +17,22 @@ def _column(content: str) -> Any:
     return typer.Option(metavar="NAME", help=f"Column of {content}; guessed when absent (tabular).")
 
 
+# The paths are text, because Path("") would be the current folder.
 Log = Annotated[
-    Path | None,
+    str | None,
     typer.Argument(
         metavar="LOG",
         help="The log: a file, a folder, or - for standard input. Not needed with --format demo.",
     ),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DATASET", help="The dataset folder to write.")
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DATASET",
+        help="The dataset folder to write.",
+    ),
 ]
 Format = Annotated[
     Literal["mpd", "movielens", "tabular", "demo"] | None,
@@ -224,7 +231,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
         items=items,
         mean_length=mean_length,
     )
-    replaces = is_dataset(out)
+    replaces = is_dataset(Path(out))
     with stderr().status("preparing"):
         data = preparation.prepare(log, out, **options)
     if replaces:
