@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from segue.config import SourceConfig, nearest_hint
 from segue.errors import SourceError, quantity
@@ -89,6 +91,7 @@ class TabularSource(Source):
             rating = ", rating" if self._columns.rating else ""
             events = f"SELECT sequence_id, item_id{time}{rating} FROM log WHERE {IS_EVENT}"
             for sequences in sequences_from_events(sorted_events(connection, events)):
+                self._warn_of_header(sequences)
                 yield Chunk(sequences, NO_ITEMS)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -97,6 +100,15 @@ class TabularSource(Source):
     def report(self) -> dict[str, Any]:
         warnings = [*self._table.warnings, *self._warnings]
         return {"columns": self._columns._asdict(), "warnings": warnings}
+
+    def _warn_of_header(self, sequences: pa.RecordBatch) -> None:
+        """Warn of an event that is a header, as in files that were appended to each other."""
+        column = self._columns.user
+        row = pc.index(sequences["sequence_id"], column).as_py()
+        if self._table.file_type == "text" and self._table.text.has_header and row >= 0:
+            self._warnings.append(
+                f"a sequence has the id {column!r}, like its column: is a header within the file?"
+            )
 
     def _checked_log(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Check all rows, of copies if DuckDB does not read the files or not all of their rows."""
