@@ -20,7 +20,7 @@ from segue.sources.event_sorting import connect
 from segue.sources.file_detection import join_tables, local_path, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
-from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.table_copies import can_be_copied, copied, is_read_exactly
 from segue.sources.text_lines import EncodingError
 
 ATTRIBUTE_SPELLINGS = {
@@ -101,7 +101,7 @@ def _rows(
             if not can_be_copied(table, error):
                 raise
         else:
-            if has_all_rows(table, n_rows):
+            if is_read_exactly(table, n_rows):
                 return table, rows.combine_chunks()
     table = copied(table, columns.names(), scratch)
     return table, connection.sql(_query(table, columns)).to_arrow_table().combine_chunks()

@@ -23,7 +23,7 @@ from segue.sources.log_opening import OpenedLog, open_log
 from segue.sources.log_view import IS_BAD_RATING, IS_BAD_TIME, IS_EVENT, LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 from segue.sources.scratch import ScratchFolder
-from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.table_copies import can_be_copied, copied, is_read_exactly
 from segue.sources.table_files import is_table
 
 YEAR_US = 366 * 24 * 3600 * 1_000_000
@@ -119,7 +119,7 @@ class TabularSource(Source):
                 if not can_be_copied(self._table, error):
                     raise
             else:
-                if has_all_rows(self._table, self._n_rows):
+                if is_read_exactly(self._table, self._n_rows):
                     return
         self._table = copied(self._table, self._columns.names(), self._scratch)
         self._check_log(connection)
