@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from segue.errors import SourceError, quantity
-from segue.sources.byte_streams import read_start
+from segue.sources.byte_streams import read_start, reading_bytes
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -72,7 +73,7 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
         raise SourceError(f"{path} does not exist", "check the path")
     if not path.is_dir():
         refuse_name(path)
-        return [TableFile(path, type_by_name(path) or _type_by_content(path), {})], []
+        return [TableFile(path, _type_of(path), {})], []
     tables, left_out = [], []
     for file in sorted(_files_within(path), key=lambda file: file.relative_to(path).parts):
         file_type = None if _is_hidden(file, path) or not file.is_file() else type_by_name(file)
@@ -80,7 +81,7 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
             left_out.append(file)
             continue
         refuse_name(file)
-        tables.append(TableFile(file, file_type, _partition_of(file.relative_to(path))))
+        tables.append(TableFile(file, _type_of(file), _partition_of(file.relative_to(path))))
     if not tables:
         message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
         raise SourceError(message, "give the file itself, or convert it to one of these types")
@@ -97,11 +98,16 @@ def type_by_name(path: Path) -> FileType | None:
     return FILE_TYPES.get(Path(name).suffix)
 
 
-def _type_by_content(file: Path) -> FileType:
-    start = read_start(file)[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"PAR1"):
+def _type_of(file: Path) -> FileType:
+    """The type of a file by its suffix, or by its content if that is more certain."""
+    with reading_bytes(file), file.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1"
+    if is_parquet or (file_type := type_by_name(file)) == "parquet":
         return "parquet"
-    return "jsonl" if start.startswith(b"{") else "text"
+    if file_type is None:
+        start = read_start(file)[:1000].removeprefix(codecs.BOM_UTF8).split()
+        file_type = "jsonl" if b"".join(start).startswith((b"{", b"[{")) else "text"
+    return file_type
 
 
 def _files_within(folder: Path) -> Iterator[Path]:
