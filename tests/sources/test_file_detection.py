@@ -70,6 +70,12 @@ def test_parquet_with_integer_ids(tmp_path: Path) -> None:
     assert read_log(tmp_path / "log.parquet") == {"1": ["-8"], "2": ["9", "7"]}
 
 
+def test_parquet_with_the_suffix_of_another_type(tmp_path: Path) -> None:
+    for name in ("log.csv", "log"):
+        pq.write_table(pa.table({"user_id": [1], "item_id": [2]}), tmp_path / name)
+        assert read_log(tmp_path / name) == {"1": ["2"]}
+
+
 @pytest.mark.parametrize("separator", [" ", "\t", "  "])
 def test_bare_pairs_keep_their_order(tmp_path: Path, separator: str) -> None:
     text = "".join(f"{user}{separator}{item}\n" for user, item, _ in ROWS)

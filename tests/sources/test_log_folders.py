@@ -108,11 +108,14 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
     for name in (".hidden.csv", "_SUCCESS", "README.txt", "picture.png", ".git/log.csv", "log.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write(tmp_path / name, "user,item\nu,a\n")
+    write(tmp_path / "empty.csv", "")
     os.mkfifo(tmp_path / "pipe.csv")
     source = open_log(tmp_path)
     assert column_by_sequence(source, "items") == {"u": ["a"]}
     (warning,) = [text for text in source.report()["warnings"] if "left out" in text]
-    assert warning.startswith("left out 6 files that are hidden or not of the log's type: .git/log")
+    assert warning.startswith(
+        "left out 7 files that are hidden, empty or of another type: .git/log"
+    )
 
 
 def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

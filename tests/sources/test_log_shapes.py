@@ -115,6 +115,21 @@ def test_comment_lines(tmp_path: Path) -> None:
     assert read_log(write(tmp_path / "log.csv", text), comment="%") == {"u": ["a"], "v": ["c"]}
 
 
+def test_a_header_within_the_file_gives_a_warning(tmp_path: Path) -> None:
+    header, _, rows = LOG.replace("timestamp", "note").partition("\n")
+    source = open_log(write(tmp_path / "log.csv", f"{header}\n{rows}{header}\n{rows}"))
+    assert len(column_by_sequence(source, "items")) == 3
+    assert "is a header within the file?" in source.report()["warnings"][-1]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_separator_at_the_end_of_each_row(tmp_path: Path, end: str) -> None:
+    header, _, rows = LOG.partition("\n")
+    text = header + end + rows.replace("\n", f",{end}")
+    assert read_log(write(tmp_path / "log.csv", text)) == SEQUENCES
+    assert read_log(write(tmp_path / "log.csv", f"# comment{end}{text}")) == SEQUENCES
+
+
 HEADLESS = LOG.partition("\n")[2]
 
 
@@ -205,7 +220,7 @@ def test_one_sequence_per_line(tmp_path: Path, text: str, options: dict[str, obj
     assert read_log(write(tmp_path / "log.txt", text), **options) == expected
 
 
-def test_one_sequence_per_line_is_said_and_needs_items(tmp_path: Path) -> None:
+def test_one_sequence_per_line_gives_a_warning_and_needs_items(tmp_path: Path) -> None:
     source = open_log(write(tmp_path / "log.txt", "1 2 3\n2 3 4 5\n3\n"))
     assert "one sequence per line" in source.report()["warnings"][0]
     with pytest.raises(SourceError, match="line 3 has no item"):

@@ -38,6 +38,13 @@ def test_a_column_that_is_not_used_may_have_any_quotes(
     assert sequences == {"u": ["a", f"b{separator}c", "d", "e"]}
 
 
+def test_two_texts_in_quotes_side_by_side(tmp_path: Path) -> None:
+    text = HEADER + 'u\t"a" "b"\tx\nu\tc\ty\n'
+    assert read(tmp_path / "log.tsv", text)[0] == {"u": ['"a" "b"', "c"]}
+    with pytest.raises(SourceError, match="line 2 has text after a quote that is closed"):
+        read_log(write(tmp_path / "log.csv", text.replace("\t", ",")))
+
+
 def test_backslashes_before_quotes(tmp_path: Path) -> None:
     text = 'user_id,item_id\nu,"say \\"a\\", b"\nu,"c:\\\\d\\e"\nu,\\N\n'
     sequences, warnings = read(tmp_path / "log.csv", text)

@@ -45,19 +45,22 @@ class DemoConfig(ConfigSection):
 
 
 def _names(value: object) -> object:
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)) and names and (len(names) < 2 or "" in names):
+        raise ValueError("expected the names of at least two columns, as in user,item,rating,time")
+    return names
 
 
 def _separator(text: str) -> str:
-    text = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if not text or any(character in text for character in '\r\n"\0\x1f'):
-        raise ValueError(f"{text!r} cannot separate columns, expected text such as ';' or '::'")
-    return text
+    separator = {"\\t": "\t", "tab": "\t"}.get(text, text)
+    if not separator or any(character in separator for character in '\r\n"\0\x1f'):
+        raise ValueError("this cannot separate columns, expected text such as ';' or '::'")
+    return separator
 
 
 def _character(text: str) -> str:
     if len(text) != 1 or text in "\r\n\0\x1f":
-        raise ValueError(f"{text!r} is not a single character")
+        raise ValueError("expected a single character")
     return text
 
 
@@ -70,8 +73,7 @@ def _encoding(name: str) -> str:
         "".encode(name)
         b"".decode(name)
     except (LookupError, UnicodeError, ValueError):
-        message = f"{name!r} is not an encoding of text, expected one such as latin-1 or utf-16"
-        raise ValueError(message) from None
+        raise ValueError("expected an encoding of text, such as latin-1 or utf-16") from None
     return codecs.lookup(name).name
 
 

@@ -36,7 +36,7 @@ from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits import Split, SplitRule, resolve_split, rule_of
 from segue.dataset.targets import SplitPart
 from segue.dataset.training_events import training_mask
-from segue.errors import DatasetError, quantity
+from segue.errors import ConfigError, DatasetError, quantity
 from segue.preparation.audit import audit
 from segue.preparation.event_spill import EventSpill
 from segue.preparation.ingest import Ingested, ingest
@@ -60,15 +60,16 @@ def prepare(
     """Read a log, draw its split and write a prepared dataset.
 
     Args:
-        log: the log's file or folder; None for the built-in world.
+        log: the log's file or folder; ``-`` for standard input, None for the built-in world.
         out: the dataset's folder. A folder that contains a dataset and nothing else is replaced
             once the new dataset is complete. Any other non-empty folder is refused.
         config: all options in one object; an option that is also given by name takes precedence.
         options: the options of ``segue prepare``. How to read the log: ``format``,
             ``user_column``, ``item_column``, ``time_column``, ``rating_column``,
-            ``event_column``, ``items_file``, ``memory_limit`` (bytes, or text such as ``2GB``).
-            What to keep: ``event_type``, ``min_rating``, ``session_gap`` (seconds, or text such
-            as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
+            ``event_column``, ``columns``, ``header``, ``separator``, ``quote``, ``escape``,
+            ``comment``, ``encoding``, ``items_file``, ``memory_limit`` (bytes, or text such as
+            ``2GB``). What to keep: ``event_type``, ``min_rating``, ``session_gap`` (seconds, or
+            text such as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
             ``min_sequence_events``. What to hold out: ``split``, ``validation_share``,
             ``test_share``, ``window``, ``seed``. What can be recommended: ``catalogue``. The
             size of the built-in world: ``sequences``, ``items``, ``mean_length``.
@@ -85,6 +86,9 @@ def prepare(
     """
     from segue.sources import open_source
 
+    for name, value in (("log", log), ("out", out)):
+        if value is not None and not os.fspath(value):
+            raise ConfigError(f"the path of {name} is empty", "give a file or a folder")
     config = prepare_config(config, options)
     source = open_source(None if log is None else checked_path(log), config.source)
     return prepare_source(source, out, config)

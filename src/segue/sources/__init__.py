@@ -43,14 +43,17 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     """
     # Imported here, so that importing one reader does not import all of them.
     from segue.sources import demo, movielens, mpd, tabular
-    from segue.sources.byte_streams import is_stream
+    from segue.sources.byte_streams import compression_of, is_stream
+    from segue.sources.table_files import printable_path, refuse_name
 
     if path is None or config.format == "demo":
         _check_demo(path, config)
         return demo.DemoSource(config)
     _refuse_demo_options(path, config.demo)
-    if not (is_stream(path) or path.exists()):
-        raise SourceError(f"{path} does not exist", "give the file or the folder of a log")
+    if not (is_stream(path) or _exists(path)):
+        message = f"{printable_path(path)} does not exist"
+        raise SourceError(message, "give the file or the folder of a log")
+    refuse_name(path)
     # The order matters: a MovieLens release in CSV is also a folder of tables.
     readers = {
         "mpd": (mpd.recognises, mpd.MpdSource),
@@ -59,12 +62,21 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     }
     detected = [name for name, (recognises, _) in readers.items() if recognises(path)]
     if config.format is None and not detected:
+        if path.is_file():
+            compression_of(path)  # a zip archive has a hint of its own
         hint = f"name its format with --format: {', '.join(readers)}"
         raise SourceError(f"the format of {path} is not recognised", hint)
     name = config.format or detected[0]
     if name != "tabular":
         _refuse_tabular_options(name, config)
     return readers[name][1](path, config)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # the name is too long, or contains a null byte
+        return False
 
 
 def _check_demo(path: Path | None, config: SourceConfig) -> None:

@@ -23,9 +23,23 @@ MAGIC_NUMBERS = {
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
     b"\x04\x22\x4d\x18": "lz4",
-    b"PK\x03\x04": "zip",
 }
 """The first bytes of a compressed file -> the compression."""
+
+OTHER_KINDS = {
+    b"PK\x03\x04": ("a zip archive", "unpack it, and give the file or folder that was in it"),
+    b"\xd0\xcf\x11\xe0": ("a spreadsheet", "export it as CSV"),
+    b"SQLite format 3": ("a database", "export a table of it as CSV"),
+    b"ARROW1": ("an Arrow file", "convert it to Parquet"),
+    b"Obj\x01": ("an Avro file", "convert it to Parquet"),
+    b"\x89HDF": ("an HDF5 file", "convert it to Parquet or CSV"),
+    b"\x93NUMPY": ("a NumPy array", "convert it to Parquet or CSV"),
+    b"%PDF": ("a PDF document", "give the log as CSV"),
+}
+"""The first bytes of files that are not read -> what they are, and what to do."""
+
+_TAR_OFFSET = 257
+"""Where the word ``ustar`` is in a tar archive, in bytes."""
 
 SAMPLE_BYTES = 1 << 20
 """Bytes of a file that are read to detect its contents."""
@@ -45,16 +59,17 @@ def compression_of(file: Path) -> str:
     """The compression of a file by its first bytes; ``none`` if it is not compressed.
 
     Raises:
-        SourceError: the file cannot be read, or is a zip archive.
+        SourceError: the file cannot be read, or is of a kind that is no table.
     """
     with reading_bytes(file), file.open("rb") as stream:
-        start = stream.read(8)
+        start = stream.read(16)
+    if file.suffix.lower() in (".xlsx", ".ods"):  # zip archives
+        raise SourceError(f"{file} is a spreadsheet, expected a table", "export it as CSV")
+    for magic, (kind, hint) in OTHER_KINDS.items():
+        if start.startswith(magic):
+            raise SourceError(f"{file} is {kind}, expected a table", hint)
     names = (name for magic, name in MAGIC_NUMBERS.items() if start.startswith(magic))
-    compression = next(names, "none")
-    if compression == "zip":
-        hint = "unpack it, and give the file or folder that was in it"
-        raise SourceError(f"{file} is a zip archive, expected a table", hint)
-    return compression
+    return next(names, "none")
 
 
 @contextlib.contextmanager
@@ -87,9 +102,17 @@ def reading_bytes(file: Path) -> Iterator[None]:
 
 
 def read_start(file: Path) -> bytes:
-    """The first ``SAMPLE_BYTES`` of a file, decompressed."""
+    """The first ``SAMPLE_BYTES`` of a file, decompressed.
+
+    Raises:
+        SourceError: the file cannot be read, or is an archive.
+    """
     with open_bytes(file) as stream:
-        return bytes(stream.read(SAMPLE_BYTES))
+        start = bytes(stream.read(SAMPLE_BYTES))
+    if start[_TAR_OFFSET:].startswith(b"ustar"):
+        hint = "unpack it, and give the file or folder that was in it"
+        raise SourceError(f"{file} is a tar archive, expected a table", hint)
+    return start
 
 
 def is_stream(path: Path) -> bool:

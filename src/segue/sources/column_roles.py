@@ -44,6 +44,10 @@ LIST_SPELLINGS = "history sequence itemlist itemsequence itemhistory interaction
 """Spellings of a column of lists of items, besides the plural of a usual spelling."""
 
 
+MAX_LISTED = 30
+"""Most names of columns in a message."""
+
+
 class ColumnRoles(NamedTuple):
     """The name of the column with each role; None if the log has no such column."""
 
@@ -64,10 +68,10 @@ class ColumnRoles(NamedTuple):
 
     def renamed(self, names: Mapping[str, str]) -> ColumnRoles:
         """The roles with other names of the same columns."""
-        user, item, *others = (None if name is None else names[name] for name in self)
+        user, item, *optional = (None if name is None else names[name] for name in self)
         assert user is not None
         assert item is not None
-        return ColumnRoles(user, item, *others)
+        return ColumnRoles(user, item, *optional)
 
 
 def guess_roles(names: Sequence[str], config: SourceConfig, file_name: str) -> ColumnRoles:
@@ -177,4 +181,4 @@ def _spelling(name: str) -> str:
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")

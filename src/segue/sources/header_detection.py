@@ -22,10 +22,10 @@ def is_probably_data(rows: Sequence[Sequence[str]]) -> bool:
     It is if a field is a number or a date, if a value recurs in its column, or if all its
     fields are of the same form as those of the other rows (``u1`` and ``u27``).
     """
-    first, others = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    first = rows[0]
     if any(_NUMBER_OR_DATE.fullmatch(field.strip()) for field in first):
         return True
-    different = [row for row in others if row != first]
+    different = [row for row in rows[1:] if len(row) == len(first) and row != first]
     if not different:
         return False
     columns = list(zip(*different, strict=True))

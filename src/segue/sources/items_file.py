@@ -20,7 +20,7 @@ from segue.sources.event_sorting import EVENTS_PER_BATCH, connect
 from segue.sources.file_detection import join_tables, local_path, open_tables
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
-from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.table_copies import can_be_copied, copied, is_read_exactly
 from segue.sources.text_lines import EncodingError
 
 ATTRIBUTE_SPELLINGS = {
@@ -107,7 +107,7 @@ def _rows(
             if not can_be_copied(table, error):
                 raise
         else:
-            if has_all_rows(table, n_rows):
+            if is_read_exactly(table, n_rows):
                 return table, rows.combine_chunks()
     table = copied(table, columns.names(), scratch)
     return table, _read_within(connection, table, columns, memory_limit).combine_chunks()
@@ -135,8 +135,9 @@ def _read_within(
         batches.append(batch)
         n_bytes += batch.nbytes
         if n_bytes > memory_limit * ITEMS_SHARE:
-            message = f"the items of {table.files[0]} take more than {ITEMS_SHARE:.0%} of the memory limit "
-            raise ResourceError(f"{message}of {memory_limit:,} bytes", "raise --memory-limit")
+            message = f"the items of {table.files[0]} take more than {ITEMS_SHARE:.0%} of the "
+            message += f"memory limit of {memory_limit:,} bytes"
+            raise ResourceError(message, "raise --memory-limit")
     return pa.Table.from_batches(batches, reader.schema)
 
 

@@ -98,7 +98,7 @@ def records(file: Path, reading: Reading, n_columns: int, used: Sequence[int]) -
         if text.is_sequence_per_line:
             if len(row.fields) < 2:
                 raise RecordError(row.line, "has no item, expected an id and the ids of its items")
-        elif len(row.fields) != n_columns:
+        elif len(row.fields) != n_columns and not _ends_in_separator(row, n_columns):
             problem = f"has {len(row.fields)} columns, expected {n_columns}"
             raise RecordError(row.line, problem)
         if not text.quote and not text.quotes_are_given and text.separator not in ("\t", BLANKS):
@@ -122,6 +122,11 @@ def _content_lines(file: Path, text: TextFormat) -> Iterator[tuple[int, str]]:
         if number > text.skip:
             is_comment = text.comment and line.startswith(text.comment)
             yield number, "\n" if is_comment else line
+
+
+def _ends_in_separator(row: Record, n_columns: int) -> bool:
+    """Whether a row has one separator too many, at its end, which DuckDB also accepts."""
+    return len(row.fields) == n_columns + 1 and not row.fields[-1]
 
 
 def _split_rows(source: Iterator[tuple[int, str]], text: TextFormat) -> Iterator[Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from segue.sources.scratch import ScratchFolder
 from segue.sources.text_lines import lines
 
 _BLOCK_BYTES = 1 << 24
+
+_ADJACENT_QUOTES = re.compile(rb'" +"')
 
 
 def copied(table: Table, used: Iterable[str], scratch: ScratchFolder) -> Table:
@@ -55,26 +58,38 @@ def can_be_copied(table: Table, error: duckdb.Error) -> bool:
     return table.file_type != "parquet" and not table.copies and not is_memory
 
 
-def has_all_rows(table: Table, n_rows: int) -> bool:
-    """Whether DuckDB has read as many rows of text files as they have lines that are not blank.
+def is_read_exactly(table: Table, n_rows: int) -> bool:
+    """Whether DuckDB has read text files as they are, judged by their lines and quotes.
 
-    DuckDB 2.0 loses the last row of a file if it does not fit in a buffer, of 32 MB. Quoted text
-    over several lines also makes the numbers differ.
+    DuckDB 2.0 loses the last row of a file if it does not fit in a buffer, of 32 MB, and drops the
+    quotes between the two texts of ``"a" "b"``. Quoted text over several lines also makes the
+    number of lines differ from that of the rows.
+
+    Args:
+        n_rows: the number of rows that DuckDB has read.
     """
     if table.file_type != "text" or table.copies or any(part.copies for part in table.parts):
         return True
     files = [(file, part.text) for part in table.parts or (table,) for file in part.files]
-    n_headers = sum(text.has_header for _, text in files)
-    if sum(_count_lines(file) for file, _ in files) == n_rows + n_headers:
+    n_lines = -sum(text.has_header for _, text in files)
+    for file, text in files:
+        n_file, has_adjacent_quotes = _count_lines(file)
+        if has_adjacent_quotes and text.quote:
+            return False
+        n_lines += n_file
+    if n_lines == n_rows:
         return True
-    n_lines = sum(bool(line.strip()) for file, text in files for line in lines(file, text.encoding))
-    return n_lines == n_rows + n_headers
+    blank = sum(not line.strip() for file, text in files for line in lines(file, text.encoding))
+    return n_lines - blank == n_rows
 
 
-def _count_lines(file: Path) -> int:
-    n_lines, last = 0, b"\n"
+def _count_lines(file: Path) -> tuple[int, bool]:
+    """The number of lines of a file, and whether only blanks are between two of its quotes."""
+    n_lines, last, has_adjacent_quotes = 0, b"\n", False
     with open_bytes(file) as stream:
         while block := stream.read(_BLOCK_BYTES):
             n_lines += block.count(b"\n")
+            if b'" ' in block or last == b'"':
+                has_adjacent_quotes |= bool(_ADJACENT_QUOTES.search(last + block))
             last = block[-1:]
-    return n_lines + (last != b"\n")
+    return n_lines + (last != b"\n"), has_adjacent_quotes

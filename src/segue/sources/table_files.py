@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from segue.errors import SourceError, quantity
-from segue.sources.byte_streams import read_start
+from segue.sources.byte_streams import read_start, reading_bytes
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -17,7 +18,9 @@ FILE_TYPES: dict[str, FileType] = {
     ".csv": "text",
     ".tsv": "text",
     ".txt": "text",
+    ".tab": "text",
     ".dat": "text",
+    ".data": "text",
     ".inter": "text",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -48,14 +51,14 @@ def is_table(path: Path) -> bool:
     """Whether a path is, by its name, a table file, or a folder that contains one."""
     if path.is_dir():
         return any(type_by_name(file) for file in _files_within(path) if not _is_hidden(file, path))
-    return path.is_file() and type_by_name(path) is not None
+    return path.is_file() and (not path.suffix or type_by_name(path) is not None)
 
 
 def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
     """The table files of a folder and its subfolders in the order of their relative paths.
 
     Text files such as ``README.txt`` are left out if there are table files of another type, and
-    so are hidden files and files of other kinds.
+    so are files that are hidden, empty or of other kinds.
 
     Args:
         path: a folder, or a single file of any name.
@@ -69,22 +72,22 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
     if not path.exists():
         raise SourceError(f"{path} does not exist", "check the path")
     if not path.is_dir():
-        _refuse_name(path)
-        return [TableFile(path, type_by_name(path) or _type_by_content(path), {})], []
-    tables, others = [], []
+        refuse_name(path)
+        return [TableFile(path, _type_of(path), {})], []
+    tables, left_out = [], []
     for file in sorted(_files_within(path), key=lambda file: file.relative_to(path).parts):
         file_type = None if _is_hidden(file, path) or not file.is_file() else type_by_name(file)
-        if file_type is None:
-            others.append(file)
+        if file_type is None or file.stat().st_size == 0:
+            left_out.append(file)
             continue
-        _refuse_name(file)
-        tables.append(TableFile(file, file_type, _partition_of(file.relative_to(path))))
+        refuse_name(file)
+        tables.append(TableFile(file, _type_of(file), _partition_of(file.relative_to(path))))
     if not tables:
         message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
         raise SourceError(message, "give the file itself, or convert it to one of these types")
     chosen = [table for table in tables if ".txt" not in table.path.suffixes] or tables
-    others += [table.path for table in tables if table not in chosen]
-    return chosen, _left_out(others, path)
+    left_out += [table.path for table in tables if table not in chosen]
+    return chosen, _warnings(left_out, path)
 
 
 def type_by_name(path: Path) -> FileType | None:
@@ -95,20 +98,30 @@ def type_by_name(path: Path) -> FileType | None:
     return FILE_TYPES.get(Path(name).suffix)
 
 
-def _type_by_content(file: Path) -> FileType:
-    start = read_start(file)[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"PAR1"):
+def _type_of(file: Path) -> FileType:
+    """The type of a file by its suffix, or by its content if that is more certain."""
+    with reading_bytes(file), file.open("rb") as stream:
+        is_parquet = stream.read(4) == b"PAR1"
+    if is_parquet or (file_type := type_by_name(file)) == "parquet":
         return "parquet"
-    return "jsonl" if start.startswith(b"{") else "text"
+    if file_type is None:
+        start = read_start(file)[:1000].removeprefix(codecs.BOM_UTF8).split()
+        file_type = "jsonl" if b"".join(start).startswith((b"{", b"[{")) else "text"
+    return file_type
 
 
 def _files_within(folder: Path) -> Iterator[Path]:
     """All files below a folder; links to folders are followed, each folder once."""
     seen = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         seen.add(os.path.realpath(parent))
         folders[:] = [f for f in folders if os.path.realpath(Path(parent, f)) not in seen]
         yield from (Path(parent, file) for file in files)
+
+
+def _raise(error: OSError) -> None:
+    message = f"{error.filename} cannot be read: {error.strerror}"
+    raise SourceError(message, "check that you may read it")
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
@@ -125,23 +138,24 @@ def _partition_of(relative: Path) -> dict[str, str]:
     }
 
 
-def _left_out(files: Sequence[Path], folder: Path) -> list[str]:
+def _warnings(files: Sequence[Path], folder: Path) -> list[str]:
     if not files:
         return []
-    names = [printable(file.relative_to(folder)) for file in files[:5]]
+    names = [printable_path(file.relative_to(folder)) for file in files[:5]]
     listed = ", ".join(names) + (", ..." if len(files) > 5 else "")
     count = quantity(len(files), "file")
-    return [f"left out {count} that are hidden or not of the log's type: {listed}"]
+    return [f"left out {count} that are hidden, empty or of another type: {listed}"]
 
 
-def _refuse_name(path: Path) -> None:
+def refuse_name(path: Path) -> None:
+    """Raise a SourceError if a path is not UTF-8: DuckDB and JSON cannot contain it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        message = f"the name of {printable(path)} is not UTF-8"
+        message = f"the name of {printable_path(path)} is not UTF-8"
         raise SourceError(message, "rename it") from None
 
 
-def printable(path: Path) -> str:
+def printable_path(path: Path) -> str:
     """A path as text that can be printed, even if its name is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")

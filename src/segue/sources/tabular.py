@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from segue.config import SourceConfig, nearest_hint
 from segue.errors import SourceError, quantity
@@ -21,7 +23,7 @@ from segue.sources.log_opening import OpenedLog, open_log
 from segue.sources.log_view import IS_BAD_RATING, IS_BAD_TIME, IS_EVENT, LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 from segue.sources.scratch import ScratchFolder
-from segue.sources.table_copies import can_be_copied, copied, has_all_rows
+from segue.sources.table_copies import can_be_copied, copied, is_read_exactly
 from segue.sources.table_files import is_table
 
 YEAR_US = 366 * 24 * 3600 * 1_000_000
@@ -89,6 +91,7 @@ class TabularSource(Source):
             rating = ", rating" if self._columns.rating else ""
             events = f"SELECT sequence_id, item_id{time}{rating} FROM log WHERE {IS_EVENT}"
             for sequences in sequences_from_events(sorted_events(connection, events)):
+                self._warn_of_header(sequences)
                 yield Chunk(sequences, NO_ITEMS)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -97,6 +100,15 @@ class TabularSource(Source):
     def report(self) -> dict[str, Any]:
         warnings = [*self._table.warnings, *self._warnings]
         return {"columns": self._columns._asdict(), "warnings": warnings}
+
+    def _warn_of_header(self, sequences: pa.RecordBatch) -> None:
+        """Warn of an event that is a header, as in files that were appended to each other."""
+        column = self._columns.user
+        row = pc.index(sequences["sequence_id"], column).as_py()
+        if self._table.file_type == "text" and self._table.text.has_header and row >= 0:
+            self._warnings.append(
+                f"a sequence has the id {column!r}, like its column: is a header within the file?"
+            )
 
     def _checked_log(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Check all rows, of copies if DuckDB does not read the files or not all of their rows."""
@@ -107,7 +119,7 @@ class TabularSource(Source):
                 if not can_be_copied(self._table, error):
                     raise
             else:
-                if has_all_rows(self._table, self._n_rows):
+                if is_read_exactly(self._table, self._n_rows):
                     return
         self._table = copied(self._table, self._columns.names(), self._scratch)
         self._check_log(connection)

@@ -23,7 +23,7 @@ from segue.sources.header_detection import (
     is_probably_data,
     list_of_roles,
 )
-from segue.sources.text_lines import EncodingError, decode_start, encoding_of
+from segue.sources.text_lines import EncodingError, decode_start, encoding_of, printable
 
 BLANKS = " "
 """The separator that stands for one or more blanks or tabs."""
@@ -131,7 +131,8 @@ def detect_text(file: Path, config: SourceConfig, *, pairs: bool) -> DetectedTex
     comment = config.comment or ""
     skip, separator, n_comments = _first_row(lines, comment)
     rows = [line for line in lines[skip : skip + SAMPLE_LINES] if line.strip()]
-    rows = [line for line in rows if not (comment and line.startswith(comment))]
+    # Bytes that are not of the encoding matter only where they are used, not in names.
+    rows = [printable(line) for line in rows if not (comment and line.startswith(comment))]
     if not rows:
         raise SourceError(f"{file} has no row", "expected a table with one event or item per row")
     separator = config.separator or separator or _separator_of(rows)

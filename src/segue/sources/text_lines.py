@@ -75,6 +75,11 @@ def is_decoded(text: str) -> bool:
     return True
 
 
+def printable(text: str) -> str:
+    """A text from ``lines`` with replacement characters for what is invalid in its encoding."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def encoding_error(file: Path, encoding: str, line: int | None = None) -> EncodingError:
     """The error for text that is not of the encoding with which it is read."""
     name = codecs.lookup(encoding).name.upper()
