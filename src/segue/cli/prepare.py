@@ -83,6 +83,12 @@ ItemColumn = Annotated[str | None, _column("items")]
 TimeColumn = Annotated[str | None, _column("times")]
 RatingColumn = Annotated[str | None, _column("ratings")]
 EventColumn = Annotated[str | None, _column("event types")]
+BadTimes = Annotated[
+    Literal["refuse", "drop"] | None,
+    typer.Option(
+        help="Rows whose time is missing or bad: refuse the log (default), or drop the rows."
+    ),
+]
 ItemsFile = Annotated[
     Path | None,
     typer.Option(
@@ -129,6 +135,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     time_column: TimeColumn = None,
     rating_column: RatingColumn = None,
     event_column: EventColumn = None,
+    bad_times: BadTimes = None,
     items_file: ItemsFile = None,
     memory_limit: MemoryLimit = None,
     seed: Seed = None,
@@ -161,6 +168,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
         time_column=time_column,
         rating_column=rating_column,
         event_column=event_column,
+        bad_times=bad_times,
         items_file=items_file,
         memory_limit=memory_limit,
         seed=seed,

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from segue.config.evaluation import EvaluationConfig, SeenPolicy, TargetChoice, Task, UnknownTargets
 from segue.config.loading import leaf_keys, nearest_hint, set_key, validated
-from segue.config.preparation import Catalogue, LogFormat, PrepareConfig, SplitKind
+from segue.config.preparation import BadTimes, Catalogue, LogFormat, PrepareConfig, SplitKind
 from segue.config.section import ConfigSectionT
 from segue.errors import ConfigError
 
@@ -34,6 +34,7 @@ class PrepareOptions(TypedDict, total=False):
     time_column: str | None
     rating_column: str | None
     event_column: str | None
+    bad_times: BadTimes
     items_file: str | os.PathLike[str] | None
     memory_limit: int | str
     sequences: int

@@ -291,11 +291,11 @@ class Recommender:
             RequestError: the item is unknown, or ``k`` is out of range.
         """
         start_time = time.perf_counter()
+        self._check_count("k", k)
         n_others = self.ensemble.n_candidates - 1
         if k > n_others:
             message = f"k is {k}, more than the {n_others} other items of the catalogue"
             raise RequestError(message, "ask for fewer")
-        self._check_count("k", k)
         indices, unknown = self._requests.find_items([id_string(item, "item")])
         if unknown:
             message = f"item {unknown[0]!r} is not in the catalogue of {self.name}"

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from segue.config import SourceConfig
 from segue.errors import SourceError, quantity
+from segue.ids import EXPECTED, id_sql, refused_sql, refused_type
 from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
 from segue.sources.event_sorting import connect
@@ -55,10 +57,14 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
+        _refuse_bad_ids(connection, table, columns.item)
+        if table.file_type == "jsonl":
+            # Several threads may move the last row of a JSON file to the front.
+            connection.execute("SET threads = 1")
         query = f"""
             SELECT {", ".join(_select_terms(columns, table))}
             FROM {table.sql(as_text=[columns.item])}
-            WHERE {text_sql(columns.item)} IS NOT NULL
+            WHERE {_id_sql(columns.item, table)} IS NOT NULL
         """
         rows = connection.sql(query).to_arrow_table().combine_chunks()
     if rows.num_rows == 0:
@@ -122,11 +128,31 @@ def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
 
 
 def _select_terms(columns: _Columns, table: Table) -> Iterator[str]:
-    yield f"{text_sql(columns.item)} AS item_id"
+    yield f"{_id_sql(columns.item, table)} AS item_id"
     for attribute, name in columns.attributes.items():
         yield _attribute_sql(attribute, name, table)
     yield from map(identifier, columns.plain)
     yield from map(_vector_sql, columns.vectors)
+
+
+def _id_sql(column: str, table: Table) -> str:
+    """SQL for the ids; JSON is read as the text in the file."""
+    sql_type = table.columns[column] if table.file_type == "parquet" else "VARCHAR"
+    return id_sql(identifier(column), sql_type)
+
+
+def _refuse_bad_ids(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> None:
+    """Raise a SourceError if a value of the id column cannot be an id."""
+    path, sql_type = table.files[0], table.columns[column]
+    if kind := refused_type(sql_type):
+        message = f"{path}: the column {column!r} contains {kind}, expected item ids"
+        raise SourceError(message, "name the column item_id, or as in the log")
+    if table.file_type == "parquet":
+        is_refused = refused_sql(identifier(column), sql_type)
+        query = f"SELECT {identifier(column)} FROM {table.sql()} WHERE {is_refused} LIMIT 1"
+        if rows := connection.sql(query).fetchall():
+            message = f"{path}: the column {column!r} has the item id {rows[0][0]!r}"
+            raise SourceError(message, f"expected whole numbers that are exact: {EXPECTED}")
 
 
 def _attribute_sql(attribute: str, name: str, table: Table) -> str:

@@ -1,46 +1,26 @@
 """The format ``tabular``: one event per row in CSV, TSV, JSONL or Parquet, or ``user item`` pairs.
 
-DuckDB reads the log twice, in bounded memory: once to count invalid rows, so that the first one
-is reported before any sorting, and once to sort the log by sequence and time.
+DuckDB reads the log in bounded memory: first to check its rows (``segue.sources.log_checks``), so
+that an invalid one is reported before any sorting, then to sort it by sequence and time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 
 from segue.config import SourceConfig, nearest_hint
-from segue.errors import SourceError, quantity
+from segue.errors import SourceError
 from segue.sources.column_roles import guess_roles
 from segue.sources.duckdb_tables import is_nested, reading, text_sql
 from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
 from segue.sources.file_detection import is_table, join_tables, open_tables
-from segue.sources.log_view import IS_BAD_RATING, IS_BAD_TIME, IS_EVENT, LogView
+from segue.sources.log_checks import check_log, check_types
+from segue.sources.log_view import LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
-
-YEAR_US = 366 * 24 * 3600 * 1_000_000
-"""A year in microseconds."""
-
-
-class _RowCounts(NamedTuple):
-    """The results of the first pass over the log.
-
-    Attributes:
-        n_typed: rows of the selected event types.
-        n_events: those of them with both ids.
-        latest_us: the latest time, in microseconds since 1970.
-    """
-
-    n_rows: int
-    n_typed: int
-    n_events: int
-    n_bad_times: int
-    n_bad_ratings: int
-    latest_us: int | None
-
 
 def recognises(path: Path) -> bool:
     """Whether a path is, by its name, a table file, or a folder that contains one."""
@@ -51,10 +31,10 @@ class TabularSource(Source):
     """A log of events in one table, or in the tables of a folder in the order of their names.
 
     Sequences are ordered by their ids as text. The events of a sequence are ordered by time,
-    ties by row; a log without a time column keeps the order of its rows. Ids are text exactly
-    as written; in JSONL and Parquet an integer becomes its digits. Rows without a user id or
-    an item id (mostly anonymous visits) are left out, with a warning that counts them. A
-    missing rating is NaN; a missing time is an error.
+    ties by row; a log without a time column keeps the order of its rows. Ids follow
+    ``segue.ids``. Rows without a user id or an item id (mostly anonymous visits) are left out,
+    with a warning that counts them. A missing rating is NaN. A missing or bad time (see
+    ``segue.sources.times``) is an error, or its row is left out (``bad_times``).
 
     Args:
         path: a file or a folder.
@@ -74,6 +54,7 @@ class TabularSource(Source):
         self._columns = guess_roles(list(tables[0].columns), config, str(tables[0].files[0]))
         self._table = join_tables(tables, self._columns.names())
         self._refuse_nested_columns()
+        check_types(LogView(self._table, self._columns, ()), str(path))
         self.sequences_are_users = self._columns.sequences_are_users
         self._warnings: list[str] = []
 
@@ -82,12 +63,9 @@ class TabularSource(Source):
         with reading(self._path), connect(config.memory_limit) as connection:
             log = LogView.of(connection, self._table, self._columns, config.event_type)
             self._check_event_types(connection, log)
-            connection.execute(f"CREATE TEMP VIEW log AS {log.sql()}")
-            self._check_rows(connection, log)
-            time = ", time" if self._columns.time else ""
-            rating = ", rating" if self._columns.rating else ""
-            events = f"SELECT sequence_id, item_id{time}{rating} FROM log WHERE {IS_EVENT}"
-            for sequences in sequences_from_events(sorted_events(connection, events)):
+            checked = check_log(connection, log, str(self._path), config.bad_times)
+            self._warnings = checked.warnings
+            for sequences in sequences_from_events(sorted_events(connection, checked.events)):
                 yield Chunk(sequences, NO_ITEMS)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -105,31 +83,6 @@ class TabularSource(Source):
                 hint = "expected one event per row: unnest the column first"
                 raise SourceError(f"{message} ({sql_type})", hint)
 
-    def _check_rows(self, connection: duckdb.DuckDBPyConnection, log: LogView) -> None:
-        """Read the log once: raise an error for the first invalid row, and collect warnings."""
-        is_bad_time, latest = (
-            (IS_BAD_TIME, "max(time)") if self._columns.time else ("false", "NULL")
-        )
-        is_bad_rating = IS_BAD_RATING if self._columns.rating else "false"
-        query = connection.sql(f"""
-            SELECT count(*), count(*) FILTER (has_event_type), count(*) FILTER ({IS_EVENT}),
-                count(*) FILTER ({is_bad_time}), count(*) FILTER ({is_bad_rating}), {latest}
-            FROM log
-        """)
-        counts = _RowCounts(*query.fetchall()[0])
-        if counts.n_rows == 0:
-            message = f"{self._path} has no rows, expected one event per row"
-            raise SourceError(message, "check that it is complete")
-        if counts.n_events == 0:
-            message = f"every row of {self._path} lacks a user id or an item id"
-            raise SourceError(message, "check the chosen columns and --event-type")
-        if counts.n_bad_times:
-            hint = "expected ISO 8601 in all rows, or in all seconds to nanoseconds since 1970"
-            raise log.bad_row_error(connection, IS_BAD_TIME, "time", hint)
-        if counts.n_bad_ratings:
-            raise log.bad_row_error(connection, IS_BAD_RATING, "rating", "expected a number")
-        self._warnings = self._warnings_of(counts)
-
     def _check_event_types(self, connection: duckdb.DuckDBPyConnection, log: LogView) -> None:
         if log.columns.event is None or not log.event_types:
             return
@@ -140,18 +93,3 @@ class TabularSource(Source):
             if name not in existing_types:
                 message = f"{self._path} has no event of type {name!r}"
                 raise SourceError(message, nearest_hint(name, existing_types))
-
-    def _warnings_of(self, counts: _RowCounts) -> list[str]:
-        warnings = []
-        if self._columns.time is None:
-            warnings.append("no time column: the events of a sequence keep the order of the file")
-        elif counts.latest_us is not None and counts.latest_us < YEAR_US:
-            column = self._columns.time
-            warnings.append(f"all times are before 1971: does the column {column!r} contain times?")
-        if counts.n_typed < counts.n_rows:
-            typed = f"{counts.n_typed:,} of {counts.n_rows:,} rows"
-            warnings.append(f"{typed} are of type {', '.join(self._config.event_type)}")
-        if counts.n_events < counts.n_typed:
-            dropped = quantity(counts.n_typed - counts.n_events, "row")
-            warnings.append(f"left out {dropped} without a user id or an item id")
-        return warnings
