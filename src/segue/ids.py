@@ -46,7 +46,7 @@ EXPECTED = "write ids as text or integers: '7' or 7"
 """What to do about a refused id."""
 
 
-class InvalidId(ValueError):
+class InvalidIdError(ValueError):
     """A value that cannot be an id; the text says why."""
 
 
@@ -57,7 +57,7 @@ def id_of(value: Any) -> str | None:
         value: text, a number of Python or NumPy, a date, a UUID, None, or an Arrow scalar.
 
     Raises:
-        InvalidId: the value cannot be an id.
+        InvalidIdError: the value cannot be an id.
     """
     if hasattr(value, "as_py"):
         value = value.as_py()
@@ -65,24 +65,18 @@ def id_of(value: Any) -> str | None:
         return _text_id(value)
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # of pandas
         return None
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float | np.floating):
-        return _float_id(value)
-    if isinstance(value, Decimal):
-        return _decimal_id(value)
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value.isoformat()
     if isinstance(value, uuid.UUID):
         return str(value)
-    raise InvalidId(f"{value!r} is of type {type(value).__name__}")
+    return _number_id(value)
 
 
 def id_array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """The ids that an Arrow array stands for, as strings; null where they are missing.
 
     Raises:
-        InvalidId: the type cannot be an id, or a value cannot; the text names the first one.
+        InvalidIdError: the type cannot be an id, or a value cannot; the text names the first one.
     """
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -99,9 +93,9 @@ def id_array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
         return values.cast(pa.date32()).cast(pa.string())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         distinct = values.dictionary_encode()
-        ids = pa.array(map(_number_id(kind), distinct.dictionary), pa.string())
+        ids = pa.array(map(_id_of_scalar(kind), distinct.dictionary), pa.string())
         return ids.take(distinct.indices)
-    raise InvalidId(f"values of type {kind}")
+    raise InvalidIdError(f"values of type {kind}")
 
 
 def id_sql(column: str, sql_type: str) -> str:
@@ -114,8 +108,7 @@ def id_sql(column: str, sql_type: str) -> str:
         sql_type: its DuckDB type. A type that ``refused_type`` selects is not allowed.
     """
     if _is_float(sql_type) or sql_type.startswith("DECIMAL"):
-        is_number = f"isfinite({column})" if _is_float(sql_type) else "true"
-        return f"CASE WHEN {is_number} THEN CAST(TRY_CAST({column} AS HUGEINT) AS VARCHAR) END"
+        return f"CAST({_whole_sql(column)} AS VARCHAR)"
     text = f"CAST({column} AS VARCHAR)"
     if not _is_text(sql_type):
         return text
@@ -132,8 +125,9 @@ def refused_sql(column: str, sql_type: str) -> str:
         return f"coalesce({column} <> trunc({column}), false)"
     if not _is_float(sql_type):
         return "false"
-    is_exact = f"{column} = trunc({column}) AND abs({column}) < {2.0 ** EXACT_BITS[sql_type]}"
-    return f"coalesce(NOT (isnan({column}) OR (isfinite({column}) AND {is_exact})), false)"
+    inexact = f"{column} <> trunc({column}) OR abs({column}) >= {2.0 ** EXACT_BITS[sql_type]}"
+    not_finite = f"{column} IS NOT NULL AND CAST({column} AS VARCHAR) NOT IN ('nan', '-nan')"
+    return f"CASE WHEN {_whole_sql(column)} IS NOT NULL THEN {inexact} ELSE {not_finite} END"
 
 
 def needs_rule_sql(column: str) -> str:
@@ -173,14 +167,24 @@ def _text_id(text: str) -> str | None:
     return re.sub(_WHOLE_DECIMAL, _DIGITS, text)
 
 
+def _number_id(value: Any) -> str | None:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float | np.floating):
+        return _float_id(value)
+    if isinstance(value, Decimal):
+        return _decimal_id(value)
+    raise InvalidIdError(f"{value!r} is of type {type(value).__name__}")
+
+
 def _float_id(value: Any) -> str | None:
     if np.isnan(value):
         return None
     number = float(value)
     if not np.isfinite(number) or number != int(number):
-        raise InvalidId(f"{value!r} is not a whole number")
+        raise InvalidIdError(f"{value!r} is not a whole number")
     if abs(number) >= 2 ** (np.finfo(type(value)).nmant + 1):
-        raise InvalidId(f"{value!r} is a float so large that its last digits may be lost")
+        raise InvalidIdError(f"{value!r} is a float so large that its last digits may be lost")
     return str(int(number))
 
 
@@ -188,11 +192,11 @@ def _decimal_id(value: Decimal) -> str | None:
     if value.is_nan():
         return None
     if not value.is_finite() or value != int(value):
-        raise InvalidId(f"{value} is not a whole number")
+        raise InvalidIdError(f"{value} is not a whole number")
     return str(int(value))
 
 
-def _number_id(kind: pa.DataType) -> Any:
+def _id_of_scalar(kind: pa.DataType) -> Any:
     """``id_of`` for the scalars of an array; floats keep their width, which limits exactness."""
     if pa.types.is_decimal(kind):
         return id_of
@@ -220,6 +224,14 @@ def _is_plain_sql(text: str) -> str:
     plain = _class("".join(character for character in printable if character not in last))
     ends = f"regexp_matches({text}, {_literal(f'(?:[{plain}]|[^.0]0+)$')})"
     return f"({text} BETWEEN '!' AND '~' AND {ends})"
+
+
+def _whole_sql(column: str) -> str:
+    """SQL for a float or decimal as an integer; NULL if it is NaN or infinite.
+
+    By its text, because DuckDB believes the statistics of a Parquet column, which omit NaN.
+    """
+    return f"TRY_CAST(CAST({column} AS VARCHAR) AS HUGEINT)"
 
 
 def _is_text(sql_type: str) -> bool:

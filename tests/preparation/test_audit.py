@@ -119,10 +119,10 @@ def test_an_exact_duplicate_has_the_same_rating_or_like_the_other_event_none(eve
         sequences_of([[4, 5, 4, 5, 4, 4]], cuts, times),
         ratings=np.array([3, np.nan, 4, np.nan, 4, 4], np.float32),
     )
-    found = audit(sequences, rule_of(split), n_items=2, n_catalogue=2)
-    assert found["times"]["duplicates"] == 3
-    assert found["times"]["exact_duplicates"] == 2
-    assert any(text.startswith("2 events are exact duplicates") for text in found["warnings"])
+    findings = audit(sequences, rule_of(split), n_items=2, n_catalogue=2)
+    assert findings["times"]["duplicates"] == 3
+    assert findings["times"]["exact_duplicates"] == 2
+    assert any(text.startswith("2 events are exact duplicates") for text in findings["warnings"])
 
 
 def test_a_log_without_times():

@@ -40,7 +40,8 @@ class Frame:
     np.array([1, 22], np.uint8), pa.array([1, 22]), pa.array(["1", "22"]),
     pa.chunked_array([["1"], ["22"]]), Column([1, 22]), Column(["1", "22"]), iter([1, "22"]),
     [" 1", "22\u00a0"], ["1.0", "22.00"], [1.0, 22.0], np.array([1, 22], np.float32),
-    pa.array([1.0, 22.0]), range(1, 23, 21), (value for value in ("1", "22")), map(int, ("1", "22")),
+    pa.array([1.0, 22.0]), range(1, 23, 21), (value for value in ("1", "22")),
+    map(int, ("1", "22")),
 ])  # fmt: skip
 def test_ids_become_a_list_of_strings(values: Any) -> None:
     ids = id_strings(values)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int32, Int64
 
 from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
-from segue.ids import BLANKS, EXPECTED, InvalidId, id_array
+from segue.ids import BLANKS, EXPECTED, InvalidIdError, id_array
 from segue.ragged import Ragged, offsets_of
 from segue.ranking import Query, Ranked, Ranker
 from segue.tokens import INDEX_DTYPE, PAD
@@ -109,7 +109,7 @@ class ListRanker(Ranker):
 
 
 def _read_columns(path: Path) -> pa.Table:
-    """Read the three columns without missing values: ids as strings (``segue.ids``), ranks as int64."""
+    """Read the three columns without missing values: ids by ``segue.ids``, ranks as int64."""
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
@@ -142,7 +142,7 @@ def _read_columns(path: Path) -> pa.Table:
 def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
     try:
         return id_array(column)
-    except InvalidId as error:
+    except InvalidIdError as error:
         raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
 
 

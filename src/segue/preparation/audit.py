@@ -88,7 +88,9 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
         )
     if findings["times"] is not None and findings["times"]["exact_duplicates"]:
         events_are = quantity(
-            findings["times"]["exact_duplicates"], "event is an exact duplicate", "events are exact duplicates"
+            findings["times"]["exact_duplicates"],
+            "event is an exact duplicate",
+            "events are exact duplicates",
         )
         warnings.append(
             f"{events_are} of another event of their sequence, with the same item, time and "

@@ -108,7 +108,7 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
 
     sequences = read_sequences(folder)
     findings = audit(sequences, rule, n_items, n_catalogue)
-    _check_parts(findings, sequences, rule)
+    _check_parts(findings, sequences, rule, ingested.report["warnings"])
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         segue_version=segue.__version__,
@@ -224,8 +224,13 @@ def _write_sequences(folder: Path, ingested: Ingested, cuts: Cuts) -> None:
     write_sequences(folder, sequences)
 
 
-def _check_parts(findings: dict[str, Any], sequences: Sequences, rule: SplitRule) -> None:
-    """Raise if the split leaves nothing to train on, or nothing to predict."""
+def _check_parts(
+    findings: dict[str, Any], sequences: Sequences, rule: SplitRule, warnings: list[str]
+) -> None:
+    """Raise if the split leaves nothing to train on, or nothing to predict.
+
+    The error repeats the warnings about rows that were left out, which may be the reason.
+    """
     parts = findings["parts"]
     if not parts["train"]["events"]:
         lacking = "nothing to train on"
@@ -235,7 +240,8 @@ def _check_parts(findings: dict[str, Any], sequences: Sequences, rule: SplitRule
         return
     raise DatasetError(
         f"the split {rule.kind!r} leaves {lacking}: {quantity(len(sequences), 'sequence')}, "
-        f"the longest of {quantity(int(sequences.lengths.max()), 'event')}",
+        f"the longest of {quantity(int(sequences.lengths.max()), 'event')}"
+        + "".join(f"; {warning}" for warning in warnings if warning.startswith("left out")),
         f"it needs several sequences of at least {quantity(rule.min_length, 'event')}; "
         "choose another split, or filter less",
     )

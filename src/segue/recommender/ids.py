@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segue.errors import RequestError
-from segue.ids import InvalidId, id_of
+from segue.ids import InvalidIdError, id_of
 
 Id = str | int
 """An item id or user id of the caller. The integer 7 is the id ``"7"`` of a log."""
@@ -26,7 +26,7 @@ def id_string(value: Any, name: str) -> str:
     """
     try:
         text = id_of(value)
-    except InvalidId as error:
+    except InvalidIdError as error:
         message = f"{name} {error}, expected a string or an integer"
         raise RequestError(message, "write ids as in the log: '7' or 7") from None
     if text is None:

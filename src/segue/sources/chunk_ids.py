@@ -1,4 +1,4 @@
-"""The rule for ids on a chunk whose ids were read as text: the Million Playlist Dataset, releases."""
+"""The rule for ids on a chunk whose ids were read as text, as in the Million Playlist Dataset."""
 
 from __future__ import annotations
 

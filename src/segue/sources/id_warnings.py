@@ -26,9 +26,7 @@ class _Changes(NamedTuple):
     words: Counter[str]
 
 
-def id_warnings(
-    connection: duckdb.DuckDBPyConnection, log: LogView, n_left_out: int
-) -> list[str]:
+def id_warnings(connection: duckdb.DuckDBPyConnection, log: LogView, n_left_out: int) -> list[str]:
     """The warnings about ids; reads the log only if the view has exact ids.
 
     Args:
@@ -37,6 +35,12 @@ def id_warnings(
     columns = {"user": log.columns.user, "item": log.columns.item}
     changes = {role: _changes(connection, log, role, name) for role, name in columns.items()}
     warnings = []
+    if n_left_out:
+        rows = quantity(n_left_out, "row")
+        words = sum((change.words for change in changes.values()), Counter())
+        missing = [word for word in MISSING_WORDS if words[word]]
+        as_words = f" (empty, or {', '.join(missing)})" if missing else ""
+        warnings.append(f"left out {rows} without a user id or an item id{as_words}")
     for role, name in columns.items():
         n_trimmed, n_whole, words = changes[role]
         if n_trimmed:
@@ -55,18 +59,10 @@ def id_warnings(
                     f"{rows_have} the {role} id {word!r}, which may stand for a missing one: it "
                     "was kept; leave it empty in the log to leave such rows out"
                 )
-    if n_left_out:
-        rows = quantity(n_left_out, "row")
-        words = sum((change.words for change in changes.values()), Counter())
-        missing = [word for word in MISSING_WORDS if words[word]]
-        as_words = f" (empty, or {', '.join(missing)})" if missing else ""
-        warnings.append(f"left out {rows} without a user id or an item id{as_words}")
     return warnings
 
 
-def _changes(
-    connection: duckdb.DuckDBPyConnection, log: LogView, role: str, name: str
-) -> _Changes:
+def _changes(connection: duckdb.DuckDBPyConnection, log: LogView, role: str, name: str) -> _Changes:
     is_float = log.type_of(name) in {"FLOAT", "DOUBLE"} or log.type_of(name).startswith("DECIMAL")
     if not is_float and not (log.exact_ids and log.type_of(name) == "VARCHAR"):
         return _Changes(0, 0, Counter())

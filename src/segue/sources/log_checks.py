@@ -152,7 +152,7 @@ def _refuse(
         (counts.n_bad_items, IS_BAD_ITEM, "item"),
     ):
         if n_bad:
-            hint = f"expected whole numbers small enough for a float to hold: {EXPECTED}"
+            hint = f"expected whole numbers that a float holds exactly; else {EXPECTED}"
             raise log.bad_row_error(connection, condition, role, hint)
     if counts.n_events == 0:
         message = f"every row of {name} lacks a user id or an item id"
@@ -168,7 +168,7 @@ def _refuse(
 
 
 def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> SourceError:
-    """The error for the first bad time, which says what it is and what the others are."""
+    """The error for the first bad time, with a good one for comparison."""
     bad = log.first_row(connection, IS_BAD_TIME, ("time_text", "time_class"))
     good = log.first_row(connection, f"{IS_EVENT} AND time IS NOT NULL", ("time_text",))
     if bad is None or log.reading is None:
@@ -179,21 +179,20 @@ def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> Sour
         return SourceError(message, f"{times.EXPECTED}; {times.DROP}")
     if time_class == times.UNREADABLE or good is None:
         return SourceError(message, f"{times.unreadable_hint(text)}; {times.DROP}")
-    other = f"{good.values[0]!r} in {good.position}"
-    other += f" of {good.file}" if good.file != bad.file else ""
+    example = f"{good.values[0]!r} in {good.position}"
+    example += f" of {good.file}" if good.file != bad.file else ""
     notation = log.reading.notation.name
     if log.reading.window is not None and time_class.startswith(times.OUTSIDE):
-        message += f", which is not between 1980 and a year from today, while {other} is"
+        message += f", which is not between 1980 and a year from today, while {example} is"
+        hint = "correct such times, or leave them empty"
     else:
         given = time_class.removeprefix(times.OUTSIDE)
-        message += f", of the kind {given}, while {other} is of the kind {notation}"
-    hint = "write times in one unit or notation in all rows"
+        message += f", of the kind {given}, while {example} is of the kind {notation}"
+        hint = "write times in one unit or notation in all rows"
     return SourceError(message, f"{hint}; {times.DROP}" if log.reading.droppable else hint)
 
 
-def _warnings(
-    connection: duckdb.DuckDBPyConnection, log: LogView, counts: RowCounts
-) -> list[str]:
+def _warnings(connection: duckdb.DuckDBPyConnection, log: LogView, counts: RowCounts) -> list[str]:
     warnings = []
     if log.columns.time is None:
         warnings.append("no time column: the events of a sequence keep the order of the file")

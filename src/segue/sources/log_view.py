@@ -102,7 +102,7 @@ class LogView:
         ]
         if self.columns.time:
             assert self.reading is not None
-            value, sql_type = self._time_value(self.columns.time), self.type_of(self.columns.time)
+            value, sql_type = self._time_value(self.columns.time)
             time_class = times.class_sql(value, sql_type, Window.today())
             terms += [
                 f"{times.time_sql(value, sql_type, self.reading)} AS time",
@@ -161,7 +161,9 @@ class LogView:
         bad = self.first_row(connection, condition, (f"{role}_text",))
         if bad is None:
             return SourceError("the log changed while it was read", "run it again")
-        return SourceError(f"{bad.file}: {bad.position}: invalid {role} {bad.values[0] or ''!r}", hint)
+        return SourceError(
+            f"{bad.file}: {bad.position}: invalid {role} {bad.values[0] or ''!r}", hint
+        )
 
     def _id_terms(self, column: str, role: str, name: str) -> list[str]:
         value, sql_type = identifier(name), self.type_of(name)
@@ -174,17 +176,17 @@ class LogView:
 
     def _class_counts(
         self, connection: duckdb.DuckDBPyConnection, window: Window, limit: str = ""
-    ) -> tuple[dict[str, int], float]:
+    ) -> tuple[dict[str, int], int]:
         """The number of rows by class of time, in the order of their first rows.
 
         Returns:
             Also the largest absolute value of the numbers, 0 without any.
         """
         assert self.columns.time is not None
-        value, sql_type = self._time_value(self.columns.time), self.type_of(self.columns.time)
-        number = "0.0" if times.is_temporal(sql_type) else f"abs(TRY_CAST({value} AS DOUBLE))"
+        value, sql_type = self._time_value(self.columns.time)
+        number = "0" if times.is_temporal(sql_type) else times.whole_sql(value)
         rows = connection.sql(f"""
-            SELECT time_class, count(*), min(row), max(number) FILTER (number < {times.MAX_NUMBER})
+            SELECT time_class, count(*), min(row), max(abs(number::HUGEINT))
             FROM (
                 SELECT {times.class_sql(value, sql_type, window)} AS time_class,
                     {number} AS number, row_number() OVER () AS row
@@ -192,15 +194,19 @@ class LogView:
             )
             GROUP BY time_class ORDER BY min(row)
         """).fetchall()
-        largest = max((number or 0.0 for *_, number in rows), default=0.0)
+        largest = max((number or 0 for *_, number in rows), default=0)
         return {time_class: n for time_class, n, *_ in rows}, largest
 
     def type_of(self, name: str) -> str:
         """The DuckDB type in which a column is read; JSON is read as the text in the file."""
         return self.table.columns[name] if self.table.file_type == "parquet" else "VARCHAR"
 
-    def _time_value(self, name: str) -> str:
-        return text_sql(name) if self.type_of(name) == "VARCHAR" else identifier(name)
+    def _time_value(self, name: str) -> tuple[str, str]:
+        """SQL for the times as they are read, and their DuckDB type."""
+        sql_type = self.type_of(name)
+        if sql_type in {"FLOAT", "DOUBLE"}:  # NaN is missing
+            return f"nullif(CAST({identifier(name)} AS VARCHAR), 'nan')", "VARCHAR"
+        return text_sql(name) if sql_type == "VARCHAR" else identifier(name), sql_type
 
     def _has_event_type_sql(self) -> str:
         if self.columns.event is None or not self.event_types:

@@ -116,13 +116,15 @@ def _playlists(data: bytes, name: str) -> Iterator[Playlist]:
     for number, text in enumerate(texts):
         try:
             playlist = _PLAYLIST_DECODER.decode(text)
-            if id_of(playlist.pid) is None:
-                raise DecodeError("the pid is missing")
-            playlist.pid = id_of(playlist.pid) or ""
-            yield playlist
         except (DecodeError, UnicodeDecodeError) as error:
             location = f"{name}: playlist {number} (counted from 0) of the file"
             raise SourceError(f"{location}: {error}", _HINT) from None
+        pid = id_of(playlist.pid)
+        if pid is None:
+            location = f"{name}: playlist {number} (counted from 0) of the file"
+            raise SourceError(f"{location}: it has no pid", _HINT)
+        playlist.pid = pid
+        yield playlist
 
 
 class _SliceColumns:

@@ -22,6 +22,7 @@ from segue.sources.log_checks import check_log, check_types
 from segue.sources.log_view import LogView
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 
+
 def recognises(path: Path) -> bool:
     """Whether a path is, by its name, a table file, or a folder that contains one."""
     return is_table(path)

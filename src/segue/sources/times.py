@@ -21,9 +21,6 @@ FIRST_US = 315_532_800 * US_PER_SECOND
 
 YEAR_US = 366 * 24 * 3600 * US_PER_SECOND
 
-MAX_NUMBER = float(2**63)
-"""Numbers from this one on are times in no unit."""
-
 _ZONE = r"\d[T ]?\d\d:\d\d.*(Z|z|[+-]\d\d(:?\d\d)*|[A-Za-z]{3,}.*)$"
 """A time of day with a zone: Z, an offset or a name."""
 
@@ -41,7 +38,7 @@ class Notation(NamedTuple):
     Attributes:
         name: in messages.
         per_second: the unit of numbers since 1970; None for dates.
-        digits: the length of compact dates; None for others.
+        digits: the length of compact dates, else None.
         format: the format of compact dates, for ``strptime``.
         zoned: for ISO 8601 text, whether it has a time zone.
     """
@@ -65,7 +62,10 @@ COMPACT_DATES = (
     Notation("dates of 14 digits", digits=14, format="%Y%m%d%H%M%S"),
     Notation("dates of 17 digits", digits=17, format="%Y%m%d%H%M%S%g"),
 )
-DATES = (Notation("dates without a time zone", zoned=False), Notation("dates with a zone", zoned=True))
+DATES = (
+    Notation("dates without a time zone", zoned=False),
+    Notation("dates with a zone", zoned=True),
+)
 TYPED = Notation("dates")
 """A column whose type is a date or a timestamp, as in Parquet."""
 
@@ -122,7 +122,7 @@ def iso_date(time_us: int) -> str:
 def unreadable_hint(text: str) -> str:
     """What is expected instead of a text that is not a time."""
     if re.fullmatch(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}.*", text.strip()):
-        return "day and month cannot be told apart: write ISO 8601 such as 2021-03-04 in all rows"
+        return "day and month are ambiguous: write ISO 8601 such as 2021-03-04 in all rows"
     return EXPECTED
 
 
@@ -140,6 +140,11 @@ def time_sql(value: str, sql_type: str, reading: Reading) -> str:
     return f"CASE WHEN {time} BETWEEN {first} AND {last} THEN {time} END"
 
 
+def whole_sql(value: str) -> str:
+    """SQL for a number as a BIGINT; NULL if it is not one, NaN, or too large for any unit."""
+    return f"TRY_CAST(TRY_CAST({value} AS DOUBLE) AS BIGINT)"
+
+
 def class_sql(value: str, sql_type: str, window: Window) -> str:
     """SQL for the class of a value, one of those that ``decide`` counts.
 
@@ -151,10 +156,12 @@ def class_sql(value: str, sql_type: str, window: Window) -> str:
         cases = [f"WHEN {_within_sql(time, window)} THEN '{TYPED.name}'"]
         cases += [f"WHEN {time} IS NOT NULL THEN '{OUTSIDE}{TYPED.name}'"]
     else:
-        number = f"TRY_CAST({value} AS DOUBLE)"
-        is_number = f"abs({number}) < {MAX_NUMBER}"
-        cases = [_number_case(value, sql_type, notation, window) for notation in UNITS]
-        cases += [_number_case(value, sql_type, notation, window) for notation in COMPACT_DATES]
+        is_number = f"{whole_sql(value)} IS NOT NULL"
+        cases = [
+            f"WHEN {_within_sql(_microseconds_sql(value, sql_type, notation), window)} "
+            f"THEN '{notation.name}'"
+            for notation in (*UNITS, *COMPACT_DATES)
+        ]
         for notation in COMPACT_DATES:
             time = _microseconds_sql(value, sql_type, notation)
             cases.append(f"WHEN {time} IS NOT NULL THEN '{OUTSIDE}{notation.name}'")
@@ -176,7 +183,7 @@ def guess(counts: Mapping[str, int], window: Window) -> Reading | None:
     return Reading(by_name[max(plausible, key=lambda name: plausible[name])], window)
 
 
-def decide(counts: Mapping[str, int], largest: float, window: Window) -> Reading:
+def decide(counts: Mapping[str, int], largest: int, window: Window) -> Reading:
     """Choose how a column is read, from the classes of all its values.
 
     Args:
@@ -188,12 +195,13 @@ def decide(counts: Mapping[str, int], largest: float, window: Window) -> Reading
     if reading is None:
         return Reading(_notation_outside(counts, largest), None)
     n_plausible = counts[reading.notation.name]
-    others = [n for name, n in counts.items() if name in {x.name for x in NOTATIONS}]
-    is_clear = 2 * n_plausible >= n_values and others.count(n_plausible) <= 1
+    names = {notation.name for notation in NOTATIONS}
+    is_tied = [n for name, n in counts.items() if name in names].count(n_plausible) > 1
+    is_clear = 2 * n_plausible >= n_values and not is_tied
     return reading._replace(droppable=is_clear)
 
 
-def _notation_outside(counts: Mapping[str, int], largest: float) -> Notation:
+def _notation_outside(counts: Mapping[str, int], largest: int) -> Notation:
     """The notation of a column without a plausible time: of most of its readable values."""
     kinds: dict[str, int] = {}
     for name, n in counts.items():
@@ -211,12 +219,9 @@ def _notation_outside(counts: Mapping[str, int], largest: float) -> Notation:
         if counts.get(OUTSIDE + notation.name) == kinds["numbers"]:
             return notation
     # Each limit is the year 5138 in its unit, and 1973 in the next finer one.
-    return next(unit for unit in UNITS if largest < 1e11 * (unit.per_second or 1) or unit is UNITS[-1])
-
-
-def _number_case(value: str, sql_type: str, notation: Notation, window: Window) -> str:
-    time = _microseconds_sql(value, sql_type, notation)
-    return f"WHEN {_within_sql(time, window)} THEN '{notation.name}'"
+    return next(
+        unit for unit in UNITS if largest < 1e11 * (unit.per_second or 1) or unit is UNITS[-1]
+    )
 
 
 def _within_sql(time: str, window: Window) -> str:
