@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 import segue
-from segue.config import PrepareConfig, PrepareOptions, prepare_config
+from segue.config import ArrowStream, PrepareConfig, PrepareOptions, prepare_config
 from segue.dataset.dataset import Dataset, read_sequences, write_items, write_sequences
 from segue.dataset.items import build_items_table, item_order
 from segue.dataset.manifest import (
@@ -47,7 +48,7 @@ from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 
 def prepare(
-    log: str | os.PathLike[str] | None,
+    log: str | os.PathLike[str] | ArrowStream | None,
     out: str | os.PathLike[str],
     *,
     config: PrepareConfig | None = None,
@@ -56,13 +57,17 @@ def prepare(
     """Read a log, draw its split and write a prepared dataset.
 
     Args:
-        log: the log's file or folder; None for the built-in world.
+        log: the log's file or folder; None for the built-in world. Or a table in memory, with one
+            event per row: a pandas or polars data frame, a pyarrow table, record batch or reader,
+            a DuckDB relation, or anything else with the Arrow C stream interface
+            (``__arrow_c_stream__``). The index of a data frame is left out.
         out: the dataset's folder. A folder that contains a dataset and nothing else is replaced
             once the new dataset is complete. Any other non-empty folder is refused.
         config: all options in one object; an option that is also given by name takes precedence.
         options: the options of ``segue prepare``. How to read the log: ``format``,
             ``user_column``, ``item_column``, ``time_column``, ``rating_column``,
-            ``event_column``, ``items_file``, ``memory_limit`` (bytes, or text such as ``2GB``).
+            ``event_column``, ``bad_times``, ``items_file`` (a path or, like ``log``, a table),
+            ``memory_limit`` (bytes, or text such as ``2GB``).
             What to keep: ``event_type``, ``min_rating``, ``session_gap`` (seconds, or text such
             as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
             ``min_sequence_events``. What to hold out: ``split``, ``validation_share``,
@@ -79,11 +84,18 @@ def prepare(
             no events are left to train on or to predict, or ``out`` contains other files.
         StorageError: ``out`` cannot be written. No partial dataset remains.
     """
-    from segue.sources import open_source
+    from segue.sources import open_log
+    from segue.sources.frames import frame_file, is_frame
 
-    config = prepare_config(config, options)
-    source = open_source(None if log is None else Path(log), config.source)
-    return prepare_source(source, out, config)
+    with ExitStack() as stack:
+        items_file = options.get("items_file")
+        if is_frame(items_file):
+            options["items_file"] = stack.enter_context(
+                frame_file(items_file, "items_file.parquet")
+            )
+        config = prepare_config(config, options)
+        source = stack.enter_context(open_log(log, config.source))
+        return prepare_source(source, out, config)
 
 
 def prepare_source(source: Source, out: str | os.PathLike[str], config: PrepareConfig) -> Dataset:

@@ -15,7 +15,7 @@ from segue.dataset import Dataset, Items
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
-from segue.recommender.answers import Answer, Recommendation
+from segue.recommender.answers import Answer, Answers, Recommendation
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
@@ -130,7 +130,7 @@ class Recommender:
         user: Sequence[Id | None] | None = None,
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool = False,
-    ) -> list[Answer]: ...
+    ) -> Answers: ...
 
     def recommend(
         self,
@@ -140,7 +140,7 @@ class Recommender:
         user: Any = None,
         sequence_features: Any = None,
         include_seen: bool = False,
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         """Recommend the ``k`` items most likely to come next, for one history or many.
 
         Args:
@@ -159,7 +159,8 @@ class Recommender:
 
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
-            of the whole call. A list is shorter than ``k`` if too few items are left.
+            of the whole call. Both have ``to_arrow()`` and ``to_pandas()``. A list is shorter than
+            ``k`` if too few items are left.
 
         Raises:
             DatasetError: a user is given, and the training dataset is not in its place.
@@ -199,7 +200,7 @@ class Recommender:
         top_k: int = 50,
         end_weight: float = 0.0,
         seed: int = 0,
-    ) -> list[Answer]: ...
+    ) -> Answers: ...
 
     def generate(
         self,
@@ -212,7 +213,7 @@ class Recommender:
         top_k: int = 50,
         end_weight: float = 0.0,
         seed: int = 0,
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         """Continue a sequence item by item, without repeats; one sequence or many.
 
         Args:
@@ -415,12 +416,12 @@ class Recommender:
 
     def _answers(
         self, ranked: Ranked, requests: list[Request], has_many: bool, start_time: float
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         answers = [
             self._answer(ranked, row, request, took_ms) for row, request in enumerate(requests)
         ]
-        return answers if has_many else answers[0]
+        return Answers(answers) if has_many else answers[0]
 
     def _answer(self, ranked: Ranked, row: int, request: Request, took_ms: float) -> Answer:
         """Convert one row of item indices to an answer with ids and titles."""

@@ -78,5 +78,5 @@ def _changes(connection: duckdb.DuckDBPyConnection, log: LogView, role: str, nam
     return _Changes(
         sum(n_trimmed for *_, n_trimmed, _ in rows),
         sum(n_whole for *_, n_whole in rows),
-        Counter({word: n for word, n, *_ in rows if word is not None}),
+        Counter({word: n for word, n, *_ in rows if word is not None and not is_float}),
     )
