@@ -19,6 +19,7 @@ TEXT = PAGE.read_text("utf-8")
 def test_the_public_names() -> None:
     assert segue.__all__ == [
         "Answer",
+        "Answers",
         "Config",
         "ConfigError",
         "Dataset",

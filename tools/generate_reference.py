@@ -27,7 +27,7 @@ from source_docs import (
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 FUNCTIONS = ("prepare", "train", "plan", "evaluate", "compare", "presets", "load_config")
-CLASSES = ("Dataset", "Run", "Recommender", "Query", "Answer", "Evaluation", "Config")
+CLASSES = ("Dataset", "Run", "Recommender", "Query", "Answer", "Answers", "Evaluation", "Config")
 EXCEPTIONS = (
     "SourceError",
     "DatasetError",

@@ -26,9 +26,14 @@ class Layer(NamedTuple):
 LAYERS = (
     Layer(
         "ground",
-        (("", "errors", "tokens"), ("ragged", "random_bits"), ("bfloat16", "machine")),
-        "exceptions with message and hint; special tokens and index dtypes; ragged rows; bfloat16 "
-        "storage and stochastic rounding; devices, memory, compilation cache",
+        (
+            ("", "errors", "tokens"),
+            ("ragged", "random_bits", "ids", "tables"),
+            ("bfloat16", "machine"),
+        ),
+        "exceptions with message and hint; special tokens and index dtypes; the rule for ids; "
+        "tables as data frames; ragged rows; bfloat16 storage and stochastic rounding; devices, "
+        "memory, compilation cache",
     ),
     Layer(
         "foundation",

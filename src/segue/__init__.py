@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from segue.evaluation import Evaluation, compare, evaluate
     from segue.preparation import prepare
     from segue.ranking import Query
-    from segue.recommender import Answer, Recommender, Run
+    from segue.recommender import Answer, Answers, Recommender, Run
     from segue.trainer import train
     from segue.trainer.plan import plan
 
 _MODULE_OF = {
     "Answer": "segue.recommender",
+    "Answers": "segue.recommender",
     "Config": "segue.config",
     "ConfigError": "segue.errors",
     "Dataset": "segue.dataset",
@@ -69,6 +70,7 @@ _MODULE_OF = {
 
 __all__ = [
     "Answer",
+    "Answers",
     "Config",
     "ConfigError",
     "Dataset",

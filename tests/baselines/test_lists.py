@@ -103,6 +103,27 @@ def test_integer_ids_are_read_from_parquet(tmp_path: Path) -> None:
     assert ranker.ranks(batch, dataset.items.find(["12", "12"])).tolist() == [1, 0]
 
 
+def test_ids_of_lists_follow_the_rule_for_ids(tmp_path: Path) -> None:
+    log = {"1": ["10", "11", "012"], "2": ["11", "10", "012"]}
+    dataset = dataset_of(tmp_path, log, SplitConfig(kind="leave-one-out", catalogue="all"))
+    table = pa.table({"sequence_id": [1.0, 2.0], "item_id": ["012", " 11.0"], "rank": [1, 1]})
+    pq.write_table(table, tmp_path / "floats.parquet")
+    rows = [(" 1.0", "012 ", 1), ("2", " 11", 1)]
+    text = write_csv(tmp_path, rows, "sequence_id, item_id, rank")
+    for path in (tmp_path / "floats.parquet", text):
+        ranker = ListRanker.read(path, dataset)
+        batch = queries(dataset, ["1", "2"], [[], []])
+        assert ranker.ranks(batch, dataset.items.find(["012", "11"])).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("bad", [1.5, float("inf"), 2.0**60])
+def test_a_float_that_is_no_id_is_refused_in_lists(dataset, tmp_path: Path, bad: float) -> None:
+    table = pa.table({"sequence_id": ["8"], "item_id": [bad], "rank": [1]})
+    pq.write_table(table, tmp_path / "bad.parquet")
+    with pytest.raises(SourceError, match="the column item_id has "):
+        ListRanker.read(tmp_path / "bad.parquet", dataset)
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
@@ -110,9 +131,10 @@ def test_integer_ids_are_read_from_parquet(tmp_path: Path) -> None:
         (None, [("8", "a", 1), ("x", "a", 1), ("y", "a", 2)], "has 2 sequences that are not in"),
         (None, [("8", "a", 1), ("8", "a", 2)], "repeats an item within a list, 1 times"),
         (None, [("8", "a", 1), ("8", "b", 1)], "repeats a rank within a list, 1 times"),
-        (None, [("8", "a", "first")], "ids or ranks of the wrong type"),
-        (None, [("8", "a", 1.5)], "ids or ranks of the wrong type"),
-        (None, [("8", "a", "")], "empty values in the column rank"),
+        (None, [("8", "a", "first")], "ranks of the wrong type"),
+        (None, [("8", "a", 1.5)], "ranks of the wrong type"),
+        (None, [("8", "a", "")], "empty values in the column rank in 1 row, first in data row 1"),
+        (None, [("8", "a", 1), ("8", "NULL", 2)], "column item_id in 1 row, first in data row 2"),
     ],
 )
 def test_bad_files_are_refused(dataset, tmp_path: Path, header, rows, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,7 @@ def test_ties_and_duplicates(findings):
         "ties": 3,
         "tie_share": 0.3,
         "duplicates": 1,
+        "exact_duplicates": 1,
     }
 
 
@@ -105,8 +107,23 @@ def test_warnings(findings):
         == "2 sequences have fewer than 3 events: all are training events, none is a target."
     )
     assert warnings[1].startswith("20.0% of the events repeat an item")
-    assert warnings[2].endswith("no hit rate can exceed 0.500.")
-    assert len(warnings) == 3
+    assert warnings[2].startswith("1 event is an exact duplicate of another event")
+    assert warnings[3].endswith("no hit rate can exceed 0.500.")
+    assert len(warnings) == 4
+
+
+def test_an_exact_duplicate_has_the_same_rating_or_like_the_other_event_none(event_block_size):
+    lengths = np.array([6])
+    times = [[1, 1, 1, 1, 1, 2]]
+    split, cuts = rule("leave-one-out").cut(lengths, np.array(times[0]))
+    sequences = dataclasses.replace(
+        sequences_of([[4, 5, 4, 5, 4, 4]], cuts, times),
+        ratings=np.array([3, np.nan, 4, np.nan, 4, 4], np.float32),
+    )
+    findings = audit(sequences, rule_of(split), n_items=2, n_catalogue=2)
+    assert findings["times"]["duplicates"] == 3
+    assert findings["times"]["exact_duplicates"] == 2
+    assert any(text.startswith("2 events are exact duplicates") for text in findings["warnings"])
 
 
 def test_a_log_without_times():
@@ -187,7 +204,9 @@ def test_agrees_with_a_slow_reference(rows):
     _, cuts = rule("leave-one-out").cut(np.array([len(row) for row in rows]), None)
     findings = audit(sequences_of(items, cuts, times), rule("leave-one-out"), 5, 5)
     assert findings["repeats"]["events"] == sum(len(row) - len(set(row)) for row in items)
-    assert findings["times"]["duplicates"] == sum(len(row) - len(set(row)) for row in rows)
+    n_duplicates = sum(len(row) - len(set(row)) for row in rows)
+    assert findings["times"]["duplicates"] == n_duplicates
+    assert findings["times"]["exact_duplicates"] == n_duplicates
     assert findings["times"]["ties"] == sum(len(row) - len(set(row)) for row in times)
     assert findings["counts"]["items_with_events"] == len({i for row in items for i in row})
     assert sum(b["n"] for b in findings["lengths"]["histogram"]) == len(rows)

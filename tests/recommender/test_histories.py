@@ -59,7 +59,7 @@ def test_a_prepared_dataset_or_its_folder(cycle_run: Path, cycles: Dataset) -> N
         ({"user": ["a"], "item": [["i1"]]}, "cannot read the histories of .*items"),
         ({"user": ["a"], "items": ["i1"]}, "the column items of .* is of type string, expected"),
         ({"user": ["a", "a"], "items": [["i1"], []]}, "has a user on two rows: 'a'"),
-        ({"user": [1.5], "items": [["i1"]]}, r"h\.parquet: user 1\.5 is of type float"),
+        ({"user": [1.5], "items": [["i1"]]}, r"h\.parquet: user 1\.5 is not a whole number"),
     ],
 )
 def test_files_without_histories_are_refused(

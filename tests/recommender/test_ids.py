@@ -39,7 +39,9 @@ class Frame:
     ["1", "22"], [1, 22], ("1", 22), np.array([1, 22]), np.array(["1", "22"]),
     np.array([1, 22], np.uint8), pa.array([1, 22]), pa.array(["1", "22"]),
     pa.chunked_array([["1"], ["22"]]), Column([1, 22]), Column(["1", "22"]), iter([1, "22"]),
-    range(1, 23, 21), (value for value in ("1", "22")), map(int, ("1", "22")),
+    [" 1", "22\u00a0"], ["1.0", "22.00"], [1.0, 22.0], np.array([1, 22], np.float32),
+    pa.array([1.0, 22.0]), range(1, 23, 21), (value for value in ("1", "22")),
+    map(int, ("1", "22")),
 ])  # fmt: skip
 def test_ids_become_a_list_of_strings(values: Any) -> None:
     ids = id_strings(values)
@@ -63,12 +65,18 @@ def test_an_empty_history_is_empty(values: Any) -> None:
     (np.array([[1, 2]]), "items has 2 dimensions, expected one"),
     (Frame(), r"items is a table \(Frame\), expected one column"),
     (pa.table({"item_id": ["7"]}), r"items is a table \(Table\), expected one column"),
-    ([7.0], "item id 7.0 is of type float, expected a string or an integer"),
+    ([7.5], "item id 7.5 is not a whole number, expected a string or an integer"),
+    ([float("inf")], "item id inf is not a whole number"),
+    ([2.0**53], "item id 9007199254740992.0 is a float so large that its last digits may be lost"),
+    ([float("nan")], "item id nan stands for a missing id"),
+    (["7", " NULL "], "item id ' NULL ' stands for a missing id"),
+    ([""], "item id '' stands for a missing id"),
+    ([b"7"], "item id b'7' is of type bytes"),
     ([True], "item id True is of type bool"),
-    ([None], "item id None is of type NoneType"),
+    ([None], "item id .*None.* stands for a missing id"),
     (["7", ["8"]], r"item id \['8'\] is of type list"),
-    (pa.array(["7", None]), "item id None is of type NoneType"),
-    (np.array([1.5]), "item id .*1.5.* is of type float64"),
+    (pa.array(["7", None]), "item id .*None.* stands for a missing id"),
+    (np.array([1.5]), "item id .*1.5.* is not a whole number"),
 ])  # fmt: skip
 def test_other_values_are_refused(values: Any, message: str) -> None:
     with pytest.raises(RequestError, match=message):

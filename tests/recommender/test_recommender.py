@@ -65,7 +65,7 @@ def test_an_id_of_another_type_is_refused(cycle_run: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    expected = "RequestError: item id 7.5 is of type float, expected a string or an integer"
+    expected = "RequestError: item id 7.5 is not a whole number, expected a string or an integer"
     assert expected in ended.stderr
 
 
@@ -116,6 +116,38 @@ def test_an_answer_is_a_sequence_of_its_items_and_a_table(model: Recommender) ->
     assert table.column("item_id").to_pylist() == [item.item_id for item in answer]
     assert table.column("rank").to_pylist() == [1, 2, 3]
     assert table.to_pylist() == answer.to_dict()["items"]
+
+
+def test_many_answers_are_one_table(model: Recommender) -> None:
+    answers = model.recommend([["i3"], ["i4", "i5"]], k=2)
+    table = answers.to_arrow()
+    assert table.column("history").to_pylist() == [0, 0, 1, 1]
+    assert table.drop_columns(["history"]).to_pylist() == [
+        row for answer in answers for row in answer.to_dict()["items"]
+    ]
+    nothing = model.recommend(np.zeros((0, 1), int)).to_arrow()
+    assert nothing.schema == table.schema
+    assert nothing.num_rows == 0
+
+
+def test_ids_of_requests_follow_the_rule_for_ids(model: Recommender) -> None:
+    expected = model.recommend(["i3", "i4"], k=3).items
+    assert model.recommend(iter([" i3", "i4\u00a0"]), k=3).items == expected
+    assert model.similar_items(" i3", k=2).items == model.similar_items("i3", k=2).items
+    assert model.recommend(user=" u1 ", k=2).items == model.recommend(user="u1", k=2).items
+    np.testing.assert_array_equal(
+        model.score([" i3"], (i for i in ["i4 "])), model.score(["i3"], ["i4"])
+    )
+    with pytest.raises(RequestError, match=r"user .* is of type list, expected a string"):
+        model.recommend(user=["3", "4"])  # pyright: ignore
+    with pytest.raises(RequestError, match="user 'NULL' stands for a missing id"):
+        model.recommend(user="NULL")
+
+
+@pytest.mark.parametrize("convert", [iter, tuple, lambda ids: map(str, ids)])
+def test_a_history_is_read_from_any_ordered_iterable(model: Recommender, convert: Any) -> None:
+    ids = ["i3", "i4"]
+    assert model.recommend(convert(ids), k=3).items == model.recommend(ids, k=3).items
 
 
 def test_an_integer_user_is_looked_up_as_its_string(model: Recommender) -> None:

@@ -85,7 +85,12 @@ def test_tracks_out_of_position_are_sorted_and_reported(tmp_path: Path) -> None:
         ["b", "a"],
         ["z", "y"],
     ]
-    assert source.report()["inconsistent"] == {"positions": 3, "counts": 0, "durations": 0}
+    assert source.report()["inconsistent"] == {
+        "ids": 0,
+        "positions": 3,
+        "counts": 0,
+        "durations": 0,
+    }
     [warning] = source.report()["warnings"]
     assert warning == (
         "3 playlists (the first is 5) with track positions other than 0, 1, 2, ...: "

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int32, Int64
 
 from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
+from segue.ids import BLANKS, EXPECTED, InvalidIdError, id_array
 from segue.ragged import Ragged, offsets_of
 from segue.ranking import Query, Ranked, Ranker
 from segue.storage.paths import check_regular, checked_path
@@ -109,7 +110,7 @@ class ListRanker(Ranker):
 
 
 def _read_columns(path: Path) -> pa.Table:
-    """Read the three columns without missing values: ids as strings, ranks as int64."""
+    """Read the three columns without missing values: ids by ``segue.ids``, ranks as int64."""
     check_regular(path)
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
@@ -117,26 +118,41 @@ def _read_columns(path: Path) -> pa.Table:
         raise SourceError(f"there is no file {path}", _HINT) from None
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"cannot read the lists of {path}: {_first_line(error)}", _HINT) from None
+    table = table.rename_columns([name.strip(BLANKS) for name in table.column_names])
     missing = [name for name in SCHEMA.names if name not in table.column_names]
     if missing:
         got = ", ".join(table.column_names)
         raise SourceError(f"{path} has no column {missing[0]}, got {got}", _HINT)
-    table = table.select(SCHEMA.names)
-    for name in SCHEMA.names:
-        if table.column(name).null_count:
-            raise SourceError(
-                f"{path} has empty values in the column {name}", "fill in or remove these rows"
-            )
+    ids = {name: _ids(table.column(name), name, path) for name in ("sequence_id", "item_id")}
     try:
-        return table.cast(SCHEMA)
+        ranks = table.column("rank").combine_chunks().cast(pa.int64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        message = f"{path} has ids or ranks of the wrong type: {_first_line(error)}"
+        message = f"{path} has ranks of the wrong type: {_first_line(error)}"
         raise SourceError(message, "write ranks as integers from 1, the best item") from None
+    table = pa.table({**ids, "rank": ranks}, SCHEMA)
+    for name in SCHEMA.names:
+        if n_missing := table.column(name).null_count:
+            row = table.column(name).is_null().index(True).as_py() + 1
+            rows = quantity(n_missing, "row")
+            raise SourceError(
+                f"{path} has empty values in the column {name} in {rows}, first in data row {row}",
+                "fill in or remove these rows",
+            )
+    return table
+
+
+def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
+    try:
+        return id_array(column)
+    except InvalidIdError as error:
+        raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
 
 
 def _read_csv(path: Path) -> pa.Table:
     # As strings, so that an id such as 007 keeps its zeros.
-    types = {"sequence_id": pa.string(), "item_id": pa.string()}
+    with pa_csv.open_csv(path) as reader:
+        names = [name for name in reader.schema.names if name.strip(BLANKS) != "rank"]
+    types = dict.fromkeys(names, pa.string())
     return pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=types))
 
 

@@ -129,6 +129,12 @@ Encoding = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Encoding of text files. Default: utf-8 (tabular)."),
 ]
+BadTimes = Annotated[
+    Literal["refuse", "drop"] | None,
+    typer.Option(
+        help="Rows whose time is missing or bad: refuse the log (default), or drop the rows."
+    ),
+]
 ItemsFile = Annotated[
     Path | None,
     typer.Option(
@@ -184,6 +190,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     escape: Escape = None,
     comment: Comment = None,
     encoding: Encoding = None,
+    bad_times: BadTimes = None,
     items_file: ItemsFile = None,
     memory_limit: MemoryLimit = None,
     seed: Seed = None,
@@ -223,6 +230,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
         escape=escape,
         comment=comment,
         encoding=encoding,
+        bad_times=bad_times,
         items_file=items_file,
         memory_limit=memory_limit,
         seed=seed,

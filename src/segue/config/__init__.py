@@ -14,6 +14,7 @@ from segue.config.loading import (
     validated,
 )
 from segue.config.options import (
+    ArrowStream,
     EvaluationOptions,
     PrepareOptions,
     evaluation_config,
@@ -40,6 +41,7 @@ from segue.config.training import (
 )
 
 __all__ = [
+    "ArrowStream",
     "Config",
     "ConfigSection",
     "DemoConfig",

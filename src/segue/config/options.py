@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict, runtime_checkable
 
 from segue.config.evaluation import EvaluationConfig, SeenPolicy, TargetChoice, Task, UnknownTargets
 from segue.config.loading import leaf_keys, nearest_hint, set_key, validated
-from segue.config.preparation import Catalogue, LogFormat, PrepareConfig, SplitKind
+from segue.config.preparation import BadTimes, Catalogue, LogFormat, PrepareConfig, SplitKind
 from segue.config.section import ConfigSectionT
 from segue.errors import ConfigError
+
+
+@runtime_checkable
+class ArrowStream(Protocol):
+    """A table in memory: a data frame, a pyarrow table or reader, a DuckDB relation."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Export the table through the Arrow C stream interface."""
+        ...
 
 
 class PrepareOptions(TypedDict, total=False):
@@ -41,7 +50,8 @@ class PrepareOptions(TypedDict, total=False):
     escape: str | None
     comment: str | None
     encoding: str | None
-    items_file: str | os.PathLike[str] | None
+    bad_times: BadTimes
+    items_file: str | os.PathLike[str] | ArrowStream | None
     memory_limit: int | str
     sequences: int
     items: int

@@ -20,6 +20,7 @@ from segue.config.section import (
 LogFormat = Literal["mpd", "movielens", "tabular", "demo"]
 SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
 Catalogue = Literal["train", "all"]
+BadTimes = Literal["refuse", "drop"]
 
 
 class DemoConfig(ConfigSection):
@@ -121,6 +122,10 @@ class SourceConfig(ConfigSection):
     encoding: Encoding | None = None
     """Encoding of text files without a byte order mark, such as ``latin-1``; by default UTF-8
     (tabular)."""
+    bad_times: BadTimes = "refuse"
+    """What to do about rows whose time is missing, cannot be read, or lies before 1980 or more
+    than a year ahead while most do not: ``refuse`` the log, or ``drop`` the rows (tabular,
+    movielens)."""
     items_file: FilePath | None = None
     """A file of item attributes: titles, artists, genres, years, vectors."""
     memory_limit: Bytes = 2_000_000_000

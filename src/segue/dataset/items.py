@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Int32, Int64
 
+from segue.ids import id_of
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 SPECIAL_TITLES = ("<pad>", "<start>", "<end>", "<unk>")
@@ -165,6 +166,8 @@ class Items:
     def search(self, text: str, limit: int) -> Int32[np.ndarray, " matches"]:
         """Items whose title, artist or id contains ``text``, ignoring case.
 
+        Also the item whose id ``text`` is by the rule for ids: ``" 12.0"`` finds the item ``12``.
+
         Returns:
             At most ``limit`` item indices, by descending training count; ties go to the lower
             index.
@@ -174,6 +177,9 @@ class Items:
         for name in set(SEARCH_COLUMNS).intersection(self.table.column_names):
             contains = pc.call_function("match_substring", [self.table.column(name)], options)
             is_match |= contains.fill_null(False).to_numpy()
+        index = self._index_of.get(id_of(text) or "", UNK)
+        if index != UNK:
+            is_match[index - N_SPECIALS] = True
         matches = np.flatnonzero(is_match) + N_SPECIALS
         order = np.argsort(-self.training_counts[matches], kind="stable")
         return matches[order[:limit]].astype(INDEX_DTYPE)

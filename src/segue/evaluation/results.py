@@ -15,6 +15,7 @@ from jaxtyping import Float64, Int64
 from segue.config import Task
 from segue.evaluation.protocol import Protocol
 from segue.evaluation.statistics import bootstrap_means, interval95
+from segue.tables import pandas_of
 
 _RESULT_COLUMNS = [("model", pa.string()), ("task", pa.string()), ("given", pa.string())]
 
@@ -177,6 +178,14 @@ class Evaluation:
         """
         rows = [row for result in self.results for row in _estimate_rows(result)]
         return pa.Table.from_pylist(rows, ESTIMATE_SCHEMA)
+
+    def to_pandas(self) -> Any:
+        """The means as a pandas data frame with the columns of ``to_arrow``.
+
+        Raises:
+            RequestError: pandas is not installed.
+        """
+        return pandas_of(self.to_arrow())
 
     def per_sequence(self) -> pa.Table:
         """The results of each sequence: one row per model, task, given events and sequence.

@@ -38,13 +38,15 @@ def audit(sequences: Sequences, rule: SplitRule, n_items: int, n_catalogue: int)
         times), ``parts``, ``leakage`` and ``warnings``. Shares lie between 0 and 1.
     """
     popularity = np.zeros(n_items, np.int64)
-    n_repeats = n_duplicates = n_ties = 0
+    n_repeats = n_duplicates = n_exact_duplicates = n_ties = 0
     for first, end in row_blocks(sequences.offsets):
         items, rows, instants = _block(sequences, first, end)
         popularity += np.bincount(items, minlength=n_items)
         n_repeats += _n_repeated(rows, items, n_items)
         if instants is not None:
-            n_duplicates += _n_repeated(instants, items, n_items)
+            if n_of_block := _n_repeated(instants, items, n_items):
+                n_duplicates += n_of_block
+                n_exact_duplicates += _n_exact_duplicates(sequences, first, end, instants, items)
             n_ties += _n_tied(instants)
     n_sequences, n_events = len(sequences), sequences.n_events
     findings = {
@@ -63,7 +65,7 @@ def audit(sequences: Sequences, rule: SplitRule, n_items: int, n_catalogue: int)
             "share": n_repeats / n_events,
             "recommended_seen": "include" if n_repeats / n_events >= MANY_REPEATS else "exclude",
         },
-        "times": _times(sequences, n_ties, n_duplicates),
+        "times": _times(sequences, n_ties, n_duplicates, n_exact_duplicates),
         "parts": part_sizes(sequences, rule, N_SPECIALS + n_catalogue),
         "leakage": leakage(sequences, rule),
     }
@@ -83,6 +85,16 @@ def warnings_of(findings: dict[str, Any], rule: SplitRule) -> list[str]:
         warnings.append(
             f"{repeats['share']:.1%} of the events repeat an item of their sequence: "
             "evaluation and recommendations include seen items unless an option excludes them."
+        )
+    if findings["times"] is not None and findings["times"]["exact_duplicates"]:
+        events_are = quantity(
+            findings["times"]["exact_duplicates"],
+            "event is an exact duplicate",
+            "events are exact duplicates",
+        )
+        warnings.append(
+            f"{events_are} of another event of their sequence, with the same item, time and "
+            "rating: rows of the log may have been written twice."
         )
     if parts["test"]["ceiling"] < 1:
         warnings.append(
@@ -236,11 +248,26 @@ def _distribution(values: Int64[np.ndarray, " values"]) -> dict[str, Any]:
     }
 
 
-def _times(sequences: Sequences, n_ties: int, n_duplicates: int) -> dict[str, Any] | None:
+def _n_exact_duplicates(
+    sequences: Sequences, first: int, end: int, instants: np.ndarray, items: np.ndarray
+) -> int:
+    """The number of events with item, time and rating of an earlier event of the same row."""
+    columns = [items, instants]
+    if sequences.ratings is not None:
+        start, stop = int(sequences.offsets[first]), int(sequences.offsets[end])
+        columns.insert(0, sequences.ratings[start:stop].view(np.int32))  # bits: NaN equals itself
+    order = np.lexsort(columns)
+    same = [values[order][1:] == values[order][:-1] for values in columns]
+    return int(np.count_nonzero(np.logical_and.reduce(same)))
+
+
+def _times(
+    sequences: Sequences, n_ties: int, n_duplicates: int, n_exact_duplicates: int
+) -> dict[str, Any] | None:
     """The range of the times, and the numbers of ties and of duplicate events.
 
     A tie has the time of the event before it. A duplicate has item and time of an earlier event
-    of its sequence.
+    of its sequence; an exact duplicate its rating too.
     """
     if sequences.times is None:
         return None
@@ -252,6 +279,7 @@ def _times(sequences: Sequences, n_ties: int, n_duplicates: int) -> dict[str, An
         "ties": n_ties,
         "tie_share": n_ties / sequences.n_events,
         "duplicates": n_duplicates,
+        "exact_duplicates": n_exact_duplicates,
     }
 
 

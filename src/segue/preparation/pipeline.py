@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 import segue
-from segue.config import PrepareConfig, PrepareOptions, prepare_config
+from segue.config import ArrowStream, PrepareConfig, PrepareOptions, prepare_config
 from segue.dataset.dataset import Dataset, read_sequences, write_items, write_sequences
 from segue.dataset.items import build_items_table, item_order
 from segue.dataset.manifest import (
@@ -36,7 +37,7 @@ from segue.dataset.sequences import Cuts, Sequences
 from segue.dataset.splits import Split, SplitRule, resolve_split, rule_of
 from segue.dataset.targets import SplitPart
 from segue.dataset.training_events import training_mask
-from segue.errors import ConfigError, DatasetError, quantity
+from segue.errors import DatasetError, quantity
 from segue.preparation.audit import audit
 from segue.preparation.event_spill import EventSpill
 from segue.preparation.ingest import Ingested, ingest
@@ -51,7 +52,7 @@ PARTS: tuple[SplitPart, ...] = ("validation", "test")
 
 
 def prepare(
-    log: str | os.PathLike[str] | None,
+    log: str | os.PathLike[str] | ArrowStream | None,
     out: str | os.PathLike[str],
     *,
     config: PrepareConfig | None = None,
@@ -60,16 +61,20 @@ def prepare(
     """Read a log, draw its split and write a prepared dataset.
 
     Args:
-        log: the log's file or folder; ``-`` for standard input, None for the built-in world.
+        log: the log's file or folder; ``-`` for standard input, None for the built-in world. Or a
+            table in memory, with one event per row: a pandas or polars data frame, a pyarrow
+            table, record batch or reader, a DuckDB relation, or anything else with the Arrow C
+            stream interface (``__arrow_c_stream__``). The index of a data frame is left out.
         out: the dataset's folder. A folder that contains a dataset and nothing else is replaced
             once the new dataset is complete. Any other non-empty folder is refused.
         config: all options in one object; an option that is also given by name takes precedence.
         options: the options of ``segue prepare``. How to read the log: ``format``,
             ``user_column``, ``item_column``, ``time_column``, ``rating_column``,
             ``event_column``, ``columns``, ``header``, ``separator``, ``quote``, ``escape``,
-            ``comment``, ``encoding``, ``items_file``, ``memory_limit`` (bytes, or text such as
-            ``2GB``). What to keep: ``event_type``, ``min_rating``, ``session_gap`` (seconds, or
-            text such as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
+            ``comment``, ``encoding``, ``bad_times``, ``items_file`` (a path or, like ``log``, a
+            table), ``memory_limit`` (bytes, or text such as ``2GB``). What to keep:
+            ``event_type``, ``min_rating``, ``session_gap`` (seconds, or text such as ``30m``),
+            ``drop_consecutive_repeats``, ``min_item_events``,
             ``min_sequence_events``. What to hold out: ``split``, ``validation_share``,
             ``test_share``, ``window``, ``seed``. What can be recommended: ``catalogue``. The
             size of the built-in world: ``sequences``, ``items``, ``mean_length``.
@@ -84,14 +89,18 @@ def prepare(
             no events are left to train on or to predict, or ``out`` contains other files.
         StorageError: ``out`` cannot be written. No partial dataset remains.
     """
-    from segue.sources import open_source
+    from segue.sources import open_log
+    from segue.sources.frames import frame_file, is_frame
 
-    for name, value in (("log", log), ("out", out)):
-        if value is not None and not os.fspath(value):
-            raise ConfigError(f"the path of {name} is empty", "give a file or a folder")
-    config = prepare_config(config, options)
-    source = open_source(None if log is None else checked_path(log), config.source)
-    return prepare_source(source, out, config)
+    with ExitStack() as stack:
+        items_file = options.get("items_file")
+        if is_frame(items_file):
+            options["items_file"] = stack.enter_context(
+                frame_file(items_file, "items_file.parquet")
+            )
+        config = prepare_config(config, options)
+        source = stack.enter_context(open_log(log, config.source))
+        return prepare_source(source, out, config)
 
 
 def prepare_source(source: Source, out: str | os.PathLike[str], config: PrepareConfig) -> Dataset:
@@ -117,7 +126,7 @@ def _write_dataset(source: Source, folder: Path, config: PrepareConfig) -> None:
 
     sequences = read_sequences(folder)
     findings = audit(sequences, rule, n_items, n_catalogue)
-    _check_parts(findings, sequences, rule)
+    _check_parts(findings, sequences, rule, ingested.report["warnings"])
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         segue_version=segue.__version__,
@@ -233,17 +242,20 @@ def _write_sequences(folder: Path, ingested: Ingested, cuts: Cuts) -> None:
     write_sequences(folder, sequences)
 
 
-def _check_parts(findings: dict[str, Any], sequences: Sequences, rule: SplitRule) -> None:
+def _check_parts(
+    findings: dict[str, Any], sequences: Sequences, rule: SplitRule, warnings: list[str]
+) -> None:
     """Raise if the split leaves nothing to train on or to predict, or no test part it should have.
 
     A validation part may be missing, which the audit says: then a run keeps its last weights.
+    The error repeats the warnings about rows that were left out, which may be the reason.
     """
     parts = findings["parts"]
     has_targets = {part: bool(parts[part]["targets"]) for part in PARTS}
     size = (
         f"{quantity(len(sequences), 'sequence')}, the longest of "
         f"{quantity(int(sequences.lengths.max()), 'event')}"
-    )
+    ) + "".join(f"; {warning}" for warning in warnings if warning.startswith("left out"))
     if not parts["train"]["events"]:
         raise DatasetError(
             f"the split {rule.kind!r} leaves nothing to train on: {size}",

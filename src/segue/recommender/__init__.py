@@ -3,7 +3,7 @@
 The same object serves requests, validates during training and is evaluated as a ranker.
 """
 
-from segue.recommender.answers import Answer, Recommendation
+from segue.recommender.answers import Answer, Answers, Recommendation
 from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.members import PureSVD, SparseMember
@@ -13,6 +13,7 @@ from segue.recommender.run import Run
 
 __all__ = [
     "Answer",
+    "Answers",
     "Encoder",
     "Ensemble",
     "ModelRanker",

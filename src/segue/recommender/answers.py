@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Int32
 
 from segue.errors import quantity
+from segue.tables import pandas_of
 from segue.tokens import END, N_SPECIALS
 
 ITEM_SCHEMA = pa.schema(
@@ -22,6 +23,9 @@ ITEM_SCHEMA = pa.schema(
     ]
 )
 """Columns of ``Answer.to_arrow``."""
+
+HISTORY = pa.field("history", pa.int64())
+"""Additional first column of ``Answers.to_arrow``."""
 
 
 class Recommendation(msgspec.Struct, frozen=True):
@@ -72,6 +76,38 @@ class Answer(msgspec.Struct, frozen=True):
     def to_arrow(self) -> pa.Table:
         """Convert ``items`` to a table with the columns item_id, title, score and rank."""
         return pa.Table.from_pylist([msgspec.to_builtins(item) for item in self.items], ITEM_SCHEMA)
+
+    def to_pandas(self) -> Any:
+        """Convert ``items`` to a pandas data frame with the columns of ``to_arrow``.
+
+        Raises:
+            RequestError: pandas is not installed.
+        """
+        return pandas_of(self.to_arrow())
+
+
+class Answers(list[Answer]):
+    """The answers to many histories, in their order: a list that converts to one table."""
+
+    def to_arrow(self) -> pa.Table:
+        """Convert the items of all answers to a table with one row per item.
+
+        Its columns are ``history``, the number of the history from 0, and those of
+        ``Answer.to_arrow``. A history without items has no row.
+        """
+        tables = [answer.to_arrow() for answer in self]
+        numbers = [pa.repeat(pa.scalar(i, HISTORY.type), len(t)) for i, t in enumerate(tables)]
+        columns = [t.add_column(0, HISTORY, n) for t, n in zip(tables, numbers, strict=True)]
+        empty = pa.schema([HISTORY, *ITEM_SCHEMA]).empty_table()
+        return pa.concat_tables([empty, *columns])
+
+    def to_pandas(self) -> Any:
+        """Convert to a pandas data frame with the columns of ``to_arrow``.
+
+        Raises:
+            RequestError: pandas is not installed.
+        """
+        return pandas_of(self.to_arrow())
 
 
 def short_list_notes(items: Int32[np.ndarray, " k"], includes_seen: bool | None) -> list[str]:

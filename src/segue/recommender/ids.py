@@ -1,4 +1,4 @@
-"""Ids as callers have them: strings or integers, in any one-dimensional iterable."""
+"""Ids in requests: strings or integers, in any one-dimensional iterable."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 import numpy as np
 
 from segue.errors import RequestError
+from segue.ids import InvalidIdError, id_of
 
 Id = str | int
 """An item id or user id of the caller. The integer 7 is the id ``"7"`` of a log."""
 
 
 def id_string(value: Any, name: str) -> str:
-    """Convert one id to the string that a dataset stores.
+    """Convert one id to the string that a dataset stores, by the rule of ``segue.ids``.
 
     Args:
         value: a string or an integer, also of NumPy or as an Arrow scalar.
         name: what the id is, for the message: ``item id`` or ``user``.
 
     Raises:
-        RequestError: the value is anything else.
+        RequestError: the value cannot be an id, or stands for a missing one.
     """
-    if hasattr(value, "as_py"):
-        value = value.as_py()
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
-        return str(int(value))
-    raise RequestError(
-        f"{name} {value!r} is of type {type(value).__name__}, expected a string or an integer",
-        "write ids as in the log: '7' or 7",
-    )
+    try:
+        text = id_of(value)
+    except InvalidIdError as error:
+        message = f"{name} {error}, expected a string or an integer"
+        raise RequestError(message, "write ids as in the log: '7' or 7") from None
+    if text is None:
+        message = f"{name} {value!r} stands for a missing id, expected a string or an integer"
+        raise RequestError(message, "leave out what has no id")
+    return text
 
 
 def histories_of(values: Any) -> tuple[list[list[str]], bool]:

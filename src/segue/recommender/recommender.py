@@ -15,7 +15,7 @@ from segue.dataset import Dataset, Items
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
-from segue.recommender.answers import Answer, Recommendation, short_list_notes
+from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
@@ -138,7 +138,7 @@ class Recommender:
         user: Sequence[Id | None] | None = None,
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool | None = None,
-    ) -> list[Answer]: ...
+    ) -> Answers: ...
 
     def recommend(
         self,
@@ -148,7 +148,7 @@ class Recommender:
         user: Any = None,
         sequence_features: Any = None,
         include_seen: bool | None = None,
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         """Recommend the ``k`` items most likely to come next, for one history or many.
 
         Args:
@@ -168,8 +168,8 @@ class Recommender:
 
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
-            of the whole call. A list is shorter than ``k`` if too few items are left, which a note
-            says.
+            of the whole call. Both have ``to_arrow()`` and ``to_pandas()``. A list is shorter than
+            ``k`` if too few items are left, which a note says.
 
         Raises:
             DatasetError: a user is given, and the training dataset is not in its place.
@@ -212,7 +212,7 @@ class Recommender:
         end_weight: float = 0.0,
         include_seen: bool | None = None,
         seed: int = 0,
-    ) -> list[Answer]: ...
+    ) -> Answers: ...
 
     def generate(  # noqa: PLR0913 - one parameter per option
         self,
@@ -226,7 +226,7 @@ class Recommender:
         end_weight: float = 0.0,
         include_seen: bool | None = None,
         seed: int = 0,
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         """Continue a sequence item by item; one sequence or many. No item is generated twice.
 
         Args:
@@ -308,11 +308,11 @@ class Recommender:
             RequestError: the item is unknown, or ``k`` is out of range.
         """
         start_time = time.perf_counter()
+        self._check_count("k", k)
         n_others = self.ensemble.n_candidates - 1
         if k > n_others:
             message = f"k is {k}, more than the {n_others} other items of the catalogue"
             raise RequestError(message, "ask for fewer")
-        self._check_count("k", k)
         indices, unknown = self._requests.find_items([id_string(item, "item")])
         if unknown:
             message = f"item {unknown[0]!r} is not in the catalogue of {self.name}"
@@ -441,13 +441,13 @@ class Recommender:
         includes_seen: bool,
         has_many: bool,
         start_time: float,
-    ) -> Answer | list[Answer]:
+    ) -> Answer | Answers:
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         answers = [
             self._answer(ranked, row, request, includes_seen, took_ms)
             for row, request in enumerate(requests)
         ]
-        return answers if has_many else answers[0]
+        return Answers(answers) if has_many else answers[0]
 
     def _answer(
         self,

@@ -6,13 +6,18 @@ chunks of sequences and items; see ``segue.sources.schema``.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from segue.config import DemoConfig, SourceConfig
 from segue.errors import ConfigError, SourceError
 from segue.sources.schema import Chunk, Source
+from segue.storage.paths import checked_path
 
-__all__ = ["Chunk", "Source", "open_source"]
+__all__ = ["Chunk", "Source", "open_log", "open_source"]
 
 _TABULAR_OPTIONS = (
     "user_column",
@@ -24,6 +29,29 @@ _TABULAR_OPTIONS = (
     *("columns", "header", "separator", "quote", "escape", "encoding", "comment"),
 )
 _DEMO_OPTIONS = ("sequences", "items", "mean_length")
+
+
+@contextmanager
+def open_log(log: Any, config: SourceConfig) -> Iterator[Source]:
+    """Open a log that is a path, a table in memory, or None for the built-in world.
+
+    Raises:
+        SourceError, ConfigError: as in ``open_source`` and ``segue.sources.frames.open_frame``.
+    """
+    from segue.sources.frames import is_frame, open_frame
+
+    if log is None:
+        yield open_source(None, config)
+    elif is_frame(log):
+        _refuse_demo_options("a table", config.demo)
+        with open_frame(log, config) as source:
+            yield source
+    elif isinstance(log, str | os.PathLike):
+        yield open_source(checked_path(log), config)
+    else:
+        message = f"the log is of type {type(log).__name__}, expected a path or a table"
+        hint = "give a file, a folder, a data frame or a pyarrow table"
+        raise SourceError(message, hint)
 
 
 def open_source(path: Path | None, config: SourceConfig) -> Source:
@@ -97,7 +125,7 @@ def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
         raise ConfigError(message, hint)
 
 
-def _refuse_demo_options(path: Path, config: DemoConfig) -> None:
+def _refuse_demo_options(path: Path | str, config: DemoConfig) -> None:
     for option in _DEMO_OPTIONS:
         if getattr(config, option) != getattr(DemoConfig(), option):
             message = f"{option} applies only to the built-in world, but the log is {path}"

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from segue.config import SourceConfig
 from segue.errors import ResourceError, SourceError, quantity
+from segue.ids import EXPECTED, id_sql, refused_sql, refused_type
 from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
 from segue.sources.event_sorting import EVENTS_PER_BATCH, connect
@@ -76,8 +77,11 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
-        limit = config.memory_limit
-        table, rows = _rows(table, columns, connection, scratch, limit)
+        _refuse_bad_ids(connection, table, columns.item)
+        if table.file_type == "jsonl":
+            # Several threads may move the last row of a JSON file to the front.
+            connection.execute("SET threads = 1")
+        table, rows = _rows(table, columns, connection, scratch, config.memory_limit)
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = _cast_vectors(rows.to_batches()[0], columns.vectors)
@@ -117,7 +121,7 @@ def _query(table: Table, columns: _Columns) -> str:
     return f"""
         SELECT {", ".join(_select_terms(columns, table))}
         FROM {table.sql(as_text=[columns.item])}
-        WHERE {text_sql(columns.item)} IS NOT NULL
+        WHERE {_id_sql(columns.item, table)} IS NOT NULL
     """
 
 
@@ -193,11 +197,31 @@ def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
 
 
 def _select_terms(columns: _Columns, table: Table) -> Iterator[str]:
-    yield f"{text_sql(columns.item)} AS item_id"
+    yield f"{_id_sql(columns.item, table)} AS item_id"
     for attribute, name in columns.attributes.items():
         yield _attribute_sql(attribute, name, table)
     yield from map(identifier, columns.plain)
     yield from map(_vector_sql, columns.vectors)
+
+
+def _id_sql(column: str, table: Table) -> str:
+    """SQL for the ids; JSON is read as the text in the file."""
+    sql_type = table.columns[column] if table.file_type == "parquet" else "VARCHAR"
+    return id_sql(identifier(column), sql_type)
+
+
+def _refuse_bad_ids(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> None:
+    """Raise a SourceError if a value of the id column cannot be an id."""
+    path, sql_type = table.files[0], table.columns[column]
+    if kind := refused_type(sql_type):
+        message = f"{path}: the column {column!r} contains {kind}, expected item ids"
+        raise SourceError(message, "name the column item_id, or as in the log")
+    if table.file_type == "parquet":
+        is_refused = refused_sql(identifier(column), sql_type)
+        query = f"SELECT {identifier(column)} FROM {table.sql()} WHERE {is_refused} LIMIT 1"
+        if rows := connection.sql(query).fetchall():
+            message = f"{path}: the column {column!r} has the item id {rows[0][0]!r}"
+            raise SourceError(message, f"expected whole numbers that are exact: {EXPECTED}")
 
 
 def _attribute_sql(attribute: str, name: str, table: Table) -> str:

@@ -25,7 +25,7 @@ class OpenedLog(NamedTuple):
     columns: ColumnRoles
 
 
-def open_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> OpenedLog:
+def open_table_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> OpenedLog:
     """Inspect the files of a log and assign its columns to roles.
 
     Args:

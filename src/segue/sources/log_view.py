@@ -1,8 +1,7 @@
 """A log of events as SQL with normalized columns: ids as text, times in microseconds, ratings.
 
-Times are ISO 8601 text or numbers since 1970. Whether a column contains text or numbers, and the
-unit of its numbers, is decided once for the entire column, so that a wrong guess cannot change
-the order of two events.
+The notation of times is decided once for the entire column, so that a wrong guess cannot change
+the order of two events; see ``segue.sources.times``. Ids follow ``segue.ids``.
 """
 
 from __future__ import annotations
@@ -13,39 +12,33 @@ from typing import NamedTuple
 import duckdb
 
 from segue.errors import SourceError
+from segue.ids import id_sql, needs_rule_sql, refused_sql
+from segue.sources import times
 from segue.sources.column_roles import ColumnRoles
 from segue.sources.duckdb_tables import Table, identifier, line_of_row, literal, text_sql
+from segue.sources.times import Reading, Window
 
-IS_EVENT = "has_event_type AND sequence_id IS NOT NULL AND item_id IS NOT NULL"
+IS_TYPED = "has_event_type"
+"""SQL condition: the row of the log has one of the selected event types."""
+
+IS_EVENT = f"{IS_TYPED} AND sequence_id IS NOT NULL AND item_id IS NOT NULL"
 """SQL condition: the row of the log becomes an event."""
 
 IS_BAD_TIME = f"{IS_EVENT} AND time IS NULL"
 IS_BAD_RATING = f"{IS_EVENT} AND rating IS NULL"
+IS_BAD_USER = f"{IS_TYPED} AND refused_user"
+IS_BAD_ITEM = f"{IS_TYPED} AND refused_item"
 
 SAMPLE_ROWS = 10_000
-"""Number of rows that decide whether times are numbers or dates, and, by the median, the unit."""
+"""Number of rows from which the notation of times is guessed, before all rows are counted."""
 
 
-class TimeUnit(NamedTuple):
-    """A unit of numeric times.
+class BadRow(NamedTuple):
+    """A row of a log: its file, its position in the file, and some of its values as text."""
 
-    Attributes:
-        limit: numbers from this one on are assumed to be in the next finer unit. The limit of
-            seconds is the year 5138; each limit, read in the next finer unit, is March 1973.
-        microseconds: the length of the unit in microseconds.
-    """
-
-    name: str
-    limit: float
-    microseconds: float
-
-
-TIME_UNITS = (
-    TimeUnit("seconds", 1e11, 1e6),
-    TimeUnit("milliseconds", 1e14, 1e3),
-    TimeUnit("microseconds", 1e17, 1.0),
-    TimeUnit("nanoseconds", float("inf"), 1e-3),
-)
+    file: str
+    position: str
+    values: list[str | None]
 
 
 @dataclass(frozen=True)
@@ -54,13 +47,16 @@ class LogView:
 
     Attributes:
         event_types: the event types to keep; empty for all.
-        time_unit: the unit of numeric times; None if times are dates or absent.
+        reading: how times are read; None for a log without times.
+        exact_ids: whether the rule for ids is applied to text. Without it only empty text is
+            missing, which is faster, and the same if no row ``has_irregular_ids_sql``.
     """
 
     table: Table
     columns: ColumnRoles
     event_types: tuple[str, ...]
-    time_unit: TimeUnit | None
+    reading: Reading | None = None
+    exact_ids: bool = False
 
     @classmethod
     def of(
@@ -70,21 +66,19 @@ class LogView:
         columns: ColumnRoles,
         event_types: tuple[str, ...],
     ) -> LogView:
-        """Detect from the first rows whether most times are dates or numbers, and their unit."""
-        log = cls(table, columns, event_types, None)
-        if columns.time is None or _is_temporal(log._type_of(columns.time)):
+        """A view whose reading of times is guessed from the first rows, or else from all rows."""
+        log, window = cls(table, columns, event_types), Window.today()
+        if columns.time is None:
             return log
-        value = log._time_value(columns.time)
-        is_date = _is_date_sql(value) if log._type_of(columns.time) == "VARCHAR" else "false"
-        sample = f"""
-            SELECT {_magnitude_sql(value)} AS magnitude, {is_date} AS is_date
-            FROM {log.source} LIMIT {SAMPLE_ROWS}
-        """
-        query = (
-            f"SELECT count(magnitude), count(*) FILTER (is_date), median(magnitude) FROM ({sample})"
-        )
-        n_numbers, n_dates, median = connection.sql(query).fetchall()[0]
-        return replace(log, time_unit=None if n_dates > n_numbers else _unit_of(median or 0.0))
+        counts, _ = log._class_counts(connection, window, f"LIMIT {SAMPLE_ROWS}")
+        reading = times.guess(counts, window)
+        return log.decided(connection) if reading is None else replace(log, reading=reading)
+
+    def decided(self, connection: duckdb.DuckDBPyConnection) -> LogView:
+        """The view with the reading of times that follows from all rows."""
+        window = Window.today()
+        counts, largest = self._class_counts(connection, window)
+        return replace(self, reading=times.decide(counts, largest, window))
 
     @property
     def source(self) -> str:
@@ -94,23 +88,65 @@ class LogView:
     def sql(self) -> str:
         """A SELECT with one row per row of the table, in the same order.
 
-        Its columns are ``sequence_id`` and ``item_id`` (NULL if empty), ``has_event_type``
-        (whether the row is of one of ``event_types``), and, if the log has them, ``time``
-        (BIGINT microseconds since 1970 UTC) and ``rating`` (FLOAT, NaN if empty). A time or
-        rating that cannot be read is NULL; ``time_text`` and ``rating_text`` contain the
+        Its columns are ``sequence_id`` and ``item_id`` (NULL where missing), ``user_text`` and
+        ``item_text`` (the ids as in the file), ``refused_user`` and ``refused_item`` (whether
+        the value cannot be an id), ``has_event_type`` (whether the row is of one of
+        ``event_types``), and, if the log has them, ``time`` (BIGINT microseconds since 1970 UTC),
+        ``time_class`` (see ``times.class_sql``) and ``rating`` (FLOAT, NaN if empty). A bad time
+        or a rating that cannot be read is NULL; ``time_text`` and ``rating_text`` contain the
         original text.
         """
-        user, item, time, rating, _ = self.columns
-        terms = [f"{text_sql(user)} AS sequence_id", f"{text_sql(item)} AS item_id"]
-        if time:
-            value, sql_type = self._time_value(time), self._type_of(time)
-            microseconds = _microseconds_sql(value, sql_type, self.time_unit)
-            terms += [f"{microseconds} AS time", f"{text_sql(time)} AS time_text"]
-        if rating:
-            number = f"TRY_CAST(coalesce({text_sql(rating)}, 'nan') AS FLOAT)"
-            terms += [f"{number} AS rating", f"{text_sql(rating)} AS rating_text"]
-        terms.append(f"{self._has_event_type_sql()} AS has_event_type")
+        terms = [
+            *self._id_terms("sequence_id", "user", self.columns.user),
+            *self._id_terms("item_id", "item", self.columns.item),
+        ]
+        if self.columns.time:
+            assert self.reading is not None
+            value, sql_type = self._time_value(self.columns.time)
+            time_class = times.class_sql(value, sql_type, Window.today())
+            terms += [
+                f"{times.time_sql(value, sql_type, self.reading)} AS time",
+                f"{time_class} AS time_class",
+                f"{text_sql(self.columns.time)} AS time_text",
+            ]
+        if self.columns.rating:
+            text = text_sql(self.columns.rating)
+            number = f"TRY_CAST(coalesce({text}, 'nan') AS FLOAT)"
+            terms += [f"{number} AS rating", f"{text} AS rating_text"]
+        terms.append(f"{self._has_event_type_sql()} AS {IS_TYPED}")
         return f"SELECT {', '.join(terms)} FROM {self.source}"
+
+    def has_irregular_ids_sql(self) -> str:
+        """SQL condition: the rule for ids changes an id of the row, or warns of it."""
+        texts = [
+            needs_rule_sql(f"{role}_text")
+            for role, name in (("user", self.columns.user), ("item", self.columns.item))
+            if self.type_of(name) == "VARCHAR"
+        ]
+        return " OR ".join(texts) or "false"
+
+    def first_row(
+        self, connection: duckdb.DuckDBPyConnection, condition: str, columns: tuple[str, ...]
+    ) -> BadRow | None:
+        """The first row for which a condition holds.
+
+        Args:
+            condition: in terms of the columns of ``sql``, such as ``IS_BAD_TIME``.
+            columns: the columns to return, such as ``time_text``.
+        """
+        for table in self.table.per_file():
+            log = replace(self, table=table)
+            numbered = f"SELECT *, row_number() OVER () AS row FROM ({log.sql()})"
+            rows = connection.sql(f"""
+                SELECT row, {", ".join(columns)} FROM ({numbered}) WHERE {condition}
+                ORDER BY row LIMIT 1
+            """).fetchall()
+            if rows:
+                row, *values = rows[0]
+                line = line_of_row(table, row)
+                position = f"data row {row}" + (f" (line {line})" if line else "")
+                return BadRow(str(table.files[0]), position, values)
+        return None
 
     def bad_row_error(
         self, connection: duckdb.DuckDBPyConnection, condition: str, role: str, hint: str
@@ -118,71 +154,62 @@ class LogView:
         """Build the error that names the first row for which a condition holds.
 
         Args:
-            condition: ``IS_BAD_TIME`` or ``IS_BAD_RATING``.
-            role: ``time`` or ``rating``.
+            condition: such as ``IS_BAD_RATING``.
+            role: ``user``, ``item``, ``time`` or ``rating``.
             hint: the values that were expected.
         """
-        for table in self.table.per_file():
-            log = replace(self, table=table)
-            numbered = f"SELECT *, row_number() OVER () AS row FROM ({log.sql()})"
-            query = (
-                f"SELECT row, {role}_text FROM ({numbered}) WHERE {condition} ORDER BY row LIMIT 1"
-            )
-            rows = connection.sql(query).fetchall()
-            if rows:
-                row, text = rows[0]
-                line = line_of_row(table, row)
-                location = f"data row {row}" + (f" (line {line})" if line else "")
-                message = f"{table.files[0]}: {location}: invalid {role} {text or ''!r}"
-                return SourceError(message, hint)
-        return SourceError("the log changed while it was read", "run it again")
+        bad = self.first_row(connection, condition, (f"{role}_text",))
+        if bad is None:
+            return SourceError("the log changed while it was read", "run it again")
+        return SourceError(
+            f"{bad.file}: {bad.position}: invalid {role} {bad.values[0] or ''!r}", hint
+        )
 
-    def _type_of(self, name: str) -> str:
+    def _id_terms(self, column: str, role: str, name: str) -> list[str]:
+        value, sql_type = identifier(name), self.type_of(name)
+        is_exact = self.exact_ids or sql_type != "VARCHAR"
+        return [
+            f"{id_sql(value, sql_type) if is_exact else text_sql(name)} AS {column}",
+            f"{text_sql(name)} AS {role}_text",
+            f"{refused_sql(value, sql_type)} AS refused_{role}",
+        ]
+
+    def _class_counts(
+        self, connection: duckdb.DuckDBPyConnection, window: Window, limit: str = ""
+    ) -> tuple[dict[str, int], int]:
+        """The number of rows by class of time, in the order of their first rows.
+
+        Returns:
+            Also the largest absolute value of the numbers, 0 without any.
+        """
+        assert self.columns.time is not None
+        value, sql_type = self._time_value(self.columns.time)
+        number = "0" if times.is_temporal(sql_type) else times.whole_sql(value)
+        rows = connection.sql(f"""
+            SELECT time_class, count(*), min(row), max(abs(number::HUGEINT))
+            FROM (
+                SELECT {times.class_sql(value, sql_type, window)} AS time_class,
+                    {number} AS number, row_number() OVER () AS row
+                FROM {self.source} WHERE {self._has_event_type_sql()} {limit}
+            )
+            GROUP BY time_class ORDER BY min(row)
+        """).fetchall()
+        largest = max((number or 0 for *_, number in rows), default=0)
+        return {time_class: n for time_class, n, *_ in rows}, largest
+
+    def type_of(self, name: str) -> str:
+        """The DuckDB type in which a column is read; JSON is read as the text in the file."""
         return self.table.columns[name] if self.table.file_type == "parquet" else "VARCHAR"
 
-    def _time_value(self, name: str) -> str:
-        return text_sql(name) if self._type_of(name) == "VARCHAR" else identifier(name)
+    def _time_value(self, name: str) -> tuple[str, str]:
+        """SQL for the times as they are read, and their DuckDB type."""
+        sql_type = self.type_of(name)
+        if sql_type in {"FLOAT", "DOUBLE"}:  # NaN is missing
+            return f"nullif(CAST({identifier(name)} AS VARCHAR), 'nan')", "VARCHAR"
+        return text_sql(name) if sql_type == "VARCHAR" else identifier(name), sql_type
 
     def _has_event_type_sql(self) -> str:
         if self.columns.event is None or not self.event_types:
             return "true"
         types = ", ".join(literal(name) for name in self.event_types)
         return f"coalesce({text_sql(self.columns.event)} IN ({types}), false)"
-
-
-def _unit_of(magnitude: float) -> TimeUnit:
-    """The unit in which a number of this size is a plausible time."""
-    return next(unit for unit in TIME_UNITS if magnitude < unit.limit)
-
-
-def _is_temporal(sql_type: str) -> bool:
-    """Whether a column already has a type of times, as in Parquet."""
-    return sql_type.startswith(("TIMESTAMP", "DATE"))
-
-
-def _magnitude_sql(column: str) -> str:
-    """SQL for the absolute value of a numeric time as a DOUBLE; NULL if not a finite number."""
-    number = f"TRY_CAST({column} AS DOUBLE)"
-    return f"CASE WHEN isfinite({number}) THEN abs({number}) END"
-
-
-def _is_date_sql(column: str) -> str:
-    """SQL for whether a text is an ISO 8601 time; a plain number is not."""
-    return f"TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
-
-
-def _microseconds_sql(column: str, sql_type: str, unit: TimeUnit | None) -> str:
-    """SQL for a time in microseconds since 1970 UTC as a BIGINT; NULL if it is not a time.
-
-    Text without a time zone is read in the zone of the connection, which must be UTC.
-
-    Args:
-        unit: the unit of numeric times; None for a column of dates.
-    """
-    if unit is None or _is_temporal(sql_type):
-        return f"epoch_us(TRY_CAST({column} AS TIMESTAMPTZ))"
-    # Current times in nanoseconds have more digits than a DOUBLE; fractions do not occur.
-    if unit.name == "nanoseconds":
-        return f"TRY_CAST({column} AS BIGINT) // 1000"
-    scaled = f"TRY_CAST({column} AS DOUBLE) * {unit.microseconds}"
-    return f"TRY_CAST(round({scaled}) AS BIGINT)"

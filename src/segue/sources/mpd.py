@@ -35,6 +35,7 @@ MEMORY_PER_WORKER = 250_000_000
 """Peak memory of a worker in bytes, for a slice of 33 MB: its text and its columns, twice."""
 
 _WARNINGS = {
+    "ids": "with tracks that have no track_uri: these tracks left out",
     "positions": "with track positions other than 0, 1, 2, ...: tracks sorted by position",
     "counts": "with a num_tracks other than the number of tracks: num_tracks ignored",
     "durations": "with a duration_ms other than the sum over the tracks: duration_ms ignored",
@@ -49,8 +50,8 @@ def recognises(path: Path) -> bool:
 class MpdSource(Source):
     """Playlists in the order of the slice numbers, then of the file.
 
-    The id of a sequence is the ``pid`` of the playlist; the id of an item is its ``track_uri``
-    as written.
+    The id of a sequence is the ``pid`` of the playlist; the id of an item is its ``track_uri``;
+    both follow ``segue.ids``.
     """
 
     format = "mpd"

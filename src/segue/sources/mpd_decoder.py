@@ -19,6 +19,8 @@ from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from segue.errors import SourceError
+from segue.ids import id_of
+from segue.sources.chunk_ids import with_rule_for_ids
 from segue.sources.mpd_fast_decoder import (
     ITEM_FIELDS,
     LAST_SECOND,
@@ -90,7 +92,11 @@ def decode_slice(data: bytes, name: str) -> DecodedSlice:
     """
     if not data or data.isspace():
         raise SourceError(f"{name} is empty", _HINT)
-    return decode_regular_slice(data) or decode_records(data, name)
+    decoded = decode_regular_slice(data) or decode_records(data, name)
+    chunk, without_ids = with_rule_for_ids(decoded.chunk)
+    if chunk is decoded.chunk:
+        return decoded
+    return DecodedSlice(chunk, decoded.inconsistent | {"ids": without_ids})
 
 
 def decode_records(data: bytes, name: str) -> DecodedSlice:
@@ -109,10 +115,16 @@ def _playlists(data: bytes, name: str) -> Iterator[Playlist]:
         raise SourceError(f"{name}: {error}", _HINT) from None
     for number, text in enumerate(texts):
         try:
-            yield _PLAYLIST_DECODER.decode(text)
+            playlist = _PLAYLIST_DECODER.decode(text)
         except (DecodeError, UnicodeDecodeError, RecursionError) as error:
             location = f"{name}: playlist {number} (counted from 0) of the file"
             raise SourceError(f"{location}: {error}", _HINT) from None
+        pid = id_of(playlist.pid)
+        if pid is None:
+            location = f"{name}: playlist {number} (counted from 0) of the file"
+            raise SourceError(f"{location}: it has no pid", _HINT)
+        playlist.pid = pid
+        yield playlist
 
 
 class _SliceColumns:
