@@ -92,6 +92,8 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
                 message += f"but {table.columns[name]} in {b}"
                 raise SourceError(message, "convert one of the files")
             types[name] = common
+        if first.file_type == "text":  # a part may have only lists of one item
+            types |= {name: "VARCHAR[]" for name in names if table.columns[name] == "VARCHAR[]"}
     types = {name: "VARCHAR" if kind == '"NULL"' else kind for name, kind in types.items()}
     parts = [_concatenated(list(group)) for _, group in groupby(tables, key=_part_key(names))]
     if len(parts) == 1 and all(parts[0].columns[name] == types[name] for name in names):
@@ -148,7 +150,7 @@ def _open_file(
         table = Table(
             (path,),
             "text",
-            dict.fromkeys(detected.names, "VARCHAR"),
+            {n: "VARCHAR[]" if n in detected.lists else "VARCHAR" for n in detected.names},
             detected.text,
             detected.repeated,
             warnings=tuple(detected.warnings),
