@@ -64,7 +64,17 @@ def open_tables(
         message = f"{path} is in Parquet, to which --{given[0]} does not apply"
         raise SourceError(message, "leave it out")
     tables = [_open_file(file, config, scratch, is_log=is_log) for file in files]
-    return [replace(tables[0], warnings=(*warnings, *tables[0].warnings)), *tables[1:]]
+    # A file may have only lists of one item in its first rows, which do not look like lists.
+    lists = {
+        name: "VARCHAR[]" for table in tables for name in table.columns if _is_list(table, name)
+    }
+    columns = {name: lists.get(name, kind) for name, kind in tables[0].columns.items()}
+    first = replace(tables[0], columns=columns, warnings=(*warnings, *tables[0].warnings))
+    return [first, *tables[1:]]
+
+
+def _is_list(table: Table, name: str) -> bool:
+    return table.file_type == "text" and table.columns[name] == "VARCHAR[]"
 
 
 def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
@@ -92,8 +102,6 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
                 message += f"but {table.columns[name]} in {b}"
                 raise SourceError(message, "convert one of the files")
             types[name] = common
-        if first.file_type == "text":  # a part may have only lists of one item
-            types |= {name: "VARCHAR[]" for name in names if table.columns[name] == "VARCHAR[]"}
     types = {name: "VARCHAR" if kind == '"NULL"' else kind for name, kind in types.items()}
     parts = [_concatenated(list(group)) for _, group in groupby(tables, key=_part_key(names))]
     if len(parts) == 1 and all(parts[0].columns[name] == types[name] for name in names):
