@@ -37,6 +37,14 @@ def test_the_command_does_what_the_function_does(log: Path) -> None:
     ("options", "section", "expected"),
     [
         ("--min-rating 2", "filters", {"min_rating": 2.0}),
+        (
+            "--columns user,item,time,rating,event --header",
+            "source",
+            {"columns": ["user", "item", "time", "rating", "event"], "header": True},
+        ),
+        ("--separator , --quote none", "source", {"separator": ",", "quote": "none"}),
+        ("--quote ' --escape \\", "source", {"quote": "'", "escape": "\\"}),
+        ("--encoding latin1 --comment #", "source", {"encoding": "iso8859-1", "comment": "#"}),
         ("--session-gap 30m", "filters", {"session_gap_s": 1800.0}),
         ("--drop-consecutive-repeats", "filters", {"drop_consecutive_repeats": True}),
         ("--min-item-events 2", "filters", {"min_item_events": 2}),

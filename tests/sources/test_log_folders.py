@@ -96,6 +96,12 @@ def test_partitions_of_files_that_duckdb_does_not_read(tmp_path: Path) -> None:
     assert read_log(tmp_path) == {"u": ["a", "b"], "v": ["a", "b"]}
 
 
+def test_lists_in_the_texts_of_some_parts(tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", "user_id,items\n1,10\n")
+    write(tmp_path / "b.csv", "user_id,items\n2,11 12\n")
+    assert read_log(tmp_path) == {"1": ["10"], "2": ["11", "12"]}
+
+
 def test_subfolders_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     for name in ("b/1.csv", "a/2.csv", "a/1/z.csv", "c.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -263,6 +263,35 @@ def test_names_of_columns_of_lists(tmp_path: Path, name: str) -> None:
     assert read_log(path) == {"u": ["b", "a"]}
 
 
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("user_id,items", '1,10 11\n2,"12"\n3,\n'),
+        ("user_id,items", "1,\"['10', '11']\"\n2,['12']\n3,[]\n"),
+        ("user_id:token\titem_id_list:token_seq", "1\t10 11\n2\t12\n"),
+        ("session_id;history", '1;"[10, 11]"\r\n2;[12]\n'),
+        ("user_id,movie_ids,timestamps", "1,11|10,1600000002|1600000001\n2,12,1600000000\n"),
+    ],
+)
+def test_lists_in_text(tmp_path: Path, header: str, rows: str) -> None:
+    source = open_log(write(tmp_path / "log.csv", f"{header}\n{rows}"))
+    assert column_by_sequence(source, "items") == {"1": ["10", "11"], "2": ["12"]}
+    assert any("were read as lists" in warning for warning in source.report()["warnings"])
+
+
+def test_titles_are_not_lists(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "user_id,movies\n1,The Long Road\n1,Heat\n")
+    assert read_log(path, item_column="movies") == {"1": ["The Long Road", "Heat"]}
+
+
+def test_lists_in_text_of_different_lengths(tmp_path: Path) -> None:
+    text = "user_id,items,times\n1,10 11,1600000000 1600000001\n2,12 13,1600000000\n"
+    with pytest.raises(
+        SourceError, match="data row 2 has lists of different lengths: 2 in 'items'"
+    ):
+        read_log(write(tmp_path / "log.csv", text))
+
+
 def write_rows(path: Path, rows: list[dict]) -> Path:
     if path.suffix == ".jsonl":
         return write(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -144,8 +144,15 @@ def singular(name: str) -> str:
     spelling = _spelling(name)
     if spelling in LIST_SPELLINGS.split():
         return "item"
-    stem = re.sub(r"(?i)[_\s]?(list|seq|sequence|array)$", "", name)
+    stem = re.sub(r"(?i)[_\s]?(list|seq|sequence|array)$", "", name.partition(":")[0])
     return stem.removesuffix("s") if is_usual(stem.removesuffix("s")) else stem
+
+
+def is_list_name(name: str) -> bool:
+    """Whether a name is one of a column of lists: ``items``, ``item_id_list``, ``history``."""
+    element = singular(name)
+    roles = ("item", "time", "rating")
+    return element != name and any(candidates(role, [element]) for role in roles)
 
 
 def first_match(spellings: str, names: Sequence[str]) -> str | None:

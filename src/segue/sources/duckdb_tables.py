@@ -18,6 +18,9 @@ from segue.errors import SourceError
 from segue.sources.record_reader import Reading, RecordError, long_fields, records
 from segue.sources.text_format import BLANKS, TextFormat
 
+LIST_SEPARATORS = "|;, "
+"""Separators within lists in text, in order of precedence."""
+
 FileType = Literal["text", "jsonl", "parquet"]
 
 
@@ -71,7 +74,7 @@ class Table:
         if not self.lists:
             return source
         terms = [
-            f"unnest({identifier(name)}) AS {identifier(name)}"
+            f"unnest({self._list_sql(name)}) AS {identifier(name)}"
             if name in self.lists
             else identifier(name)
             for name in self.columns
@@ -82,7 +85,7 @@ class Table:
         """A query for the first row whose lists differ in length: its number and the lengths."""
         if len(self.lists) < 2:
             return None
-        lengths = [f"coalesce(len({identifier(name)}), 0)" for name in self.lists]
+        lengths = [f"coalesce(len({self._list_sql(name)}), 0)" for name in self.lists]
         columns = ", ".join(f"{length} AS length{i}" for i, length in enumerate(lengths))
         different = " OR ".join(f"length0 != length{i}" for i in range(1, len(lengths)))
         names = ", ".join(f"length{i}" for i in range(len(lengths)))
@@ -118,12 +121,24 @@ class Table:
         for part in self.parts:
             terms = [
                 f"CAST({identifier(name)} AS {self._stored_type(name)}) AS {identifier(name)}"
-                if self._stored_type(name) != part.columns[name]
+                if self.file_type == "parquet" and self._stored_type(name) != part.columns[name]
                 else identifier(name)
                 for name in self.columns
             ]
             selects.append(f"SELECT {', '.join(terms)} FROM {part.sql(as_text)}")
         return f"({' UNION ALL '.join(selects)})"
+
+    def _list_sql(self, name: str) -> str:
+        """SQL for a column of lists; in text a list is in brackets or not, between separators."""
+        if self.file_type != "text":
+            return identifier(name)
+        text = f"trim(regexp_replace({identifier(name)}, '[][''\"]', '', 'g'))"
+        splits = [
+            f"WHEN contains({text}, '{mark}') THEN string_split_regex({text}, '\\s*[{mark}]\\s*')"
+            for mark in LIST_SEPARATORS.strip()
+        ]
+        blanks = f"string_split_regex({text}, '\\s+')"
+        return f"CASE WHEN {text} = '' THEN [] {' '.join(splits)} ELSE {blanks} END"
 
     def _stored_type(self, name: str) -> str:
         return self.columns[name] + ("[]" if name in self.lists else "")
@@ -132,6 +147,8 @@ class Table:
         paths = f"[{', '.join(map(path_literal, self.copies or self.files))}]"
         types = {name: self._stored_type(name) for name in self.columns}
         types |= {name: "VARCHAR[]" if name in self.lists else "VARCHAR" for name in as_text}
+        if self.file_type == "text":
+            types = dict.fromkeys(types, "VARCHAR")
         stored = {name: types[name] for name in self.columns if name not in self.partition}
         struct = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in stored.items())
         compression = f"compression = '{'none' if self.copies else self.text.compression}'"

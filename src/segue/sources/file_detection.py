@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -63,8 +64,20 @@ def open_tables(
     if given and is_log and all(file.file_type == "parquet" for file in files):
         message = f"{path} is in Parquet, to which --{given[0]} does not apply"
         raise SourceError(message, "leave it out")
-    tables = [_open_file(file, config, scratch, is_log=is_log) for file in files]
-    return [replace(tables[0], warnings=(*warnings, *tables[0].warnings)), *tables[1:]]
+    with duckdb.connect() as connection:  # one for all files, because opening it takes long
+        opener = _Opener(config, scratch, connection, is_log)
+        tables = [opener.table(file) for file in files]
+    # A file may have only lists of one item in its first rows, which do not look like lists.
+    lists = {
+        name: "VARCHAR[]" for table in tables for name in table.columns if _is_list(table, name)
+    }
+    columns = {name: lists.get(name, kind) for name, kind in tables[0].columns.items()}
+    first = replace(tables[0], columns=columns, warnings=(*warnings, *tables[0].warnings))
+    return [first, *tables[1:]]
+
+
+def _is_list(table: Table, name: str) -> bool:
+    return table.file_type == "text" and table.columns[name] == "VARCHAR[]"
 
 
 def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
@@ -134,60 +147,67 @@ def with_all_keys(table: Table) -> Table:
     return replace(table, columns=table.columns | new)
 
 
-def _open_file(
-    file: TableFile, config: SourceConfig, scratch: ScratchFolder, *, is_log: bool
-) -> Table:
-    path = file.path
-    if file.file_type == "parquet":
-        table = Table((path,), "parquet", {})
-        table = replace(table, columns=_types(table.sql(), path))
-    elif file.file_type == "jsonl":
-        table = _json_table(path, config, scratch, is_log=is_log)
-    else:
-        detected = detect_text(path, config, pairs=is_log)
-        table = Table(
+class _Opener(NamedTuple):
+    """Inspects the files of a log or items file; see ``open_tables``."""
+
+    config: SourceConfig
+    scratch: ScratchFolder
+    connection: duckdb.DuckDBPyConnection
+    is_log: bool
+
+    def table(self, file: TableFile) -> Table:
+        """A file as a table with the columns that it has, and those of its folders."""
+        path = file.path
+        if file.file_type == "parquet":
+            table = Table((path,), "parquet", {})
+            table = replace(table, columns=self._types(table.sql(), path))
+        elif file.file_type == "jsonl":
+            table = self._json_table(path)
+        else:
+            table = self._text_table(path)
+        # A key of JSONL without any value has no type, and cannot be read as such.
+        null = "VARCHAR" if file.file_type == "jsonl" else '"NULL"'
+        types = {name: null if kind == '"NULL"' else kind for name, kind in table.columns.items()}
+        # A column of the file takes precedence over a folder of the same name.
+        own = {name.casefold() for name in table.columns}
+        partition = {n: value for n, value in file.partition.items() if n.casefold() not in own}
+        columns = types | dict.fromkeys(partition, "VARCHAR")
+        return replace(table, columns=columns, partition=partition)
+
+    def _text_table(self, path: Path) -> Table:
+        detected = detect_text(path, self.config, pairs=self.is_log)
+        return Table(
             (path,),
             "text",
-            dict.fromkeys(detected.names, "VARCHAR"),
+            {n: "VARCHAR[]" if n in detected.lists else "VARCHAR" for n in detected.names},
             detected.text,
             detected.repeated,
             warnings=tuple(detected.warnings),
         )
-    # A column of the file takes precedence over a folder of the same name.
-    # A key of JSONL without any value has no type, and cannot be read as such.
-    null = "VARCHAR" if file.file_type == "jsonl" else '"NULL"'
-    types = {name: null if kind == '"NULL"' else kind for name, kind in table.columns.items()}
-    own = {name.casefold() for name in table.columns}
-    partition = {n: value for n, value in file.partition.items() if n.casefold() not in own}
-    columns = types | dict.fromkeys(partition, "VARCHAR")
-    return replace(table, columns=columns, partition=partition)
 
+    def _json_table(self, path: Path) -> Table:
+        """A table with the columns and types that DuckDB detects, in a copy if necessary."""
+        sample, encoding = detect_encoding(path, self.config)
+        if sample.lstrip().startswith("["):
+            message = f"{path} contains one JSON array, expected one object per line"
+            raise SourceError(message, "convert it with `jq -c '.[]'`")
+        text = TextFormat(encoding=encoding, compression=compression_of(path))
+        table = Table((path,), "jsonl", {}, text)
+        if table.is_plain and not read_start(path).startswith(codecs.BOM_UTF8):
+            with suppress(SourceError):
+                columns = self._types(_json_sql(table, all_rows=not self.is_log), path)
+                return replace(table, columns=columns)
+        copy = self.scratch.new_file(".jsonl")
+        copy_objects(path, encoding, None, copy)
+        table = replace(table, copies=(copy,))
+        return replace(table, columns=self._types(_json_sql(table, all_rows=True), path))
 
-def _json_table(path: Path, config: SourceConfig, scratch: ScratchFolder, *, is_log: bool) -> Table:
-    """A table of JSONL with the columns and types that DuckDB detects, in a copy if necessary."""
-    sample, encoding = detect_encoding(path, config)
-    if sample.lstrip().startswith("["):
-        message = f"{path} contains one JSON array, expected one object per line"
-        raise SourceError(message, "convert it with `jq -c '.[]'`")
-    marked = read_start(path).startswith(codecs.BOM_UTF8)
-    table = Table(
-        (path,), "jsonl", {}, TextFormat(encoding=encoding, compression=compression_of(path))
-    )
-    if table.is_plain and not marked:
-        with suppress(SourceError):
-            columns = _types(_json_sql(table, all_rows=not is_log), path)
-            return replace(table, columns=columns)
-    copy = scratch.new_file(".jsonl")
-    copy_objects(path, encoding, None, copy)
-    table = replace(table, copies=(copy,))
-    return replace(table, columns=_types(_json_sql(table, all_rows=True), path))
-
-
-def _types(source: str, file: Path) -> dict[str, str]:
-    """The columns and types of an SQL table expression; "NULL" for one without any value."""
-    with reading(file), duckdb.connect() as connection:
-        rows = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    return {name: kind for name, kind, *_ in rows}
+    def _types(self, source: str, file: Path) -> dict[str, str]:
+        """The columns and types of an SQL table expression; "NULL" for one without any value."""
+        with reading(file):
+            query = f"DESCRIBE SELECT * FROM {source}"
+            rows = self.connection.execute(query).fetchall()
+        return {name: kind for name, kind, *_ in rows}
 
 
 def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False) -> str:

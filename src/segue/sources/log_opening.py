@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ def open_table_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> 
     table = join_tables(tables, columns.names())
     _refuse_nested(path, table, columns)
     lists = [name for name in columns.names() if table.columns[name].endswith("[]")]
+    if lists and table.file_type == "text":
+        warning = f"the texts of {', '.join(map(repr, lists))} were read as lists"
+        table = replace(table, warnings=(*table.warnings, warning))
     return OpenedLog(path, table.unnested(lists, columns.names()), columns)
 
 

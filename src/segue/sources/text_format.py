@@ -16,7 +16,7 @@ from typing import NamedTuple
 from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.byte_streams import SAMPLE_BYTES, compression_of, read_start
-from segue.sources.column_roles import is_usual
+from segue.sources.column_roles import is_list_name, is_usual
 from segue.sources.header_detection import (
     are_numbered,
     column_names,
@@ -86,12 +86,14 @@ class DetectedText(NamedTuple):
         names: the names of the columns, distinct ignoring case.
         repeated: the names, in lower case, that several columns of the file have.
         warnings: what was detected that is not ordinary.
+        lists: the columns of a header whose texts are lists, as in ``10 11 12`` or ``['a', 'b']``.
     """
 
     text: TextFormat
     names: list[str]
     repeated: frozenset[str]
     warnings: list[str]
+    lists: list[str]
 
 
 def detect_encoding(file: Path, config: SourceConfig) -> tuple[str, str]:
@@ -169,7 +171,8 @@ def detect_text(file: Path, config: SourceConfig, *, pairs: bool) -> DetectedTex
     if encoding != "utf-8" and not config.encoding:
         warnings.append(f"{file.name}: read as {encoding.upper()}, by its byte order mark")
     names, repeated = column_names(names)
-    return DetectedText(text, names, repeated, warnings)
+    lists = _lists(names, form.rows[1:]) if pairs and has_header and not config.columns else []
+    return DetectedText(text, names, repeated, warnings, lists)
 
 
 def fields_of(line: str, separator: str, quote: str) -> list[str]:
@@ -188,6 +191,23 @@ def is_sequences(rows: Sequence[Sequence[str]]) -> bool:
     """Whether rows without a header are sequences: of various lengths, most of over two fields."""
     lengths = [len(row) for row in rows]
     return len(set(lengths)) > 1 and sum(length > 2 for length in lengths) * 2 > len(lengths)
+
+
+def _lists(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The columns with a name for lists, at least half of whose texts have several elements."""
+    lists = []
+    for i, name in enumerate(names):
+        texts = [row[i].strip() for row in rows if len(row) == len(names) and row[i].strip()]
+        if is_list_name(name) and texts and sum(map(_is_list, texts)) * 2 >= len(texts):
+            lists.append(name)
+    return lists
+
+
+def _is_list(text: str) -> bool:
+    """Whether a text is in brackets, or several ids with a number: not a title of several words."""
+    elements = re.split(r"[\s|;,]+", text)
+    is_numbered = all(any(map(str.isdigit, element)) for element in elements)
+    return text[0] == "[" or (len(elements) > 1 and is_numbered)
 
 
 class _Form(NamedTuple):
