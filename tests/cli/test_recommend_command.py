@@ -38,7 +38,7 @@ def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -
     for values in (answer, expected):
         assert values.pop("took_ms") > 0
     assert answer == expected
-    assert set(answer) == {"items", "unknown_items", "truncated", "model", "notes"}
+    assert set(answer) == {"items", "unknown_items", "truncated", "model", "notes", "seen"}
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3, 4]
     assert not {ids[0], ids[3]} & set(answered_ids(answer))
 
@@ -172,3 +172,19 @@ def test_sequence_features_reach_the_model(
 def test_invalid_requests_are_errors(arguments: list[str], expected: str, run: Path) -> None:
     verb, *options = arguments
     assert expected in segue(verb, run, *options).error
+
+
+def test_a_list_that_is_shorter_has_a_note_in_text_and_json(run: Path, ids: list[str]) -> None:
+    """The history is the whole catalogue; titles, ids and figures go to stdout, notes to stderr."""
+    history = ["--items", ",".join(ids)]
+    text = segue("recommend", run, *history, "-k", 5, "--exclude-seen")
+    assert text.code == 0
+    assert "the list has 0 of the 5 items requested" in text.err
+    assert "--include-seen" in text.err
+    answer = segue("recommend", run, *history, "-k", 5, "--exclude-seen", "--json").json
+    assert (answer["items"], answer["seen"]) == ([], "exclude")
+    assert answer["notes"][0] in text.err
+    assert (
+        len(segue("recommend", run, *history, "-k", 5, "--include-seen", "--json").json["items"])
+        == 5
+    )

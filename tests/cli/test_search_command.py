@@ -28,4 +28,8 @@ def test_matches_are_limited_and_ordered_by_popularity(world: Path) -> None:
 def test_no_match_is_a_message_and_no_error(world: Path) -> None:
     outcome = segue("search", world, "zzzzz")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "no item matches 'zzzzz'\n")
-    assert segue("search", world, "zzzzz", "--json").json == {"query": "zzzzz", "items": []}
+    assert segue("search", world, "zzzzz", "--json").json == {
+        "query": "zzzzz",
+        "items": [],
+        "notes": ["no item matches 'zzzzz'"],
+    }

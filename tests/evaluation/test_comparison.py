@@ -185,7 +185,7 @@ def test_different_list_lengths_and_seeds_are_refused(
 def test_next_items_can_be_compared_if_only_one_evaluation_has_continuations(
     playlists: Dataset, next_item: Evaluation
 ) -> None:
-    options = CONTINUATION.model_copy(update={"task": None})
+    options = CONTINUATION.model_copy(update={"task": None, "seen": "exclude"})
     second = evaluate(
         ArbitraryRanker(playlists, "second"), playlists, baselines=None, config=options
     )
@@ -200,6 +200,7 @@ def test_next_items_can_be_compared_if_only_one_evaluation_has_continuations(
         ({"models": ("arbitary", "popularity")}, "did you mean 'arbitrary'"),
         ({"models": ("arbitrary", None)}, "the results have 2 models, and none was named"),
         ({"permutations": 0}, "got 0 permutations"),
+        ({"resamples": 10**12}, "give 1 to 1,000,000 of each"),
         ({"metric": "n"}, "no metric 'n'"),
     ],
 )

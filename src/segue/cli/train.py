@@ -163,7 +163,7 @@ def card_summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
     return {
         "run": str(run),
         "dataset": f"{dataset['name']} ({dataset['fingerprint']})",
-        "best": _best_validation(card["validation"]),
+        "best": _best_validation(card),
         "steps": f"{card['steps']:,} in {duration(card['seconds'])}, {epochs}",
         "ended": card["finished"],
         "parameters": f"{card['parameters']:,}",
@@ -172,12 +172,14 @@ def card_summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _best_validation(validation: dict[str, Any]) -> str:
-    """``ndcg@10 0.1234 on validation, at step 800``."""
-    metric, best, step = (validation[key] for key in ("metric", "best", "step"))
+def _best_validation(card: dict[str, Any]) -> str:
+    """``ndcg@10 0.1234 on validation, at step 800, seen exclude``; a loss ranks no items."""
+    metric, best, step = (card["validation"][key] for key in ("metric", "best", "step"))
     if best is None:
         return "none: the dataset has no validation events, or the run ended before a validation"
-    return f"{metric} {best:.4f} on validation, at step {step:,}"
+    protocol = card["results"].get("protocol", {})
+    seen = f", seen {protocol['seen']}" if protocol else ""
+    return f"{metric} {best:.4f} on validation, at step {step:,}{seen}"
 
 
 def print_overfit_result(result: OverfitResult, as_json: bool) -> None:
