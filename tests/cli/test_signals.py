@@ -130,6 +130,40 @@ sys.exit(main())
 """
 
 
+IMPORTING = """
+import sys
+from segue.cli import main
+import segue.preparation
+def prepare(*_, **__):
+    import victim
+segue.preparation.prepare = prepare
+sys.argv = ["segue", "prepare", "log.csv", "-o", "x"]
+sys.exit(main())
+"""
+VICTIM = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+except BaseException:
+    os.abort()
+"""
+
+
+def test_no_exception_is_raised_inside_an_import(tmp_path: Path) -> None:
+    """As jaxlib does, which aborts when it is imported again after an exception."""
+    (tmp_path / "victim.py").write_text(VICTIM)
+    process = subprocess.run(
+        [sys.executable, "-c", IMPORTING],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (STOPPED, "")
+
+
 def start_stubborn(folder: Path, grace_s: float) -> subprocess.Popen[str]:
     """Start a verb that goes on after a signal, with a temporary folder."""
     process = subprocess.Popen(
