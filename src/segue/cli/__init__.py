@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segue.cli.signals import STOPPED, StopSignals
+from segue.cli.signals import STOPPED, StopSignals, end_process
 
 __all__ = ["main"]
 
@@ -34,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _run(arguments, signals)
         except KeyboardInterrupt:
             code = STOPPED
+        if is_process and code == STOPPED:
+            # Without the interpreter's own end: where the KeyboardInterrupt went through an exec or
+            # eval of text, the interpreter would end by SIGINT instead of with the exit code.
+            end_process()
         if is_process:
             from segue.cli.process import end
 

@@ -151,9 +151,10 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def end_process() -> None:
     """End the process at once with exit code 130; only temporary folders are removed."""
-    from segue.storage.temporary import remove_temporary_folders
-
-    remove_temporary_folders()
+    # Not imported here: a signal may have come while that module is imported.
+    module = sys.modules.get("segue.storage.temporary")
+    if remove_temporary_folders := getattr(module, "remove_temporary_folders", None):
+        remove_temporary_folders()
     with suppress(OSError):
         if os.isatty(2):
             os.write(2, _SHOW_CURSOR)
