@@ -5,7 +5,6 @@ It takes a few seconds and writes only to a temporary folder.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from segue import preparation, trainer
 from segue.errors import SegueError
 from segue.recommender import search
 from segue.recommender.masks import catalogue_mask
+from segue.storage.temporary import temporary_folder
 from segue.tokens import N_SPECIALS
 
 TOP_K = 10
@@ -57,7 +57,7 @@ def _run_check(name: str, check: Callable[[], None]) -> Check:
 
 def _check_pipeline() -> None:
     """Prepare a tiny world, train for two steps, load the run and recommend from it."""
-    with tempfile.TemporaryDirectory(prefix="segue-doctor-") as folder:
+    with temporary_folder() as folder:
         data = preparation.prepare(
             None, Path(folder, "data"), sequences=60, items=120, mean_length=8
         )

@@ -146,7 +146,7 @@ def test_patience_ends_a_run(cycles: Dataset, config: Config, tmp_path: Path) ->
     assert "did not improve in 2 validations" in card["finished"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_a_checkpoint_and_the_run_can_be_resumed(
     cycles: Dataset, config: Config, cycle_run: Path, tmp_path: Path, number: int
 ) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segue.cli.signals import STOPPED, StopSignals
+from segue.cli.signals import STOPPED, StopSignals, end_process
 
 __all__ = ["main"]
 
@@ -29,11 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error that the user can fix, explained in one line; 130 stopped by a signal.
     """
     is_process = arguments is None
-    with StopSignals(ignore_afterwards=is_process) as signals:
+    with StopSignals(is_process=is_process) as signals:
         try:
             code = _run(arguments, signals)
         except KeyboardInterrupt:
             code = STOPPED
+        if is_process and code == STOPPED:
+            # Without the interpreter's own end: where the KeyboardInterrupt went through an exec or
+            # eval of text, the interpreter would end by SIGINT instead of with the exit code.
+            end_process()
         if is_process:
             from segue.cli.process import end
 
@@ -43,17 +47,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None, signals: StopSignals) -> int:
     try:
+        signals.phase = "running"
         from segue.cli.app import run
         from segue.cli.process import prepare_streams, silence_libraries
 
         prepare_streams()
         if arguments is None:
             silence_libraries()
-        return run(arguments)
-    except Exception as error:  # noqa: BLE001 - `report` tells the kinds of errors apart
+        code = run(arguments)
+    except Exception as error:  # noqa: BLE001 - `report` tells the kinds apart
         # Libraries turn the KeyboardInterrupt of a signal into exceptions of their own.
         if signals.is_stopping:
             return STOPPED
         from segue.cli.failures import report
 
         return report(error)
+    else:
+        # A verb such as doctor may have taken the signal for a failure.
+        return STOPPED if code and signals.was_received else code
+    finally:
+        signals.phase = "over"

@@ -19,7 +19,7 @@ MAX_NUMBERS = 100
 
 
 def parse_cutoffs(text: str) -> tuple[int, ...]:
-    """The positive integers of a list such as ``5,10,20``, each once."""
+    """The positive integers of a list such as ``5,10,20``."""
     return _parse_integers(text, 1, "5,10,20")
 
 
@@ -110,7 +110,7 @@ def _toml_value(text: str) -> Any:
 
 def _parse_integers(text: str, minimum: int, example: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+        numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         numbers = ()
     if not numbers or min(numbers) < minimum:

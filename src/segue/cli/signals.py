@@ -6,6 +6,9 @@ a long call into a library returns, and it discards an exception that is raised 
 in the callback of a library. So a thread watches the signals, too. It repeats a discarded
 exception, and it ends the process if the verb takes longer than ``GRACE_S`` to clean up, or if a
 second signal arrives.
+
+An exception inside an import can crash a library that is half initialised. So a signal during an
+import ends the process at once, with the same clean-up of temporary folders.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from types import FrameType
+from typing import Any, Literal
 
 STOPPED = 130
 """Exit code after a signal."""
@@ -45,18 +49,23 @@ class StopSignals:
 
     Attributes:
         is_stopping: whether a signal was received that no handler of the verb took.
+        was_received: whether any signal was received.
+        phase: set it to ``running`` where a KeyboardInterrupt is caught, and to ``over`` at the end
+            of the verb. A signal before ends the process, a signal after it is ignored.
     """
 
-    def __init__(self, *, ignore_afterwards: bool = False) -> None:
+    def __init__(self, *, is_process: bool = False) -> None:
         """Prepare, without handling signals yet.
 
         Args:
-            ignore_afterwards: ignore the signals after the block, because the process is about
-                to end, instead of restoring the handlers.
+            is_process: whether the process ends with the block. Signals are then ignored after it,
+                and a signal during an import ends the process.
         """
         self.is_stopping = False
-        self._ignore_afterwards = ignore_afterwards
-        self._raises = True
+        self.was_received = False
+        self.phase: Literal["starting", "running", "over"] = "starting"
+        self._is_process = is_process
+        self._is_raised = False
         self._previous: dict[int, Any] = {}
         self._repeats = 0
 
@@ -79,19 +88,20 @@ class StopSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._raises = False
         if not hasattr(self, "_previous_hook"):
             return
         for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_IGN if self._ignore_afterwards else handler)
+            signal.signal(number, signal.SIG_IGN if self._is_process else handler)
         signal.set_wakeup_fd(self._previous_fd)
         sys.unraisablehook = self._previous_hook
         os.close(self._writing)  # ends the thread
 
-    def _interrupt(self, _number: int, _frame: object) -> None:
+    def _interrupt(self, _number: int, frame: FrameType | None) -> None:
         self.is_stopping = True
-        if self._raises:
-            self._raises = False
+        if self._is_process and (self.phase == "starting" or _is_importing(frame)):
+            end_process()
+        if self.phase == "running" and not self._is_raised:
+            self._is_raised = True
             raise KeyboardInterrupt
 
     def _on_unraisable(self, discarded: Any) -> None:
@@ -118,7 +128,7 @@ class StopSignals:
             elif self._repeats:
                 self._repeats -= 1  # the signal that `_repeat` simulated
             elif first_s is None:
-                first_s = now_s
+                first_s, self.was_received = now_s, True
                 if signal.getsignal(number) == self._interrupt:
                     deadline_s = now_s + GRACE_S
             elif now_s - first_s > REPEAT_S:
@@ -127,15 +137,24 @@ class StopSignals:
     def _repeat(self) -> None:
         time.sleep(_RETRY_S)
         self._repeats += 1
-        self._raises = True
+        self._is_raised = False
         _thread.interrupt_main(signal.Signals(next(iter(self._previous))))
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def end_process() -> None:
     """End the process at once with exit code 130; only temporary folders are removed."""
-    from segue.storage.temporary import remove_temporary_folders
-
-    remove_temporary_folders()
+    # Not imported here: a signal may have come while that module is imported.
+    module = sys.modules.get("segue.storage.temporary")
+    if remove_temporary_folders := getattr(module, "remove_temporary_folders", None):
+        remove_temporary_folders()
     with suppress(OSError):
         if os.isatty(2):
             os.write(2, _SHOW_CURSOR)

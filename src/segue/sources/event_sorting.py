@@ -38,6 +38,10 @@ BYTES_PER_THREAD = 300_000_000
 because numbering the rows is mostly single-threaded."""
 
 
+_INTERRUPTS = ("Query interrupted", "INTERRUPT Error")
+"""What DuckDB makes of a KeyboardInterrupt."""
+
+
 @contextmanager
 def connect(memory_limit: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open an in-memory database that sorts within a limit and spills to a temporary folder.
@@ -49,6 +53,7 @@ def connect(memory_limit: int) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         StorageError: the memory limit is too small, or the temporary folder is full.
+        KeyboardInterrupt: DuckDB was interrupted by one.
     """
     with temporary_folder() as path:
         folder = str(path)
@@ -60,7 +65,9 @@ def connect(memory_limit: int) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
         try:
             yield connection
-        except (duckdb.Error, OSError) as error:  # an Arrow reader raises OSError
+        except (duckdb.Error, OSError, RuntimeError) as error:  # an Arrow reader raises OSError
+            if str(error).startswith(_INTERRUPTS):
+                raise KeyboardInterrupt from None
             if "Out of Memory" in str(error):
                 message = f"sorting the log does not fit in {memory_limit:,} bytes of memory"
                 raise StorageError(message, "raise --memory-limit") from None
