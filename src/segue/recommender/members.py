@@ -13,8 +13,9 @@ from scipy import sparse
 
 from segue.errors import RequestError, RunError
 from segue.ranking import Query
-from segue.storage.arrays import read_arrays, write_arrays
+from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
 from segue.storage.atomic import replace_file
+from segue.storage.reading import Problems
 from segue.tokens import N_SPECIALS, UNK
 
 ARRAY_NAME = "item_vectors"
@@ -142,8 +143,9 @@ class PureSVD(DenseMember):
             RunError: the file is missing, damaged or of another shape.
         """
         like = {ARRAY_NAME: np.broadcast_to(np.float32(0), shape)}
+        problems = Problems(RunError, "restore the file from a copy, or train again")
         try:
-            return cls(np.asarray(read_arrays(path, like)[ARRAY_NAME]), weight)
-        except (OSError, ValueError) as error:
-            message = f"cannot read {path}: {error}"
-            raise RunError(message, "restore the file from a copy, or train again") from None
+            arrays = read_arrays(path, like, problems, finite=True)
+        except ArraysMismatchError as error:
+            raise problems.cannot_read(path, error) from None
+        return cls(np.asarray(arrays[ARRAY_NAME]), weight)
