@@ -74,6 +74,14 @@ VALUES: dict[str, str] = {
 """JSON text that replaces a value, by name."""
 
 
+LARGEST_JSON = 10_000_000
+"""Bytes of the largest JSON file that is edited."""
+
+
+LARGEST_SEALED = 1 << 30
+"""Bytes of the largest file of which ``seal`` computes the checksum."""
+
+
 class Mutation(NamedTuple):
     """A named edit of a folder, in place.
 
@@ -101,7 +109,7 @@ def seal(folder: Path) -> None:
             continue
         for name in content[key]:
             path = folder / str(name)
-            if not path.is_file() or (key == "files" and content[key][name] is None):
+            if not path.is_file() or path.stat().st_size > LARGEST_SEALED:
                 continue
             if key == "checksums":
                 content[key][name] = _blake2b(path)
@@ -110,7 +118,7 @@ def seal(folder: Path) -> None:
         if key == "checksums":
             run = RunFolder(folder)
             for path in (run.sequence_values, run.item_vectors):
-                if path.is_file():
+                if path.is_file() and path.stat().st_size <= LARGEST_SEALED:
                     content[key][path.name] = _blake2b(path)
         file.write_text(json.dumps(content))
 
@@ -123,8 +131,10 @@ def _blake2b(path: Path) -> str:
 
 def _json_of(file: Path) -> Any:
     """The content of a JSON file; None if it is missing or cannot be edited and written again."""
+    if not file.is_file() or file.stat().st_size > LARGEST_JSON:
+        return None
     try:
-        content = json.loads(file.read_text("utf-8")) if file.is_file() else None
+        content = json.loads(file.read_text("utf-8"))
         json.dumps(content, allow_nan=False).encode()
     except (ValueError, RecursionError):
         return None
@@ -319,36 +329,33 @@ def _set_event(name: str, position: int, value: float, batch: pa.RecordBatch) ->
     return _with(batch, name, pa.LargeListArray.from_arrays(column.offsets, flat))
 
 
-def _set_offset(
-    position: int, value: int, names: tuple[str, ...], batch: pa.RecordBatch
-) -> pa.RecordBatch:
-    """Set one offset of list columns, without any check."""
-    for name in names:
-        if name not in batch.schema.names:
-            continue
-        column = batch.column(name)
-        offsets = _numbers(column.offsets)
-        offsets[position] = value
-        batch = _with(
-            batch,
-            name,
-            pa.Array.from_buffers(
-                column.type,
-                len(column),
-                [None, pa.py_buffer(offsets.tobytes())],
-                children=[column.values],
-            ),
-        )
-    return batch
+def patch_offsets(
+    name: str, position: int, value: int, occurrence: int | None, folder: Path
+) -> None:
+    """Overwrite one offset of a column in ``sequences.arrow``, which no writer would do.
 
-
-def _set_text_offset(name: str, position: int, value: int, batch: pa.RecordBatch) -> pa.RecordBatch:
+    Args:
+        occurrence: which of the columns with the same offsets, from 0; all if None.
+    """
+    path = folder / "sequences.arrow"
+    if not path.is_file():
+        return
+    with pa.OSFile(str(path)) as source:
+        batch = pa.ipc.open_file(source).get_batch(0)
     column = batch.column(name)
-    _, offsets, data = column.buffers()
-    offsets = np.frombuffer(offsets, np.int32).copy()
-    offsets[position] = value
-    buffers = [None, pa.py_buffer(offsets.tobytes()), data]
-    return _with(batch, name, pa.Array.from_buffers(column.type, len(column), buffers))
+    kind = np.int32 if pa.types.is_string(column.type) else np.int64
+    old = np.frombuffer(column.buffers()[1], kind)[: len(column) + 1]
+    new = old.copy()
+    new[position] = value
+    parts = path.read_bytes().split(old.tobytes())
+    joints = [old.tobytes()] * (len(parts) - 1)
+    for i in range(len(joints)):
+        if occurrence in (None, i):
+            joints[i] = new.tobytes()
+    path.write_bytes(
+        b"".join(part for pair in zip(parts, [*joints, b""], strict=True) for part in pair)
+    )
+    seal(folder)
 
 
 def _text_bytes(name: str, batch: Any) -> Any:
@@ -419,16 +426,6 @@ SEQUENCE_EDITS: dict[str, Edit] = {
     "sequence_id as int64": partial(_cast, "sequence_id", pa.int64()),
     "sequence_id not UTF-8": partial(_text_bytes, "sequence_id"),
     "equal sequence ids": partial(_duplicate, "sequence_id"),
-    "text offset beyond the text": partial(_set_text_offset, "sequence_id", -1, 2**30),
-    "text offset falls": partial(_set_text_offset, "sequence_id", 5, 0),
-    "text offset negative": partial(_set_text_offset, "sequence_id", 3, -5),
-    "offset beyond the events": partial(_set_offset, 5, 2**40, ("items", "times")),
-    "offset negative": partial(_set_offset, 5, -3, ("items", "times")),
-    "offset falls": partial(_set_offset, 5, 0, ("items", "times")),
-    "first offset": partial(_set_offset, 0, 2, ("items", "times")),
-    "last offset": partial(_set_offset, -1, 3, ("items", "times")),
-    "last offset beyond": partial(_set_offset, -1, 2**50, ("items", "times")),
-    "offsets of the times": partial(_set_offset, 4, 1, ("times",)),
     **{
         f"item {value}": partial(_set_event, "items", 7, value)
         for value in (0, 1, 2, 3, -1, -(2**31), 2**31 - 1, 1000)
@@ -463,8 +460,23 @@ SEQUENCE_EDITS: dict[str, Edit] = {
 """Edits of ``sequences.arrow``."""
 
 
+OFFSET_EDITS: dict[str, Callable[[Path], object]] = {
+    "text offset beyond the text": partial(patch_offsets, "sequence_id", -1, 2**30, None),
+    "text offset falls": partial(patch_offsets, "sequence_id", 5, 0, None),
+    "text offset negative": partial(patch_offsets, "sequence_id", 3, -5, None),
+    "offset beyond the events": partial(patch_offsets, "items", 5, 2**40, None),
+    "offset negative": partial(patch_offsets, "items", 5, -3, None),
+    "offset falls": partial(patch_offsets, "items", 5, 0, None),
+    "first offset": partial(patch_offsets, "items", 0, 2, None),
+    "last offset": partial(patch_offsets, "items", -1, 3, None),
+    "last offset beyond": partial(patch_offsets, "items", -1, 2**50, None),
+    "offsets of one column": partial(patch_offsets, "items", 4, 1, 1),
+}
+"""Edits of the offsets in ``sequences.arrow``."""
+
+
 def _compressed(codec: str, folder: Path) -> None:
-    """``sequences.arrow`` with compressed buffers, one of them of 1 GB of zeros."""
+    """``sequences.arrow`` with compressed buffers, one of them of 100 MB of zeros."""
     path = folder / "sequences.arrow"
     if not path.is_file():
         return
@@ -476,8 +488,8 @@ def _compressed(codec: str, folder: Path) -> None:
         rows,
         [
             None,
-            pa.py_buffer((np.arange(rows + 1, dtype=np.int32) * (10**9 // rows)).tobytes()),
-            pa.py_buffer(bytes(10**9)),
+            pa.py_buffer((np.arange(rows + 1, dtype=np.int32) * (10**8 // rows)).tobytes()),
+            pa.py_buffer(bytes(10**8)),
         ],
     )
     batch = batch.append_column("bomb", text)
@@ -577,7 +589,7 @@ ITEM_EDITS: dict[str, Callable[[pa.Table], pa.Table]] = {
     "is_candidate false": lambda table: _with(
         table, "is_candidate", pa.array([False] * len(table))
     ),
-    "bomb": partial(_bomb, 100_000_000),
+    "bomb": partial(_bomb, 30_000_000),
     "many rows": _many_rows,
     "vectors not finite": partial(_vectors, [float("nan"), float("inf"), 0.0, 1.0]),
     "vectors huge": partial(_vectors, [3e38, 3e38, 3e38, -3e38]),
@@ -829,6 +841,9 @@ def array_mutations(kind: Kind) -> list[Mutation]:
         mutations += [
             Mutation(f"sequences.arrow: {label}", partial(edit_sequences, edit))
             for label, edit in SEQUENCE_EDITS.items()
+        ]
+        mutations += [
+            Mutation(f"sequences.arrow: {label}", edit) for label, edit in OFFSET_EDITS.items()
         ]
         mutations += [
             Mutation("sequences.arrow: lz4", partial(_compressed, "lz4")),

@@ -76,7 +76,7 @@ class Options(msgspec.Struct):
 class AuditCounts(msgspec.Struct):
     """Totals of the audit."""
 
-    density: Annotated[float, msgspec.Meta(ge=0)]
+    density: Share
 
 
 class Bin(msgspec.Struct):

@@ -93,6 +93,6 @@ def _problem(table: pa.Table) -> str | None:
         if is_metric and not pc.call_function("is_finite", [column.drop_null()]).to_numpy().all():
             return f"the column {one_line(name, 50)} has numbers that are not finite"
     counts = pc.call_function("min_max", [table.column("n")])
-    if (counts["min"].as_py() or 1) < 1 or (counts["max"].as_py() or 1) > MAX_COUNT:
+    if len(table) and not 1 <= counts["min"].as_py() <= counts["max"].as_py() <= MAX_COUNT:
         return "the column n has values below 1 or too large for a count"
     return None

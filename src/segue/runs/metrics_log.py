@@ -230,6 +230,10 @@ class MetricsLog:
         return [record for record in self._records if record["kind"] == kind]
 
 
+LARGEST_VALUE = 3.5e38
+"""Largest absolute value of a metric, which comes from float32."""
+
+
 class _Record(msgspec.Struct):
     """The keys that every record has; all others are metrics."""
 
@@ -248,7 +252,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is null or a number that float64 can hold; false and true are not."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) <= MAX_COUNT
-    return value is None or isinstance(value, float)
+    """Whether a value is null or a number of a metric; false and true are not."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return abs(value) <= LARGEST_VALUE
+    return value is None
