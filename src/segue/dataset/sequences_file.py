@@ -130,7 +130,7 @@ def check_values(batch: pa.RecordBatch, path: Path, n_items: int, *, is_windows:
         is_windows: whether the split is ``windows``, which alone has ``target_parts``.
 
     Raises:
-        DatasetError: a value is out of bounds; names the first sequence where that can be told.
+        DatasetError: a value is out of bounds; names the first sequence where there is one.
     """
     try:
         batch.validate(full=True)
@@ -185,8 +185,8 @@ def _bad_events(batch: pa.RecordBatch, sequences: Sequences, n_items: int) -> st
     for name, (lowest, highest) in bounds.items():
         if name not in batch.schema.names or not sequences.n_events:
             continue
-        found = pc.call_function("min_max", [batch.column(name).values])
-        low, high = found["min"].as_py(), found["max"].as_py()
+        extremes = pc.call_function("min_max", [batch.column(name).values])
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
         if low < lowest or high > highest:
             return f"{name} has values from {low} to {high}, expected {lowest} to {highest}"
     for start in range(0, sequences.n_events, BLOCK_EVENTS):

@@ -68,7 +68,7 @@ def exists(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder; false where that cannot be told, as for a name too long."""
+    """Whether a path is a folder; false for a name that is too long."""
     try:
         return path.is_dir()
     except OSError:
