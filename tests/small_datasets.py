@@ -13,8 +13,9 @@ from jaxtyping import Int
 
 from segue.config import PrepareConfig, SourceConfig, SplitConfig
 from segue.dataset import Dataset
-from segue.dataset.dataset import write_items, write_sequences
+from segue.dataset.items_file import write_items
 from segue.dataset.manifest import ITEMS, SEQUENCES, file_record, write_manifest
+from segue.dataset.sequences_file import write_sequences
 from segue.preparation import prepare
 from segue.ranking import Query, ScoringRanker
 from segue.tokens import INDEX_DTYPE, N_SPECIALS

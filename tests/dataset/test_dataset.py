@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from segue.dataset import Cuts, Dataset
-from segue.dataset.dataset import read_sequences, write_sequences
 from segue.dataset.manifest import FORMAT_VERSION, ITEMS, MANIFEST, SEQUENCES, checksum
+from segue.dataset.sequences_file import read_sequences, write_sequences
 from segue.errors import DatasetError
 from segue.preparation.pipeline import prepare_source
 from small_logs import InMemorySource, prepare_config, sequences_of
@@ -160,7 +160,7 @@ def test_another_format_version_is_refused(dataset, version):
 )
 def test_a_damaged_manifest(dataset, text):
     rewrite_manifest(dataset, text)
-    with pytest.raises(DatasetError, match=r"manifest\.json of dataset .* is damaged"):
+    with pytest.raises(DatasetError, match=r"manifest\.json is damaged"):
         Dataset.open(dataset.path)
 
 
@@ -177,9 +177,9 @@ def test_a_folder_without_a_dataset(tmp_path):
 def test_files_with_foreign_content(dataset):
     for name in (SEQUENCES, ITEMS):
         (dataset.path / name).write_bytes(b"not Arrow")
-    with pytest.raises(DatasetError, match="cannot read sequences"):
+    with pytest.raises(DatasetError, match=r"cannot read .*sequences\.arrow"):
         read_sequences(dataset.path)
-    with pytest.raises(DatasetError, match="cannot read items"):
+    with pytest.raises(DatasetError, match=r"cannot read .*items\.parquet"):
         dataset.items  # noqa: B018  (read when first asked for)
 
 

@@ -16,7 +16,7 @@ from flax import nnx
 from segue import baselines
 from segue.config import Config
 from segue.dataset import Dataset
-from segue.errors import NotFiniteError
+from segue.errors import NotFiniteError, RunError
 from segue.evaluation import evaluate
 from segue.preparation import prepare
 from segue.recommender import Answer, Recommender, Run
@@ -173,7 +173,7 @@ def test_weights_that_are_not_finite_are_not_loaded(model: Recommender, tmp_path
     file = tmp_path / "weights.safetensors"
     for value in (jnp.nan, jnp.inf):
         write_weights(file, jax.tree.map(lambda x, value=value: x.at[0].set(value), params), 1)
-        with pytest.raises(NotFiniteError, match=r"array .* has numbers that are not finite"):
+        with pytest.raises(RunError, match="numbers that are not finite"):
             load_weights(file, params)
 
 

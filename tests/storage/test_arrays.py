@@ -17,8 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
+from segue.errors import StorageError
 from segue.storage import arrays as arrays_module
 from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
+from segue.storage.reading import Problems
+
+PROBLEMS = Problems(StorageError, "restore the file")
 
 ARRAYS = {
     "weights": np.arange(12, dtype=np.float32).reshape(4, 3),
@@ -37,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_round_trip_keeps_names_dtypes_and_values(file: Path) -> None:
-    arrays = read_arrays(file, ARRAYS)
+    arrays = read_arrays(file, ARRAYS, PROBLEMS)
     assert list(arrays) == list(ARRAYS)
     for name, array in ARRAYS.items():
         assert arrays[name].dtype == array.dtype
@@ -66,13 +70,13 @@ def test_array_is_the_same_for_any_block_size(rows: int, width: int, block: int)
         patch.setattr(arrays_module, "BLOCK_BYTES", block)
         file = Path(folder) / "arrays.safetensors"
         write_arrays(file, {"before": np.ones(3, np.float32), "array": array})
-        np.testing.assert_array_equal(read_arrays(file, like)["array"], array)
+        np.testing.assert_array_equal(read_arrays(file, like, PROBLEMS)["array"], array)
 
 
 def test_jax_owns_the_memory_of_arrays(file: Path) -> None:
     """JAX would copy memory that numpy owns at the first in-place update."""
     add = jax.jit(lambda x: x + 1, donate_argnums=0)
-    for array in read_arrays(file, {**ARRAYS}).values():
+    for array in read_arrays(file, {**ARRAYS}, PROBLEMS).values():
         if array.dtype == jnp.float32 and array.size:
             address = array.unsafe_buffer_pointer()
             assert add(array).unsafe_buffer_pointer() == address
@@ -94,24 +98,24 @@ def test_unexpected_arrays_are_refused(
     file: Path, name: str, like: np.ndarray, message: str
 ) -> None:
     with pytest.raises(ArraysMismatchError, match=message):
-        read_arrays(file, {**ARRAYS, name: like})
+        read_arrays(file, {**ARRAYS, name: like}, PROBLEMS)
 
 
 def test_additional_array_is_refused(file: Path) -> None:
     with pytest.raises(ArraysMismatchError, match="'count' is in the file, but not expected"):
-        read_arrays(file, {name: ARRAYS[name] for name in ARRAYS if name != "count"})
+        read_arrays(file, {name: ARRAYS[name] for name in ARRAYS if name != "count"}, PROBLEMS)
 
 
 @pytest.mark.parametrize("size", [0, 4, 60, -1])
 def test_truncated_file_is_refused(file: Path, size: int) -> None:
     file.write_bytes(file.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"\w"):
-        read_arrays(file, ARRAYS)
+    with pytest.raises(StorageError, match=r"arrays.safetensors is damaged: .*\w"):
+        read_arrays(file, ARRAYS, PROBLEMS)
 
 
 def test_missing_file_and_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        read_arrays(tmp_path / "none", ARRAYS)
+    with pytest.raises(StorageError, match="No such file"):
+        read_arrays(tmp_path / "none", ARRAYS, PROBLEMS)
     with pytest.raises(OSError, match="No such file"):
         write_arrays(tmp_path / "none" / "file", ARRAYS)
 
@@ -122,7 +126,9 @@ def test_no_second_copy_of_an_array(tmp_path: Path) -> None:
         import json, resource
         from pathlib import Path
         import jax, jax.numpy as jnp
+        from segue.errors import StorageError
         from segue.storage.arrays import read_arrays, write_arrays
+        from segue.storage.reading import Problems
 
         def peak():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -134,7 +140,7 @@ def test_no_second_copy_of_an_array(tmp_path: Path) -> None:
         write_arrays(path, {{"big": array}})
         before_reading = peak()
         del array
-        read_arrays(path, {{"big": like}})
+        read_arrays(path, {{"big": like}}, Problems(StorageError, "restore it"))
         to_write, to_read = before_reading - before_writing, peak() - before_reading
         print(json.dumps([like.size * 4, to_write, to_read]))
     """

@@ -131,7 +131,11 @@ def _parts_table(data: Dataset) -> Table:
     rows = [["train", f"{parts['train']['sequences']:,}", f"{parts['train']['events']:,}"]]
     for name in ("validation", "test"):
         part = parts[name]
-        shares = [percent(part["cold_share"]), percent(part["ceiling"])] if part["targets"] else []
+        shares = (
+            [percent(float(part["cold_share"])), percent(float(part["ceiling"]))]
+            if part["targets"]
+            else []
+        )
         counts = [f"{part[key]:,}" for key in ("sequences", "events", "targets")]
         rows.append([name, *counts, *shares])
     columns = ("part", "sequences", "events", "targets", "cold", "ceiling")
@@ -141,12 +145,13 @@ def _parts_table(data: Dataset) -> Table:
 def _findings(audit: dict[str, Any]) -> dict[str, str]:
     repeats, leakage, times = audit["repeats"], audit["leakage"], audit["times"]
     rows = {
-        "density": percent(audit["counts"]["density"]),
-        "repeats": f"{percent(repeats['share'])} of the events repeat an item of their sequence",
+        "density": percent(float(audit["counts"]["density"])),
+        "repeats": f"{percent(float(repeats['share']))} of the events repeat an item of their "
+        "sequence",
     }
     if times is not None:
         rows["times"] = f"{times['from'][:10]} to {times['to'][:10]}"
-        rows["ties"] = f"{percent(times['tie_share'])} of the events tie with the one before"
+        rows["ties"] = f"{percent(float(times['tie_share']))} of the events tie with the one before"
         rows["duplicates"] = (
             f"{times['duplicates']:,} events have the item and time of another event"
         )

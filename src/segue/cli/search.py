@@ -25,11 +25,12 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find items by part of their title, artist or id."""
-    from segue.dataset.dataset import read_items
-    from segue.runs.folder import check_run_or_dataset
+    from segue.dataset.items_file import read_items
+    from segue.dataset.manifest import DATASET_PROBLEMS
+    from segue.runs.folder import RUN_PROBLEMS, check_run_or_dataset, is_run
 
     check_run_or_dataset(folder)
-    items = read_items(folder)
+    items = read_items(folder, RUN_PROBLEMS if is_run(folder) else DATASET_PROBLEMS)
     matches = [items.describe(int(index)) for index in items.search(text, limit)]
     notes = [] if matches else [f"no item matches {text!r}"]
     for note in notes:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Int32, Int64
 
+from segue.errors import DatasetError
 from segue.ids import id_of
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
@@ -138,7 +139,11 @@ class Items:
         return codes if codes.max(initial=-1) >= 0 else None
 
     def find(self, ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
-        """Item indices of the caller's ids; ``UNK`` for unknown ids."""
+        """Item indices of the caller's ids; ``UNK`` for unknown ids.
+
+        Raises:
+            DatasetError: several items have the same id.
+        """
         indices = [self._index_of.get(item_id, UNK) for item_id in ids]
         return np.array(indices, dtype=INDEX_DTYPE)
 
@@ -186,7 +191,18 @@ class Items:
 
     @cached_property
     def _index_of(self) -> dict[str, int]:
-        return {item_id: index for index, item_id in enumerate(self.ids, start=N_SPECIALS)}
+        index_of = {item_id: index for index, item_id in enumerate(self.ids, start=N_SPECIALS)}
+        if len(index_of) < len(self):
+            repeated = next(
+                item_id
+                for index, item_id in enumerate(self.ids, start=N_SPECIALS)
+                if index_of[item_id] != index
+            )
+            raise DatasetError(
+                f"items.parquet is damaged: it has several items of the id {repeated!r}",
+                "prepare the dataset again, and train again",
+            )
+        return index_of
 
     @cached_property
     def _display_titles(self) -> pa.ChunkedArray:

@@ -9,8 +9,19 @@ from typing import Any
 
 import msgspec
 
+from segue.dataset.manifest_schema import Audit, Counts, FileRecord, Options, Source
 from segue.dataset.splits import Split
 from segue.errors import DatasetError
+from segue.storage.reading import (
+    Problems,
+    check_regular,
+    exists,
+    is_folder,
+    open_regular,
+    read_bytes,
+    read_json,
+    typed,
+)
 
 FORMAT_VERSION = 2
 """Version of the dataset format. Datasets of any other version are refused."""
@@ -22,24 +33,12 @@ DATASET_FILES = (MANIFEST, ITEMS, SEQUENCES)
 """All files of a dataset's folder."""
 
 _PREPARE_AGAIN = "prepare the dataset again"
-_CHECK_PERMISSIONS = "check its permissions, or prepare the dataset again"
+DATASET_PROBLEMS = Problems(DatasetError, _PREPARE_AGAIN)
+_MANIFEST_PROBLEMS = Problems(DatasetError, f"remove the folder, and {_PREPARE_AGAIN}")
+"""Without a readable manifest, ``prepare`` does not recognise a dataset and will not replace the
+folder."""
+
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 18
-
-
-class FileRecord(msgspec.Struct, frozen=True):
-    """The size of a file in bytes and a checksum of its content."""
-
-    size: int
-    checksum: str
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """Numbers of sequences, events, items, and items in the catalogue."""
-
-    sequences: int
-    events: int
-    items: int
-    catalogue: int
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,10 +68,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, FileRecord]
 
 
-class _Version(msgspec.Struct):
-    format_version: int
-
-
 class _Outline(msgspec.Struct):
     """The keys by which a manifest of any format version is recognised."""
 
@@ -90,12 +85,12 @@ def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json`` and check the other files against it.
 
     Raises:
-        DatasetError: there is no dataset, it has another format version, or one of its files
-            is missing or altered.
+        DatasetError: there is no dataset, it has another format version, its manifest has other
+            keys or types, or one of its files is missing or altered.
     """
-    manifest = _decode(folder)
-    for name, record in manifest.files.items():
-        _check_file(folder, name, record)
+    manifest = _read(folder)
+    for name in (ITEMS, SEQUENCES):
+        _check_file(folder, name, manifest.files[name])
     return manifest
 
 
@@ -105,15 +100,16 @@ def is_dataset(folder: Path) -> bool:
     The content is checked because other programs write files called ``manifest.json`` too.
     """
     try:
-        msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Outline)
-    except (OSError, ValueError):  # ValueError: text that is not UTF-8 raises no DecodeError
-        return False
+        data = read_bytes(folder / MANIFEST, _MANIFEST_PROBLEMS)
+        msgspec.json.decode(data, type=_Outline)
+    except (DatasetError, ValueError, RecursionError):
+        return False  # ValueError: text that is not UTF-8 raises no DecodeError
     return True
 
 
 def file_record(path: Path) -> FileRecord:
     """The current size and checksum of a file."""
-    return FileRecord(path.stat().st_size, checksum(path))
+    return FileRecord(check_regular(path, DATASET_PROBLEMS), checksum(path))
 
 
 def checksum(path: Path) -> str:
@@ -122,52 +118,52 @@ def checksum(path: Path) -> str:
     It lets a dataset of any size open in milliseconds. The manifest's fingerprint covers every
     byte.
     """
-    size = path.stat().st_size
+    size = check_regular(path, DATASET_PROBLEMS)
     digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
     step = max(math.ceil((size - _SAMPLE_BYTES) / (_SAMPLES - 1)), _SAMPLE_BYTES)
-    with path.open("rb") as file:
+    with open_regular(path, DATASET_PROBLEMS) as file:
         for start in range(0, size, step):
             file.seek(start)
             digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
 
-def _decode(folder: Path) -> Manifest:
-    if not folder.is_dir():
+def _read(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not is_folder(folder):
         raise DatasetError(f"there is no folder {folder}", "give the folder that prepare wrote")
-    try:
-        data = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError:
+    if not exists(path):
         hint = "give the folder that prepare wrote, or prepare one"
-        raise DatasetError(f"{folder} is not a prepared dataset: no {MANIFEST}", hint) from None
-    except OSError as error:
-        message = f"cannot read {folder / MANIFEST}: {error.strerror}"
-        raise DatasetError(message, _CHECK_PERMISSIONS) from None
-    try:
-        version = msgspec.json.decode(data, type=_Version).format_version
-        if version != FORMAT_VERSION:
-            message = f"dataset {folder} has format version {version}, expected {FORMAT_VERSION}"
-            raise DatasetError(message, _PREPARE_AGAIN)
-        return msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # Without a readable manifest, ``prepare`` does not recognise a dataset and will not
-        # replace the folder.
-        message = f"{MANIFEST} of dataset {folder} is damaged: {error}"
-        raise DatasetError(message, f"remove the folder, and {_PREPARE_AGAIN}") from None
+        raise DatasetError(f"{folder} is not a prepared dataset: no {MANIFEST}", hint)
+    content = read_json(path, _MANIFEST_PROBLEMS)
+    version = content.get("format_version")
+    if isinstance(version, int) and version != FORMAT_VERSION:
+        message = f"dataset {folder} has format version {version}, expected {FORMAT_VERSION}"
+        raise DatasetError(message, _PREPARE_AGAIN)
+    manifest = typed(content, Manifest, path, _MANIFEST_PROBLEMS)
+    # The manifest keeps all keys of these objects; their types are those of the schema.
+    for name, kind in {"source": Source, "options": Options, "audit": Audit}.items():
+        typed(content[name], kind, path, _MANIFEST_PROBLEMS)
+    if manifest.counts.catalogue > manifest.counts.items:
+        reason = (
+            f"{manifest.counts.catalogue:,} of {manifest.counts.items:,} items in the catalogue"
+        )
+        raise _MANIFEST_PROBLEMS.damaged(path, reason)
+    if manifest.files.keys() != {ITEMS, SEQUENCES}:
+        reason = f"its files are {', '.join(sorted(manifest.files))}, expected {ITEMS}, {SEQUENCES}"
+        raise _MANIFEST_PROBLEMS.damaged(path, reason)
+    return manifest
 
 
 def _check_file(folder: Path, name: str, expected: FileRecord) -> None:
-    try:
-        actual = file_record(folder / name)
-    except FileNotFoundError:
-        raise DatasetError(f"dataset {folder} has no {name}", _PREPARE_AGAIN) from None
-    except OSError as error:
-        message = f"cannot read {folder / name}: {error.strerror}"
-        raise DatasetError(message, _CHECK_PERMISSIONS) from None
-    if actual.size != expected.size:
-        message = f"{name} of dataset {folder} has {actual.size} bytes, expected {expected.size}"
+    path = folder / name
+    if not exists(path):
+        raise DatasetError(f"dataset {folder} has no {name}", _PREPARE_AGAIN)
+    size = check_regular(path, DATASET_PROBLEMS)
+    if size != expected.size:
+        message = f"{name} of dataset {folder} has {size} bytes, expected {expected.size}"
         raise DatasetError(message, _PREPARE_AGAIN)
-    if actual != expected:
+    if checksum(path) != expected.checksum:
         raise DatasetError(
             f"{name} of dataset {folder} was altered after it was prepared", _PREPARE_AGAIN
         )

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from segue.errors import ConfigError
+from segue.errors import ConfigError, DatasetError
 
 _NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?"
 _VECTOR_AS_TEXT = re.compile(rf"[\[(]?\s*{_NUMBER}([,;|\s]+{_NUMBER})+\s*[\])]?", re.IGNORECASE)
 """Two or more numbers with separators, in brackets or without."""
+
+LARGEST_VALUE = 1e18
+"""Largest absolute value in a vector: float32 holds its square."""
 
 Kind = Literal["item", "sequence"]
 """What a feature describes; ``model.<kind>_features`` is its configuration key."""
@@ -50,6 +54,35 @@ def no_information(
         hint += "; vectors need an items file in Parquet or JSON Lines"
     return ConfigError(
         f"model.{kind}_features names {name!r}, which carries no information: {reason}", hint
+    )
+
+
+def check_vectors(name: str, column: pa.Array) -> None:
+    """Check that vectors have the same width, and numbers whose squares float32 can hold.
+
+    Args:
+        name: the name of the column.
+        column: lists of floating-point numbers; null for an item without a vector.
+
+    Raises:
+        DatasetError: they do not.
+    """
+    widths = pc.call_function("min_max", [pc.call_function("list_value_length", [column])])
+    flat = pc.call_function("list_flatten", [column])
+    low, high = (pc.call_function("min_max", [flat])[end].as_py() for end in ("min", "max"))
+    if widths["min"] != widths["max"]:
+        problem = f"{widths['min']} to {widths['max']} numbers, expected the same number in all"
+    elif flat.null_count:
+        problem = "missing numbers"
+    elif low is not None and not -LARGEST_VALUE <= low <= high <= LARGEST_VALUE:
+        problem = f"numbers from {low:g} to {high:g}, expected at most {LARGEST_VALUE:g}"
+    elif low is not None and pc.call_function("any", [pc.call_function("is_nan", [flat])]).as_py():
+        problem = "numbers that are not finite"
+    else:
+        return
+    raise DatasetError(
+        f"the vectors of the column {name} of items.parquet have {problem}",
+        f"prepare the dataset again, or remove {name} from model.item_features",
     )
 
 

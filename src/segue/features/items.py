@@ -11,7 +11,12 @@ import pyarrow as pa
 from jaxtyping import Array, Float32
 
 from segue.dataset import Items
-from segue.features.checks import are_vectors_as_text, no_information, require_column
+from segue.features.checks import (
+    are_vectors_as_text,
+    check_vectors,
+    no_information,
+    require_column,
+)
 from segue.features.feature_ids import (
     MAX_FEATURE_IDS,
     MIN_COUNT,
@@ -58,6 +63,7 @@ def item_features(
 
     Raises:
         ConfigError: there is no such column.
+        DatasetError: its vectors have different widths, or numbers that are missing or too large.
     """
     if not columns:
         return None, 0
@@ -67,6 +73,7 @@ def item_features(
     for name in columns:
         column = _column(items, table, name)
         if _is_vector(column.type):
+            check_vectors(name, column)
             vectors.append(_standardised(column, vocabulary_size))
         else:
             rows.append([_categories(value) for value in column.to_pylist()])
@@ -97,6 +104,7 @@ def check_item_features(items: Items, columns: Sequence[str], vocabulary_size: i
     for name in columns:
         column = _column(items, table, name)
         if _is_vector(column.type):
+            check_vectors(name, column)
             vectors = _present_vectors(column)
             if not len(vectors):
                 raise no_information(name, "item", "no item of the catalogue has a vector")

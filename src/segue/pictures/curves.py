@@ -111,10 +111,11 @@ def _draw_metrics(axes: Axes, log: MetricsLog) -> None:
 
 def _draw_rate(axes: Axes, log: MetricsLog) -> None:
     steps, rates = log.series("train", "learning_rate")
+    all_steps, _ = log.series("train", LOSS)
     _line(axes, steps, rates, ACCENT, "")
     axes.set_ylim(bottom=0)
     axes.set_ylabel("learning rate\n(per step)")
-    axes.set_xlim(0, 1.03 * steps[-1])
+    axes.set_xlim(0, max(1.03 * all_steps.max(initial=0), 1))
     _, epochs = log.series("train", "epoch")
     n_epochs = f", {epochs[-1]:.3g} epochs in all" if len(epochs) else ""
     axes.set_xlabel(f"training step{n_epochs}")

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int64
 
 from segue.config import FilterConfig, PrepareConfig
-from segue.dataset.dataset import SEQUENCE_FIELDS
 from segue.dataset.sequences import SESSION_OF
+from segue.dataset.sequences_file import SEQUENCE_FIELDS
 from segue.errors import DatasetError, ResourceError
 from segue.preparation import filters
 from segue.preparation.event_spill import EventSpill

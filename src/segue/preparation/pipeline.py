@@ -22,18 +22,20 @@ from jaxtyping import Int64
 
 import segue
 from segue.config import ArrowStream, PrepareConfig, PrepareOptions, prepare_config
-from segue.dataset.dataset import Dataset, read_sequences, write_items, write_sequences
+from segue.dataset.dataset import Dataset
 from segue.dataset.items import build_items_table, item_order
+from segue.dataset.items_file import write_items
 from segue.dataset.manifest import (
     FORMAT_VERSION,
     ITEMS,
     SEQUENCES,
-    Counts,
     Manifest,
     file_record,
     write_manifest,
 )
+from segue.dataset.manifest_schema import Counts
 from segue.dataset.sequences import Cuts, Sequences
+from segue.dataset.sequences_file import read_sequences, write_sequences
 from segue.dataset.splits import Split, SplitRule, resolve_split, rule_of
 from segue.dataset.targets import SplitPart
 from segue.dataset.training_events import training_mask

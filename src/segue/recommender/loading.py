@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
+from segue.config import Config
 from segue.dataset import Items
-from segue.dataset.dataset import read_items
+from segue.dataset.items_file import read_items
 from segue.features import Features, SequenceVocabulary
 from segue.machine import use_compilation_cache
 from segue.model import Transformer
@@ -15,7 +16,10 @@ from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.members import PureSVD
 from segue.runs import RunFolder
-from segue.runs.weights import load_weights
+from segue.runs.folder import RUN_PROBLEMS
+from segue.runs.weights import check_size, load_weights
+from segue.storage.reading import one_line
+from segue.tokens import N_SPECIALS
 
 
 class LoadedRun(NamedTuple):
@@ -48,8 +52,15 @@ def load_run(folder: RunFolder) -> LoadedRun:
     use_compilation_cache()
     folder.verify()
     config, dataset = folder.read_config()
-    items, vocabulary_size = read_items(folder.path), dataset["vocabulary_size"]
-    vocabulary = SequenceVocabulary(folder.read_sequence_values())
+    check_size(folder.weights, config.model)
+    items, vocabulary_size = read_items(folder.path, RUN_PROBLEMS), dataset["vocabulary_size"]
+    if vocabulary_size > N_SPECIALS + len(items):
+        reason = (
+            f"it has {len(items):,} items, fewer than the {vocabulary_size - N_SPECIALS:,} of the "
+            "catalogue in config.json"
+        )
+        raise RUN_PROBLEMS.damaged(folder.items, reason)
+    vocabulary = _vocabulary(folder, config)
     features = Features.of(items, vocabulary_size, config.model, vocabulary)
     abstract = nnx.eval_shape(
         lambda: Transformer(config.model, vocabulary_size, features.sizes, rngs=nnx.Rngs(0))
@@ -71,3 +82,13 @@ def load_run(folder: RunFolder) -> LoadedRun:
         always_has_sequence_features=not config.training.feature_dropout,
         includes_seen=dataset.get("recommended_seen") == "include",
     )
+
+
+def _vocabulary(folder: RunFolder, config: Config) -> SequenceVocabulary:
+    """The values of the sequence features that the configuration names."""
+    values, features = folder.read_sequence_values(), config.model.sequence_features
+    if values.keys() != set(features):
+        names = ", ".join(values) or "no sequence features"
+        reason = f"it has values of {names}, expected {', '.join(features) or 'none'}"
+        raise RUN_PROBLEMS.damaged(folder.sequence_values, one_line(reason))
+    return SequenceVocabulary({name: values[name] for name in features})

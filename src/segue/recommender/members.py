@@ -13,9 +13,9 @@ from scipy import sparse
 
 from segue.errors import RequestError, RunError
 from segue.ranking import Query
-from segue.runs.weights import check_finite
-from segue.storage.arrays import read_arrays, write_arrays
+from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
 from segue.storage.atomic import replace_file
+from segue.storage.reading import Problems
 from segue.tokens import N_SPECIALS, UNK
 
 ARRAY_NAME = "item_vectors"
@@ -145,10 +145,9 @@ class PureSVD(DenseMember):
                 finite.
         """
         like = {ARRAY_NAME: np.broadcast_to(np.float32(0), shape)}
+        problems = Problems(RunError, "restore the file from a copy, or train again")
         try:
-            arrays = read_arrays(path, like)
-        except (OSError, ValueError) as error:
-            message = f"cannot read {path}: {error}"
-            raise RunError(message, "restore the file from a copy, or train again") from None
-        check_finite(path, arrays)
+            arrays = read_arrays(path, like, problems, finite=True)
+        except ArraysMismatchError as error:
+            raise problems.cannot_read(path, error) from None
         return cls(np.asarray(arrays[ARRAY_NAME]), weight)

@@ -63,8 +63,7 @@ class Run(os.PathLike[str]):
         Raises:
             RunError: the file is damaged, or not written yet because no weights were.
         """
-        folder = RunFolder(self.path)
-        return folder.read_json(folder.card)
+        return RunFolder(self.path).read_card()
 
     @property
     def is_finished(self) -> bool:

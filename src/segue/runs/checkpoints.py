@@ -29,6 +29,14 @@ import orbax.checkpoint as ocp
 
 from segue.errors import RunError, StorageError
 from segue.storage.arrays import read_arrays, write_arrays
+from segue.storage.reading import (
+    Problems,
+    check_regular,
+    exists,
+    finite_json,
+    one_line,
+    read_json,
+)
 
 MAX_CHECKPOINTS = 2
 """Number of checkpoints kept: the newest, and the one before it in case the newest is damaged."""
@@ -38,6 +46,20 @@ ARRAYS_FILE = "arrays.safetensors"
 
 PARTIAL_CHECKPOINTS = "*.orbax-checkpoint-tmp"
 """Pattern of the folders of interrupted checkpoints."""
+
+
+_PROBLEMS = Problems(
+    RunError,
+    "delete the newest folder in checkpoints to resume from the previous one, or train again",
+)
+
+_JSON_FILES = ("metadata", "_CHECKPOINT_METADATA")
+"""Names of the JSON files of a checkpoint without the suffix ``.json``."""
+
+_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, AssertionError, OSError)
+_DAMAGE += (OverflowError, RecursionError)
+"""What Orbax and Grain raise for a damaged folder. Not a lack of memory, which is reported as
+such."""
 
 
 def _is_not_orbax_traceback(record: logging.LogRecord) -> bool:
@@ -73,6 +95,7 @@ class Checkpoints:
 
         Raises:
             StorageError: the folder cannot be created or written.
+            RunError: it has anything but folders and files in it, or Orbax cannot read it.
         """
         options = ocp.CheckpointManagerOptions(
             max_to_keep=MAX_CHECKPOINTS, create=True, enable_async_checkpointing=False
@@ -80,8 +103,11 @@ class Checkpoints:
         self._folder = folder
         try:
             self._remove_partial()
+            _check_files(folder)
             self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
-        except OSError as error:
+        except _DAMAGE as error:
+            if not isinstance(error, OSError):
+                raise _PROBLEMS.damaged(folder, error) from None
             message = f"cannot write checkpoints to {folder}: {error.strerror}"
             raise StorageError(message, "free some space, then continue with --resume") from None
 
@@ -95,7 +121,8 @@ class Checkpoints:
         Args:
             step: number of steps taken.
             state: a tree of arrays.
-            data: the iterator over training batches; its position is saved.
+            data: the iterator over training batches, from which as many were taken; its position
+                is saved.
             trainer_state: other values that the trainer needs, as JSON.
 
         Raises:
@@ -113,7 +140,7 @@ class Checkpoints:
         except OSError as error:
             self._remove_partial()
             raise StorageError(
-                f"cannot write a checkpoint: {_first_line(error)}",
+                f"cannot write a checkpoint: {one_line(error, 200)}",
                 "free some space, then continue with --resume",
             ) from None
 
@@ -140,10 +167,12 @@ class Checkpoints:
             trainer_state=_RestoreJson(),
         )
         try:
+            _check_position(self._folder / str(step), step)
             restored = self._manager.restore(step, args=items)
-        except (ValueError, KeyError, OSError) as error:
+        except (*_DAMAGE, RunError) as error:
+            reason = error.message if isinstance(error, RunError) else error
             raise RunError(
-                f"cannot read checkpoint {step}: {_first_line(error)}",
+                f"cannot read checkpoint {step}: {one_line(reason)}",
                 f"delete the folder checkpoints/{step} to resume from the previous checkpoint",
             ) from None
         return RestoredCheckpoint(step, restored["state"], restored["trainer_state"])
@@ -172,7 +201,7 @@ class _ArraysHandler(ocp.AsyncCheckpointHandler):
         self.save(directory, args)
 
     def restore(self, directory: Any, args: _RestoreArrays) -> Any:
-        arrays = read_arrays(Path(directory) / ARRAYS_FILE, _leaves_by_path(args.item))
+        arrays = read_arrays(Path(directory) / ARRAYS_FILE, _leaves_by_path(args.item), _PROBLEMS)
         return jax.tree.unflatten(jax.tree.structure(args.item), arrays.values())
 
 
@@ -193,7 +222,7 @@ class _JsonHandler(ocp.JsonCheckpointHandler):
 
     async def async_save(self, directory: Any, item: Any = None, args: Any = None) -> None:
         del item  # an argument of Orbax's older interface
-        (Path(directory) / "metadata").write_text(json.dumps(args.item))
+        (Path(directory) / "metadata").write_text(json.dumps(finite_json(args.item)))
 
 
 @ocp.args.register_with_handler(_JsonHandler, for_save=True)
@@ -208,11 +237,39 @@ class _RestoreJson(ocp.args.JsonRestore):
     pass
 
 
+def _check_files(folder: Path) -> None:
+    """Check that everything in the folder is a folder or a regular file, and every JSON file small.
+
+    Orbax opens what it finds, and would wait for a FIFO.
+
+    Raises:
+        RunError: something is not.
+    """
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        if path.is_dir():
+            continue
+        if path.name in _JSON_FILES or path.suffix == ".json":
+            read_json(path, _PROBLEMS)
+        else:
+            check_regular(path, _PROBLEMS)
+
+
+def _check_position(folder: Path, step: int) -> None:
+    """Check that the data iterator and the trainer state of a checkpoint belong to its step.
+
+    Raises:
+        RunError: they do not, so the resumed run would end with other weights.
+    """
+    keys = {"data/process_0-of-1.json": "next_index", "trainer_state/metadata": "step"}
+    for name, key in keys.items():
+        if not exists(folder / name):
+            continue  # Orbax names the files; what is missing, it reports
+        value = read_json(folder / name, _PROBLEMS).get(key, step)
+        if type(value) is not int or value != step:
+            raise _PROBLEMS.damaged(folder / name, f"{key} is {value!r}, expected {step}")
+
+
 def _leaves_by_path(tree: Any) -> dict[str, Any]:
     """The leaves of a tree by their dotted paths, in the order of the tree."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0][:200]

@@ -30,7 +30,21 @@ from typing import Any
 
 from segue.config import Config, validated
 from segue.errors import ConfigError, RequestError, RunError, StorageError
+from segue.runs.schema import Card, RunConfig, SequenceValues
+from segue.storage.array_header import check_arrays
+from segue.storage.arrow_files import has_parquet_ends
 from segue.storage.atomic import partial_path, replace_file
+from segue.storage.reading import (
+    JSON_BYTES,
+    Problems,
+    check_regular,
+    exists,
+    finite_json,
+    one_line,
+    open_regular,
+    read_json,
+    typed,
+)
 
 FORMAT_VERSION = 2
 """Version of the keys and array names in the folder. A run of another version is refused."""
@@ -44,8 +58,13 @@ RESUME_HINT = (
     "the run is still being trained, or was stopped during a write: continue it with --resume"
 )
 
-DATASET_KEYS = frozenset({"name", "path", "fingerprint", "vocabulary_size"})
-"""Required keys of the ``dataset`` object in ``config.json``."""
+RUN_PROBLEMS = Problems(RunError, RESTORE_HINT)
+
+VALUES_BYTES = 1 << 31
+"""Largest size of ``sequence_values.json``: one text per user."""
+
+LARGE_FILE = 1 << 28
+"""Size in bytes from which the structure of a file is checked before its checksum."""
 
 
 class RunFolder:
@@ -165,28 +184,22 @@ class RunFolder:
         """Replace a JSON file atomically; see ``write``."""
         self.write(file, _to_json_bytes(content))
 
-    def read_json(self, file: Path) -> dict[str, Any]:
-        """Read a JSON object.
+    def read_json(self, file: Path, limit: int = JSON_BYTES) -> dict[str, Any]:
+        """Read a JSON object of at most ``limit`` bytes.
 
         Raises:
             RunError: the file is missing or is not a JSON object.
         """
-        try:
-            content = json.loads(file.read_text("utf-8"))
-        except OSError:
+        if not exists(file):
             hint = "is this the folder that `segue train -o` wrote?"
-            raise RunError(f"{self.path} is not a complete run: no {file.name}", hint) from None
-        except ValueError as error:
-            raise RunError(f"{file} is damaged: {error}", RESTORE_HINT) from None
-        if not isinstance(content, dict):
-            raise RunError(f"{file} is damaged: expected an object", RESTORE_HINT)
-        return content
+            raise RunError(f"{self.path} is not a complete run: no {file.name}", hint)
+        return read_json(file, RUN_PROBLEMS, limit)
 
     def read_config(self) -> tuple[Config, dict[str, Any]]:
         """Read ``config.json``.
 
         Returns:
-            The configuration, and the ``dataset`` object with the keys ``DATASET_KEYS``.
+            The configuration, and the ``dataset`` object; see ``segue.runs.schema.RunDataset``.
 
         Raises:
             RunError: the folder is not a run, is damaged, or has another format version.
@@ -194,23 +207,18 @@ class RunFolder:
         content = self.read_json(self.config)
         if content.get("format_version") != FORMAT_VERSION:
             raise RunError(
-                f"{self.path} has run format {content.get('format_version')!r}, "
+                f"{self.path} has run format {one_line(repr(content.get('format_version')), 50)}, "
                 f"this version of Segue reads {FORMAT_VERSION}",
                 "train again, or use the version of Segue that wrote it",
             )
+        typed(content, RunConfig, self.config, RUN_PROBLEMS)
         try:
-            config, dataset = validated(Config, content["config"]), content["dataset"]
-        except KeyError as error:
-            raise RunError(f"{self.config} is damaged: no key {error}", RESTORE_HINT) from None
+            return validated(Config, content["config"]), content["dataset"]
         except ConfigError as error:
-            raise RunError(f"{self.config} is damaged: {error.message}", error.hint) from None
-        if not isinstance(dataset, dict) or not dataset.keys() >= DATASET_KEYS:
-            expected = ", ".join(sorted(DATASET_KEYS))
-            message = f"{self.config} is damaged: its dataset lacks one of the keys {expected}"
-            raise RunError(message, RESTORE_HINT)
-        return config, dataset
+            message = f"{self.config} is damaged: {one_line(error.message)}"
+            raise RunError(message, error.hint or RESTORE_HINT) from None
 
-    def read_sequence_values(self) -> dict[str, list[str]]:
+    def read_sequence_values(self) -> SequenceValues:
         """Read the values of each sequence feature that have an embedding.
 
         Returns:
@@ -219,7 +227,20 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        return self.read_json(self.sequence_values) if self.sequence_values.exists() else {}
+        if not exists(self.sequence_values):
+            return {}
+        content = self.read_json(self.sequence_values, VALUES_BYTES)
+        return typed(content, SequenceValues, self.sequence_values, RUN_PROBLEMS)
+
+    def read_card(self) -> dict[str, Any]:
+        """The content of ``card.json``; see ``segue.runs.schema.Card``.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        content = self.read_json(self.card)
+        typed(content, Card, self.card, RUN_PROBLEMS)
+        return content
 
     def read_finished_card(self) -> dict[str, Any] | None:
         """The content of ``card.json``; None if the run was stopped before it finished.
@@ -227,24 +248,21 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        card = self.read_json(self.card) if self.card.exists() else None
+        card = self.read_card() if exists(self.card) else None
         return None if card is None or card["finished"] == "not yet" else card
 
     def checksums(self) -> dict[str, str]:
         """Checksums, by file name, of the files that a recommender is built from.
 
         Raises:
-            RunError: a file is missing.
+            RunError: a file is missing or cannot be read.
         """
-        try:
-            files = [self.path / name for name in CHECKED_FILES]
-            files += [file for file in (self.sequence_values, self.item_vectors) if file.exists()]
-            return {file.name: _checksum(file) for file in files}
-        except OSError as error:
-            missing = Path(error.filename).name
-            raise RunError(
-                f"{self.path} is not a complete run: no {missing}", RESTORE_HINT
-            ) from None
+        files = [self.path / name for name in CHECKED_FILES]
+        files += [file for file in (self.sequence_values, self.item_vectors) if exists(file)]
+        for file in files:
+            if not exists(file):
+                raise RunError(f"{self.path} is not a complete run: no {file.name}", RESTORE_HINT)
+        return {file.name: _checksum(file) for file in files}
 
     def verify(self) -> dict[str, Any]:
         """Read the card and compare the checksum of every file with it.
@@ -255,11 +273,9 @@ class RunFolder:
         Raises:
             RunError: a file is missing or was altered.
         """
-        card = self.read_json(self.card)
-        expected = card.get("checksums")
-        if not isinstance(expected, dict):
-            raise RunError(f"{self.card} is damaged: no checksums", RESTORE_HINT)
-        hint = RESUME_HINT if card.get("finished") == "not yet" else RESTORE_HINT
+        card = self.read_card()
+        expected = card["checksums"]
+        hint = RESUME_HINT if card["finished"] == "not yet" else RESTORE_HINT
         checksums = self.checksums()
         for name in expected.keys() | checksums.keys():
             if name not in checksums:
@@ -289,17 +305,36 @@ def _lock(descriptor: int) -> bool:
 
 
 def _to_json_bytes(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
+    return (json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n").encode()
 
 
 def _checksum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+    if check_regular(file, RUN_PROBLEMS) >= LARGE_FILE:
+        _check_structure(file)
+    with open_regular(file, RUN_PROBLEMS) as stream:
+        digest = hashlib.blake2b()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+        return digest.hexdigest()[:32]
+
+
+def _check_structure(file: Path) -> None:
+    """Check a large file for its format first: its checksum would take minutes.
+
+    Raises:
+        RunError: it is not of the format that its name says.
+    """
+    if file.suffix == ".safetensors":
+        check_arrays(file, RUN_PROBLEMS)
+    elif file.suffix == ".parquet" and not has_parquet_ends(file, RUN_PROBLEMS):
+        raise RUN_PROBLEMS.damaged(file, "it is not a Parquet file")
+    elif file.suffix == ".json" and file.name != "sequence_values.json":
+        raise RUN_PROBLEMS.damaged(file, f"expected at most {JSON_BYTES:,} bytes")
 
 
 def is_run(path: Path) -> bool:
     """Whether a folder contains a run."""
-    return (path / "config.json").is_file()
+    return exists(path / "config.json")
 
 
 def check_run_or_dataset(path: Path) -> None:
@@ -308,9 +343,9 @@ def check_run_or_dataset(path: Path) -> None:
     Raises:
         RequestError: the folder does not exist or contains neither.
     """
-    if not path.exists():
+    if not exists(path):
         raise RequestError(f"there is no folder {path}", "give a dataset or a run")
-    if not is_run(path) and not (path / "manifest.json").is_file():
+    if not is_run(path) and not exists(path / "manifest.json"):
         raise RequestError(
             f"{path} is neither a dataset nor a run: no manifest.json and no config.json in it",
             "give a folder that segue prepare or segue train wrote",

@@ -8,8 +8,9 @@ import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
@@ -23,8 +24,9 @@ from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttr
 from tensorboardX.record_writer import masked_crc32c
 
 from segue.errors import RunError, StorageError
-from segue.runs.folder import RunFolder
+from segue.runs.folder import RUN_PROBLEMS, RunFolder
 from segue.storage.atomic import replace_file
+from segue.storage.reading import MAX_COUNT, Problems, exists, read_bytes
 
 EVENT_FILE_VERSION = "brain.Event:2"
 """The version that TensorBoard expects in the first event of a file."""
@@ -32,8 +34,11 @@ EVENT_FILE_VERSION = "brain.Event:2"
 LOSS = "loss"
 """Name of the loss. Lower is better, unlike for all other validation metrics."""
 
-KINDS = ("train", "validation")
-"""Kinds of records."""
+LOG_BYTES = 1 << 29
+"""Largest size of ``metrics.jsonl`` that is read: 512 MiB, several million records."""
+
+MAX_METRICS = 1000
+"""Largest number of metrics in a log, over all records."""
 
 Series = Float64[np.ndarray, " records"]
 
@@ -58,6 +63,7 @@ class MetricsWriter:
 
         Raises:
             StorageError: the files cannot be written.
+            RunError: ``metrics.jsonl`` is not a regular file.
         """
         self._metrics = metrics
         # TensorBoard reads the files in the order of their names.
@@ -122,18 +128,18 @@ def _is_not_finite(value: Any) -> bool:
 
 def _drop_after(metrics: Path, step: int) -> None:
     """Remove the lines of later steps and a partial last line."""
-    if not metrics.exists():
+    if not exists(metrics):
         return
-    lines = metrics.read_text("utf-8").splitlines()
-    content = "".join(line + "\n" for line in lines if _is_up_to(line, step))
-    replace_file(metrics, lambda partial: partial.write_text(content, "utf-8"))
+    lines = read_bytes(metrics, RUN_PROBLEMS, LOG_BYTES).splitlines()
+    content = b"".join(line + b"\n" for line in lines if _is_up_to(line, step))
+    replace_file(metrics, lambda partial: partial.write_bytes(content))
 
 
-def _is_up_to(line: str, step: int) -> bool:
+def _is_up_to(line: bytes, step: int) -> bool:
     """Whether a line is a record of a step up to ``step``."""
     try:
-        return json.loads(line)["step"] <= step
-    except (ValueError, TypeError, KeyError):
+        return msgspec.json.decode(line, type=_Record).step <= step
+    except (ValueError, RecursionError):
         return False
 
 
@@ -156,20 +162,23 @@ class MetricsLog:
         """Read the log of a run, whether it is finished or still in training.
 
         Raises:
-            RunError: the folder is not a run, or no step was logged yet.
+            RunError: the folder is not a run, no step was logged yet, or the log is damaged.
         """
         config, _ = run.read_config()
         self.metric = config.training.validation_metric
-        try:
-            lines = run.metrics.read_bytes().splitlines()
-        except OSError as error:
-            message = f"cannot read {run.metrics}: {error.strerror}"
-            raise RunError(message, "the file is created when the first step is logged") from None
+        problems = Problems(RunError, "the file is created when the first step is logged")
+        lines = read_bytes(run.metrics, problems, LOG_BYTES).splitlines()
         self._records = [record for line in lines if (record := _record(line)) is not None]
         self.damaged_lines = len(lines) - len(self._records)
         if not self._of_kind("train"):
             message = f"{run.path} has logged no step yet"
             raise RunError(message, "wait until training.log_every steps are taken")
+        self._metrics = dict.fromkeys(
+            name for record in self._records for name in record if name not in ("step", "kind")
+        )
+        if len(self._metrics) > MAX_METRICS:
+            reason = f"it has {len(self._metrics):,} metrics, expected at most {MAX_METRICS:,}"
+            raise RUN_PROBLEMS.damaged(run.metrics, reason)
 
     def series(self, kind: str, name: str) -> tuple[Series, Series]:
         """Steps and values of one metric.
@@ -194,8 +203,7 @@ class MetricsLog:
             ``step`` (integer), ``kind`` (``train`` or ``validation``) and a column of floats per
             metric: null in the records without it, NaN where its value was not finite.
         """
-        names = dict.fromkeys(name for record in self._records for name in record)
-        metrics = [(name, pa.float64()) for name in names if name not in {"step", "kind"}]
+        metrics = [(name, pa.float64()) for name in self._metrics]
         schema = pa.schema([("step", pa.int64()), ("kind", pa.string()), *metrics])
         # In a record null stands for a value that was not finite, in a table for no value.
         rows = [
@@ -222,15 +230,29 @@ class MetricsLog:
         return [record for record in self._records if record["kind"] == kind]
 
 
+LARGEST_VALUE = 3.5e38
+"""Largest absolute value of a metric, which comes from float32."""
+
+
+class _Record(msgspec.Struct):
+    """The keys that every record has; all others are metrics."""
+
+    step: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+    kind: Literal["train", "validation"]
+
+
 def _record(line: bytes) -> dict[str, Any] | None:
     """Parse a line as a record with numbers as values; None if it is not one."""
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = msgspec.json.decode(line)
+        msgspec.convert(record, _Record)
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("kind") not in KINDS:
-        return None
-    numbers = {
-        name: value for name, value in record.items() if isinstance(value, int | float | None)
-    }
-    return {**numbers, "kind": record["kind"]} if isinstance(numbers.get("step"), int) else None
+    return {name: value for name, value in record.items() if name == "kind" or _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is null or a number of a metric; false and true are not."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return abs(value) <= LARGEST_VALUE
+    return value is None

@@ -5,17 +5,17 @@ Separate from ``checkpoints``, so that serving does not import Orbax.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flax import nnx
 
-from segue.bfloat16 import largest_value
-from segue.errors import NotFiniteError, RunError
+from segue.config import ModelConfig
+from segue.errors import RunError
+from segue.storage.array_header import check_arrays
 from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
 from segue.storage.atomic import replace_file
+from segue.storage.reading import Problems
 
 
 def write_weights(path: Path, params: nnx.State, step: int) -> None:
@@ -35,6 +35,28 @@ def write_weights(path: Path, params: nnx.State, step: int) -> None:
     replace_file(path, lambda partial: write_arrays(partial, arrays, {"step": str(step)}))
 
 
+def check_size(path: Path, config: ModelConfig) -> None:
+    """Compare the sizes of a model with those in its weights, before anything of its size is built.
+
+    Raises:
+        RunError: the file is damaged, or the model has more layers or dimensions than it.
+    """
+    shapes = check_arrays(path, Problems(RunError, "restore the file, or train again"))
+    sizes = {"layers": (config.layers, len(shapes))}
+    longest = max((length for shape in shapes.values() for length in shape), default=0)
+    for name in ("width", "feed_forward"):
+        sizes[name] = (getattr(config, name), longest)
+    if config.positions == "learned":
+        sizes["context"] = (config.context, longest)
+    for name, (size, available) in sizes.items():
+        if size > available:
+            raise RunError(
+                f"weights {path} do not belong to this model: model.{name} is {size:,}, too large "
+                f"for arrays of the shapes in the file",
+                "config.json and weights.safetensors must come from the same run",
+            )
+
+
 def load_weights(path: Path, params: nnx.State) -> nnx.State:
     """Read the parameters of a model from a safetensors file.
 
@@ -47,42 +69,20 @@ def load_weights(path: Path, params: nnx.State) -> nnx.State:
         A state of the same structure with the arrays of the file.
 
     Raises:
-        RunError: the file is damaged, its names or shapes differ from the model's, or a weight is
-            not finite.
+        RunError: the file is damaged, has numbers that are not finite, or its names or shapes
+            differ from the model's.
     """
+    problems = Problems(RunError, "restore the file, or train again")
     try:
-        arrays = read_arrays(path, _leaves_by_name(params))
+        arrays = read_arrays(path, _leaves_by_name(params), problems, finite=True)
     except ArraysMismatchError as error:
         raise RunError(
             f"weights {path} do not belong to this model: {error}",
             "config.json and weights.safetensors must come from the same run",
         ) from None
-    except (OSError, ValueError) as error:
-        message = f"cannot read weights {path}: {_first_line(error)}"
-        raise RunError(message, "restore the file, or train again") from None
-    check_finite(path, arrays)
     return nnx.from_flat_state(
         [(path, leaf.replace(arrays[_name(path)])) for path, leaf in nnx.to_flat_state(params)]
     )
-
-
-def check_finite(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Check that every number of a file of arrays is finite.
-
-    Args:
-        path: the file, for the message.
-        arrays: its arrays by name, in float32 or as in ``segue.bfloat16``.
-
-    Raises:
-        NotFiniteError: names the first array with a number that is not.
-    """
-    for name, array in arrays.items():
-        if not math.isfinite(float(largest_value(array))):
-            raise NotFiniteError(
-                f"array {name!r} of {path} has numbers that are not finite",
-                "the training diverged or the file was altered: train again, with a lower "
-                "optimizer.learning_rate",
-            )
 
 
 def _name(path: tuple[Any, ...]) -> str:
@@ -92,7 +92,3 @@ def _name(path: tuple[Any, ...]) -> str:
 
 def _leaves_by_name(params: nnx.State) -> dict[str, Any]:
     return {_name(path): leaf for path, leaf in nnx.to_flat_state(params)}
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0][:200]

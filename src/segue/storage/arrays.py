@@ -17,22 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32
-from safetensors import SafetensorError, safe_open
 
-SAFETENSORS_DTYPES = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "uint16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "uint32": "U32",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
-"""The format's name of each dtype. Arrays of uint16 are bfloat16 bit patterns: see
-``segue.bfloat16``."""
+from segue.storage.array_header import SAFETENSORS_DTYPES, ArrayHeader, read_header
+from segue.storage.reading import Problems, one_line, open_regular
 
 BLOCK_BYTES = 1 << 25
 """Bytes read at a time: 32 MiB."""
@@ -69,54 +56,67 @@ def write_arrays(
             stream.write(views[name].reshape(-1).view(np.uint8).data)
 
 
-def read_arrays(path: Path, like: Mapping[str, Any]) -> dict[str, Array]:
+def read_arrays(
+    path: Path, like: Mapping[str, Any], problems: Problems, *, finite: bool = False
+) -> dict[str, Array]:
     """Read arrays onto the default device, large ones in blocks of rows.
 
+    The header is compared with the size of the file and with ``like`` before anything is
+    allocated.
+
     Args:
+        path: the file.
         like: an object with ``shape`` and ``dtype`` for each array in the file, by name.
+        problems: the error to raise.
+        finite: whether numbers that are not finite are an error.
 
     Raises:
-        OSError: the file cannot be opened.
-        ValueError: the file is damaged.
+        problems.error: the file cannot be read, or is damaged.
         ArraysMismatchError: its arrays are not those of ``like``.
     """
-    starts = _checked_starts(path, like)
-    with path.open("rb") as stream:
-        return {name: _read(stream, starts[name], like[name]) for name in like}
+    with open_regular(path, problems) as stream:
+        header = read_header(stream, path, problems)
+        _check_like(header, like)
+        arrays = {}
+        for name in like:
+            start = header.data_start + header.entries[name].data_offsets[0]
+            try:
+                arrays[name] = _read(stream, start, like[name], finite=finite)
+            except (OSError, ValueError) as error:
+                raise problems.damaged(path, f"array {one_line(repr(name))}: {error}") from None
+        return arrays
 
 
-def _checked_starts(path: Path, like: Mapping[str, Any]) -> dict[str, int]:
-    """The byte at which each array starts in the file, after checks of the header."""
-    try:
-        with safe_open(path, "numpy"):
-            pass  # the package checks that the file's size agrees with its header
-    except SafetensorError as error:
-        raise ValueError(str(error)) from None
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    header.pop("__metadata__", None)
-    if mismatched := sorted(header.keys() ^ like.keys()):
+def _check_like(header: ArrayHeader, like: Mapping[str, Any]) -> None:
+    if mismatched := sorted(header.entries.keys() ^ like.keys()):
         name = mismatched[0]
         problem = "missing from the file" if name in like else "in the file, but not expected"
-        raise ArraysMismatchError(f"array {name!r} is {problem}")
-    for name, entry in header.items():
+        raise ArraysMismatchError(f"array {one_line(repr(name))} is {problem}")
+    for name, entry in header.entries.items():
         expected = SAFETENSORS_DTYPES[np.dtype(like[name].dtype).name], list(like[name].shape)
-        actual = entry["dtype"], entry["shape"]
+        actual = entry.dtype, entry.shape
         if actual != expected:
             raise ArraysMismatchError(
                 f"array {name!r} has the dtype and shape {actual}, expected {expected}"
             )
-    return {name: 8 + size + entry["data_offsets"][0] for name, entry in header.items()}
 
 
-def _read(stream: BinaryIO, start: int, like: Any) -> Array:
+def _is_finite(values: np.ndarray) -> bool:
+    if values.dtype == np.uint16:  # bit patterns of bfloat16: the exponent is not all ones
+        return bool(((values & 0x7F80) != 0x7F80).all())
+    return bool(np.isfinite(values).all())
+
+
+def _read(stream: BinaryIO, start: int, like: Any, *, finite: bool) -> Array:
     shape, dtype = tuple(like.shape), np.dtype(like.dtype)
 
     def read_values(first: int, *shape: int) -> np.ndarray:
         stream.seek(start + first * dtype.itemsize)
         content = np.fromfile(stream, np.uint8, math.prod(shape) * dtype.itemsize)
-        return content.view(dtype).reshape(shape)
+        values = content.view(dtype).reshape(shape)
+        if finite and not _is_finite(values):
+            raise ValueError("it has numbers that are not finite")
+        return values
 
     width = math.prod(shape[1:])
     block_rows = max(1, BLOCK_BYTES // max(width * dtype.itemsize, 1))

@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from segue.errors import RunError
+from segue.storage.reading import one_line
 from segue.trainer.step import StepReport
 
 
@@ -63,16 +65,27 @@ class TrainerState:
         """Read the trainer state of a checkpoint.
 
         Raises:
-            RunError: another version of Segue wrote it.
+            RunError: another version of Segue wrote it, or a value has another type.
         """
-        try:
-            return cls(**saved)
-        except TypeError:
+        if saved.keys() != cls.__dataclass_fields__.keys():
             raise RunError(
                 "another version of Segue wrote the checkpoint, with the keys "
-                f"{', '.join(sorted(saved)) or '(none)'}",
+                f"{one_line(', '.join(sorted(saved)) or '(none)')}",
                 "resume with that version, or start another run",
-            ) from None
+            )
+        hint = "delete the newest folder in checkpoints to resume from the previous one"
+        try:
+            state = msgspec.convert(saved, cls)
+        except msgspec.ValidationError as error:
+            message = f"the trainer state of the checkpoint is damaged: {error}"
+            raise RunError(message, hint) from None
+        if not 0 <= state.best_step <= state.step or state.seconds < 0:
+            message = (
+                f"the trainer state of the checkpoint is damaged: step {state.step}, best step "
+                f"{state.best_step}, {state.seconds} seconds"
+            )
+            raise RunError(message, hint)
+        return state
 
 
 class StepSummary(NamedTuple):

@@ -7,7 +7,7 @@ A new kind of split is a subclass of ``SplitRule``, listed in ``SPLIT_RULES`` of
 from __future__ import annotations
 
 import abc
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -41,12 +41,12 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: SplitKind
-    seed: int
-    validation_share: float
-    test_share: float
-    window: int
-    train_until: int | None = None
-    valid_until: int | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    validation_share: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    test_share: Annotated[float, msgspec.Meta(ge=0, lt=1)]
+    window: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+    train_until: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63 - 1)] | None = None
+    valid_until: Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63 - 1)] | None = None
 
 
 class SplitRule(abc.ABC):
