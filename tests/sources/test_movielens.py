@@ -18,6 +18,7 @@ from movielens_folders import (
     write_csv,
 )
 
+from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.movielens import MovielensSource, recognises
 from segue.sources.schema import ITEM_COLUMNS, SEQUENCE_COLUMNS
@@ -137,6 +138,50 @@ def test_a_folder_whose_name_matches_another_is_read_itself(tmp_path: Path, writ
     lines = ratings.read_text().splitlines()[: 2 if write is write_csv else 1]
     ratings.write_text("\n".join(lines) + "\n")
     assert list(users_of(read_chunks(folder))) == ["10"]
+
+
+def ratings_of(folder: Path, *rows: str) -> Path:
+    write_1m(folder)
+    (folder / "ratings.dat").write_text("".join(f"{row}\n" for row in rows))
+    return folder
+
+
+def test_rows_with_a_missing_id_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = ["1::2::3::978300760", "NULL::2::3::978300760", "1::NULL::3::978300760"]
+    source = MovielensSource(ratings_of(tmp_path, *rows, "1::3.0::3::978300761"), CONFIG)
+    assert users_of(list(source.chunks()))["1"]["items"] == ["2", "3"]
+    assert source.report()["warnings"] == ["left out 2 rows without a user id or an item id"]
+
+
+@pytest.mark.parametrize("row", ["1::11.6::3::978300760", "1.5::2::3::978300760"])
+def test_a_number_that_is_no_id_is_not_rounded(tmp_path: Path, row: str) -> None:
+    with pytest.raises(SourceError, match=r"(11\.6|1\.5) is not a whole number"):
+        read_chunks(ratings_of(tmp_path, "1::2::3::978300760", row))
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "978300760000", "4000000000", "NULL"])
+def test_a_bad_time_is_refused_or_dropped(tmp_path: Path, bad: str) -> None:
+    rows = ["1::2::3::978300760", f"1::4::3::{bad}", "1::3::3::978300761"]
+    folder = ratings_of(tmp_path, *rows)
+    value = "" if bad == "NULL" else bad
+    with pytest.raises(SourceError, match=rf"data row 2: invalid time '{value}'") as error:
+        read_chunks(folder)
+    assert "--bad-times drop" in error.value.hint
+    source = MovielensSource(folder, SourceConfig(bad_times="drop"))
+    assert users_of(list(source.chunks()))["1"]["items"] == ["2", "3"]
+    assert "left out 1 row with a bad or missing time" in source.report()["warnings"][0]
+
+
+def test_mostly_bad_times_are_refused_and_entirely_early_ones_give_a_warning(
+    tmp_path: Path,
+) -> None:
+    folder = ratings_of(tmp_path, "1::2::3::5", "1::3::3::978300761", "1::4::3::6")
+    with pytest.raises(SourceError, match=r"data row 1: invalid time '5'.*most times are bad"):
+        list(MovielensSource(folder, SourceConfig(bad_times="drop")).chunks())
+    source = MovielensSource(ratings_of(tmp_path, "1::2::3::5", "1::3::3::86405"), CONFIG)
+    list(source.chunks())
+    [warning] = source.report()["warnings"]
+    assert "from 1970-01-01 to 1970-01-02" in warning
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segue.config import SourceConfig
+from segue.config.preparation import BadTimes
 from segue.errors import SourceError
 from segue.sources.duckdb_tables import path_literal, reading
 from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
+from segue.sources.movielens_checks import RatingChecks
 from segue.sources.movielens_files import (
     FILE_LAYOUTS,
     RATINGS_HEADER,
@@ -29,8 +31,9 @@ from segue.sources.movielens_files import (
 from segue.sources.schema import Chunk, Source
 
 _RATING_TYPES = (
-    "{'userId': 'BIGINT', 'movieId': 'BIGINT', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
+    "{'userId': 'DOUBLE', 'movieId': 'DOUBLE', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 )
+"""Ids are read as floats, because DuckDB would round 11.6 to an integer without an error."""
 _EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
@@ -55,7 +58,7 @@ class MovielensSource(Source):
 
         Args:
             path: the folder of an unpacked release.
-            config: only ``memory_limit`` (bytes) is used.
+            config: only ``memory_limit`` (bytes) and ``bad_times`` are used.
 
         Raises:
             SourceError: the folder does not exist, or contains no ratings.
@@ -69,6 +72,8 @@ class MovielensSource(Source):
         self._folder = path
         self._layout = layout
         self._memory_limit = config.memory_limit
+        self._bad_times: BadTimes = config.bad_times
+        self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
         items = read_movies(self._folder, self._layout)
@@ -76,10 +81,13 @@ class MovielensSource(Source):
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
         with reading(ratings, _EXPECTED_LINE), connect(self._memory_limit) as connection:
-            events = sorted_events(connection, _select(ratings, self._layout))
-            for sequences in sequences_from_events(events):
+            checks = RatingChecks(ratings, _select(ratings, self._layout), self._bad_times)
+            events = sorted_events(connection, checks.events(connection))
+            for sequences in sequences_from_events(checks.filtered(events)):
                 yield Chunk(_with_attributes(sequences, users), items)
                 items = items.slice(0, 0)  # only the first chunk describes the items
+            checks.finish(connection)
+            self._warnings = checks.warnings()
 
     def fingerprint(self) -> dict[str, Any]:
         names = (self._layout.ratings, self._layout.movies, self._layout.users)
@@ -90,7 +98,7 @@ class MovielensSource(Source):
         return {"format": self.format, "files": files}
 
     def report(self) -> dict[str, Any]:
-        return {"warnings": [], "layout": self._layout.name}
+        return {"warnings": list(self._warnings), "layout": self._layout.name}
 
 
 def _layout_of(path: Path) -> FileLayout | None:
@@ -114,11 +122,19 @@ def _select(path: Path, layout: FileLayout) -> str:
     # Only the word NULL is read as null, so that an empty field is an error with its line.
     header = str(layout.has_header).lower()
     return f"""
-        SELECT userId AS sequence_id, movieId AS item_id, rating, timestamp * 1000000 AS time
+        SELECT {_whole("userId")} AS sequence_id, {_whole("movieId")} AS item_id, rating,
+            timestamp * 1000000 AS time
         FROM read_csv({path_literal(path)}, columns = {_RATING_TYPES}, header = {header},
             delim = '{layout.ratings_delimiter}', quote = '', escape = '', nullstr = 'NULL',
             auto_detect = false)
     """
+
+
+def _whole(column: str) -> str:
+    """SQL for an id as an integer; an error for a number that is not whole."""
+    problem = f"error('{column} ' || {column} || ' is not a whole number')"
+    return f"""CASE WHEN {column} = trunc({column}) OR {column} IS NULL
+        THEN CAST({column} AS BIGINT) ELSE CAST({problem} AS BIGINT) END"""
 
 
 def _with_attributes(sequences: pa.RecordBatch, users: pa.RecordBatch | None) -> pa.RecordBatch:
