@@ -18,6 +18,7 @@ from movielens_folders import (
     write_csv,
 )
 
+from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.movielens import MovielensSource, recognises
 from segue.sources.schema import ITEM_COLUMNS, SEQUENCE_COLUMNS
@@ -139,6 +140,52 @@ def test_a_folder_whose_name_matches_another_is_read_itself(tmp_path: Path, writ
     assert list(users_of(read_chunks(folder))) == ["10"]
 
 
+def ratings_of(folder: Path, *rows: str) -> Path:
+    write_1m(folder)
+    (folder / "ratings.dat").write_text("".join(f"{row}\n" for row in rows))
+    return folder
+
+
+def test_rows_with_a_missing_id_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = ["1::2::3::978300760", "NULL::2::3::978300760", "1::NULL::3::978300760"]
+    rows += ["::2::3::978300760", "1::::3::978300760"]
+    source = MovielensSource(ratings_of(tmp_path, *rows, "1::3::3::978300761"), CONFIG)
+    assert users_of(list(source.chunks()))["1"]["items"] == ["2", "3"]
+    assert source.report()["warnings"] == ["left out 4 rows without a user id or an item id"]
+
+
+def test_numbers_with_decimals_follow_the_rule_for_ids(tmp_path: Path) -> None:
+    rows = ["1::2::3::978300760", "1::11.6::3::978300761", "1.0::12.0::3::978300762"]
+    source = MovielensSource(ratings_of(tmp_path, *rows), CONFIG)
+    assert users_of(list(source.chunks()))["1"]["items"] == ["2", "11.6", "12"]
+    assert any("12.0 became 12" in warning for warning in source.report()["warnings"])
+
+
+@pytest.mark.parametrize("bad", ["0", "-1", "978300760000", "4000000000", "NULL"])
+def test_a_bad_time_is_refused_or_dropped(tmp_path: Path, bad: str) -> None:
+    rows = ["1::2::3::978300760", f"1::4::3::{bad}", "1::3::3::978300761"]
+    folder = ratings_of(tmp_path, *rows)
+    value = "" if bad == "NULL" else bad
+    with pytest.raises(SourceError, match=rf"data row 2: invalid time '{value}'") as error:
+        read_chunks(folder)
+    assert "--bad-times drop" in error.value.hint
+    source = MovielensSource(folder, SourceConfig(bad_times="drop"))
+    assert users_of(list(source.chunks()))["1"]["items"] == ["2", "3"]
+    assert "left out 1 row with a bad or missing time" in source.report()["warnings"][0]
+
+
+def test_mostly_bad_times_are_refused_and_entirely_early_ones_give_a_warning(
+    tmp_path: Path,
+) -> None:
+    folder = ratings_of(tmp_path, "1::2::3::5", "1::3::3::978300761", "1::4::3::6")
+    with pytest.raises(SourceError, match=r"data row 1: invalid time '5'.*most times are bad"):
+        list(MovielensSource(folder, SourceConfig(bad_times="drop")).chunks())
+    source = MovielensSource(ratings_of(tmp_path, "1::2::3::5", "1::3::3::86405"), CONFIG)
+    list(source.chunks())
+    [warning] = source.report()["warnings"]
+    assert "from 1970-01-01 to 1970-01-02" in warning
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -148,7 +195,6 @@ def test_a_folder_whose_name_matches_another_is_read_itself(tmp_path: Path, writ
         ),
         ("1::2::3", r"ratings\.dat: line 2 has 3 columns, expected 4"),
         ("1::2::3::4::5", r"ratings\.dat: line 2 has 5 columns, expected 4"),
-        ("1::::3::4", r"ratings\.dat: line 2 has the invalid value '' in the column movieId"),
         (
             "1::2::3::yesterday",
             r"ratings\.dat: line 2 has the invalid value 'yesterday' in the column timestamp",

@@ -106,3 +106,10 @@ def test_options_of_tables_are_refused_for_formats_with_fixed_columns(
         open_source(movielens(tmp_path), SourceConfig(**options))
     with pytest.raises(ConfigError, match="format demo has fixed columns"):
         open_source(None, SourceConfig(**options))
+
+
+@pytest.mark.parametrize("name", ["mpd", "demo"])
+def test_dropping_bad_times_needs_a_format_with_times(tmp_path: Path, name: str) -> None:
+    config = SourceConfig.model_validate({"format": name, "bad_times": "drop"})
+    with pytest.raises(ConfigError, match=f"bad_times = drop does not apply to format {name}"):
+        open_source(None if name == "demo" else tmp_path, config)

@@ -124,6 +124,16 @@ def test_a_column_of_which_most_lies_outside_is_refused_as_mixed(
         read_log(path, bad_times=bad_times)
 
 
+@pytest.mark.parametrize("texts", [("04/03/2021", "05/03/2021"), ("soon", "later", "2021-03-04")])
+def test_dropping_is_not_suggested_where_it_would_not_help(
+    tmp_path: Path, texts: tuple[str, ...]
+) -> None:
+    with pytest.raises(SourceError, match=r"data row 1 \(line 2\): invalid time") as error:
+        read_log(write_times(tmp_path, *texts))
+    assert "2021-03-04" in error.value.hint
+    assert "drop" not in error.value.hint
+
+
 def test_rows_without_a_time_may_be_most(tmp_path: Path) -> None:
     path = write_times(tmp_path, "", "", "", GOOD[0], GOOD[1])
     assert read_log(path, bad_times="drop") == {"u": ["i3", "i4"]}

@@ -119,6 +119,9 @@ def _check_demo(path: Path | None, config: SourceConfig) -> None:
 
 def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
     options = [option for option in _TABULAR_OPTIONS if getattr(config, option) not in (None, ())]
+    if config.bad_times == "drop" and name != "movielens":
+        message = f"bad_times = drop does not apply to format {name}, whose events have no times"
+        raise ConfigError(message, "leave it out")
     if options:
         message = f"format {name} has fixed columns, got {', '.join(options)}"
         hint = "to choose columns, give the log's file itself or set --format tabular"

@@ -178,10 +178,11 @@ def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> Sour
         return SourceError("the log changed while it was read", "run it again")
     text, time_class = bad.values[0] or "", bad.values[1] or ""
     message = f"{bad.file}: {bad.position}: invalid time {text!r}"
+    drop = f"; {times.DROP}" if log.reading.droppable and good is not None else ""
     if time_class == times.MISSING:
-        return SourceError(message, f"{times.EXPECTED}; {times.DROP}")
+        return SourceError(message, times.EXPECTED + drop)
     if time_class == times.UNREADABLE or good is None:
-        return SourceError(message, f"{times.unreadable_hint(text)}; {times.DROP}")
+        return SourceError(message, times.unreadable_hint(text) + drop)
     example = f"{good.values[0]!r} in {good.position}"
     example += f" of {good.file}" if good.file != bad.file else ""
     notation = log.reading.notation.name
@@ -192,7 +193,7 @@ def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> Sour
         given = time_class.removeprefix(times.OUTSIDE)
         message += f", of the kind {given}, while {example} is of the kind {notation}"
         hint = "write times in one unit or notation in all rows"
-    return SourceError(message, f"{hint}; {times.DROP}" if log.reading.droppable else hint)
+    return SourceError(message, hint + drop)
 
 
 def _warnings(connection: duckdb.DuckDBPyConnection, log: LogView, counts: RowCounts) -> list[str]:

@@ -20,9 +20,10 @@ from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.byte_streams import compression_of, read_start
 from segue.sources.column_roles import ColumnRoles
-from segue.sources.duckdb_tables import Table, line_of_row, literal, path_literal, reading
+from segue.sources.duckdb_tables import Table, literal, path_literal, reading
 from segue.sources.event_sorting import connect, sequences_from_events, sorted_events
 from segue.sources.log_opening import OpenedLog
+from segue.sources.movielens_checks import RatingChecks
 from segue.sources.movielens_files import (
     FILE_LAYOUTS,
     RATINGS_HEADER,
@@ -70,7 +71,7 @@ class MovielensSource(Source):
 
         Args:
             path: the folder of an unpacked release.
-            config: only ``memory_limit`` (bytes) is used.
+            config: only ``memory_limit`` (bytes) and ``bad_times`` are used.
 
         Raises:
             SourceError: the folder does not exist, or contains no ratings.
@@ -97,17 +98,20 @@ class MovielensSource(Source):
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
         with reading(ratings, _EXPECTED_LINE), connect(self._config.memory_limit) as connection:
+            select = _select(ratings, self._layout)
+            checks = RatingChecks(ratings, select, self._config.bad_times)
             try:
-                events = sorted_events(connection, _select(ratings, self._layout))
-                batches = sequences_from_events(events)
+                events = sorted_events(connection, checks.events(connection))
+                batches = sequences_from_events(checks.filtered(events))
                 first = next(batches, None)
             except duckdb.Error as error:
                 if not any(text in str(error) for text in (_NOT_A_NUMBER, *_UNUSUAL_FORM)):
                     raise
-                _check_ids(connection, ratings, self._layout)
             else:
                 yield from () if first is None else (first,)
                 yield from batches
+                checks.finish(connection)
+                self._warnings += checks.warnings()
                 return
         log = TabularSource(ratings, self._config, _log_in_text(ratings, self._layout))
         for chunk in log.chunks():
@@ -123,7 +127,7 @@ class MovielensSource(Source):
         return {"format": self.format, "files": files}
 
     def report(self) -> dict[str, Any]:
-        return {"warnings": self._warnings, "layout": self._layout.name}
+        return {"warnings": list(self._warnings), "layout": self._layout.name}
 
 
 def _layout_of(path: Path) -> FileLayout | None:
@@ -162,29 +166,13 @@ def _ratings_sql(path: Path, layout: FileLayout) -> str:
 
 
 def _integer_sql(column: str) -> str:
-    """SQL for an id as an integer; an error if it is not written as the plain integer."""
+    """SQL for an id as an integer, NULL if missing; an error if it is no plain integer."""
     number = f"TRY_CAST({column} AS BIGINT)"
     is_plain = f"CAST({number} AS VARCHAR) = {column}"
-    return f"CASE WHEN {is_plain} THEN {number} ELSE error({literal(_NOT_A_NUMBER)}) END"
-
-
-def _check_ids(connection: duckdb.DuckDBPyConnection, path: Path, layout: FileLayout) -> None:
-    """Raise an error for the first rating without an id, if DuckDB reads the file."""
-    missing = {name: f"coalesce({name}, '') = ''" for name in ("userId", "movieId")}
-    numbered = f"SELECT *, row_number() OVER () AS row FROM {_ratings_sql(path, layout)}"
-    condition = " OR ".join(missing.values())
-    try:
-        rows = connection.execute(f"""
-            SELECT row, {missing["userId"]} FROM ({numbered}) WHERE {condition}
-            ORDER BY row LIMIT 1
-        """).fetchall()
-    except duckdb.Error:
-        return
-    for row, is_user in rows:
-        line = line_of_row(_log_in_text(path, layout).table, row)
-        name = "userId" if is_user else "movieId"
-        message = f"{path}: line {line} has the invalid value '' in the column {name}"
-        raise SourceError(message, _EXPECTED_LINE)
+    return f"""
+        CASE WHEN {is_plain} THEN {number} WHEN coalesce({column}, '') != ''
+            THEN error({literal(_NOT_A_NUMBER)}) END
+    """
 
 
 def _log_in_text(path: Path, layout: FileLayout) -> OpenedLog:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from segue.errors import SourceError, quantity
+from segue.ids import id_array, id_of
 from segue.sources.schema import ITEM_COLUMNS
 from segue.storage.paths import check_regular
 
@@ -95,8 +96,11 @@ def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
     n_fields = (5 + len(_FLAGGED_GENRES),) if layout.delimiter == "|" else (3, 2)
     ids, titles, genres, years = [], [], [], []
     for row in _rows(folder / layout.movies, layout, n_fields):
+        item_id = id_of(row[0])
+        if item_id is None:
+            continue
         title, year = split_title(row[1])
-        ids.append(row[0])
+        ids.append(item_id)
         titles.append(title)
         years.append(year)
         genres.append(_flagged_genres(row[5:]) if len(row) > 3 else _listed_genres(*row[2:]))
@@ -125,6 +129,7 @@ def read_users(folder: Path, layout: FileLayout) -> tuple[pa.RecordBatch | None,
         return None, [warning]
     columns = zip(*rows, strict=True) if rows else [[]] * len(names)
     arrays = [pa.array(column, pa.string()) for column in columns]
+    arrays[0] = id_array(arrays[0])
     return pa.RecordBatch.from_arrays(arrays, names=names), []
 
 
