@@ -16,7 +16,7 @@ from segue.sources.record_copy import copy_text
 from segue.sources.scratch import ScratchFolder
 from segue.sources.text_lines import lines
 
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 20
 
 _ADJACENT_QUOTES = re.compile(rb'" +"')
 
@@ -89,7 +89,7 @@ def _count_lines(file: Path) -> tuple[int, bool]:
     with open_bytes(file) as stream:
         while block := stream.read(_BLOCK_BYTES):
             n_lines += block.count(b"\n")
-            if b'" ' in block or last == b'"':
+            if b'"' in block and (b'" ' in block or b'"' in last):
                 has_adjacent_quotes |= bool(_ADJACENT_QUOTES.search(last + block))
-            last = block[-1:]
-    return n_lines + (last != b"\n"), has_adjacent_quotes
+            last = block[-8:]
+    return n_lines + (not last.endswith(b"\n")), has_adjacent_quotes
