@@ -7,7 +7,6 @@ file, so that a stream may be larger than memory and is read as often as a file.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from segue.errors import ConfigError, SegueError, SourceError, StorageError
 from segue.ids import BLANKS
 from segue.sources.column_roles import guess_roles
 from segue.sources.tabular import TabularSource
+from segue.storage.temporary import temporary_folder
 
 _NAME = "the frame"
 
@@ -92,13 +92,13 @@ def frame_file(
         StorageError: there is no space for the file.
     """
     reader = _reader(frame, choose)
-    with tempfile.TemporaryDirectory(prefix="segue-") as folder:
-        path = Path(folder) / file_name
+    with temporary_folder() as folder:
+        path = folder / file_name
         _write(reader, choose([name.strip(BLANKS) for name in reader.schema.names]), path)
         try:
             yield path
         except SegueError as error:
-            message = error.message.replace(str(path), _NAME).replace(folder, _NAME)
+            message = error.message.replace(str(path), _NAME).replace(str(folder), _NAME)
             raise type(error)(message, error.hint) from None
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
+from contextlib import ExitStack
 from pathlib import Path
+
+from segue.storage.temporary import temporary_folder
 
 
 class ScratchFolder:
@@ -14,13 +15,18 @@ class ScratchFolder:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._n_files = 0
+        self._stack = ExitStack()
+        weakref.finalize(self, self._stack.close)
 
     @property
     def path(self) -> Path:
-        """The folder; it exists."""
+        """The folder; it exists.
+
+        Raises:
+            StorageError: the folder cannot be created.
+        """
         if self._path is None:
-            self._path = Path(tempfile.mkdtemp(prefix="segue-"))
-            self._remove = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)
+            self._path = self._stack.enter_context(temporary_folder())
         return self._path
 
     def new_file(self, suffix: str) -> Path:
@@ -36,6 +42,5 @@ class ScratchFolder:
 
     def close(self) -> None:
         """Remove the folder with everything in it."""
-        if self._path is not None:
-            self._remove()
-            self._path = None
+        self._stack.close()
+        self._path = None
