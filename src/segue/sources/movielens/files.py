@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from segue.errors import SourceError, quantity
+from segue.errors import ResourceError, SourceError, quantity
 from segue.ids import id_array, id_of
 from segue.sources.schema import ITEM_COLUMNS
 from segue.storage.paths import check_regular
@@ -27,6 +27,9 @@ _FLAGGED_GENRES = (
 )
 # fmt: on
 """The genres of the last 19 columns of ``u.item``, in the order of the release's README."""
+
+MEMORY_PER_BYTE = 20
+"""Most memory that reading a file of movies or users takes, per byte; users take 19."""
 
 RATINGS_HEADER = ("userId", "movieId", "rating", "timestamp")
 MOVIES_HEADER = ("movieId", "title", "genres")
@@ -85,17 +88,21 @@ FILE_LAYOUTS = (
 )
 
 
-def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
+def read_movies(folder: Path, layout: FileLayout, memory_limit: int) -> pa.RecordBatch:
     """Read the items of a release: ``item_id``, ``title``, ``genres`` and ``year``.
 
     A file of other projects may have no genres.
 
+    Args:
+        memory_limit: most memory that reading may take, in bytes.
+
     Raises:
+        ResourceError: the file is too large for it.
         SourceError: the file is missing, or a row has a wrong number of fields.
     """
     n_fields = (5 + len(_FLAGGED_GENRES),) if layout.delimiter == "|" else (3, 2)
     ids, titles, genres, years = [], [], [], []
-    for row in _rows(folder / layout.movies, layout, n_fields):
+    for row in _rows(folder / layout.movies, layout, n_fields, memory_limit):
         item_id = id_of(row[0])
         if item_id is None:
             continue
@@ -109,20 +116,26 @@ def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def read_users(folder: Path, layout: FileLayout) -> tuple[pa.RecordBatch | None, list[str]]:
+def read_users(
+    folder: Path, layout: FileLayout, memory_limit: int
+) -> tuple[pa.RecordBatch | None, list[str]]:
     """Read the users of a release: ``user_id`` and the columns of the layout, all as text.
+
+    Args:
+        memory_limit: most memory that reading may take, in bytes.
 
     Returns:
         The users, None if the release has no file of users, or one with other columns; and
         warnings.
 
     Raises:
+        ResourceError: the file is too large for the memory limit.
         SourceError: a row has another number of fields than the first one.
     """
     if layout.users is None or not (folder / layout.users).exists():
         return None, []
     names = ("user_id", *layout.user_columns)
-    rows = list(_rows(folder / layout.users, layout, None))
+    rows = list(_rows(folder / layout.users, layout, None, memory_limit))
     if rows and len(rows[0]) != len(names):
         count = quantity(len(rows[0]), "column")
         warning = f"{layout.users} has {count}, expected {', '.join(names)}: it is left out"
@@ -161,7 +174,9 @@ def _flagged_genres(flags: list[str]) -> list[str]:
     return [genre for genre, flag in names if flag == "1" and genre not in _NO_GENRES]
 
 
-def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> Iterator[list[str]]:
+def _rows(
+    path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None, memory_limit: int
+) -> Iterator[list[str]]:
     """The fields of every row after the header; blank lines are skipped.
 
     Args:
@@ -169,7 +184,7 @@ def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> I
             decides.
     """
     expected = None
-    text = _read_text(path, layout)
+    text = _read_text(path, layout, memory_limit)
     if layout.has_header:
         rows = _csv_rows(text, path)
         check_header(path, next(rows, (1, []))[1], MOVIES_HEADER)
@@ -201,17 +216,25 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise SourceError(message, "check for a quote that is not closed") from None
 
 
-def _read_text(path: Path, layout: FileLayout) -> str:
+def _read_text(path: Path, layout: FileLayout, memory_limit: int) -> str:
     """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
     check_regular(path)
+    longest = memory_limit // MEMORY_PER_BYTE
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(longest + 1)
     except FileNotFoundError:
         hint = "unpack the whole release into one folder"
         raise SourceError(f"{path} is missing", hint) from None
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
         raise SourceError(message, "check its permissions") from None
+    if len(data) > longest:
+        message = (
+            f"{path} has more than {longest:,} bytes, and reading it takes {MEMORY_PER_BYTE} times "
+            f"its size in memory, but the limit is {memory_limit:,} bytes"
+        )
+        raise ResourceError(message, "raise --memory-limit")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -33,18 +33,14 @@ from segue.sources.movielens.files import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables.table import Table, literal, path_literal, reading
+from segue.sources.tables.copies import can_be_copied
+from segue.sources.tables.table import Table, path_literal, reading
 from segue.sources.text.format import TextFormat
 from segue.sources.text.lines import encoding_of
 
 _RATING_TYPES = (
     "{'userId': 'VARCHAR', 'movieId': 'VARCHAR', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 )
-_NOT_A_NUMBER = "segue: an id is not a plain integer"
-_UNUSUAL_FORM = ("invalid state", "not utf-8", "Invalid unicode")
-"""Texts of the errors of DuckDB for files that the reader of text forms may read."""
-
-_EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
 def recognises(path: Path) -> bool:
@@ -88,8 +84,9 @@ class MovielensSource(Source):
         self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
-        items = read_movies(self._folder, self._layout)
-        users, self._warnings = read_users(self._folder, self._layout)
+        limit = self._config.memory_limit
+        items = read_movies(self._folder, self._layout, limit)
+        users, self._warnings = read_users(self._folder, self._layout, limit)
         for sequences in self._sequences():
             yield Chunk(_with_attributes(sequences, users), items)
             items = items.slice(0, 0)  # only the first chunk describes the items
@@ -97,7 +94,8 @@ class MovielensSource(Source):
     def _sequences(self) -> Iterator[pa.RecordBatch]:
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
-        with reading(ratings, _EXPECTED_LINE), connect(self._config.memory_limit) as connection:
+        log = _log_in_text(ratings, self._layout)
+        with reading(ratings), connect(self._config.memory_limit) as connection:
             select = _select(ratings, self._layout)
             checks = RatingChecks(ratings, select, self._config.bad_times)
             try:
@@ -105,7 +103,7 @@ class MovielensSource(Source):
                 batches = sequences_from_events(checks.filtered(events))
                 first = next(batches, None)
             except duckdb.Error as error:
-                if not any(text in str(error) for text in (_NOT_A_NUMBER, *_UNUSUAL_FORM)):
+                if not can_be_copied(log.table, error):
                     raise
             else:
                 yield from () if first is None else (first,)
@@ -113,10 +111,11 @@ class MovielensSource(Source):
                 checks.finish(connection)
                 self._warnings += checks.warnings()
                 return
-        log = TabularSource(ratings, self._config, _log_in_text(ratings, self._layout))
-        for chunk in log.chunks():
+        # Ids that are no plain integers, another form of text, or an error, which names the line.
+        source = TabularSource(ratings, self._config, log)
+        for chunk in source.chunks():
             yield chunk.sequences
-        self._warnings += log.report()["warnings"]
+        self._warnings += source.report()["warnings"]
 
     def fingerprint(self) -> dict[str, Any]:
         names = (self._layout.ratings, self._layout.movies, self._layout.users)
@@ -171,7 +170,7 @@ def _integer_sql(column: str) -> str:
     is_plain = f"CAST({number} AS VARCHAR) = {column}"
     return f"""
         CASE WHEN {is_plain} THEN {number} WHEN coalesce({column}, '') != ''
-            THEN error({literal(_NOT_A_NUMBER)}) END
+            THEN error('no plain integer') END
     """
 
 
