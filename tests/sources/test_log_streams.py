@@ -43,7 +43,7 @@ def parquet() -> bytes:
     ("path", "data"),
     [
         ("-", LOG),
-        ("/dev/stdin", gzip.compress(LOG)),
+        ("/dev/stdin", gzip.compress(LOG, mtime=0)),
         ("/dev/stdin", LOG.decode().encode("utf-16")),
         ("-", b'{"user": "u", "item": "a"}\n{"user": "u", "item": "b"}'),
         ("-", parquet()),
