@@ -93,6 +93,19 @@ def read_table(
     return table
 
 
+def parquet_names(path: Path, problems: Problems) -> list[str]:
+    """The names of the columns of a Parquet file.
+
+    Raises:
+        problems.error: it cannot be read.
+    """
+    check_regular(path, problems)
+    try:
+        return pq.read_schema(path).names
+    except (OSError, pa.ArrowException) as error:
+        raise problems.cannot_read(path, error) from None
+
+
 def _decoded(path: Path, size: int, columns: Sequence[str] | None, n_rows: int | None) -> pa.Table:
     """Decode a Parquet file of ``size`` bytes; raises ``ValueError`` as ``read_table`` says."""
     limit = max(MIN_TABLE_BYTES, MAX_EXPANSION * size)
