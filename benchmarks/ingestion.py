@@ -33,7 +33,7 @@ from rich.table import Table
 from slice_readers.pydantic_sqlite import read_with_pydantic_and_sqlite
 
 from segue.config import SourceConfig
-from segue.sources.mpd import MpdSource
+from segue.sources.mpd.source import MpdSource
 
 REPEATS = 3
 """Measurements of each reader, of which the fastest is reported: other work only adds time."""

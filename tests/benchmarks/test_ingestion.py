@@ -9,7 +9,7 @@ import ingestion
 import pytest
 
 from segue.config import SourceConfig
-from segue.sources.mpd import MpdSource
+from segue.sources.mpd.source import MpdSource
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from commands import segue
 
 from segue.cli import signals
 from segue.cli.signals import STOPPED, StopSignals
-from segue.sources.event_sorting import connect
+from segue.sources.events.sorting import connect
 from segue.storage.temporary import removed_at_end, temporary_folder
 
 NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

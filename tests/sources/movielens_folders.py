@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from segue.config import SourceConfig
-from segue.sources.movielens import MovielensSource
+from segue.sources.movielens.source import MovielensSource
 from segue.sources.schema import Chunk
 
 CONFIG = SourceConfig()

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from segue.config import SourceConfig
-from segue.sources.mpd import MpdSource
-from segue.sources.mpd_decoder import decode_slice
-from segue.sources.mpd_fast_decoder import DecodedSlice
+from segue.sources.mpd.decoder import decode_slice
+from segue.sources.mpd.fast_decoder import DecodedSlice
+from segue.sources.mpd.source import MpdSource
 from segue.sources.schema import Chunk
 
 CONFIG = SourceConfig()

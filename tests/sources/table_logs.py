@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from segue.config import SourceConfig
-from segue.sources.tabular import TabularSource
+from segue.sources.events.tabular import TabularSource
 
 
 def open_log(path: Path, **options: object) -> TabularSource:

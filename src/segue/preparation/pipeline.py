@@ -92,7 +92,7 @@ def prepare(
         StorageError: ``out`` cannot be written. No partial dataset remains.
     """
     from segue.sources import open_log
-    from segue.sources.frames import frame_file, is_frame
+    from segue.sources.events.frames import frame_file, is_frame
 
     with ExitStack() as stack:
         items_file = options.get("items_file")

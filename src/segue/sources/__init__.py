@@ -36,9 +36,9 @@ def open_log(log: Any, config: SourceConfig) -> Iterator[Source]:
     """Open a log that is a path, a table in memory, or None for the built-in world.
 
     Raises:
-        SourceError, ConfigError: as in ``open_source`` and ``segue.sources.frames.open_frame``.
+        SourceError, ConfigError: as in ``open_source`` and ``frames.open_frame``.
     """
-    from segue.sources.frames import is_frame, open_frame
+    from segue.sources.events.frames import is_frame, open_frame
 
     if log is None:
         yield open_source(None, config)
@@ -70,9 +70,12 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
         ConfigError: an option does not apply to the format.
     """
     # Imported here, so that importing one reader does not import all of them.
-    from segue.sources import demo, movielens, mpd, tabular
+    from segue.sources import demo
     from segue.sources.byte_streams import compression_of, is_stream
-    from segue.sources.table_files import printable_path, refuse_name
+    from segue.sources.events import tabular
+    from segue.sources.movielens import source as movielens
+    from segue.sources.mpd import source as mpd
+    from segue.sources.tables.files import printable_path, refuse_name
 
     if path is None or config.format == "demo":
         _check_demo(path, config)

@@ -16,13 +16,13 @@ from segue.config import SourceConfig
 from segue.errors import ResourceError, SourceError, quantity
 from segue.ids import EXPECTED, id_sql, refused_sql, refused_type
 from segue.sources.column_roles import candidates, find_column, first_match
-from segue.sources.duckdb_tables import Table, identifier, is_nested, reading, text_sql
-from segue.sources.event_sorting import EVENTS_PER_BATCH, connect
-from segue.sources.file_detection import join_tables, local_path, open_tables
+from segue.sources.events.sorting import EVENTS_PER_BATCH, connect
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
-from segue.sources.table_copies import can_be_copied, copied, is_read_exactly
-from segue.sources.text_lines import EncodingError
+from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
+from segue.sources.tables.detection import join_tables, local_path, open_tables
+from segue.sources.tables.table import Table, identifier, is_nested, reading, text_sql
+from segue.sources.text.lines import EncodingError
 
 ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "

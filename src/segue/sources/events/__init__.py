@@ -1,0 +1,1 @@
+"""The format tabular: events in tables, checked and sorted into sequences."""

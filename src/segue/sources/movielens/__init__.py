@@ -1,0 +1,1 @@
+"""The format movielens: the releases of MovieLens."""

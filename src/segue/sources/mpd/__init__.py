@@ -1,0 +1,1 @@
+"""The format mpd: the Million Playlist Dataset."""

@@ -1,0 +1,1 @@
+"""Tables in files: their types and columns, how DuckDB reads them, and copies of others."""

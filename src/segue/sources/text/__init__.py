@@ -1,0 +1,1 @@
+"""Text tables: encodings, separators, headers, and an exact reader of every form."""
