@@ -113,16 +113,14 @@ def _read_columns(path: Path) -> pa.Table:
     """Read the three columns without missing values: ids by ``segue.ids``, ranks as int64."""
     check_regular(path)
     try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise SourceError(f"there is no file {path}", _HINT) from None
+    except UnicodeDecodeError:
+        message = f"cannot read the lists of {path}: it is not UTF-8 text"
+        raise SourceError(message, _HINT) from None
     except (OSError, pa.ArrowInvalid) as error:
         raise SourceError(f"cannot read the lists of {path}: {_first_line(error)}", _HINT) from None
-    table = table.rename_columns([name.strip(BLANKS) for name in table.column_names])
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        got = ", ".join(table.column_names)
-        raise SourceError(f"{path} has no column {missing[0]}, got {got}", _HINT)
     ids = {name: _ids(table.column(name), name, path) for name in ("sequence_id", "item_id")}
     try:
         ranks = table.column("rank").combine_chunks().cast(pa.int64())
@@ -148,12 +146,32 @@ def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
         raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
 
 
+def _read_parquet(path: Path) -> pa.Table:
+    dataset = pq.ParquetDataset(path)
+    columns = _columns(dataset.schema.names, path)
+    return dataset.read(list(columns)).select(list(columns)).rename_columns(SCHEMA.names)
+
+
 def _read_csv(path: Path) -> pa.Table:
-    # As strings, so that an id such as 007 keeps its zeros.
     with pa_csv.open_csv(path) as reader:
-        names = [name for name in reader.schema.names if name.strip(BLANKS) != "rank"]
-    types = dict.fromkeys(names, pa.string())
-    return pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=types))
+        columns = _columns(reader.schema.names, path)
+    # As strings, so that an id such as 007 keeps its zeros.
+    types = {column: pa.string() for column, name in columns.items() if name != "rank"}
+    options = pa_csv.ConvertOptions(column_types=types, include_columns=list(columns))
+    return pa_csv.read_csv(path, convert_options=options).rename_columns(SCHEMA.names)
+
+
+def _columns(names: list[str], path: Path) -> dict[str, str]:
+    """The columns of a file that are read -> their names in ``SCHEMA``, in its order."""
+    columns = {}
+    for expected in SCHEMA.names:
+        same = [name for name in names if name.strip(BLANKS) == expected]
+        if len(same) != 1:
+            problem = f"{len(same)} columns called" if same else "no column"
+            message = f"{path} has {problem} {expected}, got {', '.join(names)}"
+            raise SourceError(message, _HINT)
+        columns[same[0]] = expected
+    return columns
 
 
 def _rows_of(ids: pa.ChunkedArray, dataset: Dataset, path: Path) -> Int64[np.ndarray, " entries"]:
