@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ import pyarrow as pa
 
 from segue.errors import SourceError, quantity
 from segue.ids import id_array, id_of
+from segue.sources.byte_streams import read_start
 from segue.sources.schema import ITEM_COLUMNS
+from segue.sources.text.lines import encoding_of, is_decoded, lines
 from segue.storage.paths import check_regular
 
 _TITLE_AND_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
@@ -169,13 +170,12 @@ def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> I
             decides.
     """
     expected = None
-    text = _read_text(path, layout)
+    texts = _lines(path, layout)
     if layout.has_header:
-        rows = _csv_rows(text, path)
+        rows = _csv_rows(texts, path)
         check_header(path, next(rows, (1, []))[1], MOVIES_HEADER)
     else:
-        lines = enumerate(text.split("\n"), start=1)
-        rows = ((n, line.removesuffix("\r").split(layout.delimiter)) for n, line in lines)
+        rows = ((n, text.rstrip("\r\n").split(layout.delimiter)) for n, text in enumerate(texts, 1))
     for number, row in rows:
         if not any(row):
             continue
@@ -188,9 +188,9 @@ def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> I
         yield row
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(texts: Iterator[str], path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file, each with its first line number."""
-    rows = csv.reader(io.StringIO(text, newline=""))
+    rows = csv.reader(texts)
     line = 1
     try:
         for row in rows:
@@ -201,22 +201,18 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise SourceError(message, "check for a quote that is not closed") from None
 
 
-def _read_text(path: Path, layout: FileLayout) -> str:
-    """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
+def _lines(path: Path, layout: FileLayout) -> Iterator[str]:
+    """The lines of a file. Those of a file without a header are UTF-8 or, mostly, Latin-1."""
     check_regular(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         hint = "unpack the whole release into one folder"
-        raise SourceError(f"{path} is missing", hint) from None
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise SourceError(message, "check its permissions") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if not layout.has_header:
-            return data.decode("latin-1")
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path.name}, line {line}: not UTF-8 text"
-        raise SourceError(message, "convert the file to UTF-8") from None
+        raise SourceError(f"{path} is missing", hint)
+    encoding = encoding_of(read_start(path)) or "utf-8"
+    for number, line in enumerate(lines(path, encoding), start=1):
+        if is_decoded(line):
+            yield line
+        elif layout.has_header:
+            message = f"{path.name}, line {number}: not UTF-8 text"
+            raise SourceError(message, "convert the file to UTF-8")
+        else:
+            yield line.encode(errors="surrogateescape").decode("latin-1")
