@@ -16,7 +16,7 @@ test-slow: $(READY)  ## what takes longer: five kills of a real run, scale
 	$(BIN)/pytest -m slow
 
 fuzz: $(READY)  ## damaged logs and folders: 2,000 of each format of logs, 500 folders
-	$(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500
+	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500
 
 lint: $(READY)  ## style, formatting and types
 	$(BIN)/ruff check .

@@ -4,12 +4,11 @@ A reader of a folder must treat its content as hostile or damaged. Whatever a mu
 outcome of reading the folder must be a ``SegueError`` or a correct answer: no other exception, no
 hang, and no memory beyond a small multiple of the file sizes.
 
-``MUTATIONS`` has the named mutations, by kind of folder. ``random_mutation(kind, seed)`` picks one
-or combines several, and also edits JSON values, bytes and arrays at random. A mutation edits a
-copy of a folder in place:
+``mutations`` lists the named ones of a kind of folder. ``random_mutation`` picks one or combines
+several, and also edits bytes at random. A mutation edits a copy of a folder in place:
 
     shutil.copytree(folder, copy)
-    mutation = random_mutation("run", seed)
+    mutation = random_mutation("run", folder, seed)
     mutation.edit(copy)
 
 ``edit`` ends with ``seal``, which makes the checksums of the manifest or the card agree with the

@@ -150,7 +150,7 @@ def test_a_manifest_of_another_program_is_no_dataset(tmp_path: Path, log: Path) 
     site = tmp_path / "public"
     site.mkdir()
     (site / "manifest.json").write_text('{"name": "My app", "icons": []}')
-    assert "manifest.json of dataset" in segue("inspect", site).error
+    assert "manifest.json is damaged" in segue("inspect", site).error
     assert "contains no readable dataset" in segue("prepare", log, "-o", site).error
     assert [path.name for path in site.iterdir()] == ["manifest.json"]
 

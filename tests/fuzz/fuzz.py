@@ -1,6 +1,6 @@
 """The fuzzing target: damaged logs and folders must end in an answer or in one clear line.
 
-    python tests/fuzz/fuzz.py --logs 2000 --folders 500 --seed 0
+    PYTHONPATH=tests python tests/fuzz/fuzz.py --logs 2000 --folders 500 --seed 0
 
 For each format of logs it makes ``--logs`` random logs, about half of them damaged, and prepares
 them. It prints a table and one JSON line, and exits with 1 if anything broke a rule:
@@ -10,7 +10,8 @@ them. It prints a table and one JSON line, and exits with 1 if anything broke a 
 - after an error, neither a dataset nor a temporary file remains;
 - a dataset has the counts of a second, independent parser; an undamaged log is read.
 
-The logs of findings are kept under ``--keep``.
+Then it mutates ``--folders`` datasets and runs, half of each, and calls the commands that read
+them; the same rules hold. The inputs of findings are kept under ``--keep``.
 """
 
 from __future__ import annotations
@@ -30,14 +31,38 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from logs import FORMATS, FuzzLog
 from plain_parse import LogCounts
+
+from mutations import Kind, random_mutation
 
 TIMEOUT_S = 20
 MEMORY_LIMIT = 300_000_000
 """``--memory-limit`` of the commands, in bytes; a process may take twice as much."""
+
+FOLDER_MEMORY = 1_500_000_000
+"""Memory that a command on a small run or dataset may take, in bytes, with JAX's compiler."""
+
+WORLD = ("--format", "demo", "--sequences", "120", "--items", "100", "--mean-length", "6")
+MODEL = ("layers=1", "width=16", "feed_forward=16", "context=12", "max_steps=4", "validate_every=2")
+"""The size of the folders that are mutated."""
+
+COMMANDS: dict[Kind, tuple[tuple[str, ...], ...]] = {
+    "dataset": (
+        ("inspect", "FOLDER"),
+        ("search", "FOLDER", "a"),
+        ("evaluate", "popularity", "--data", "FOLDER", "--no-baselines", "--resamples", "10"),
+        ("plan", "FOLDER", "--no-probe"),
+    ),
+    "run": (
+        ("inspect", "FOLDER"),
+        ("inspect", "FOLDER", "--model"),
+        ("recommend", "FOLDER", "--items", "no such item"),
+        ("generate", "FOLDER", "--length", "3"),
+        ("search", "FOLDER", "a"),
+    ),
+}
+"""The commands that read a mutated folder."""
 
 COMMANDS_PER_WORKER = 500
 """A worker process is replaced after this many commands."""
@@ -58,7 +83,9 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._n_commands = 0
 
-    def run(self, arguments: list[str], temporary: Path) -> dict[str, Any]:
+    def run(
+        self, arguments: list[str], temporary: Path, timeout_s: float = TIMEOUT_S
+    ) -> dict[str, Any]:
         """Run one command of ``segue``; ``code`` is None if it hung or the process ended."""
         process = self._started(temporary)
         line = json.dumps(arguments).encode("utf-8") + b"\n"
@@ -67,11 +94,11 @@ class Worker:
         process.stdin.write(line)
         process.stdin.flush()
         self._n_commands += 1
-        if not select.select([process.stdout], [], [], TIMEOUT_S)[0]:
+        if not select.select([process.stdout], [], [], timeout_s)[0]:
             self.stop()
             return {
                 "code": None,
-                "err": f"no end after {TIMEOUT_S} s",
+                "err": f"no end after {timeout_s} s",
                 "seconds": TIMEOUT_S,
                 "peak": 0,
             }
@@ -126,7 +153,9 @@ def check_log(
         yield "not read", outcome["err"].strip()
 
 
-def check_outcome(outcome: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def check_outcome(
+    outcome: dict[str, Any], memory: int = 2 * MEMORY_LIMIT
+) -> Iterator[tuple[str, str]]:
     """Yield the rules that any command must keep and this one broke."""
     code, err = outcome["code"], outcome["err"]
     if code not in (0, 2, 130):
@@ -137,7 +166,7 @@ def check_outcome(outcome: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "not one line", err.strip()[-300:]
     if any(ord(mark) < 32 and mark not in "\n\r" for mark in err):
         yield "control characters", repr(err[-200:])
-    if outcome["peak"] > 2 * MEMORY_LIMIT:
+    if outcome["peak"] > memory:
         yield "memory", f"{outcome['peak']:,} bytes"
 
 
@@ -167,6 +196,59 @@ def fuzz_logs(
     finally:
         worker.stop()
     return outcomes, findings
+
+
+def make_folders(work: Path) -> dict[Kind, Path]:
+    """A small dataset and a run on it, to be mutated."""
+    worker, folders = Worker(), {"dataset": work / "dataset", "run": work / "run"}
+    changes = [word for change in MODEL for word in ("--set", change)]
+    for arguments in (
+        ["prepare", *WORLD, "-o", str(folders["dataset"])],
+        ["train", str(folders["dataset"]), "-o", str(folders["run"]), *changes],
+    ):
+        outcome = worker.run(arguments, work, timeout_s=120)
+        if outcome["code"] != 0:
+            raise RuntimeError(outcome["err"])
+    worker.stop()
+    return folders
+
+
+def fuzz_folders(
+    folders: dict[Kind, Path], seeds: range, work: Path, keep: Path | None
+) -> tuple[Counter, list[Finding]]:
+    """Mutate one folder per seed, and run the commands that read it."""
+    worker, outcomes, findings = Worker(), Counter(), []
+    temporary, copy = work / "tmp", work / "copy"
+    temporary.mkdir(parents=True)
+    try:
+        for seed in seeds:
+            kind: Kind = "dataset" if seed % 2 else "run"
+            shutil.copytree(folders[kind], copy)
+            mutation = random_mutation(kind, folders[kind], seed)
+            mutation.edit(copy)
+            n_before = len(findings)
+            for command in COMMANDS[kind]:
+                arguments = [str(copy) if word == "FOLDER" else word for word in command]
+                outcome = worker.run(arguments, temporary)
+                outcomes[f"{kind} {'refused' if outcome['code'] == 2 else 'read'}"] += 1
+                case = f"{kind} {seed} {command[0]}"
+                broken = check_outcome(outcome, FOLDER_MEMORY)
+                findings += [Finding(rule, case, f"{mutation.name}: {t}") for rule, t in broken]
+            if len(findings) > n_before and keep is not None:
+                _keep_regular_files(copy, keep / f"{kind}-{seed}")
+            shutil.rmtree(copy)
+    finally:
+        worker.stop()
+    return outcomes, findings
+
+
+def _keep_regular_files(folder: Path, target: Path) -> None:
+    """Copy the files of a mutated folder, without the pipes and links that it may have."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 26:
+            copy = target / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def in_parts(
@@ -203,6 +285,18 @@ def main(arguments: list[str] | None = None) -> int:
             findings += new
             n_kinds = Counter(finding.kind for finding in new)
             print(f"{name:10} {dict(rows[name])} findings {dict(n_kinds)}", flush=True)
+        if options.folders:
+            folders = make_folders(Path(scratch))
+            rows["folders"], new = in_parts(
+                options.folders,
+                options.workers,
+                options.seed,
+                lambda seeds, part: fuzz_folders(
+                    folders, seeds, Path(scratch) / f"folders-{part}", options.keep
+                ),
+            )
+            findings += new
+            print(f"folders    {dict(rows['folders'])} findings {len(new)}", flush=True)
     for finding in findings:
         print(f"{finding.case}: {finding.kind}: {finding.detail}")
     print(json.dumps({"cases": rows, "findings": len(findings), "seed": options.seed}))

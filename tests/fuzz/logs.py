@@ -221,7 +221,7 @@ def compressed(random: Random, data: bytes) -> tuple[bytes, str]:
     kind = random.choice(("", "", "", ".gz", ".bz2", ".xz", ".zst"))
     match kind:
         case ".gz":
-            data = gzip.compress(data, mtime=0)  # a seed always gives the same bytes
+            data = gzip.compress(data, mtime=0)
         case ".bz2":
             data = bz2.compress(data)
         case ".xz":

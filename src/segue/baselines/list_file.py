@@ -34,6 +34,8 @@ def read_list_file(path: Path) -> pa.Table:
         names = parquet_names(path, PROBLEMS) if is_parquet else _csv_names(path)
         columns = [_column(name, names, path) for name in SCHEMA.names]
         read = read_table(path, PROBLEMS, columns) if is_parquet else _read_csv(path, columns)
+    except UnicodeDecodeError:
+        raise PROBLEMS.cannot_read(path, "it is not UTF-8 text") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise PROBLEMS.cannot_read(path, error) from None
     arrays = [_ids(read.column(columns[i]), SCHEMA.names[i], path) for i in (0, 1)]

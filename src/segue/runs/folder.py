@@ -328,8 +328,10 @@ def _check_structure(file: Path) -> None:
         check_arrays(file, RUN_PROBLEMS)
     elif file.suffix == ".parquet" and not has_parquet_ends(file, RUN_PROBLEMS):
         raise RUN_PROBLEMS.damaged(file, "it is not a Parquet file")
-    elif file.suffix == ".json" and file.name != "sequence_values.json":
-        raise RUN_PROBLEMS.damaged(file, f"expected at most {JSON_BYTES:,} bytes")
+    elif file.suffix == ".json":
+        limit = VALUES_BYTES if file.name == "sequence_values.json" else JSON_BYTES
+        if file.stat().st_size > limit:
+            raise RUN_PROBLEMS.damaged(file, f"expected at most {limit:,} bytes")
 
 
 def is_run(path: Path) -> bool:

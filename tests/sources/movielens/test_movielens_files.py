@@ -9,7 +9,7 @@ from movielens_folders import CONFIG, read_chunks, write_1m, write_csv
 
 from segue.config import SourceConfig
 from segue.errors import ResourceError, SourceError
-from segue.sources.movielens.files import MEMORY_PER_BYTE, split_title
+from segue.sources.movielens.files import MEMORY_PER_CHARACTER, split_title
 from segue.sources.movielens.source import MovielensSource
 
 
@@ -130,8 +130,8 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["movies.dat", "users.dat"])
 def test_a_file_that_does_not_fit_in_memory_is_refused(tmp_path: Path, file: str) -> None:
     folder = write_1m(tmp_path)
-    limit = MEMORY_PER_BYTE * 1000
+    limit = MEMORY_PER_CHARACTER * 1000
     (folder / file).write_bytes((folder / file).read_bytes() + b"\n" * 1000)
-    with pytest.raises(ResourceError, match=rf"{file} has more than 1,000 bytes") as error:
+    with pytest.raises(ResourceError, match=rf"{file} does not fit in 20,000 bytes") as error:
         list(MovielensSource(folder, SourceConfig(memory_limit=limit)).chunks())
     assert error.value.hint == "raise --memory-limit"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,9 @@ import pyarrow as pa
 
 from segue.errors import ResourceError, SourceError, quantity
 from segue.ids import id_array, id_of
+from segue.sources.byte_streams import read_start
 from segue.sources.schema import ITEM_COLUMNS
+from segue.sources.text.lines import encoding_of, is_decoded, lines
 from segue.storage.paths import check_regular
 
 _TITLE_AND_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
@@ -28,8 +29,9 @@ _FLAGGED_GENRES = (
 # fmt: on
 """The genres of the last 19 columns of ``u.item``, in the order of the release's README."""
 
-MEMORY_PER_BYTE = 20
-"""Most memory that reading a file of movies or users takes, per byte; users take 19."""
+MEMORY_PER_CHARACTER = 20
+"""Bytes of memory that reading a file of movies or users takes at most, per character: users take
+19."""
 
 RATINGS_HEADER = ("userId", "movieId", "rating", "timestamp")
 MOVIES_HEADER = ("movieId", "title", "genres")
@@ -184,13 +186,12 @@ def _rows(
             decides.
     """
     expected = None
-    text = _read_text(path, layout, memory_limit)
+    texts = _lines(path, layout, memory_limit)
     if layout.has_header:
-        rows = _csv_rows(text, path)
+        rows = _csv_rows(texts, path)
         check_header(path, next(rows, (1, []))[1], MOVIES_HEADER)
     else:
-        lines = enumerate(text.split("\n"), start=1)
-        rows = ((n, line.removesuffix("\r").split(layout.delimiter)) for n, line in lines)
+        rows = ((n, text.rstrip("\r\n").split(layout.delimiter)) for n, text in enumerate(texts, 1))
     for number, row in rows:
         if not any(row):
             continue
@@ -203,9 +204,9 @@ def _rows(
         yield row
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(texts: Iterator[str], path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file, each with its first line number."""
-    rows = csv.reader(io.StringIO(text, newline=""))
+    rows = csv.reader(texts)
     line = 1
     try:
         for row in rows:
@@ -216,30 +217,24 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise SourceError(message, "check for a quote that is not closed") from None
 
 
-def _read_text(path: Path, layout: FileLayout, memory_limit: int) -> str:
-    """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
+def _lines(path: Path, layout: FileLayout, memory_limit: int) -> Iterator[str]:
+    """The lines of a file. Those of a file without a header are UTF-8 or, mostly, Latin-1."""
     check_regular(path)
-    longest = memory_limit // MEMORY_PER_BYTE
-    try:
-        with path.open("rb") as file:
-            data = file.read(longest + 1)
-    except FileNotFoundError:
+    if not path.exists():
         hint = "unpack the whole release into one folder"
-        raise SourceError(f"{path} is missing", hint) from None
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise SourceError(message, "check its permissions") from None
-    if len(data) > longest:
-        message = (
-            f"{path} has more than {longest:,} bytes, and reading it takes {MEMORY_PER_BYTE} times "
-            f"its size in memory, but the limit is {memory_limit:,} bytes"
-        )
-        raise ResourceError(message, "raise --memory-limit")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if not layout.has_header:
-            return data.decode("latin-1")
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path.name}, line {line}: not UTF-8 text"
-        raise SourceError(message, "convert the file to UTF-8") from None
+        raise SourceError(f"{path} is missing", hint)
+    encoding = encoding_of(read_start(path)) or "utf-8"
+    longest, n_characters = memory_limit // MEMORY_PER_CHARACTER, 0
+    for number, line in enumerate(lines(path, encoding), start=1):
+        n_characters += len(line)
+        if n_characters > longest:
+            message = f"{path} does not fit in {memory_limit:,} bytes of memory, which is enough "
+            message += f"for {longest:,} characters"
+            raise ResourceError(message, "raise --memory-limit")
+        if is_decoded(line):
+            yield line
+        elif layout.has_header:
+            message = f"{path.name}, line {number}: not UTF-8 text"
+            raise SourceError(message, "convert the file to UTF-8")
+        else:
+            yield line.encode(errors="surrogateescape").decode("latin-1")
