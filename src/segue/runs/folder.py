@@ -37,12 +37,12 @@ from segue.storage.atomic import partial_path, replace_file
 from segue.storage.reading import (
     JSON_BYTES,
     Problems,
-    check_regular,
     exists,
     finite_json,
     one_line,
     open_regular,
     read_json,
+    regular_size,
     typed,
 )
 
@@ -309,7 +309,7 @@ def _to_json_bytes(content: dict[str, Any]) -> bytes:
 
 
 def _checksum(file: Path) -> str:
-    if check_regular(file, RUN_PROBLEMS) >= LARGE_FILE:
+    if regular_size(file, RUN_PROBLEMS) >= LARGE_FILE:
         _check_structure(file)
     with open_regular(file, RUN_PROBLEMS) as stream:
         digest = hashlib.blake2b()
