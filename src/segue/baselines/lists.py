@@ -142,8 +142,9 @@ def _read_columns(path: Path) -> pa.Table:
 def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
     try:
         return id_array(column)
-    except InvalidIdError as error:
-        raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
+    except (InvalidIdError, pa.ArrowInvalid) as error:  # the latter for text that is not UTF-8
+        message = f"{path}: the column {name} has an invalid id: {_first_line(error)}"
+        raise SourceError(message, EXPECTED) from None
 
 
 def _read_parquet(path: Path) -> pa.Table:
