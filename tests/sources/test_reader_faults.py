@@ -23,6 +23,8 @@ from small_datasets import dataset_of
 
 FILES = {name: write for name, write in LOGS.items() if name != "frame"} | ITEMS | LISTS
 FILES["movies"] = inputs.movies
+EVERY = {name: write for name, write in LOGS.items() if name != "ratings.csv"} | ITEMS | LISTS
+"""The formats of which values are damaged; ``ratings.csv`` is read like ``ratings.dat``."""
 PARQUET = {"Parquet", "items Parquet", "lists Parquet"}
 TIMED = ("CSV", "JSONL", "Parquet", "dat", "frame")
 TYPED = PARQUET | {"frame"}
@@ -192,6 +194,42 @@ def test_a_broken_column_that_is_not_used(tmp_path: Path, read: Read, form: str)
         assert read(form, with_broken_column(form, given)).content == expected
 
 
+TABLES = ["CSV", "Parquet", "frame", *(name for name in ITEMS | LISTS if "JSONL" not in name)]
+
+
+def with_names(form: str, given: Input, new_names: Callable[[list[str]], list[str]]) -> Input:
+    """A table with other names of columns; further ones repeat the values of the first."""
+    if form == "frame" or form in PARQUET:
+        table = given.given if form == "frame" else pq.read_table(given.file)
+        names = new_names(table.column_names)
+        columns = [table.column(i if i < table.num_columns else 0) for i in range(len(names))]
+        table = pa.Table.from_arrays(columns, names)
+        if form == "frame":
+            return given._replace(given=table)
+        pq.write_table(table, given.file)
+    else:
+        header, _, rows = given.file.read_text("utf-8").partition("\n")
+        names = header.split(",")
+        further = ",9" * (len(new_names(names)) - len(names))
+        text = ",".join(new_names(names)) + "\n" + rows.replace("\n", f"{further}\n")
+        given.file.write_text(text, "utf-8")
+    return given
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_names_of_columns(tmp_path: Path, read: Read, form: str) -> None:
+    def write(new_names: Callable[[list[str]], list[str]]) -> Input:
+        return with_names(form, EVERY[form](tmp_path, ROWS), new_names)
+
+    given = write(lambda names: [f" {name} " for name in names])
+    assert read(form, given.given).content == undamaged(form)
+    given = write(lambda names: [*names, "", "note", "note"])
+    assert read(form, given.given).content == undamaged(form)
+    assert "item_id" in refused(read, form, write(lambda names: [*names, "item_id"]))
+    given = write(lambda names: [name.replace("item_id", "thing") for name in names])
+    assert "thing" in refused(read, form, given)
+
+
 # --- faulty values ---
 
 
@@ -203,8 +241,6 @@ def rows_with(column: int, value: Any, convert: Callable[[Any], Any] = str) -> l
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
-EVERY = {name: write for name, write in LOGS.items() if name != "ratings.csv"} | ITEMS | LISTS
-"""The formats of which values are damaged; ``ratings.csv`` is read like ``ratings.dat``."""
 WITHOUT_SECOND = SEQUENCES | {"1": ["11", "13"]}
 ROLES = {"user": 0, "item": 1}
 

@@ -20,7 +20,7 @@ from segue.sources.events.sorting import EVENTS_PER_BATCH, connect
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
-from segue.sources.tables.detection import join_tables, local_path, open_tables
+from segue.sources.tables.detection import join_tables, local_path, open_tables, refuse_repeated
 from segue.sources.tables.table import Table, identifier, is_nested, reading, text_sql
 from segue.sources.text.lines import EncodingError
 
@@ -51,7 +51,8 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     names. Additional columns of plain values are kept unchanged; lists of numbers are vectors
     (see ``VECTOR``; an empty list means no vector). Rows without an id are left out, with a
     warning that counts them. If an id occurs in several rows, all are returned, the first one is
-    used, and a warning counts the repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
+    used, and a warning counts the repeats. Columns named like ``RESERVED_COLUMNS`` are left out
+    with a warning.
 
     Raises:
         ResourceError: the table does not fit within the memory limit.
@@ -74,6 +75,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
     tables = open_tables(path, config, scratch, is_log=False)
     table = join_tables(tables, dict.fromkeys(name for table in tables for name in table.columns))
     columns = _choose_columns(table, config, path)
+    refuse_repeated(table, [columns.item])
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
