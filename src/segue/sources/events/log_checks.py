@@ -167,7 +167,7 @@ def _refuse(
         if counts.n_bad_times == counts.n_events:
             raise SourceError(f"no row of {name} has a time that can be read", times.EXPECTED)
     if counts.n_bad_ratings:
-        raise log.bad_row_error(connection, IS_BAD_RATING, "rating", "expected a number")
+        raise log.bad_row_error(connection, IS_BAD_RATING, "rating", "expected a finite number")
 
 
 def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> SourceError:

@@ -10,7 +10,13 @@ from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.column_roles import ColumnRoles, candidates, guess_roles, is_usual, singular
 from segue.sources.scratch import ScratchFolder
-from segue.sources.tables.detection import join_tables, local_path, open_tables, with_all_keys
+from segue.sources.tables.detection import (
+    join_tables,
+    local_path,
+    open_tables,
+    refuse_repeated,
+    with_all_keys,
+)
 from segue.sources.tables.table import Table, is_nested
 
 
@@ -38,7 +44,7 @@ def open_table_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> 
     path = local_path(path, scratch)
     tables = open_tables(path, config, scratch)
     tables, columns = _with_roles(tables, config)
-    _refuse_repeated(tables[0], columns)
+    refuse_repeated(tables[0], columns.names())
     table = join_tables(tables, columns.names())
     _refuse_nested(path, table, columns)
     lists = [name for name in columns.names() if table.columns[name].endswith("[]")]
@@ -82,14 +88,6 @@ def _roles_of(table: Table, config: SourceConfig) -> ColumnRoles:
         hint = f"{error.hint}; if the first line is an event, add --columns {columns}"
         raise SourceError(error.message, hint) from None
     return roles.renamed(names)
-
-
-def _refuse_repeated(table: Table, columns: ColumnRoles) -> None:
-    for name in columns.names():
-        if name.casefold() in table.repeated:
-            message = f"{table.files[0]} has more than one column called {name.casefold()!r}"
-            hint = "if its first line is a header, rename one of them; else add --no-header"
-            raise SourceError(message, hint)
 
 
 def _refuse_nested(path: Path, table: Table, columns: ColumnRoles) -> None:
