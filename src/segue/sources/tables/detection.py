@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pyarrow.parquet as pq
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
@@ -120,7 +123,10 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
 def common_type(first: str, second: str) -> str | None:
     """The DuckDB type that values of two types can be read as; None if they differ in kind."""
     kinds = {first.partition("(")[0], second.partition("(")[0]}
-    if len({first, second} - {'"NULL"'}) < 2:
+    if first.endswith("[]") and second.endswith("[]"):
+        element = common_type(first.removesuffix("[]"), second.removesuffix("[]"))
+        common = element and f"{element}[]"
+    elif len({first, second} - {'"NULL"'}) < 2:
         common = first if second == '"NULL"' else second
     elif kinds <= {*_TIMES, _ZONED}:
         common = _ZONED if _ZONED in kinds else max(kinds, key=_TIMES.index)
@@ -160,7 +166,8 @@ class _Opener(NamedTuple):
         path = file.path
         if file.file_type == "parquet":
             table = Table((path,), "parquet", {})
-            table = replace(table, columns=self._types(table.sql(), path))
+            columns = self._types(table.sql(), path)
+            table = replace(table, columns=columns, repeated=_repeated_columns(path, columns))
         elif file.file_type == "jsonl":
             table = self._json_table(path)
         else:
@@ -208,6 +215,19 @@ class _Opener(NamedTuple):
             query = f"DESCRIBE SELECT * FROM {source}"
             rows = self.connection.execute(query).fetchall()
         return {name: kind for name, kind, *_ in rows}
+
+
+def _repeated_columns(parquet: Path, columns: Iterable[str]) -> frozenset[str]:
+    """The names, in lower case, that several columns of a Parquet file have.
+
+    DuckDB reads the second column ``item_id`` as ``item_id_1``.
+    """
+    names = {name.casefold() for name in columns}
+    bases = [name.rpartition("_")[0] for name in names if re.search(r"_\d+$", name)]
+    if names.isdisjoint(bases):
+        return frozenset()
+    counts = Counter(name.casefold() for name in pq.read_schema(parquet).names)
+    return frozenset(name for name, count in counts.items() if count > 1)
 
 
 def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False) -> str:
