@@ -242,6 +242,8 @@ def source_error(file: Path, error: RecordError, text: TextFormat) -> SourceErro
         hint = "correct the line; for quotes that are part of the text add --quote none"
         if error.is_ambiguous:
             hint = "add --quote '\"' if it is one text, or --quote none if quotes are part of it"
+    elif text.is_sequence_per_line:
+        hint = "leave the line out, or add its items"
     elif text.separator == BLANKS:
         hint = "correct the line; for one sequence per line add --columns user,items"
     else:
