@@ -17,7 +17,7 @@ from segue.sources.items.vectors import cast_vectors, vector_widths
 from segue.sources.schema import ItemsFile
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
-from segue.sources.tables.detection import join_tables, local_path, open_tables
+from segue.sources.tables.detection import join_tables, local_path, open_tables, refuse_repeated
 from segue.sources.tables.table import Table, identifier, reading
 from segue.sources.text.lines import EncodingError
 
@@ -32,9 +32,10 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     log, where a plain ``id`` also qualifies. Title, artist, album, genres (a list, or text
     separated by ``|`` or ``;``) and year (the first four digits) are recognised by their usual
     names. Additional columns of plain values are kept unchanged; lists of numbers are vectors
-    (see ``VECTOR``; an empty list means no vector). Rows without an id are left out. If an id
-    occurs in several rows, all are returned, the first one is used, and a warning counts the
-    repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
+    (see ``VECTOR``; an empty list means no vector). Rows without an id are left out, with a
+    warning that counts them. If an id occurs in several rows, all are returned, the first one is
+    used, and a warning counts the repeats. Columns named like ``RESERVED_COLUMNS`` are left out
+    with a warning.
 
     Raises:
         ResourceError: the table does not fit within the memory limit.
@@ -57,6 +58,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
     tables = open_tables(path, config, scratch, is_log=False)
     table = join_tables(tables, dict.fromkeys(name for table in tables for name in table.columns))
     columns = choose_columns(table, config, path)
+    refuse_repeated(table, [columns.item])
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
@@ -64,7 +66,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
         if table.file_type == "jsonl":
             # Several threads may move the last row of a JSON file to the front.
             connection.execute("SET threads = 1")
-        table, rows = _rows(table, columns, connection, scratch, config.memory_limit)
+        table, rows, n_rows = _rows(table, columns, connection, scratch, config.memory_limit)
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = cast_vectors(_single_batch(rows, path), columns.vectors)
@@ -73,7 +75,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
         "columns": {"item": columns.item, **columns.attributes},
         "further": columns.plain,
         "vectors": vector_widths(items, columns.vectors, path),
-        "warnings": [*table.warnings, *_warnings(columns, n_repeats, path)],
+        "warnings": [*table.warnings, *_warnings(columns, n_rows - rows.num_rows, n_repeats, path)],
     }
     return ItemsFile(items, report)
 
@@ -84,20 +86,29 @@ def _rows(
     connection: duckdb.DuckDBPyConnection,
     scratch: ScratchFolder,
     memory_limit: int,
-) -> tuple[Table, pa.Table]:
-    """The selected columns, from copies if DuckDB does not read the files or not all their rows."""
+) -> tuple[Table, pa.Table, int]:
+    """The selected columns, from copies if DuckDB does not read the files or not all their rows.
+
+    Returns:
+        The table that was read; its rows with an item id; and the number of all its rows.
+    """
     if table.is_plain:
         try:
             rows = _read_within(connection, table, columns, memory_limit)
-            n_rows = connection.sql(f"SELECT count(*) FROM {table.sql()}").fetchall()[0][0]
+            n_rows = _n_rows(connection, table)
         except duckdb.Error as error:
             if not can_be_copied(table, error):
                 raise
         else:
             if is_read_exactly(table, n_rows):
-                return table, rows
+                return table, rows, n_rows
     table = copied(table, columns.names(), scratch)
-    return table, _read_within(connection, table, columns, memory_limit)
+    rows = _read_within(connection, table, columns, memory_limit)
+    return table, rows, _n_rows(connection, table)
+
+
+def _n_rows(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
+    return connection.sql(f"SELECT count(*) FROM {table.sql()}").fetchall()[0][0]
 
 
 def _query(table: Table, columns: ItemColumns) -> str:
@@ -155,7 +166,7 @@ def _single_batch(rows: pa.Table, path: Path) -> pa.RecordBatch:
     return batches[0]
 
 
-def _warnings(columns: ItemColumns, n_repeats: int, path: Path) -> list[str]:
+def _warnings(columns: ItemColumns, n_without_id: int, n_repeats: int, path: Path) -> list[str]:
     warnings = []
     if columns.nested:
         names = ", ".join(columns.nested)
@@ -163,6 +174,9 @@ def _warnings(columns: ItemColumns, n_repeats: int, path: Path) -> list[str]:
     if columns.reserved:
         names = ", ".join(columns.reserved)
         warnings.append(f"{path.name}: left out columns whose names the dataset reserves: {names}")
+    if n_without_id:
+        left_out = quantity(n_without_id, "row")
+        warnings.append(f"{path.name}: left out {left_out} without an item id")
     if n_repeats:
         repeats = quantity(n_repeats, "row repeats", "rows repeat")
         warnings.append(f"{path.name}: {repeats} an earlier id: the first row of each id is used")

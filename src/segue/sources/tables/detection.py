@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
@@ -19,9 +21,17 @@ from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.files import TableFile, is_table, table_files
 from segue.sources.tables.table import Table, path_literal, reading
 from segue.sources.text.format import TextFormat, detect_encoding, detect_text
+from segue.sources.text.header_detection import column_names
 from segue.sources.text.json_lines import copy_objects, keys_of
 
-__all__ = ["is_table", "join_tables", "local_path", "open_tables", "with_all_keys"]
+__all__ = [
+    "is_table",
+    "join_tables",
+    "local_path",
+    "open_tables",
+    "refuse_repeated",
+    "with_all_keys",
+]
 
 TEXT_OPTIONS = ("columns", "header", "separator", "quote", "escape", "encoding", "comment")
 """The options of ``SourceConfig`` that apply to text files."""
@@ -120,7 +130,10 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
 def common_type(first: str, second: str) -> str | None:
     """The DuckDB type that values of two types can be read as; None if they differ in kind."""
     kinds = {first.partition("(")[0], second.partition("(")[0]}
-    if len({first, second} - {'"NULL"'}) < 2:
+    if first.endswith("[]") and second.endswith("[]"):
+        element = common_type(first.removesuffix("[]"), second.removesuffix("[]"))
+        common = element and f"{element}[]"
+    elif len({first, second} - {'"NULL"'}) < 2:
         common = first if second == '"NULL"' else second
     elif kinds <= {*_TIMES, _ZONED}:
         common = _ZONED if _ZONED in kinds else max(kinds, key=_TIMES.index)
@@ -160,7 +173,11 @@ class _Opener(NamedTuple):
         path = file.path
         if file.file_type == "parquet":
             table = Table((path,), "parquet", {})
-            table = replace(table, columns=self._types(table.sql(), path))
+            columns = self._types(table.sql(), path)
+            with suppress(pa.ArrowException):  # of a schema that only DuckDB understands
+                repeated = column_names(pq.read_schema(path).names)[1]
+                table = replace(table, repeated=repeated)
+            table = replace(table, columns=columns)
         elif file.file_type == "jsonl":
             table = self._json_table(path)
         else:
@@ -208,6 +225,17 @@ class _Opener(NamedTuple):
             query = f"DESCRIBE SELECT * FROM {source}"
             rows = self.connection.execute(query).fetchall()
         return {name: kind for name, kind, *_ in rows}
+
+
+def refuse_repeated(table: Table, names: Iterable[str]) -> None:
+    """Raise a SourceError if several columns of a file have one of these names."""
+    for name in names:
+        if name.casefold() in table.repeated:
+            message = f"{table.files[0]} has more than one column called {name.casefold()!r}"
+            hint = "rename one of them"
+            if table.file_type == "text":
+                hint = f"if its first line is a header, {hint}; else add --no-header"
+            raise SourceError(message, hint)
 
 
 def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False) -> str:
