@@ -82,7 +82,7 @@ def read_table(
 
     Raises:
         problems.error: it cannot be read, is larger than that, lacks a column, has two columns of
-            one name, or has another number of rows.
+            a name that is read, or has another number of rows.
     """
     size = regular_size(path, problems)
     try:
@@ -111,7 +111,7 @@ def _decoded(path: Path, size: int, columns: Sequence[str] | None, n_rows: int |
     limit = max(MIN_TABLE_BYTES, MAX_EXPANSION * size)
     too_large = f"its content is larger than {limit:,} bytes, for a file of {size:,}"
     with pq.ParquetFile(path) as file:
-        _check_columns(file.schema_arrow.names, columns or ())
+        _check_columns(file.schema_arrow.names, columns)
         metadata = file.metadata
         groups = range(metadata.num_row_groups)
         stated = sum(metadata.row_group(i).total_byte_size for i in groups)
@@ -136,11 +136,12 @@ def _decoded(path: Path, size: int, columns: Sequence[str] | None, n_rows: int |
         return pa.Table.from_batches(batches).combine_chunks()
 
 
-def _check_columns(names: Sequence[str], required: Sequence[str]) -> None:
-    """Raise ``ValueError`` if a column is missing or two have the same name."""
-    if len(set(names)) < len(names):
+def _check_columns(names: Sequence[str], selected: Sequence[str] | None) -> None:
+    """Raise ``ValueError`` if a column to read (None for all) is missing or occurs twice."""
+    read = names if selected is None else [name for name in names if name in selected]
+    if len(set(read)) < len(read):
         raise ValueError("several columns have the same name")
-    for name in required:
+    for name in selected or ():
         if name not in names:
             raise ValueError(f"it has no column {name}")
 
