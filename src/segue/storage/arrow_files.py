@@ -137,8 +137,9 @@ def _decoded(path: Path, size: int, columns: Sequence[str] | None, n_rows: int |
 
 
 def _check_columns(names: Sequence[str], required: Sequence[str]) -> None:
-    """Raise ``ValueError`` if a column is missing or two have the same name."""
-    if len(set(names)) < len(names):
+    """Raise ``ValueError`` if a column is missing, or two of those that are read have one name."""
+    read = [name for name in names if name in required] if required else names
+    if len(set(read)) < len(read):
         raise ValueError("several columns have the same name")
     for name in required:
         if name not in names:
