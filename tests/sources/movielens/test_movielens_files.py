@@ -8,6 +8,7 @@ import pytest
 from movielens_folders import CONFIG, read_chunks, write_1m, write_csv
 
 from segue.errors import SourceError
+from segue.sources import open_source
 from segue.sources.movielens.files import split_title
 from segue.sources.movielens.source import MovielensSource
 
@@ -124,3 +125,19 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
     assert "ratings.dat, u.data, ratings.csv" in error.value.hint
     with pytest.raises(SourceError, match="is not a folder"):
         MovielensSource(tmp_path / "ml-1m.zip", CONFIG)
+
+
+def test_users_with_other_columns_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    folder = write_1m(tmp_path)
+    (folder / "users.dat").write_bytes(b"2::M\n\xff::F\n")
+    source = MovielensSource(folder, CONFIG)
+    assert "gender" not in next(iter(source.chunks())).sequences.schema.names
+    [warning] = source.report()["warnings"]
+    assert warning.startswith("users.dat has 2 columns, expected user_id, gender, age")
+
+
+def test_movies_alone_are_no_log(tmp_path: Path) -> None:
+    folder = write_1m(tmp_path)
+    (folder / "ratings.dat").unlink()
+    with pytest.raises(SourceError, match="has no ratings"):
+        open_source(folder, CONFIG)
