@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +158,13 @@ def test_bad_files_are_refused(dataset, tmp_path: Path, header, rows, message: s
         ListRanker.read(path, dataset)
     assert "\n" not in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_sparse_file_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, LISTS)
+    os.truncate(path, 1 << 36)
+    with pytest.raises(SourceError, match=r"cannot read the lists of .*peer\.csv"):
+        ListRanker.read(path, dataset)
 
 
 def test_a_missing_or_unreadable_file_is_refused(dataset: Dataset, tmp_path: Path) -> None:

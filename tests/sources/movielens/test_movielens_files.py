@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,17 @@ def test_users_with_other_columns_are_left_out_with_a_warning(tmp_path: Path) ->
     assert "gender" not in next(iter(source.chunks())).sequences.schema.names
     [warning] = source.report()["warnings"]
     assert warning.startswith("users.dat has 2 columns, expected user_id, gender, age")
+
+
+@pytest.mark.parametrize("file", ["movies.dat", "users.dat", "ratings.dat"])
+def test_a_sparse_file_is_refused(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.sources.text.lines.MAX_LINE", 1 << 16)
+    folder = write_1m(tmp_path)
+    os.truncate(folder / file, 1 << 36)
+    with pytest.raises(SourceError, match=rf"{file}.* (longer than|is not UTF-8 text)"):
+        read_chunks(folder)
 
 
 def test_movies_alone_are_no_log(tmp_path: Path) -> None:
