@@ -46,6 +46,10 @@ EXPECTED = "write ids as text or integers: '7' or 7"
 """What to do about a refused id."""
 
 
+_NAN, _INFINITE = "'nan', '-nan'", "'inf', '-inf'"
+"""Floats that are no numbers, as DuckDB writes them, as lists in SQL."""
+
+
 class InvalidIdError(ValueError):
     """A value that cannot be an id; the text says why."""
 
@@ -125,9 +129,12 @@ def refused_sql(column: str, sql_type: str) -> str:
         return f"coalesce({column} <> trunc({column}), false)"
     if not _is_float(sql_type):
         return "false"
+    text = f"CAST({column} AS VARCHAR)"
     inexact = f"{column} <> trunc({column}) OR abs({column}) >= {2.0 ** EXACT_BITS[sql_type]}"
-    not_finite = f"{column} IS NOT NULL AND CAST({column} AS VARCHAR) NOT IN ('nan', '-nan')"
-    return f"CASE WHEN {_whole_sql(column)} IS NOT NULL THEN {inexact} ELSE {not_finite} END"
+    return (
+        f"CASE WHEN {text} IN ({_NAN}) THEN false WHEN {text} IN ({_INFINITE}) THEN true "
+        f"ELSE coalesce({inexact}, false) END"
+    )
 
 
 def needs_rule_sql(column: str) -> str:
@@ -148,7 +155,8 @@ def refused_type(sql_type: str) -> str | None:
     """What a column of a DuckDB type contains, if that cannot be ids; else None."""
     kinds = {
         "BOOLEAN": "true and false",
-        "TIME": "times",
+        "TIMESTAMP": "times",
+        "TIME": "times of day",
         "INTERVAL": "durations",
         "BLOB": "bytes",
         "BIT": "bits",
@@ -229,9 +237,12 @@ def _is_plain_sql(text: str) -> str:
 def _whole_sql(column: str) -> str:
     """SQL for a float or decimal as an integer; NULL if it is NaN or infinite.
 
-    By its text, because DuckDB believes the statistics of a Parquet column, which omit NaN.
+    By its text, because DuckDB believes the statistics of a Parquet column, which omit NaN; and
+    with a CASE, because DuckDB 2.0 takes a TRY_CAST to have no more NULLs than its argument, and
+    then leaves out conditions such as ``IS NOT NULL``.
     """
-    return f"TRY_CAST(CAST({column} AS VARCHAR) AS HUGEINT)"
+    text = f"CAST({column} AS VARCHAR)"
+    return f"CASE WHEN {text} NOT IN ({_NAN}, {_INFINITE}) THEN TRY_CAST({text} AS HUGEINT) END"
 
 
 def _is_text(sql_type: str) -> bool:

@@ -150,6 +150,13 @@ def test_a_float_that_is_no_id_is_refused_in_lists(dataset, tmp_path: Path, bad:
         (None, [("8", "a", 1.5)], "ranks of the wrong type"),
         (None, [("8", "a", "")], "empty values in the column rank in 1 row, first in data row 1"),
         (None, [("8", "a", 1), ("8", "NULL", 2)], "column item_id in 1 row, first in data row 2"),
+        (None, [("8", "a", "true")], "ranks of the wrong type: true and false are no ranks"),
+        (None, [], "has no row"),
+        (
+            "sequence_id,item_id,rank, rank",
+            [("8", "a", 1, 2)],
+            "more than one column called",
+        ),
     ],
 )
 def test_bad_files_are_refused(dataset, tmp_path: Path, header, rows, message: str) -> None:
@@ -171,5 +178,13 @@ def test_a_missing_or_unreadable_file_is_refused(dataset: Dataset, tmp_path: Pat
     with pytest.raises(SourceError, match="there is no file"):
         ListRanker.read(tmp_path / "nowhere.csv", dataset)
     (tmp_path / "broken.parquet").write_bytes(b"no parquet at all")
-    with pytest.raises(SourceError, match="cannot read the lists"):
+    with pytest.raises(SourceError, match=r"cannot read .*broken\.parquet"):
         ListRanker.read(tmp_path / "broken.parquet", dataset)
+
+
+def test_a_column_that_is_not_used_cannot_make_lists_unreadable(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "lists.csv"
+    path.write_bytes("sequence_id,item_id,rank,note\n8,a,1,é\n".encode("latin-1"))
+    assert ListRanker.read(path, dataset).covers(np.arange(len(dataset.sequences))).sum() == 1

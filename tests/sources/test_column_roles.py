@@ -87,7 +87,8 @@ def test_an_option_with_an_unknown_column_suggests_the_nearest() -> None:
 def test_a_missing_column_is_refused_with_the_existing_ones(header: str, role: str) -> None:
     with pytest.raises(SourceError) as error:
         guess(header)
-    expected = f"no column of log.csv has a usual name for a {role} id, got "
+    article = "an" if role == "item" else "a"
+    expected = f"no column of log.csv has a usual name for {article} {role} id, got "
     assert error.value.message == expected + header.replace(",", ", ")
     assert error.value.hint == f"name the column with --{role}-column"
 

@@ -1,4 +1,4 @@
-"""External recommendation lists, read from Parquet or CSV, as a ranker for evaluation."""
+"""External recommendation lists as a ranker for evaluation."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Int32, Int64
 
+from segue.baselines.list_file import read_list_file
 from segue.dataset import Dataset
 from segue.errors import SourceError, quantity
-from segue.ids import BLANKS, EXPECTED, InvalidIdError, id_array
 from segue.ragged import Ragged, offsets_of
 from segue.ranking import Query, Ranked, Ranker
-from segue.storage.paths import check_regular, checked_path
+from segue.storage.paths import checked_path
 from segue.tokens import INDEX_DTYPE, PAD
-
-SCHEMA = pa.schema([("sequence_id", pa.string()), ("item_id", pa.string()), ("rank", pa.int64())])
-_HINT = "give Parquet or CSV with the columns sequence_id, item_id, rank"
 
 
 class ListRanker(Ranker):
@@ -60,11 +55,11 @@ class ListRanker(Ranker):
             name: name in results; by default the name of the file.
 
         Raises:
-            SourceError: the file cannot be read, lacks a column or a value, has a sequence id
+            SourceError: the file cannot be read, lacks rows, a column or a value, has a sequence id
                 that is not in the dataset, or repeats an item or a rank in a list.
         """
         path = checked_path(path)
-        table = _read_columns(path)
+        table = read_list_file(path)
         rows = _rows_of(table.column("sequence_id"), dataset, path)
         ids = table.column("item_id").combine_chunks().dictionary_encode()
         ranks = table.column("rank").to_numpy()
@@ -109,72 +104,6 @@ class ListRanker(Ranker):
         return items if query.excluded is None else items[~np.isin(items, query.excluded.row(i))]
 
 
-def _read_columns(path: Path) -> pa.Table:
-    """Read the three columns without missing values: ids by ``segue.ids``, ranks as int64."""
-    check_regular(path)
-    try:
-        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except FileNotFoundError:
-        raise SourceError(f"there is no file {path}", _HINT) from None
-    except UnicodeDecodeError:
-        message = f"cannot read the lists of {path}: it is not UTF-8 text"
-        raise SourceError(message, _HINT) from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"cannot read the lists of {path}: {_first_line(error)}", _HINT) from None
-    ids = {name: _ids(table.column(name), name, path) for name in ("sequence_id", "item_id")}
-    try:
-        ranks = table.column("rank").combine_chunks().cast(pa.int64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        message = f"{path} has ranks of the wrong type: {_first_line(error)}"
-        raise SourceError(message, "write ranks as integers from 1, the best item") from None
-    table = pa.table({**ids, "rank": ranks}, SCHEMA)
-    for name in SCHEMA.names:
-        if n_missing := table.column(name).null_count:
-            row = table.column(name).is_null().index(True).as_py() + 1
-            rows = quantity(n_missing, "row")
-            raise SourceError(
-                f"{path} has empty values in the column {name} in {rows}, first in data row {row}",
-                "fill in or remove these rows",
-            )
-    return table
-
-
-def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
-    try:
-        return id_array(column)
-    except (InvalidIdError, pa.ArrowInvalid) as error:  # the latter for text that is not UTF-8
-        message = f"{path}: the column {name} has an invalid id: {_first_line(error)}"
-        raise SourceError(message, EXPECTED) from None
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    dataset = pq.ParquetDataset(path)
-    columns = _columns(dataset.schema.names, path)
-    return dataset.read(list(columns)).select(list(columns)).rename_columns(SCHEMA.names)
-
-
-def _read_csv(path: Path) -> pa.Table:
-    with pa_csv.open_csv(path) as reader:
-        columns = _columns(reader.schema.names, path)
-    # As strings, so that an id such as 007 keeps its zeros.
-    types = {column: pa.string() for column, name in columns.items() if name != "rank"}
-    options = pa_csv.ConvertOptions(column_types=types, include_columns=list(columns))
-    return pa_csv.read_csv(path, convert_options=options).rename_columns(SCHEMA.names)
-
-
-def _columns(names: list[str], path: Path) -> dict[str, str]:
-    """The columns of a file that are read -> their names in ``SCHEMA``, in its order."""
-    columns = {}
-    for expected in SCHEMA.names:
-        same = [name for name in names if name.strip(BLANKS) == expected]
-        if len(same) != 1:
-            problem = f"{len(same)} columns called" if same else "no column"
-            message = f"{path} has {problem} {expected}, got {', '.join(names)}"
-            raise SourceError(message, _HINT)
-        columns[same[0]] = expected
-    return columns
-
-
 def _rows_of(ids: pa.ChunkedArray, dataset: Dataset, path: Path) -> Int64[np.ndarray, " entries"]:
     """Dataset row of each entry, by sequence id."""
     options = pc.SetLookupOptions(value_set=dataset.sequences.ids)
@@ -199,7 +128,3 @@ def _check_distinct(problem: str, rows: Int64[np.ndarray, " entries"], values: n
             f"{problem} within a list, {np.count_nonzero(is_repeated)} times",
             "give one list per sequence, with each item and each rank once",
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -152,10 +152,10 @@ def _bad_offsets(batch: pa.RecordBatch, offsets: Int64[np.ndarray, " bounds"]) -
     for name in _EVENT_TYPES.keys() - {"items"}:
         if name not in batch.schema.names:
             continue
-        others = batch.column(name).offsets.to_numpy()
+        list_offsets = batch.column(name).offsets.to_numpy()
         for start in range(0, len(offsets), BLOCK_EVENTS):
             block = slice(start, start + BLOCK_EVENTS)
-            if not np.array_equal(offsets[block], others[block]):
+            if not np.array_equal(offsets[block], list_offsets[block]):
                 return f"the lists of the column {name} are not as long as those of items"
     return None
 

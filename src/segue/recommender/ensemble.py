@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, UInt8
+from jaxtyping import Array, Bool, Float32, Int32, Int64, UInt8
 from scipy import sparse
 
 from segue.bfloat16 import largest_value, to_float32
@@ -27,6 +27,7 @@ from segue.recommender.encoder import Encoder
 from segue.recommender.masks import catalogue_mask, request_masks
 from segue.recommender.members import DenseMember, PureSVD, SparseMember
 from segue.recommender.search import Bonus, EncodedQuery
+from segue.recommender.search_kernels import largest_score
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
 MIN_TEMPERATURE = 1e-30
@@ -113,7 +114,11 @@ class Ensemble:
         )
 
     def top(self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None) -> Ranked:
-        """The ``query.k`` best items of each request; see ``search.top``."""
+        """The ``query.k`` best items of each request; see ``search.top``.
+
+        Raises:
+            NotFiniteError: the scores of the requests may not be finite; so of all methods here.
+        """
         return self.next_items(query, catalogue=catalogue).ranked
 
     def next_items(
@@ -139,6 +144,7 @@ class Ensemble:
         size = shapes.rows_per_block(self.vocabulary_size, n_results)
         for block, encoded in self._encoded_blocks(query, size, catalogue):
             items[block], scores[block] = search.top(encoded, self.vectors, query.k)
+            self._check_finite(encoded.states)
             if end_scores is not None and end_temperature is not None:
                 end_scores[block] = self._end_scores(encoded, end_temperature)
         return NextItems(Ranked(items, scores), end_scores)
@@ -153,6 +159,7 @@ class Ensemble:
         ranks = np.zeros(len(query), np.int64)
         for block, encoded in self._encoded_blocks(query, shapes.MAX_ROWS, catalogue):
             ranks[block] = search.ranks(encoded, self.vectors, targets[block])
+            self._check_finite(encoded.states)
         return ranks
 
     def scores(self, query: Query, items: Ragged) -> Float32[np.ndarray, " values"]:
@@ -167,6 +174,7 @@ class Ensemble:
             rows = np.repeat(np.arange(len(block_query)), np.diff(offsets))
             states, bonus = self._states(block_query), self._bonus(block_query)
             scores.append(search.pair_scores(states, self.vectors, rows, values))
+            self._check_finite(states)
             if bonus is not None:
                 scores[-1] += _bonus_at(bonus, rows, values, self.vocabulary_size)
         return np.concatenate(scores)
@@ -179,8 +187,10 @@ class Ensemble:
         dim = sum(member.shape[1] for member in self.vectors)
         blocks = [np.zeros((0, dim), np.float32)]
         for _, block_query in query.blocks(shapes.MAX_ROWS):
-            members = [np.asarray(states) for states in self._states(block_query)]
+            states = self._states(block_query)
+            members = [np.asarray(member) for member in states]
             blocks.append(np.concatenate(members, axis=1)[: len(block_query)])
+            self._check_finite(states)
         return np.concatenate(blocks)
 
     def item_vectors(self) -> Float32[np.ndarray, "vocabulary dim"]:
@@ -223,37 +233,30 @@ class Ensemble:
         return similarity.unit_vectors(self.vectors)
 
     def _states(self, query: Query) -> search.States:
-        """For each dense member its state per request, with padding rows, on the device.
-
-        Raises:
-            NotFiniteError: the scores of the requests may not be finite.
-        """
+        """For each dense member its state per request, with padding rows, on the device."""
         check_fork()
         n_rows = shapes.row_bucket(len(query))
-        states = tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
-        self._check_finite(states)
-        return states
+        return tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
 
     def _check_finite(self, states: search.States) -> None:
-        """Check that no score of a request can overflow, from the largest values of its factors.
+        """Check that no dense score of a block of requests can overflow.
+
+        Called once the results are on the host, so that the device does not wait for the host in
+        between. A NaN in them is harmless until then.
 
         Raises:
-            NotFiniteError: it can, or a state or a vector is not finite.
+            NotFiniteError: one can, or a state or a vector is not finite.
         """
-        largest_score = sum(
-            member.shape[1] * float(largest_value(member)) * largest
-            for member, largest in zip(states, self._largest_of_vectors, strict=True)
-        )
-        if not largest_score <= np.finfo(np.float32).max:
+        if not np.isfinite(largest_score(states, self._largest_of_vectors)):
             raise NotFiniteError(
                 "the scores of the model are not finite",
                 "its training diverged: train again with a lower optimizer.learning_rate",
             )
 
     @cached_property
-    def _largest_of_vectors(self) -> list[float]:
-        """The largest absolute value of the vectors of each dense member."""
-        return [float(largest_value(member)) for member in self.vectors]
+    def _largest_of_vectors(self) -> Float32[Array, " members"]:
+        """The largest absolute value of the vectors of each dense member, on the device."""
+        return jnp.stack([largest_value(member) for member in self.vectors])
 
     def _check_size(self, size: int) -> None:
         if size != self.vocabulary_size:

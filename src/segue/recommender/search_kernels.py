@@ -25,6 +25,23 @@ Vectors: TypeAlias = tuple[Real[Array, "vocabulary _"], ...]
 """For each dense member its vector per item index, special tokens included."""
 
 
+@jax.jit
+def largest_score(
+    states: States, largest_of_vectors: Float32[Array, " members"]
+) -> Float32[Array, ""]:
+    """A bound of the absolute value of every dense score, from the largest factors.
+
+    It is not finite if a score may overflow, or if a state or a vector is not finite.
+
+    Args:
+        states: of a block of requests.
+        largest_of_vectors: the largest absolute value of the vectors of each dense member.
+    """
+    largest_of_states = jnp.stack([jnp.abs(member).max(initial=0) for member in states])
+    dims = jnp.array([member.shape[1] for member in states], jnp.float32)
+    return (dims * largest_of_states * largest_of_vectors).sum()
+
+
 @partial(jax.jit, static_argnames=("k", "block_size"))
 def top_by_groups(
     states: States, vectors: Vectors, masks: UInt8[Array, "bytes rows"], k: int, block_size: int

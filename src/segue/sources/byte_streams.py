@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from segue.errors import SourceError
+from segue.storage.paths import special_kind
 
 MAGIC_NUMBERS = {
     b"\x1f\x8b": "gzip",
@@ -35,6 +36,10 @@ OTHER_KINDS = {
     b"\x89HDF": ("an HDF5 file", "convert it to Parquet or CSV"),
     b"\x93NUMPY": ("a NumPy array", "convert it to Parquet or CSV"),
     b"%PDF": ("a PDF document", "give the log as CSV"),
+    b"<!DOCTYPE": ("a web page", "download the file itself"),
+    b"<html": ("a web page", "download the file itself"),
+    b"<?xml": ("an XML document", "give the log as CSV"),
+    b"version https://": ("a pointer of Git LFS", "fetch the file with `git lfs pull`"),
 }
 """The first bytes of files that are not read -> what they are, and what to do."""
 
@@ -62,7 +67,7 @@ def compression_of(file: Path) -> str:
         SourceError: the file cannot be read, or is of a kind that is no table.
     """
     with reading_bytes(file), file.open("rb") as stream:
-        start = stream.read(16)
+        start = stream.read(20)
     if file.suffix.lower() in (".xlsx", ".ods"):  # zip archives
         raise SourceError(f"{file} is a spreadsheet, expected a table", "export it as CSV")
     for magic, (kind, hint) in OTHER_KINDS.items():
@@ -133,7 +138,7 @@ def is_stream(path: Path) -> bool:
         return standard
     if stat.S_ISFIFO(mode) or (standard and stat.S_ISSOCK(mode)):
         return True
-    kind = "a terminal" if standard and sys.stdin.isatty() else "a device or socket"
+    kind = "a terminal" if standard and sys.stdin.isatty() else special_kind(mode)
     name = "standard input" if standard else str(path)
     raise SourceError(f"{name} is {kind}, expected a log", "give a file, a folder or a pipe")
 

@@ -66,35 +66,37 @@ class ColumnRoles(NamedTuple):
         """The distinct names of the columns that have a role."""
         return list(dict.fromkeys(name for name in self if name is not None))
 
-    def renamed(self, names: Mapping[str, str]) -> ColumnRoles:
-        """The roles with other names of the same columns."""
-        user, item, *optional = (None if name is None else names[name] for name in self)
-        assert user is not None
-        assert item is not None
-        return ColumnRoles(user, item, *optional)
 
-
-def guess_roles(names: Sequence[str], config: SourceConfig, file_name: str) -> ColumnRoles:
+def guess_roles(
+    names: Sequence[str],
+    config: SourceConfig,
+    file_name: str,
+    spellings: Mapping[str, str] | None = None,
+) -> ColumnRoles:
     """Assign the columns of a log to roles, by the options and then by their usual spellings.
 
     Args:
         names: the names of the log's columns.
         config: its ``*_column`` options take precedence over any guess.
         file_name: the file, as named in error messages.
+        spellings: names by which columns are recognised instead of their own.
 
     Raises:
         SourceError: no column, or more than one, matches a required role; or an option names
             a column that does not exist or that has another role.
     """
-    user = _choose("user", names, config.user_column, file_name)
-    item = _choose("item", names, config.item_column, file_name)
+    columns = {name: (spellings or {}).get(name, name) for name in names}
+    user = _choose("user", columns, config.user_column, file_name)
+    item = _choose("item", columns, config.item_column, file_name)
     if user is None or item is None:
-        role = "user" if user is None else "item"
-        message = f"no column of {file_name} has a usual name for a {role} id, got {_list(names)}"
+        role, article = ("user", "a") if user is None else ("item", "an")
+        message = (
+            f"no column of {file_name} has a usual name for {article} {role} id, got {_list(names)}"
+        )
         raise SourceError(message, f"name the column with --{role}-column")
     event = None
     if config.event_type or config.event_column:
-        event = _choose("event", names, config.event_column, file_name)
+        event = _choose("event", columns, config.event_column, file_name)
         if event is None:
             message = f"no column of {file_name} has a usual name for an event type, "
             message += f"got {_list(names)}"
@@ -102,8 +104,8 @@ def guess_roles(names: Sequence[str], config: SourceConfig, file_name: str) -> C
     roles = ColumnRoles(
         user=user,
         item=item,
-        time=_choose("time", names, config.time_column, file_name),
-        rating=_choose("rating", names, config.rating_column, file_name),
+        time=_choose("time", columns, config.time_column, file_name),
+        rating=_choose("rating", columns, config.rating_column, file_name),
         event=event,
     )
     _refuse_two_roles(roles, file_name)
@@ -162,15 +164,19 @@ def first_match(spellings: str, names: Sequence[str]) -> str | None:
     return next(matches, None)
 
 
-def _choose(role: str, names: Sequence[str], override: str | None, file_name: str) -> str | None:
+def _choose(
+    role: str, columns: Mapping[str, str], override: str | None, file_name: str
+) -> str | None:
+    """The column of a role among columns with the spellings by which they are recognised."""
     option = f"--{role}-column"
     if override is not None:
-        return find_column(override, names, file_name, option)
-    columns = candidates(role, names)
-    if len(columns) > 1:
-        message = f"{file_name} has more than one column that could be the {role}: {_list(columns)}"
+        return find_column(override, list(columns), file_name, option)
+    spellings = candidates(role, list(columns.values()))
+    chosen = [name for name, spelling in columns.items() if spelling in spellings]
+    if len(chosen) > 1:
+        message = f"{file_name} has more than one column that could be the {role}: {_list(chosen)}"
         raise SourceError(message, f"choose one with {option}")
-    return columns[0] if columns else None
+    return chosen[0] if chosen else None
 
 
 def _refuse_two_roles(roles: ColumnRoles, file_name: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import gzip
+import math
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from table_logs import column_by_sequence, open_log, read_log, write
 
+from segue.config import SourceConfig
 from segue.errors import SourceError
+from segue.sources import open_source
 
 
 def write_parts(folder: Path, *parts: dict) -> Path:
@@ -102,6 +107,51 @@ def test_lists_in_the_texts_of_some_parts(tmp_path: Path) -> None:
     assert read_log(tmp_path) == {"1": ["10"], "2": ["11", "12"]}
 
 
+def test_lists_of_parts_that_are_read_in_different_ways(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", '{"user_id": 1, "items": ["a"], "x": [1]}\n')
+    (tmp_path / "b.jsonl").write_bytes('{"user_id": 2, "items": ["b", "c"]}\n'.encode("utf-16"))
+    assert read_log(tmp_path) == {"1": ["a"], "2": ["b", "c"]}
+    parts = [{"user_id": [1], "items": pa.array([[1]], pa.list_(pa.int32()))}]
+    parts += [{"user_id": [2], "items": [[2, 3]]}, {"user_id": [3], "items": [[]]}]
+    assert read_log(write_parts(tmp_path / "log", *parts)) == {"1": ["1"], "2": ["2", "3"]}
+
+
+def test_lists_and_single_values_in_json_lines_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", '{"user_id": 1, "items": ["a"]}\n')
+    write(tmp_path / "b.jsonl", '{"user_id": 2, "items": "b"}\n')
+    with pytest.raises(SourceError, match=f"^{re.escape(str(tmp_path))}/b.jsonl cannot be read"):
+        read_log(tmp_path)
+
+
+@pytest.mark.parametrize("first", ["integers", "floats"])
+def test_nan_among_ids_of_different_types(tmp_path: Path, first: str) -> None:
+    parts = [{"user_id": [1], "item_id": [3]}]
+    parts += [{"user_id": [1.0, 1.0, math.nan], "item_id": [4.0, math.nan, 5.0]}]
+    folder = write_parts(tmp_path / "log", *(parts if first == "integers" else parts[::-1]))
+    assert {user: sorted(items) for user, items in read_log(folder).items()} == {"1": ["3", "4"]}
+
+
+def test_numbered_parts_without_a_suffix(tmp_path: Path) -> None:
+    write(tmp_path / "_SUCCESS", "")
+    write(tmp_path / "part-00000", "u,a,1600000002\nu,b,1600000001\n")
+    (tmp_path / "part-00001").write_bytes(gzip.compress(b"v,a,1600000000\n"))
+    log = open_source(tmp_path, SourceConfig(columns="user,item,time"))
+    assert column_by_sequence(log, "items") == {"u": ["b", "a"], "v": ["a"]}
+    write(tmp_path / "log.csv", "user,item\nw,c\n")  # a file with a suffix is the log
+    assert read_log(tmp_path) == {"w": ["c"]}
+
+
+def test_repeated_columns_of_parquet_are_refused_if_they_are_used(tmp_path: Path) -> None:
+    arrays = [pa.array([1]), pa.array([2]), pa.array([3])]
+    for names in (["user_id", "item_id", "item_id"], ["user_id", "item_id", "ITEM_ID"]):
+        pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "log.parquet")
+        with pytest.raises(SourceError, match="more than one column called 'item_id'"):
+            open_log(tmp_path)
+    names = ["user_id", "item_id", "item_id_1"]
+    pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "log.parquet")
+    assert read_log(tmp_path) == {"1": ["2"]}
+
+
 def test_subfolders_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     for name in ("b/1.csv", "a/2.csv", "a/1/z.csv", "c.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -128,6 +178,6 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
     path.write_text("user,item\nu,a\n")
     for log in (path, tmp_path):
-        with pytest.raises(SourceError, match=r"the name of .* is not UTF-8") as error:
+        with pytest.raises(SourceError, match=r"the path .* is not UTF-8 text") as error:
             open_log(log)
         str(error.value).encode()

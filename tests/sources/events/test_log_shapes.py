@@ -174,6 +174,13 @@ def test_the_hint_for_a_file_without_a_header_can_be_pasted(
     assert sum(map(len, sequences.values())) == text.count("\n")
 
 
+def test_the_hint_for_a_file_without_a_header_names_no_measure_as_item(tmp_path: Path) -> None:
+    rows = "0\t2010-10-19T23:55:27Z\t30.25\t-97.75\t22847\n1\t2010-10-18T22:17:43Z\t30\t-97\t7\n"
+    with pytest.raises(SourceError) as caught:
+        read_log(write(tmp_path / "log.txt", rows))
+    assert "--columns user,time,-,-,item" in str(caught.value.hint)
+
+
 def test_a_header_is_not_taken_for_an_event(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", LOG)
     with pytest.raises(SourceError, match="looks like names of columns") as error:
@@ -284,6 +291,60 @@ def test_titles_are_not_lists(tmp_path: Path) -> None:
     assert read_log(path, item_column="movies") == {"1": ["The Long Road", "Heat"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ('["it\'s", "a b", "c, d"]', ["it's", "a b", "c, d"]),
+        ("['it\\'s', 'a b', \"c, d\"]", ["it's", "a b", "c, d"]),
+        ("('a b', 'c')", ["a b", "c"]),
+        ("('a b',)", ["a b"]),
+        ("{'a b', 'c'}", ["a b", "c"]),
+        ('{a,"b c"}', ["a", "b c"]),
+        ("['a b' 'c']", ["a b", "c"]),
+        ("[u'a', u'b']", ["a", "b"]),
+        ("[1, 2.0, 3]", ["1", "2", "3"]),
+        ("[1 2]", ["1", "2"]),
+        ('["a", null, "caf\\u00e9"]', ["a", "café"]),
+        ("['a', None, nan]", ["a"]),
+        ("The Matrix|It's a [Gift]", ["The Matrix", "It's a [Gift]"]),
+        ("(500) Days|Heat (1995)", ["(500) Days", "Heat (1995)"]),
+        ("['[a]', '(b)']", ["[a]", "(b)"]),
+        ("('7')", ["7"]),
+    ],
+)
+def test_lists_in_text_as_programs_write_them(tmp_path: Path, text: str, items: list[str]) -> None:
+    quoted = text.replace('"', '""')
+    path = write(tmp_path / "log.csv", f'note,user_id,items\nx,1,"{quoted}"\ny,2,[]\n')
+    assert read_log(path) == {"1": items}
+
+
+def test_lists_in_text_beside_columns_that_are_not_used(tmp_path: Path) -> None:
+    rows = '7,"a ""quoted"" note",1,10|11,1600000002|1600000001\n8,b,2,12,1600000000\n'
+    path = write(tmp_path / "log.csv", f"id,note,user_id,movie_ids,timestamps\n{rows}")
+    assert read_log(path) == {"1": ["11", "10"], "2": ["12"]}
+    write(tmp_path / "log.csv", path.read_text().replace('"a ""quoted"" note"', '"a"quote"'))
+    assert read_log(path) == {"1": ["11", "10"], "2": ["12"]}  # read line by line
+
+
+def test_lists_in_text_without_a_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.tsv", "1\tu\tx\tN1 N2\tN3-1\n2\tv\ty\t\tN4-0 N5-1\n")
+    assert read_log(path, columns="-,user,-,items,-") == {"u": ["N1", "N2"]}
+
+
+def test_the_message_of_ambiguous_columns_has_their_own_names(tmp_path: Path) -> None:
+    header = "session_id:token\titem_id_list:token_seq\titem_id:token"
+    path = write(tmp_path / "log.inter", f"{header}\n1\t10 11\t12\n")
+    with pytest.raises(SourceError, match="item_id_list:token_seq, item_id:token"):
+        open_log(path)
+    assert read_log(path, item_column="item_id_list:token_seq") == {"1": ["10", "11"]}
+
+
+def test_plain_texts_in_a_column_named_like_lists_give_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "user_id,movies\n1,The Long Road\n1,Heat\n")
+    warnings = open_log(path, item_column="movies").report()["warnings"]
+    assert "each text of the column 'movies' was read as one item id" in warnings
+
+
 def test_lists_in_text_of_different_lengths(tmp_path: Path) -> None:
     text = "user_id,items,times\n1,10 11,1600000000 1600000001\n2,12 13,1600000000\n"
     with pytest.raises(
@@ -331,3 +392,36 @@ def test_a_malformed_json_line_is_named(tmp_path: Path, line: str) -> None:
     path = write(tmp_path / "log.jsonl", '{"user": "u", "item": "a"}\n\n' + line + "\n")
     with pytest.raises(SourceError, match=r"log\.jsonl: line 3 is not a JSON object"):
         read_log(path)
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.txt", "log"])
+def test_json_lines_under_another_name(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, '{"user_id": 1, "item_id": "a"}\n{"user_id":1,"item_id":"b"}\n')
+    assert read_log(path) == {"1": ["a", "b"]}
+
+
+def test_python_objects_instead_of_json_have_a_hint(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.json", "{u'user_id': u'1', u'item_id': u'a'}\n")
+    with pytest.raises(SourceError, match="line 1 is not a JSON object") as caught:
+        read_log(path)
+    assert "ast.literal_eval" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("value", ['{"$oid":"5f"}', "[1,2]"])
+def test_objects_among_json_ids_are_refused(tmp_path: Path, value: str) -> None:
+    rows = f'{{"user_id":"u","item_id":"a"}}\n{{"user_id":"u","item_id":{value}}}\n'
+    with pytest.raises(SourceError, match="data row 2: invalid item"):
+        read_log(write(tmp_path / "log.jsonl", rows))
+
+
+@pytest.mark.parametrize("start", ["<!DOCTYPE html>", "<?xml ", "version https://git-lfs"])
+def test_pages_and_pointers_instead_of_logs(tmp_path: Path, start: str) -> None:
+    with pytest.raises(SourceError, match="expected a table"):
+        open_log(write(tmp_path / "log.csv", f"{start} x\noid sha256:0\nsize 12\n"))
+
+
+def test_the_hint_for_a_line_without_items_can_be_followed(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.txt", "1 10 11\n2\n3 12\n")
+    with pytest.raises(SourceError, match="line 2 has no item") as caught:
+        read_log(path, columns="user,items")
+    assert "leave the line out" in str(caught.value.hint)

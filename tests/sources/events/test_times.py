@@ -139,6 +139,22 @@ def test_rows_without_a_time_may_be_most(tmp_path: Path) -> None:
     assert read_log(path, bad_times="drop") == {"u": ["i3", "i4"]}
 
 
+@pytest.mark.parametrize("bad", ["0", ""])
+def test_the_hint_for_a_bad_time_can_be_followed(tmp_path: Path, bad: str) -> None:
+    path = write_times(tmp_path, bad, bad, bad, *GOOD[:2])
+    with pytest.raises(SourceError) as error:
+        read_log(path)
+    assert ("or leave them empty; then --bad-times drop" in error.value.hint) == (bad == "0")
+    assert "--bad-times drop" in error.value.hint
+
+
+def test_a_typed_column_without_any_time_is_refused(tmp_path: Path) -> None:
+    columns = {"user_id": ["u"], "item_id": ["i"], "timestamp": pa.nulls(1, pa.int64())}
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    with pytest.raises(SourceError, match="data row 1: invalid time ''"):
+        read_log(tmp_path / "log.parquet")
+
+
 def test_a_column_without_any_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no row of .* has a time that can be read"):
         read_log(write_times(tmp_path, "", "soon"), bad_times="drop")

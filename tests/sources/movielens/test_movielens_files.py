@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from movielens_folders import CONFIG, read_chunks, write_1m, write_csv
 
-from segue.errors import SourceError
+from segue.config import SourceConfig
+from segue.errors import ResourceError, SourceError
 from segue.sources import open_source
-from segue.sources.movielens.files import split_title
+from segue.sources.movielens.files import MEMORY_PER_CHARACTER, split_title
 from segue.sources.movielens.source import MovielensSource
 
 
@@ -153,3 +154,13 @@ def test_movies_alone_are_no_log(tmp_path: Path) -> None:
     (folder / "ratings.dat").unlink()
     with pytest.raises(SourceError, match="has no ratings"):
         open_source(folder, CONFIG)
+
+
+@pytest.mark.parametrize("file", ["movies.dat", "users.dat"])
+def test_a_file_that_does_not_fit_in_memory_is_refused(tmp_path: Path, file: str) -> None:
+    folder = write_1m(tmp_path)
+    limit = MEMORY_PER_CHARACTER * 1000
+    (folder / file).write_bytes((folder / file).read_bytes() + b"\n" * 1000)
+    with pytest.raises(ResourceError, match=rf"{file} does not fit in 20,000 bytes") as error:
+        list(MovielensSource(folder, SourceConfig(memory_limit=limit)).chunks())
+    assert error.value.hint == "raise --memory-limit"

@@ -156,6 +156,8 @@ def _refuse(
     ):
         if n_bad:
             hint = f"expected whole numbers that a float holds exactly; else {EXPECTED}"
+            if log.table.file_type == "jsonl":
+                hint = EXPECTED
             raise log.bad_row_error(connection, condition, role, hint)
     if counts.n_events == 0:
         message = f"every row of {name} lacks a user id or an item id"
@@ -163,14 +165,17 @@ def _refuse(
     if counts.n_bad_times:
         assert log.reading is not None
         if bad_times == "refuse" or not log.reading.droppable:
-            raise _bad_time_error(connection, log)
+            raise _bad_time_error(connection, log, bad_times)
         if counts.n_bad_times == counts.n_events:
             raise SourceError(f"no row of {name} has a time that can be read", times.EXPECTED)
     if counts.n_bad_ratings:
-        raise log.bad_row_error(connection, IS_BAD_RATING, "rating", "expected a finite number")
+        hint = "expected a finite number such as 3.5"
+        raise log.bad_row_error(connection, IS_BAD_RATING, "rating", hint)
 
 
-def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> SourceError:
+def _bad_time_error(
+    connection: duckdb.DuckDBPyConnection, log: LogView, bad_times: BadTimes
+) -> SourceError:
     """The error for the first bad time, with a good one for comparison."""
     bad = log.first_row(connection, IS_BAD_TIME, ("time_text", "time_class"))
     good = log.first_row(connection, f"{IS_EVENT} AND time IS NOT NULL", ("time_text",))
@@ -188,7 +193,10 @@ def _bad_time_error(connection: duckdb.DuckDBPyConnection, log: LogView) -> Sour
     notation = log.reading.notation.name
     if log.reading.window is not None and time_class.startswith(times.OUTSIDE):
         message += f", which is not between 1980 and a year from today, while {example} is"
-        hint = "correct such times, or leave them empty"
+        hint = "correct such times"
+        if not drop:
+            hint += ", or leave them empty"
+            hint += f"; then {times.DROP}" if bad_times == "refuse" else ""
     else:
         given = time_class.removeprefix(times.OUTSIDE)
         message += f", of the kind {given}, while {example} is of the kind {notation}"

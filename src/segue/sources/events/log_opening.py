@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.column_roles import ColumnRoles, candidates, guess_roles, is_usual, singular
+from segue.sources.column_roles import (
+    ColumnRoles,
+    candidates,
+    guess_roles,
+    is_list_name,
+    is_usual,
+    singular,
+)
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.detection import (
     join_tables,
@@ -44,12 +51,16 @@ def open_table_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> 
     path = local_path(path, scratch)
     tables = open_tables(path, config, scratch)
     tables, columns = _with_roles(tables, config)
-    refuse_repeated(tables[0], columns.names())
+    for table in tables:
+        refuse_repeated(table, columns.names())
     table = join_tables(tables, columns.names())
     _refuse_nested(path, table, columns)
     lists = [name for name in columns.names() if table.columns[name].endswith("[]")]
     if lists and table.file_type == "text":
         warning = f"the texts of {', '.join(map(repr, lists))} were read as lists"
+        table = replace(table, warnings=(*table.warnings, warning))
+    elif table.file_type == "text" and is_list_name(columns.item):
+        warning = f"each text of the column {columns.item!r} was read as one item id"
         table = replace(table, warnings=(*table.warnings, warning))
     return OpenedLog(path, table.unnested(lists, columns.names()), columns)
 
@@ -71,23 +82,23 @@ def _with_roles(tables: list[Table], config: SourceConfig) -> tuple[list[Table],
 def _roles_of(table: Table, config: SourceConfig) -> ColumnRoles:
     """The roles of the columns, where a column of lists is also known by the plural of a name."""
     given = {config.item_column, config.time_column, config.rating_column, config.event_column}
-    names: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for name, sql_type in table.columns.items():
-        alias = name
         if sql_type.endswith("[]") and name not in given:
-            alias = singular(name)
-            if candidates("user", [alias]) or alias in table.columns or alias in names:
-                alias = name
-        names[alias] = name
+            spelling = singular(name)
+            is_taken = spelling in table.columns or spelling in spellings.values()
+            if not is_taken and not candidates("user", [spelling]):
+                spellings[name] = spelling
+    names = list(table.columns)
     try:
-        roles = guess_roles(list(names), config, str(table.files[0]))
+        return guess_roles(names, config, str(table.files[0]), spellings)
     except SourceError as error:
-        if table.file_type != "text" or not table.text.has_header or any(map(is_usual, names)):
+        has_usual_name = any(is_usual(spellings.get(name, name)) for name in names)
+        if table.file_type != "text" or not table.text.has_header or has_usual_name:
             raise
         columns = ",".join(["user", "item", *["-"] * (len(names) - 2)])
         hint = f"{error.hint}; if the first line is an event, add --columns {columns}"
         raise SourceError(error.message, hint) from None
-    return roles.renamed(names)
 
 
 def _refuse_nested(path: Path, table: Table, columns: ColumnRoles) -> None:

@@ -168,10 +168,13 @@ class LogView:
     def _id_terms(self, column: str, role: str, name: str) -> list[str]:
         value, sql_type = identifier(name), self.type_of(name)
         is_exact = self.exact_ids or sql_type != "VARCHAR"
+        refused = refused_sql(value, sql_type)
+        if self.table.file_type == "jsonl":  # the types within a column may differ
+            refused = f"(left({value}, 1) IN ('{{', '[') AND json_valid({value}))"
         return [
             f"{id_sql(value, sql_type) if is_exact else text_sql(name)} AS {column}",
             f"{text_sql(name)} AS {role}_text",
-            f"{refused_sql(value, sql_type)} AS refused_{role}",
+            f"{refused} AS refused_{role}",
         ]
 
     def _class_counts(

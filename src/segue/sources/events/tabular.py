@@ -23,7 +23,12 @@ from segue.sources.events.log_view import LogView
 from segue.sources.events.sorting import connect, sequences_from_events, sorted_events
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 from segue.sources.scratch import ScratchFolder
-from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
+from segue.sources.tables.copies import (
+    can_be_copied,
+    copied,
+    is_read_exactly,
+    with_names_of_files,
+)
 from segue.sources.tables.files import is_table
 from segue.sources.tables.table import reading, text_sql
 
@@ -101,7 +106,10 @@ class TabularSource(Source):
                 if is_read_exactly(self._table, checked.n_rows):
                     return checked
         self._table = copied(self._table, self._columns.names(), self._scratch)
-        return self._check_log(connection)
+        try:
+            return self._check_log(connection)
+        except duckdb.Error as error:
+            raise type(error)(with_names_of_files(self._table, str(error))) from None
 
     def _check_log(self, connection: duckdb.DuckDBPyConnection) -> CheckedLog:
         self._check_lists(connection)

@@ -239,6 +239,8 @@ def _microseconds_sql(value: str, sql_type: str, notation: Notation) -> str:
         digits = f"CAST(TRY_CAST({value} AS BIGINT) AS VARCHAR)"
         date = f"try_strptime({digits}, '{notation.format}')"
         return f"CASE WHEN strlen({digits}) = {notation.digits} THEN epoch_us({date}) END"
+    if notation.per_second is None and sql_type != "VARCHAR":
+        return "CAST(NULL AS BIGINT)"
     if notation.per_second is None:
         is_same = "" if notation.zoned is None else _is_zoned_sql(value, notation.zoned)
         return f"CASE WHEN {is_same} THEN epoch_us(TRY_CAST({value} AS TIMESTAMPTZ)) END"

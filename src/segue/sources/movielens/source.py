@@ -35,7 +35,8 @@ from segue.sources.movielens.files import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables.table import Table, literal, path_literal, reading
+from segue.sources.tables.copies import can_be_copied
+from segue.sources.tables.table import Table, path_literal, reading
 from segue.sources.text.format import TextFormat, detect_encoding
 from segue.sources.text.lines import encoding_of, lines, printable
 from segue.storage.paths import check_regular
@@ -43,11 +44,6 @@ from segue.storage.paths import check_regular
 _RATING_TYPES = (
     "{'userId': 'VARCHAR', 'movieId': 'VARCHAR', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 )
-_NOT_A_NUMBER = "segue: an id is not a plain integer"
-_UNUSUAL_FORM = ("invalid state", "not utf-8", "Invalid unicode")
-"""Texts of the errors of DuckDB for files that the reader of text forms may read."""
-
-_EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
 def recognises(path: Path) -> bool:
@@ -97,8 +93,9 @@ class MovielensSource(Source):
         self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
-        items = read_movies(self._folder, self._layout)
-        users, self._warnings = read_users(self._folder, self._layout)
+        limit = self._config.memory_limit
+        items = read_movies(self._folder, self._layout, limit)
+        users, self._warnings = read_users(self._folder, self._layout, limit)
         for sequences in self._sequences():
             yield Chunk(_with_attributes(sequences, users), items)
             items = items.slice(0, 0)  # only the first chunk describes the items
@@ -109,17 +106,24 @@ class MovielensSource(Source):
         log = _log_in_text(ratings, self._layout)
         text = log.table.text
         if text.encoding == "utf-8" and text.compression == "none":
-            is_usual = yield from self._usual_sequences(ratings)
-            if is_usual:
+            is_read = yield from self._usual_sequences(ratings, log.table)
+            if is_read:
                 return
         source = TabularSource(ratings, self._config, log)
         for chunk in source.chunks():
             yield chunk.sequences
         self._warnings += source.report()["warnings"]
 
-    def _usual_sequences(self, ratings: Path) -> Generator[pa.RecordBatch, None, bool]:
-        """The sequences of ratings whose ids are integers; False, before any, if some are not."""
-        with reading(ratings, _EXPECTED_LINE), connect(self._config.memory_limit) as connection:
+    def _usual_sequences(
+        self, ratings: Path, table: Table
+    ) -> Generator[pa.RecordBatch, None, bool]:
+        """The sequences of ratings whose ids are plain integers.
+
+        Returns:
+            False, before any sequence, if some are not, if the text has another form, or if a line
+            is invalid, which the other reader names.
+        """
+        with reading(ratings), connect(self._config.memory_limit) as connection:
             select = _select(ratings, self._layout)
             checks = RatingChecks(ratings, select, self._config.bad_times)
             try:
@@ -127,9 +131,9 @@ class MovielensSource(Source):
                 batches = sequences_from_events(checks.filtered(events))
                 first = next(batches, None)
             except duckdb.Error as error:
-                if any(text in str(error) for text in (_NOT_A_NUMBER, *_UNUSUAL_FORM)):
-                    return False
-                raise
+                if not can_be_copied(table, error):
+                    raise
+                return False
             yield from () if first is None else (first,)
             yield from batches
             checks.finish(connection)
@@ -192,7 +196,7 @@ def _integer_sql(column: str) -> str:
     is_plain = f"CAST({number} AS VARCHAR) = {column}"
     return f"""
         CASE WHEN {is_plain} THEN {number} WHEN coalesce({column}, '') != ''
-            THEN error({literal(_NOT_A_NUMBER)}) END
+            THEN error('no plain integer') END
     """
 
 

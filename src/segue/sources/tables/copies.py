@@ -58,6 +58,14 @@ def can_be_copied(table: Table, error: duckdb.Error) -> bool:
     return table.file_type != "parquet" and not table.copies and not is_memory
 
 
+def with_names_of_files(table: Table, text: str) -> str:
+    """The text of an error with the names of the files instead of those of their copies."""
+    for part in table.per_file():
+        for copy in part.copies:
+            text = text.replace(str(copy), str(part.files[0]))
+    return text
+
+
 def is_read_exactly(table: Table, n_rows: int) -> bool:
     """Whether DuckDB has read text files as they are, judged by their lines and quotes.
 

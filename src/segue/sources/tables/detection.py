@@ -130,7 +130,10 @@ def join_tables(tables: Sequence[Table], required: Iterable[str]) -> Table:
 def common_type(first: str, second: str) -> str | None:
     """The DuckDB type that values of two types can be read as; None if they differ in kind."""
     kinds = {first.partition("(")[0], second.partition("(")[0]}
-    if len({first, second} - {'"NULL"'}) < 2:
+    if first.endswith("[]") and second.endswith("[]"):
+        element = common_type(first.removesuffix("[]"), second.removesuffix("[]"))
+        common = element and f"{element}[]"
+    elif len({first, second} - {'"NULL"'}) < 2:
         common = first if second == '"NULL"' else second
     elif kinds <= {*_TIMES, _ZONED}:
         common = _ZONED if _ZONED in kinds else max(kinds, key=_TIMES.index)

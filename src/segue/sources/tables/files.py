@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 
 from segue.errors import SourceError, quantity
 from segue.sources.byte_streams import read_start, reading_bytes
+from segue.storage.paths import checked_path
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -50,7 +52,8 @@ class TableFile(NamedTuple):
 def is_table(path: Path) -> bool:
     """Whether a path is, by its name, a table file, or a folder that contains one."""
     if path.is_dir():
-        return any(type_by_name(file) for file in _files_within(path) if not _is_hidden(file, path))
+        files = [file for file in _files_within(path) if not _is_hidden(file, path)]
+        return any(map(type_by_name, files)) or any(map(_is_numbered_part, files))
     return path.is_file() and (not path.suffix or type_by_name(path) is not None)
 
 
@@ -72,15 +75,18 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
     if not path.exists():
         raise SourceError(f"{path} does not exist", "check the path")
     if not path.is_dir():
-        refuse_name(path)
+        checked_path(path)
         return [TableFile(path, _type_of(path), {})], []
     tables, left_out = [], []
-    for file in sorted(_files_within(path), key=lambda file: file.relative_to(path).parts):
-        file_type = None if _is_hidden(file, path) or not file.is_file() else type_by_name(file)
-        if file_type is None or file.stat().st_size == 0:
+    files = sorted(_files_within(path), key=lambda file: file.relative_to(path).parts)
+    visible = [file for file in files if not _is_hidden(file, path) and file.is_file()]
+    named = {file for file in visible if type_by_name(file)}
+    named = named or set(filter(_is_numbered_part, visible))
+    for file in files:
+        if file not in named or file.stat().st_size == 0:
             left_out.append(file)
             continue
-        refuse_name(file)
+        checked_path(file)
         tables.append(TableFile(file, _type_of(file), _partition_of(file.relative_to(path))))
     if not tables:
         message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
@@ -98,16 +104,25 @@ def type_by_name(path: Path) -> FileType | None:
     return FILE_TYPES.get(Path(name).suffix)
 
 
+def _is_numbered_part(file: Path) -> bool:
+    """Whether a name is like those of parts that Spark, Hive, BigQuery or Athena write.
+
+    They may have no suffix: ``part-00000``, ``000000_0``, ``events000000000001``.
+    """
+    return not file.suffix and any(map(str.isdigit, file.name))
+
+
 def _type_of(file: Path) -> FileType:
     """The type of a file by its suffix, or by its content if that is more certain."""
     with reading_bytes(file), file.open("rb") as stream:
         is_parquet = stream.read(4) == b"PAR1"
-    if is_parquet or (file_type := type_by_name(file)) == "parquet":
-        return "parquet"
-    if file_type is None:
-        start = read_start(file)[:1000].removeprefix(codecs.BOM_UTF8).split()
-        file_type = "jsonl" if b"".join(start).startswith((b"{", b"[{")) else "text"
-    return file_type
+    file_type = "parquet" if is_parquet else type_by_name(file)
+    if file_type in ("parquet", "jsonl"):
+        return file_type
+    start = read_start(file)[:4096].removeprefix(codecs.BOM_UTF8).lstrip()
+    # A text table may begin with a brace, but not with an entire object.
+    pattern = rb"\[?\s*\{" if file_type is None else rb'\{\s*"[^"]*"\s*:.*\}\s*(\n|$)'
+    return "jsonl" if re.match(pattern, start) else "text"
 
 
 def _files_within(folder: Path) -> Iterator[Path]:
@@ -145,15 +160,6 @@ def _warnings(files: Sequence[Path], folder: Path) -> list[str]:
     listed = ", ".join(names) + (", ..." if len(files) > 5 else "")
     count = quantity(len(files), "file")
     return [f"left out {count} that are hidden, empty or of another type: {listed}"]
-
-
-def refuse_name(path: Path) -> None:
-    """Raise a SourceError if a path is not UTF-8: DuckDB and JSON cannot contain it."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        message = f"the name of {printable_path(path)} is not UTF-8"
-        raise SourceError(message, "rename it") from None
 
 
 def printable_path(path: Path) -> str:

@@ -16,10 +16,8 @@ import pyarrow.parquet as pq
 
 from segue.errors import SourceError
 from segue.sources.text.format import BLANKS, TextFormat
+from segue.sources.text.list_texts import list_sql
 from segue.sources.text.record_reader import Reading, RecordError, long_fields, records
-
-LIST_SEPARATORS = "|;, "
-"""Separators within lists in text, in order of precedence."""
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -71,15 +69,10 @@ class Table:
                 of text files are always text; those of Parquet keep their types.
         """
         source = self._rows_sql(list(as_text))
-        if not self.lists:
+        if not self.lists or self.parts:  # the parts are unnested by themselves
             return source
-        terms = [
-            f"unnest({self._list_sql(name)}) AS {identifier(name)}"
-            if name in self.lists
-            else identifier(name)
-            for name in self.columns
-        ]
-        return f"(SELECT {', '.join(terms)} FROM {source})"
+        unnested = [f"unnest({self._list_sql(n)}) AS {identifier(n)}" for n in self.lists]
+        return f"(SELECT * REPLACE ({', '.join(unnested)}) FROM {source})"
 
     def unequal_lists_sql(self) -> str | None:
         """A query for the first row whose lists differ in length: its number and the lengths."""
@@ -96,16 +89,22 @@ class Table:
         """
 
     def unnested(self, lists: Iterable[str], used: Iterable[str]) -> Table:
-        """The table with some columns of lists read as one row per element."""
+        """The table with some columns of lists read as one row per element.
+
+        Args:
+            used: the columns to keep; text files keep all, since a row is split into all of them.
+        """
         names = tuple(lists)
-        columns = {name: self.columns[name].removesuffix("[]") for name in used}
-        return replace(self, columns=columns, lists=names) if names else self
+        kept = self.columns if self.file_type == "text" else used
+        columns = {name: self.columns[name].removesuffix("[]") for name in kept}
+        parts = tuple(part.unnested(names, used) for part in self.parts)
+        return replace(self, columns=columns, lists=names, parts=parts) if names else self
 
     def per_file(self) -> Iterator[Table]:
         """One table for each file."""
         for part in self.parts:
             for table in part.per_file():
-                yield replace(table, lists=self.lists, columns=self.columns)
+                yield replace(table, columns=self.columns)
         if not self.parts:
             copies = [(copy,) for copy in self.copies] or [()] * len(self.files)
             for file, copy in zip(self.files, copies, strict=True):
@@ -120,8 +119,8 @@ class Table:
         selects = []
         for part in self.parts:
             terms = [
-                f"CAST({identifier(name)} AS {self._stored_type(name)}) AS {identifier(name)}"
-                if self.file_type == "parquet" and self._stored_type(name) != part.columns[name]
+                f"CAST({identifier(name)} AS {self.columns[name]}) AS {identifier(name)}"
+                if self.file_type == "parquet" and self.columns[name] != part.columns[name]
                 else identifier(name)
                 for name in self.columns
             ]
@@ -129,16 +128,10 @@ class Table:
         return f"({' UNION ALL '.join(selects)})"
 
     def _list_sql(self, name: str) -> str:
-        """SQL for a column of lists; in text a list is in brackets or not, between separators."""
+        """SQL for a column of lists; see ``list_texts`` for those in text."""
         if self.file_type != "text":
             return identifier(name)
-        text = f"trim(regexp_replace({identifier(name)}, '[][''\"]', '', 'g'))"
-        splits = [
-            f"WHEN contains({text}, '{mark}') THEN string_split_regex({text}, '\\s*[{mark}]\\s*')"
-            for mark in LIST_SEPARATORS.strip()
-        ]
-        blanks = f"string_split_regex({text}, '\\s+')"
-        return f"CASE WHEN {text} = '' THEN [] {' '.join(splits)} ELSE {blanks} END"
+        return list_sql(identifier(name))
 
     def _stored_type(self, name: str) -> str:
         return self.columns[name] + ("[]" if name in self.lists else "")
@@ -194,12 +187,13 @@ def line_of_row(table: Table, row: int) -> int | None:
 
 
 @contextmanager
-def reading(path: Path, hint: str | None = None) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Convert DuckDB's errors about a file into a one-line ``SourceError``.
+
+    Those about text do not come here: it is read again by a reader that names the line.
 
     Args:
         path: the file or folder that is read.
-        hint: the expected contents of a line; by default a general hint.
 
     Raises:
         SourceError: DuckDB could not read a file.
@@ -207,7 +201,13 @@ def reading(path: Path, hint: str | None = None) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _source_error(str(error), path, hint) from None
+        text = str(error)
+        file = re.search(r'in file "(.+?)"', text)
+        reason = text.splitlines()[0].partition(": ")[2] or text
+        message = f"{file[1] if file else path} cannot be read: {reason.strip()}"
+        is_other_type = "JSON transform error" in reason
+        hint = "expected values of one type" if is_other_type else "check that it is complete"
+        raise SourceError(message, hint) from None
 
 
 def literal(text: str) -> str:
@@ -247,32 +247,3 @@ def _line_in_copy(copy: Path, row: int) -> int | None:
             return batch.column(0)[row - 1].as_py()
         row -= batch.num_rows
     return None
-
-
-def _source_error(text: str, path: Path, hint: str | None) -> SourceError:
-    """The ``SourceError`` for the text of a DuckDB error."""
-    file = _first_group(r"^\s*file = (.+)$", text)
-    file = file or _first_group(r'in file "(.+?)"', text) or str(path)
-    line = _first_group(r"CSV Error on Line: (\d+)", text)
-    if line is None:
-        reason = text.splitlines()[0].partition(": ")[2] or text
-        message = f"{file} cannot be read: {reason.strip()}"
-        return SourceError(message, hint or "check that it is complete")
-    message = f"{file}: line {line} {_line_problem(text)}"
-    return SourceError(message, hint or "correct the line, or put quotes around its texts")
-
-
-def _line_problem(text: str) -> str:
-    """The problem with a line of a text file, from the text of a DuckDB error."""
-    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-    if counts:
-        return f"has {counts[2]} columns, expected {counts[1]}"
-    value = re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to', text)
-    if value:
-        return f"has the invalid value {value[2]!r} in the column {value[1]}"
-    return "has a quote that is not closed" if "unterminated" in text else "is malformed"
-
-
-def _first_group(pattern: str, text: str) -> str | None:
-    match = re.search(pattern, text, re.MULTILINE)
-    return match[1] if match else None

@@ -24,6 +24,7 @@ from segue.sources.text.header_detection import (
     list_of_roles,
 )
 from segue.sources.text.lines import EncodingError, decode_start, encoding_of, printable
+from segue.sources.text.list_texts import is_list
 
 BLANKS = " "
 """The separator that stands for one or more blanks or tabs."""
@@ -86,7 +87,7 @@ class DetectedText(NamedTuple):
         names: the names of the columns, distinct ignoring case.
         repeated: the names, in lower case, that several columns of the file have.
         warnings: what was detected that is not ordinary.
-        lists: the columns of a header whose texts are lists, as in ``10 11 12`` or ``['a', 'b']``.
+        lists: the columns whose texts are lists; see ``segue.sources.text.list_texts``.
     """
 
     text: TextFormat
@@ -171,7 +172,8 @@ def detect_text(file: Path, config: SourceConfig, *, pairs: bool) -> DetectedTex
     if encoding != "utf-8" and not config.encoding:
         warnings.append(f"{file.name}: read as {encoding.upper()}, by its byte order mark")
     names, repeated = column_names(names)
-    lists = _lists(names, form.rows[1:]) if pairs and has_header and not config.columns else []
+    searches_lists = pairs and not is_sequence_per_line
+    lists = _lists(names, form.rows[has_header:]) if searches_lists else []
     return DetectedText(text, names, repeated, warnings, lists)
 
 
@@ -198,16 +200,9 @@ def _lists(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lists = []
     for i, name in enumerate(names):
         texts = [row[i].strip() for row in rows if len(row) == len(names) and row[i].strip()]
-        if is_list_name(name) and texts and sum(map(_is_list, texts)) * 2 >= len(texts):
+        if is_list_name(name) and texts and sum(map(is_list, texts)) * 2 >= len(texts):
             lists.append(name)
     return lists
-
-
-def _is_list(text: str) -> bool:
-    """Whether a text is in brackets, or several ids with a number: not a title of several words."""
-    elements = re.split(r"[\s|;,]+", text)
-    is_numbered = all(any(map(str.isdigit, element)) for element in elements)
-    return text[0] == "[" or (len(elements) > 1 and is_numbered)
 
 
 class _Form(NamedTuple):
@@ -293,7 +288,8 @@ def _no_header_error(form: _Form, roles: list[str]) -> SourceError:
     line = line if len(line) <= 60 else line[:57] + "..."
     message = f"the first line of {form.file} looks like an event, not like names of columns: "
     command = f"--columns {','.join(roles)}"
-    if is_sequences(form.rows) or (form.separator == BLANKS and len(roles) > 2):
+    may_be_sequences = is_sequences(form.rows) and "time" not in roles
+    if may_be_sequences or (form.separator == BLANKS and len(roles) > 2):
         command = f"--columns user,items for one sequence per line, or {command}"
     hint = f"add {command}" if len(roles) > 1 else f"it has no separator {separator!r}"
     return SourceError(f"{message}{line!r}", f"{hint}; or --header if it is a header")

@@ -59,8 +59,10 @@ def list_of_roles(rows: Sequence[Sequence[str]]) -> list[str]:
             roles.append("time")
         elif i >= 2 and "rating" not in roles and "item" in roles and _are_ratings(column):
             roles.append("rating")
+        elif left and not _are_fractions(column):
+            roles.append(left[0])
         else:
-            roles.append(left[0] if left else "-")
+            roles.append("-")
     return roles
 
 
@@ -99,6 +101,12 @@ def _are_times(column: Sequence[str]) -> bool:
 def _are_ratings(column: Sequence[str]) -> bool:
     numbers = _numbers(column)
     return numbers is not None and min(numbers) >= -_MAX_RATING and max(numbers) <= _MAX_RATING
+
+
+def _are_fractions(column: Sequence[str]) -> bool:
+    """Whether a column contains measures such as 52.3702157, which are no ids."""
+    numbers = _numbers(column)
+    return numbers is not None and any(number % 1 for number in numbers)
 
 
 def _numbers(column: Sequence[str]) -> list[float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,4 +58,7 @@ def _python_object(line: str, file: Path, number: int) -> dict[str, Any]:
     if isinstance(row, dict):
         return row
     message = f"{file}: line {number} is not a JSON object"
-    raise SourceError(message, "expected one object per line")
+    if re.match(r"\s*\{\s*u?'", line):
+        hint = "it is written as by Python's print: convert it with ast.literal_eval and json.dumps"
+        raise SourceError(message, hint)
+    raise SourceError(message, "expected one object per line, as `jq -c .` writes them")

@@ -242,9 +242,11 @@ def source_error(file: Path, error: RecordError, text: TextFormat) -> SourceErro
         hint = "correct the line; for quotes that are part of the text add --quote none"
         if error.is_ambiguous:
             hint = "add --quote '\"' if it is one text, or --quote none if quotes are part of it"
+    elif text.is_sequence_per_line:
+        hint = "leave the line out, or add its items"
     elif text.separator == BLANKS:
         hint = "correct the line; for one sequence per line add --columns user,items"
     else:
-        hint = "correct the line, or put quotes around its texts; "
-        hint += f"the separator is {text.separator!r}, another one is set with --separator"
+        hint = "correct the line" + (", or put quotes around its texts" if text.quote else "")
+        hint += f"; the separator is {text.separator!r}, --format tabular --separator sets another"
     return SourceError(f"{file}: {error}", hint)
