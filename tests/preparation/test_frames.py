@@ -35,6 +35,9 @@ ITEMS = pa.table(
 )
 
 
+NOT_UTF8 = pa.Array.from_buffers(pa.string(), 9, pa.array([b"\xff"] * 9).buffers())
+
+
 class Stream:
     """The least that an object of a foreign library offers; it can be read once."""
 
@@ -181,6 +184,11 @@ def test_a_stream_is_read_in_batches(tmp_path: Path) -> None:
             LOG.set_column(2, "time", pa.array([True] * 9)),
             {},
             "the frame: the column 'time' contains",
+        ),
+        (
+            LOG.set_column(1, "item_id", NOT_UTF8),
+            {},
+            "the frame cannot be read",
         ),
         (LOG, {"format": "mpd"}, "format mpd reads files, but the log is a Table"),
         (LOG, {"sequences": 5}, "applies only to the built-in world"),
