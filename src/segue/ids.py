@@ -190,9 +190,9 @@ def _float_id(value: Any) -> str | None:
         return None
     number = float(value)
     if not np.isfinite(number) or number != int(number):
-        raise InvalidIdError(f"{value!r} is not a whole number")
+        raise InvalidIdError(f"{number!r} is not a whole number")
     if abs(number) >= 2 ** (np.finfo(type(value)).nmant + 1):
-        raise InvalidIdError(f"{value!r} is a float so large that its last digits may be lost")
+        raise InvalidIdError(f"{number!r} is a float so large that its last digits may be lost")
     return str(int(number))
 
 

@@ -120,7 +120,7 @@ def test_ids_of_lists_follow_the_rule_for_ids(tmp_path: Path) -> None:
 def test_a_float_that_is_no_id_is_refused_in_lists(dataset, tmp_path: Path, bad: float) -> None:
     table = pa.table({"sequence_id": ["8"], "item_id": [bad], "rank": [1]})
     pq.write_table(table, tmp_path / "bad.parquet")
-    with pytest.raises(SourceError, match="the column item_id has "):
+    with pytest.raises(SourceError, match="the column item_id has an invalid id: "):
         ListRanker.read(tmp_path / "bad.parquet", dataset)
 
 

@@ -22,7 +22,7 @@ def run_with(folder: Path, losses: list[float | None], steps_per_epoch: int = 10
     """A run folder with a log of one validation per epoch."""
     run = RunFolder(folder)
     run.create()
-    dataset = {"name": "none", "path": "none", "fingerprint": "", "vocabulary_size": 4}
+    dataset = {"name": "none", "path": "none", "fingerprint": "", "vocabulary_size": 40}
     content = {
         "format_version": FORMAT_VERSION,
         "config": Config().model_dump(mode="json"),

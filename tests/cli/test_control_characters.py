@@ -110,7 +110,10 @@ def test_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in assert_harmless(outcome).err
 
 
-def test_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # wide enough for every column
     table = pa.table({"item_id": [HOSTILE], "title": [HOSTILE], "artist": [HOSTILE]})
     described = {"artist": HOSTILE, "year": 1999}
     items: Any = SimpleNamespace(table=table, find=lambda _: [4], describe=lambda _: described)

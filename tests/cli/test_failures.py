@@ -121,7 +121,8 @@ def test_a_name_that_is_too_long(log: Path, tmp_path: Path) -> None:
         ["evaluate", "popularity", "--data", name],
         ["search", name, "a"],
     ):
-        assert "too long" in segue(*arguments).error
+        error = segue(*arguments).error
+        assert "too long" in error or "there is no folder" in error
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 30, "9" * 5000])

@@ -280,7 +280,6 @@ def test_seed_beyond_32_bits_is_refused(section: type[ConfigSection], seed: int)
         validated(section, {"seed": seed})
 
 
-@pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -324,6 +323,7 @@ def test_usual_values_are_held() -> None:
     assert load_config(**usual, beta1=0.0).optimizer.learning_rate == 1e-30
 
 
+@pytest.mark.parametrize("section", SECTIONS)
 def test_section_is_frozen_and_strict_and_has_defaults(section: type[ConfigSection]):
     config = section()
     for key in section.model_fields:

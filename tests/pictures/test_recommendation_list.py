@@ -150,7 +150,7 @@ def test_an_image_with_too_many_pixels_is_not_read(
     assert "1 of 1 posters could not be read: i0.png" in picture.notes
 
 
-@pytest.mark.parametrize("item_id", ["../secret", "/etc/secret", "a\0b", "x" * 5000, ""])
+@pytest.mark.parametrize("item_id", ["../secret", "/etc/secret", "a\0b", "x" * 5000])
 def test_an_item_id_cannot_lead_out_of_the_folder(
     model: Recommender, tmp_path: Path, posters: Path, item_id: str
 ) -> None:

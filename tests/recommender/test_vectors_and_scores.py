@@ -76,7 +76,7 @@ def test_similar_items_have_the_largest_cosine(model: Recommender) -> None:
         ("unknown", 5, "item 'unknown' is not in the catalogue"),
         ("i4", 0, "k is 0, expected 1 or more"),
         ("i4", 12, "k is 12, more than the 11 other items"),
-        (1.5, 2, r"item 1\.5 is of type float"),
+        (1.5, 2, r"item 1\.5 is not a whole number"),
     ],
 )
 def test_impossible_requests_for_similar_items(

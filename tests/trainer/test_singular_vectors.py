@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,9 +92,7 @@ def test_only_training_events_are_used(data: Dataset, monkeypatch: pytest.Monkey
         start, end = data.sequences.offsets[row : row + 2]
         changed[start:end] = changed[start:end][::-1]
         changed[start] = N_SPECIALS
-    monkeypatch.setattr(data, "sequences", data.sequences.__class__(
-        **{**vars(data.sequences), "items": changed}
-    ))  # fmt: skip
+    monkeypatch.setattr(data, "_sequences", replace(data.sequences, items=changed))
     np.testing.assert_array_equal(singular_item_vectors(data, 4, seed=0), before)
 
 

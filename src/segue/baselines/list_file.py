@@ -34,6 +34,8 @@ def read_list_file(path: Path) -> pa.Table:
         names = parquet_names(path, PROBLEMS) if is_parquet else _csv_names(path)
         columns = [_column(name, names, path) for name in SCHEMA.names]
         read = read_table(path, PROBLEMS, columns) if is_parquet else _read_csv(path, columns)
+    except UnicodeDecodeError:
+        raise PROBLEMS.cannot_read(path, "it is not UTF-8 text") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise PROBLEMS.cannot_read(path, error) from None
     arrays = [_ids(read.column(columns[i]), SCHEMA.names[i], path) for i in (0, 1)]
@@ -78,6 +80,9 @@ def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
         return id_array(column)
     except InvalidIdError as error:
         raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
+    except pa.ArrowInvalid as error:  # text that is not UTF-8
+        message = f"{path}: the column {name} has an invalid id: {str(error).splitlines()[0]}"
+        raise SourceError(message, EXPECTED) from None
 
 
 def _ranks(column: pa.ChunkedArray, path: Path) -> pa.Array:

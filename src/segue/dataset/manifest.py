@@ -14,12 +14,12 @@ from segue.dataset.splits import Split
 from segue.errors import DatasetError
 from segue.storage.reading import (
     Problems,
-    check_regular,
     exists,
     is_folder,
     open_regular,
     read_bytes,
     read_json,
+    regular_size,
     typed,
 )
 
@@ -109,7 +109,7 @@ def is_dataset(folder: Path) -> bool:
 
 def file_record(path: Path) -> FileRecord:
     """The current size and checksum of a file."""
-    return FileRecord(check_regular(path, DATASET_PROBLEMS), checksum(path))
+    return FileRecord(regular_size(path, DATASET_PROBLEMS), checksum(path))
 
 
 def checksum(path: Path) -> str:
@@ -118,7 +118,7 @@ def checksum(path: Path) -> str:
     It lets a dataset of any size open in milliseconds. The manifest's fingerprint covers every
     byte.
     """
-    size = check_regular(path, DATASET_PROBLEMS)
+    size = regular_size(path, DATASET_PROBLEMS)
     digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
     step = max(math.ceil((size - _SAMPLE_BYTES) / (_SAMPLES - 1)), _SAMPLE_BYTES)
     with open_regular(path, DATASET_PROBLEMS) as file:
@@ -159,7 +159,7 @@ def _check_file(folder: Path, name: str, expected: FileRecord) -> None:
     path = folder / name
     if not exists(path):
         raise DatasetError(f"dataset {folder} has no {name}", _PREPARE_AGAIN)
-    size = check_regular(path, DATASET_PROBLEMS)
+    size = regular_size(path, DATASET_PROBLEMS)
     if size != expected.size:
         message = f"{name} of dataset {folder} has {size} bytes, expected {expected.size}"
         raise DatasetError(message, _PREPARE_AGAIN)

@@ -31,11 +31,11 @@ from segue.errors import RunError, StorageError
 from segue.storage.arrays import read_arrays, write_arrays
 from segue.storage.reading import (
     Problems,
-    check_regular,
     exists,
     finite_json,
     one_line,
     read_json,
+    regular_size,
 )
 
 MAX_CHECKPOINTS = 2
@@ -240,7 +240,7 @@ class _RestoreJson(ocp.args.JsonRestore):
 def _check_files(folder: Path) -> None:
     """Check that everything in the folder is a folder or a regular file, and every JSON file small.
 
-    Orbax opens what it finds, and would wait for a FIFO.
+    Orbax opens what it finds, and would wait for a pipe.
 
     Raises:
         RunError: something is not.
@@ -251,7 +251,7 @@ def _check_files(folder: Path) -> None:
         if path.name in _JSON_FILES or path.suffix == ".json":
             read_json(path, _PROBLEMS)
         else:
-            check_regular(path, _PROBLEMS)
+            regular_size(path, _PROBLEMS)
 
 
 def _check_position(folder: Path, step: int) -> None:

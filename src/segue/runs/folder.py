@@ -37,12 +37,12 @@ from segue.storage.atomic import partial_path, replace_file
 from segue.storage.reading import (
     JSON_BYTES,
     Problems,
-    check_regular,
     exists,
     finite_json,
     one_line,
     open_regular,
     read_json,
+    regular_size,
     typed,
 )
 
@@ -309,7 +309,7 @@ def _to_json_bytes(content: dict[str, Any]) -> bytes:
 
 
 def _checksum(file: Path) -> str:
-    if check_regular(file, RUN_PROBLEMS) >= LARGE_FILE:
+    if regular_size(file, RUN_PROBLEMS) >= LARGE_FILE:
         _check_structure(file)
     with open_regular(file, RUN_PROBLEMS) as stream:
         digest = hashlib.blake2b()
@@ -328,8 +328,10 @@ def _check_structure(file: Path) -> None:
         check_arrays(file, RUN_PROBLEMS)
     elif file.suffix == ".parquet" and not has_parquet_ends(file, RUN_PROBLEMS):
         raise RUN_PROBLEMS.damaged(file, "it is not a Parquet file")
-    elif file.suffix == ".json" and file.name != "sequence_values.json":
-        raise RUN_PROBLEMS.damaged(file, f"expected at most {JSON_BYTES:,} bytes")
+    elif file.suffix == ".json":
+        limit = VALUES_BYTES if file.name == "sequence_values.json" else JSON_BYTES
+        if file.stat().st_size > limit:
+            raise RUN_PROBLEMS.damaged(file, f"expected at most {limit:,} bytes")
 
 
 def is_run(path: Path) -> bool:

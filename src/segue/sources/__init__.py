@@ -75,16 +75,14 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     from segue.sources.events import tabular
     from segue.sources.movielens import source as movielens
     from segue.sources.mpd import source as mpd
-    from segue.sources.tables.files import printable_path, refuse_name
 
     if path is None or config.format == "demo":
         _check_demo(path, config)
         return demo.DemoSource(config)
     _refuse_demo_options(path, config.demo)
-    if not (is_stream(path) or _exists(path)):
-        message = f"{printable_path(path)} does not exist"
-        raise SourceError(message, "give the file or the folder of a log")
-    refuse_name(path)
+    path = checked_path(path)
+    if not is_stream(path):
+        _check_exists(path)
     # The order matters: a MovieLens release in CSV is also a folder of tables.
     readers = {
         "mpd": (mpd.recognises, mpd.MpdSource),
@@ -103,11 +101,14 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     return readers[name][1](path, config)
 
 
-def _exists(path: Path) -> bool:
+def _check_exists(path: Path) -> None:
     try:
-        return path.exists()
-    except (OSError, ValueError):  # the name is too long, or contains a null byte
-        return False
+        path.stat()
+    except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError)
+        problem = "does not exist" if is_missing else f"cannot be read: {error.strerror}"
+        hint = "give the file or the folder of a log"
+        raise SourceError(f"{path} {problem}", hint) from None
 
 
 def _check_demo(path: Path | None, config: SourceConfig) -> None:

@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from segue.errors import SourceError
+from segue.storage.paths import special_kind
 
 MAGIC_NUMBERS = {
     b"\x1f\x8b": "gzip",
@@ -137,7 +138,7 @@ def is_stream(path: Path) -> bool:
         return standard
     if stat.S_ISFIFO(mode) or (standard and stat.S_ISSOCK(mode)):
         return True
-    kind = "a terminal" if standard and sys.stdin.isatty() else "a device or socket"
+    kind = "a terminal" if standard and sys.stdin.isatty() else special_kind(mode)
     name = "standard input" if standard else str(path)
     raise SourceError(f"{name} is {kind}, expected a log", "give a file, a folder or a pipe")
 

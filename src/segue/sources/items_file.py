@@ -20,7 +20,7 @@ from segue.sources.events.sorting import EVENTS_PER_BATCH, connect
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS, VECTOR, ItemsFile
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
-from segue.sources.tables.detection import join_tables, local_path, open_tables
+from segue.sources.tables.detection import join_tables, local_path, open_tables, refuse_repeated
 from segue.sources.tables.table import Table, identifier, is_nested, reading, text_sql
 from segue.sources.text.lines import EncodingError
 
@@ -49,9 +49,10 @@ def read_items_file(path: Path, config: SourceConfig) -> ItemsFile:
     log, where a plain ``id`` also qualifies. Title, artist, album, genres (a list, or text
     separated by ``|`` or ``;``) and year (the first four digits) are recognised by their usual
     names. Additional columns of plain values are kept unchanged; lists of numbers are vectors
-    (see ``VECTOR``; an empty list means no vector). Rows without an id are left out. If an id
-    occurs in several rows, all are returned, the first one is used, and a warning counts the
-    repeats. Columns named like ``RESERVED_COLUMNS`` are left out with a warning.
+    (see ``VECTOR``; an empty list means no vector). Rows without an id are left out, with a
+    warning that counts them. If an id occurs in several rows, all are returned, the first one is
+    used, and a warning counts the repeats. Columns named like ``RESERVED_COLUMNS`` are left out
+    with a warning.
 
     Raises:
         ResourceError: the table does not fit within the memory limit.
@@ -74,6 +75,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
     tables = open_tables(path, config, scratch, is_log=False)
     table = join_tables(tables, dict.fromkeys(name for table in tables for name in table.columns))
     columns = _choose_columns(table, config, path)
+    refuse_repeated(table, [columns.item])
     # DuckDB infers the types of JSONL from the first rows, which may contain only integers.
     table = replace(table, columns=table.columns | dict.fromkeys(columns.vectors, "DOUBLE[]"))
     with reading(path), connect(config.memory_limit) as connection:
@@ -82,6 +84,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
             # Several threads may move the last row of a JSON file to the front.
             connection.execute("SET threads = 1")
         table, rows = _rows(table, columns, connection, scratch, config.memory_limit)
+        n_without_id = _n_without_id(connection, table, columns.item)
     if rows.num_rows == 0:
         raise SourceError(f"{path} has no row with an item id", "expected one item per row")
     items = _cast_vectors(rows.to_batches()[0], columns.vectors)
@@ -90,7 +93,7 @@ def _read(path: Path, config: SourceConfig, scratch: ScratchFolder) -> ItemsFile
         "columns": {"item": columns.item, **columns.attributes},
         "further": columns.plain,
         "vectors": _vector_widths(items, columns.vectors, path),
-        "warnings": [*table.warnings, *_warnings(columns, n_repeats, path)],
+        "warnings": [*table.warnings, *_warnings(columns, n_without_id, n_repeats, path)],
     }
     return ItemsFile(items, report)
 
@@ -123,6 +126,11 @@ def _query(table: Table, columns: _Columns) -> str:
         FROM {table.sql(as_text=[columns.item])}
         WHERE {_id_sql(columns.item, table)} IS NOT NULL
     """
+
+
+def _n_without_id(connection: duckdb.DuckDBPyConnection, table: Table, column: str) -> int:
+    rows = f"{table.sql(as_text=[column])} WHERE {_id_sql(column, table)} IS NULL"
+    return connection.sql(f"SELECT count(*) FROM {rows}").fetchall()[0][0]
 
 
 def _read_within(
@@ -236,7 +244,7 @@ def _attribute_sql(attribute: str, name: str, table: Table) -> str:
     return f"{text} AS {attribute}"
 
 
-def _warnings(columns: _Columns, n_repeats: int, path: Path) -> list[str]:
+def _warnings(columns: _Columns, n_without_id: int, n_repeats: int, path: Path) -> list[str]:
     warnings = []
     if columns.nested:
         names = ", ".join(columns.nested)
@@ -244,6 +252,9 @@ def _warnings(columns: _Columns, n_repeats: int, path: Path) -> list[str]:
     if columns.reserved:
         names = ", ".join(columns.reserved)
         warnings.append(f"{path.name}: left out columns whose names the dataset reserves: {names}")
+    if n_without_id:
+        rows = quantity(n_without_id, "row")
+        warnings.append(f"{path.name}: left out {rows} without an item id")
     if n_repeats:
         repeats = quantity(n_repeats, "row repeats", "rows repeat")
         warnings.append(f"{path.name}: {repeats} an earlier id: the first row of each id is used")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from segue.storage.reading import Problems, check_regular
+from segue.storage.reading import Problems, regular_size
 
 ARROW_MAGIC = b"ARROW1\x00\x00"
 """The first bytes of an Arrow file. A stream of messages follows, then a footer."""
@@ -40,7 +40,7 @@ def map_record_batch(path: Path, problems: Problems) -> pa.RecordBatch:
     Raises:
         problems.error: it is not such a file, or is shorter than it says.
     """
-    check_regular(path, problems)
+    regular_size(path, problems)
     try:
         source = pa.memory_map(str(path))
         if source.read(len(ARROW_MAGIC)) != ARROW_MAGIC:
@@ -84,7 +84,7 @@ def read_table(
         problems.error: it cannot be read, is larger than that, lacks a column, has two columns of
             one name, or has another number of rows.
     """
-    size = check_regular(path, problems)
+    size = regular_size(path, problems)
     try:
         table = _decoded(path, size, columns, n_rows)
         table.validate(full=True)
@@ -99,7 +99,7 @@ def parquet_names(path: Path, problems: Problems) -> list[str]:
     Raises:
         problems.error: it cannot be read.
     """
-    check_regular(path, problems)
+    regular_size(path, problems)
     try:
         return pq.read_schema(path).names
     except (OSError, pa.ArrowException) as error:
@@ -169,7 +169,7 @@ def _text_columns(path: Path) -> list[str]:
 
 def has_parquet_ends(path: Path, problems: Problems) -> bool:
     """Whether a file starts and ends as a Parquet file does; cheap at any size."""
-    if check_regular(path, problems) < 2 * len(PARQUET_MAGIC):
+    if regular_size(path, problems) < 2 * len(PARQUET_MAGIC):
         return False
     with path.open("rb") as stream:
         start = stream.read(len(PARQUET_MAGIC))

@@ -16,6 +16,11 @@ _KINDS = {
 }
 
 
+def special_kind(mode: int) -> str | None:
+    """What a path is by its mode, if neither a file nor a folder: something without an end."""
+    return _KINDS.get(stat.S_IFMT(mode))
+
+
 def checked_path(path: str | os.PathLike[str], error: type[SegueError] = SourceError) -> Path:
     """The path as an object.
 
@@ -36,9 +41,7 @@ def checked_path(path: str | os.PathLike[str], error: type[SegueError] = SourceE
     return Path(text)
 
 
-def check_regular(
-    path: Path, error: type[SegueError] = SourceError, *, allow_pipe: bool = False
-) -> None:
+def check_regular(path: Path, error: type[SegueError] = SourceError) -> None:
     """Refuse devices, sockets and pipes, which have no end or may never be written to.
 
     A file, a folder or nothing passes: the caller reports what is missing.
@@ -46,15 +49,14 @@ def check_regular(
     Args:
         path: symbolic links are followed.
         error: the class of the error.
-        allow_pipe: whether pipes pass, because the caller reads the file only once.
 
     Raises:
         SegueError: of the class ``error``.
     """
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
+        kind = special_kind(path.stat().st_mode)
     except (OSError, ValueError):
         return
-    if kind in _KINDS and not (allow_pipe and kind == stat.S_IFIFO):
+    if kind is not None:
         hint = "copy its contents to a file, and give that"
-        raise error(f"{path} is {_KINDS[kind]}, expected a file", hint)
+        raise error(f"{path} is {kind}, expected a file", hint)

@@ -1,6 +1,6 @@
 """Files read with bounds: regular files only, up to a size, and JSON of a given type.
 
-A folder may be damaged or hostile. Opening a FIFO waits for a writer, a device has no end, and
+A folder may be damaged or hostile. Opening a pipe waits for a writer, a device has no end, and
 nested JSON exhausts the stack. The functions here refuse all of these in one line, before they
 read or allocate anything in proportion to what a file claims.
 """
@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from segue.errors import SegueError
+from segue.storage.paths import special_kind
 
 JSON_BYTES = 1 << 24
 """Largest size of a JSON file unless a caller says otherwise: 16 MiB."""
@@ -26,13 +27,13 @@ MAX_DEPTH = 64
 MAX_COUNT = 2**53
 """Largest count in a JSON file: larger integers are not exact in JSON."""
 
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+"""With O_NONBLOCK, opening a pipe does not wait for a writer."""
 
 
 class Problems:
@@ -79,29 +80,22 @@ def open_regular(path: Path, problems: Problems) -> BinaryIO:
     """Open a file for reading if it is a regular one, without waiting for anything.
 
     Raises:
-        problems.error: it is missing, not permitted, or a folder, FIFO or device.
+        problems.error: it is missing, not permitted, or a folder, pipe or device.
     """
     try:
-        # Without O_NONBLOCK, opening a FIFO would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        descriptor = os.open(path, _OPEN_FLAGS)
     except (OSError, ValueError) as error:
         raise problems.cannot_read(path, getattr(error, "strerror", None) or error) from None
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        kind = special_kind(mode) or "a folder"
         raise problems.cannot_read(path, f"it is {kind}, expected a file")
     return os.fdopen(descriptor, "rb")
 
 
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-def check_regular(path: Path, problems: Problems) -> int:
-    """Check that a path is a regular file that can be opened, for readers that open it by name.
-
-    Returns:
-        Its size in bytes.
+def regular_size(path: Path, problems: Problems) -> int:
+    """The size in bytes of a regular file that can be opened, for readers that open it by name.
 
     Raises:
         problems.error: it is not.

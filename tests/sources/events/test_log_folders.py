@@ -178,6 +178,6 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
     path.write_text("user,item\nu,a\n")
     for log in (path, tmp_path):
-        with pytest.raises(SourceError, match=r"the name of .* is not UTF-8") as error:
+        with pytest.raises(SourceError, match=r"the path .* is not UTF-8 text") as error:
             open_log(log)
         str(error.value).encode()

@@ -87,7 +87,8 @@ def test_devices_are_refused(tmp_path: Path, name: str) -> None:
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/socket")
         path = Path(folder, "socket") if name == "socket" else path
-        with pytest.raises(SourceError, match="is a device or socket, expected a log"):
+        kind = "a socket" if name == "socket" else "a device"
+        with pytest.raises(SourceError, match=f"is {kind}, expected a log"):
             open_source(path, SourceConfig())
 
 

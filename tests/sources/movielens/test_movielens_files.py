@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from movielens_folders import CONFIG, read_chunks, write_1m, write_csv
 
-from segue.errors import SourceError
-from segue.sources.movielens.files import split_title
+from segue.config import SourceConfig
+from segue.errors import ResourceError, SourceError
+from segue.sources.movielens.files import MEMORY_PER_CHARACTER, split_title
 from segue.sources.movielens.source import MovielensSource
 
 
@@ -124,3 +125,13 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
     assert "ratings.dat, u.data, ratings.csv" in error.value.hint
     with pytest.raises(SourceError, match="is not a folder"):
         MovielensSource(tmp_path / "ml-1m.zip", CONFIG)
+
+
+@pytest.mark.parametrize("file", ["movies.dat", "users.dat"])
+def test_a_file_that_does_not_fit_in_memory_is_refused(tmp_path: Path, file: str) -> None:
+    folder = write_1m(tmp_path)
+    limit = MEMORY_PER_CHARACTER * 1000
+    (folder / file).write_bytes((folder / file).read_bytes() + b"\n" * 1000)
+    with pytest.raises(ResourceError, match=rf"{file} does not fit in 20,000 bytes") as error:
+        list(MovielensSource(folder, SourceConfig(memory_limit=limit)).chunks())
+    assert error.value.hint == "raise --memory-limit"

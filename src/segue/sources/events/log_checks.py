@@ -169,9 +169,8 @@ def _refuse(
         if counts.n_bad_times == counts.n_events:
             raise SourceError(f"no row of {name} has a time that can be read", times.EXPECTED)
     if counts.n_bad_ratings:
-        raise log.bad_row_error(
-            connection, IS_BAD_RATING, "rating", "expected a number such as 3.5"
-        )
+        hint = "expected a finite number such as 3.5"
+        raise log.bad_row_error(connection, IS_BAD_RATING, "rating", hint)
 
 
 def _bad_time_error(

@@ -17,7 +17,13 @@ from segue.sources.column_roles import (
     singular,
 )
 from segue.sources.scratch import ScratchFolder
-from segue.sources.tables.detection import join_tables, local_path, open_tables, with_all_keys
+from segue.sources.tables.detection import (
+    join_tables,
+    local_path,
+    open_tables,
+    refuse_repeated,
+    with_all_keys,
+)
 from segue.sources.tables.table import Table, is_nested
 
 
@@ -46,7 +52,7 @@ def open_table_log(path: Path, config: SourceConfig, scratch: ScratchFolder) -> 
     tables = open_tables(path, config, scratch)
     tables, columns = _with_roles(tables, config)
     for table in tables:
-        _refuse_repeated(table, columns)
+        refuse_repeated(table, columns.names())
     table = join_tables(tables, columns.names())
     _refuse_nested(path, table, columns)
     lists = [name for name in columns.names() if table.columns[name].endswith("[]")]
@@ -93,16 +99,6 @@ def _roles_of(table: Table, config: SourceConfig) -> ColumnRoles:
         columns = ",".join(["user", "item", *["-"] * (len(names) - 2)])
         hint = f"{error.hint}; if the first line is an event, add --columns {columns}"
         raise SourceError(error.message, hint) from None
-
-
-def _refuse_repeated(table: Table, columns: ColumnRoles) -> None:
-    for name in columns.names():
-        if name.casefold() in table.repeated:
-            message = f"{table.files[0]} has more than one column called {name.casefold()!r}"
-            hint = "rename one of them"
-            if table.file_type == "text":
-                hint = f"if its first line is a header, {hint}; else add --no-header"
-            raise SourceError(message, hint)
 
 
 def _refuse_nested(path: Path, table: Table, columns: ColumnRoles) -> None:

@@ -25,7 +25,7 @@ IS_EVENT = f"{IS_TYPED} AND sequence_id IS NOT NULL AND item_id IS NOT NULL"
 """SQL condition: the row of the log becomes an event."""
 
 IS_BAD_TIME = f"{IS_EVENT} AND time IS NULL"
-IS_BAD_RATING = f"{IS_EVENT} AND rating IS NULL"
+IS_BAD_RATING = f"{IS_EVENT} AND (rating IS NULL OR isinf(rating))"
 IS_BAD_USER = f"{IS_TYPED} AND refused_user"
 IS_BAD_ITEM = f"{IS_TYPED} AND refused_item"
 

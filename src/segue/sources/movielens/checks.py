@@ -1,9 +1,10 @@
-"""Checks of MovieLens ratings while they stream by: missing ids, and the rule for times."""
+"""Checks of MovieLens ratings while they stream by: missing ids, infinite ratings, times."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -21,7 +22,7 @@ class RatingChecks:
     Args:
         path: the file of the ratings, for messages.
         ratings: a SELECT of the ratings in file order with ``sequence_id``, ``item_id`` and
-            ``time`` (microseconds since 1970), NULL where missing.
+            ``time`` (microseconds since 1970), NULL where missing, and ``rating``.
         bad_times: ``refuse`` or ``drop``.
     """
 
@@ -32,6 +33,7 @@ class RatingChecks:
         self._window = Window.today()
         self._is_good = f"time BETWEEN {self._window.first} AND {self._window.last}"
         self._n_dropped = self._n_without_id = self._n_events = self._n_bad = 0
+        self._has_infinite_rating = False
         self._first_us, self._last_us = 2**62, -(2**62)
 
     def events(self, connection: duckdb.DuckDBPyConnection) -> str:
@@ -56,11 +58,15 @@ class RatingChecks:
         return pa.RecordBatchReader.from_batches(reader.schema, self._batches(reader))
 
     def finish(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Refuse the ratings if some times are bad, but not all.
+        """Refuse the ratings if one is infinite, or if some times are bad, but not all.
 
         Raises:
-            SourceError: the message names the first row with a bad time.
+            SourceError: the message names the first row with a bad value.
         """
+        if self._has_infinite_rating:
+            row, rating = self._first_row(connection, "rating", "isinf(rating)")
+            message = f"{self._path}: data row {row}: invalid rating '{rating}'"
+            raise SourceError(message, "expected a finite number")
         if 0 < self._n_bad < self._n_events:
             raise self._bad_time_error(connection, times.DROP)
 
@@ -87,6 +93,8 @@ class RatingChecks:
             events = batch if has_ids.all() else batch.filter(pa.array(has_ids))
             self._n_without_id += batch.num_rows - events.num_rows
             self._n_events += events.num_rows
+            if np.isinf(events["rating"].to_numpy(zero_copy_only=False)).any():
+                self._has_infinite_rating = True
             instants = events["time"].drop_null().to_numpy()
             self._n_bad += events["time"].null_count
             if len(instants):
@@ -97,11 +105,17 @@ class RatingChecks:
             yield events
 
     def _bad_time_error(self, connection: duckdb.DuckDBPyConnection, hint: str) -> SourceError:
-        rows = connection.sql(f"""
-            SELECT row, time FROM (SELECT *, row_number() OVER () AS row FROM ({self._ratings}))
-            WHERE NOT coalesce({self._is_good}, false) ORDER BY row LIMIT 1
-        """).fetchall()
-        row, time = rows[0]
+        row, time = self._first_row(connection, "time", f"NOT coalesce({self._is_good}, false)")
         value = "" if time is None else f"{time / times.US_PER_SECOND:.0f}"
         message = f"{self._path}: data row {row}: invalid time {value!r}, expected seconds since "
         return SourceError(f"{message}1970, between 1980 and a year from today", hint)
+
+    def _first_row(
+        self, connection: duckdb.DuckDBPyConnection, column: str, condition: str
+    ) -> tuple[int, Any]:
+        """The number, from 1, of the first row that meets a condition, and its value."""
+        return connection.sql(f"""
+            SELECT row, {column}
+            FROM (SELECT *, row_number() OVER () AS row FROM ({self._ratings}))
+            WHERE {condition} ORDER BY row LIMIT 1
+        """).fetchall()[0]

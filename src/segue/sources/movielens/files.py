@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from segue.errors import SourceError, quantity
+from segue.errors import ResourceError, SourceError, quantity
 from segue.ids import id_array, id_of
+from segue.sources.byte_streams import read_start
 from segue.sources.schema import ITEM_COLUMNS
+from segue.sources.text.lines import encoding_of, is_decoded, lines
 from segue.storage.paths import check_regular
 
 _TITLE_AND_YEAR = re.compile(r"(.*?)\s*\((\d{4})(?:[-\u2013]\d{0,4})?\)\s*")
@@ -27,6 +28,10 @@ _FLAGGED_GENRES = (
 )
 # fmt: on
 """The genres of the last 19 columns of ``u.item``, in the order of the release's README."""
+
+MEMORY_PER_CHARACTER = 20
+"""Bytes of memory that reading a file of movies or users takes at most, per character: users take
+19."""
 
 RATINGS_HEADER = ("userId", "movieId", "rating", "timestamp")
 MOVIES_HEADER = ("movieId", "title", "genres")
@@ -85,17 +90,21 @@ FILE_LAYOUTS = (
 )
 
 
-def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
+def read_movies(folder: Path, layout: FileLayout, memory_limit: int) -> pa.RecordBatch:
     """Read the items of a release: ``item_id``, ``title``, ``genres`` and ``year``.
 
     A file of other projects may have no genres.
 
+    Args:
+        memory_limit: most memory that reading may take, in bytes.
+
     Raises:
+        ResourceError: the file is too large for it.
         SourceError: the file is missing, or a row has a wrong number of fields.
     """
     n_fields = (5 + len(_FLAGGED_GENRES),) if layout.delimiter == "|" else (3, 2)
     ids, titles, genres, years = [], [], [], []
-    for row in _rows(folder / layout.movies, layout, n_fields):
+    for row in _rows(folder / layout.movies, layout, n_fields, memory_limit):
         item_id = id_of(row[0])
         if item_id is None:
             continue
@@ -109,20 +118,26 @@ def read_movies(folder: Path, layout: FileLayout) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(arrays)
 
 
-def read_users(folder: Path, layout: FileLayout) -> tuple[pa.RecordBatch | None, list[str]]:
+def read_users(
+    folder: Path, layout: FileLayout, memory_limit: int
+) -> tuple[pa.RecordBatch | None, list[str]]:
     """Read the users of a release: ``user_id`` and the columns of the layout, all as text.
+
+    Args:
+        memory_limit: most memory that reading may take, in bytes.
 
     Returns:
         The users, None if the release has no file of users, or one with other columns; and
         warnings.
 
     Raises:
+        ResourceError: the file is too large for the memory limit.
         SourceError: a row has another number of fields than the first one.
     """
     if layout.users is None or not (folder / layout.users).exists():
         return None, []
     names = ("user_id", *layout.user_columns)
-    rows = list(_rows(folder / layout.users, layout, None))
+    rows = list(_rows(folder / layout.users, layout, None, memory_limit))
     if rows and len(rows[0]) != len(names):
         count = quantity(len(rows[0]), "column")
         warning = f"{layout.users} has {count}, expected {', '.join(names)}: it is left out"
@@ -161,7 +176,9 @@ def _flagged_genres(flags: list[str]) -> list[str]:
     return [genre for genre, flag in names if flag == "1" and genre not in _NO_GENRES]
 
 
-def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> Iterator[list[str]]:
+def _rows(
+    path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None, memory_limit: int
+) -> Iterator[list[str]]:
     """The fields of every row after the header; blank lines are skipped.
 
     Args:
@@ -169,13 +186,12 @@ def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> I
             decides.
     """
     expected = None
-    text = _read_text(path, layout)
+    texts = _lines(path, layout, memory_limit)
     if layout.has_header:
-        rows = _csv_rows(text, path)
+        rows = _csv_rows(texts, path)
         check_header(path, next(rows, (1, []))[1], MOVIES_HEADER)
     else:
-        lines = enumerate(text.split("\n"), start=1)
-        rows = ((n, line.removesuffix("\r").split(layout.delimiter)) for n, line in lines)
+        rows = ((n, text.rstrip("\r\n").split(layout.delimiter)) for n, text in enumerate(texts, 1))
     for number, row in rows:
         if not any(row):
             continue
@@ -188,9 +204,9 @@ def _rows(path: Path, layout: FileLayout, n_fields: tuple[int, ...] | None) -> I
         yield row
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(texts: Iterator[str], path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file, each with its first line number."""
-    rows = csv.reader(io.StringIO(text, newline=""))
+    rows = csv.reader(texts)
     line = 1
     try:
         for row in rows:
@@ -201,22 +217,24 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
         raise SourceError(message, "check for a quote that is not closed") from None
 
 
-def _read_text(path: Path, layout: FileLayout) -> str:
-    """The text of a file. Files without a header are UTF-8 or, mostly, Latin-1."""
+def _lines(path: Path, layout: FileLayout, memory_limit: int) -> Iterator[str]:
+    """The lines of a file. Those of a file without a header are UTF-8 or, mostly, Latin-1."""
     check_regular(path)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         hint = "unpack the whole release into one folder"
-        raise SourceError(f"{path} is missing", hint) from None
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise SourceError(message, "check its permissions") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if not layout.has_header:
-            return data.decode("latin-1")
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"{path.name}, line {line}: not UTF-8 text"
-        raise SourceError(message, "convert the file to UTF-8") from None
+        raise SourceError(f"{path} is missing", hint)
+    encoding = encoding_of(read_start(path)) or "utf-8"
+    longest, n_characters = memory_limit // MEMORY_PER_CHARACTER, 0
+    for number, line in enumerate(lines(path, encoding), start=1):
+        n_characters += len(line)
+        if n_characters > longest:
+            message = f"{path} does not fit in {memory_limit:,} bytes of memory, which is enough "
+            message += f"for {longest:,} characters"
+            raise ResourceError(message, "raise --memory-limit")
+        if is_decoded(line):
+            yield line
+        elif layout.has_header:
+            message = f"{path.name}, line {number}: not UTF-8 text"
+            raise SourceError(message, "convert the file to UTF-8")
+        else:
+            yield line.encode(errors="surrogateescape").decode("latin-1")

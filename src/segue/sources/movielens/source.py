@@ -7,8 +7,10 @@ time; ratings of the same second keep the order of the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +35,27 @@ from segue.sources.movielens.files import (
     read_users,
 )
 from segue.sources.schema import Chunk, Source
-from segue.sources.tables.table import Table, literal, path_literal, reading
+from segue.sources.tables.copies import can_be_copied
+from segue.sources.tables.table import Table, path_literal, reading
 from segue.sources.text.format import TextFormat
-from segue.sources.text.lines import encoding_of
+from segue.sources.text.lines import encoding_of, lines, printable
+from segue.storage.paths import check_regular
 
 _RATING_TYPES = (
     "{'userId': 'VARCHAR', 'movieId': 'VARCHAR', 'rating': 'FLOAT', 'timestamp': 'BIGINT'}"
 )
-_NOT_A_NUMBER = "segue: an id is not a plain integer"
-_UNUSUAL_FORM = ("invalid state", "not utf-8", "Invalid unicode")
-"""Texts of the errors of DuckDB for files that the reader of text forms may read."""
-
-_EXPECTED_LINE = "expected a user, a movie, a rating and a time in seconds on each line"
 
 
 def recognises(path: Path) -> bool:
-    """Whether a path is the folder of a MovieLens release, by the names of its files."""
+    """Whether a path is the folder of a MovieLens release, by the names of its files.
+
+    A release without its ratings, or with ratings that cannot be read, is one too: otherwise its
+    movies would be read as a log.
+    """
     layout = _layout_of(path)
-    return layout is not None and (path / layout.movies).is_file()
+    if layout is None:
+        return any(_is_in(path, lay.movies) for lay in FILE_LAYOUTS if not lay.has_header)
+    return _is_in(path, layout.movies)
 
 
 class MovielensSource(Source):
@@ -88,8 +93,9 @@ class MovielensSource(Source):
         self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
-        items = read_movies(self._folder, self._layout)
-        users, self._warnings = read_users(self._folder, self._layout)
+        limit = self._config.memory_limit
+        items = read_movies(self._folder, self._layout, limit)
+        users, self._warnings = read_users(self._folder, self._layout, limit)
         for sequences in self._sequences():
             yield Chunk(_with_attributes(sequences, users), items)
             items = items.slice(0, 0)  # only the first chunk describes the items
@@ -97,7 +103,27 @@ class MovielensSource(Source):
     def _sequences(self) -> Iterator[pa.RecordBatch]:
         ratings = self._folder / self._layout.ratings
         _check_ratings(ratings, self._layout)
-        with reading(ratings, _EXPECTED_LINE), connect(self._config.memory_limit) as connection:
+        log = _log_in_text(ratings, self._layout)
+        text = log.table.text
+        if text.encoding == "utf-8" and text.compression == "none":
+            is_read = yield from self._usual_sequences(ratings, log.table)
+            if is_read:
+                return
+        source = TabularSource(ratings, self._config, log)
+        for chunk in source.chunks():
+            yield chunk.sequences
+        self._warnings += source.report()["warnings"]
+
+    def _usual_sequences(
+        self, ratings: Path, table: Table
+    ) -> Generator[pa.RecordBatch, None, bool]:
+        """The sequences of ratings whose ids are plain integers.
+
+        Returns:
+            False, before any sequence, if some are not, if the text has another form, or if a line
+            is invalid, which the other reader names.
+        """
+        with reading(ratings), connect(self._config.memory_limit) as connection:
             select = _select(ratings, self._layout)
             checks = RatingChecks(ratings, select, self._config.bad_times)
             try:
@@ -105,18 +131,14 @@ class MovielensSource(Source):
                 batches = sequences_from_events(checks.filtered(events))
                 first = next(batches, None)
             except duckdb.Error as error:
-                if not any(text in str(error) for text in (_NOT_A_NUMBER, *_UNUSUAL_FORM)):
+                if not can_be_copied(table, error):
                     raise
-            else:
-                yield from () if first is None else (first,)
-                yield from batches
-                checks.finish(connection)
-                self._warnings += checks.warnings()
-                return
-        log = TabularSource(ratings, self._config, _log_in_text(ratings, self._layout))
-        for chunk in log.chunks():
-            yield chunk.sequences
-        self._warnings += log.report()["warnings"]
+                return False
+            yield from () if first is None else (first,)
+            yield from batches
+            checks.finish(connection)
+            self._warnings += checks.warnings()
+            return True
 
     def fingerprint(self) -> dict[str, Any]:
         names = (self._layout.ratings, self._layout.movies, self._layout.users)
@@ -131,19 +153,21 @@ class MovielensSource(Source):
 
 
 def _layout_of(path: Path) -> FileLayout | None:
-    return next((layout for layout in FILE_LAYOUTS if (path / layout.ratings).is_file()), None)
+    return next((layout for layout in FILE_LAYOUTS if _is_in(path, layout.ratings)), None)
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    """Whether a folder has a file of this name, even one that cannot be read."""
+    return os.path.lexists(folder / name) and not (folder / name).is_dir()
 
 
 def _check_ratings(path: Path, layout: FileLayout) -> None:
-    try:
-        with path.open("rb") as file:
-            lines = [file.readline(1000).decode("utf-8-sig", "replace").strip() for _ in range(2)]
-    except OSError as error:
-        message = f"cannot read {path}: {error.strerror}"
-        raise SourceError(message, "check its permissions") from None
-    if layout.has_header and lines[0]:
-        check_header(path, lines[0].split(","), RATINGS_HEADER)
-    if not lines[layout.has_header]:
+    check_regular(path)
+    texts = filter(str.strip, lines(path, encoding_of(read_start(path)) or "utf-8"))
+    first = [printable(text).strip() for text in islice(texts, 2)]
+    if layout.has_header and first:
+        check_header(path, first[0][:1000].split(","), RATINGS_HEADER)
+    if len(first) <= layout.has_header:
         raise SourceError(f"{path} has no ratings", "unpack the release again")
 
 
@@ -171,7 +195,7 @@ def _integer_sql(column: str) -> str:
     is_plain = f"CAST({number} AS VARCHAR) = {column}"
     return f"""
         CASE WHEN {is_plain} THEN {number} WHEN coalesce({column}, '') != ''
-            THEN error({literal(_NOT_A_NUMBER)}) END
+            THEN error('no plain integer') END
     """
 
 

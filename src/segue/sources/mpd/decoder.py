@@ -8,6 +8,7 @@ errors that say where the file is invalid.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
@@ -92,6 +93,7 @@ def decode_slice(data: bytes, name: str) -> DecodedSlice:
     """
     if not data or data.isspace():
         raise SourceError(f"{name} is empty", _HINT)
+    data = data.removeprefix(codecs.BOM_UTF8)
     decoded = decode_regular_slice(data) or decode_records(data, name)
     chunk, without_ids = with_rule_for_ids(decoded.chunk)
     if chunk is decoded.chunk:

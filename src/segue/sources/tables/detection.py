@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segue.config import SourceConfig
@@ -22,9 +21,17 @@ from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.files import TableFile, is_table, table_files
 from segue.sources.tables.table import Table, path_literal, reading
 from segue.sources.text.format import TextFormat, detect_encoding, detect_text
+from segue.sources.text.header_detection import column_names
 from segue.sources.text.json_lines import copy_objects, keys_of
 
-__all__ = ["is_table", "join_tables", "local_path", "open_tables", "with_all_keys"]
+__all__ = [
+    "is_table",
+    "join_tables",
+    "local_path",
+    "open_tables",
+    "refuse_repeated",
+    "with_all_keys",
+]
 
 TEXT_OPTIONS = ("columns", "header", "separator", "quote", "escape", "encoding", "comment")
 """The options of ``SourceConfig`` that apply to text files."""
@@ -167,7 +174,10 @@ class _Opener(NamedTuple):
         if file.file_type == "parquet":
             table = Table((path,), "parquet", {})
             columns = self._types(table.sql(), path)
-            table = replace(table, columns=columns, repeated=_repeated_columns(path, columns))
+            with suppress(pa.ArrowException):  # of a schema that only DuckDB understands
+                repeated = column_names(pq.read_schema(path).names)[1]
+                table = replace(table, repeated=repeated)
+            table = replace(table, columns=columns)
         elif file.file_type == "jsonl":
             table = self._json_table(path)
         else:
@@ -217,17 +227,15 @@ class _Opener(NamedTuple):
         return {name: kind for name, kind, *_ in rows}
 
 
-def _repeated_columns(parquet: Path, columns: Iterable[str]) -> frozenset[str]:
-    """The names, in lower case, that several columns of a Parquet file have.
-
-    DuckDB reads the second column ``item_id`` as ``item_id_1``.
-    """
-    names = {name.casefold() for name in columns}
-    bases = [name.rpartition("_")[0] for name in names if re.search(r"_\d+$", name)]
-    if names.isdisjoint(bases):
-        return frozenset()
-    counts = Counter(name.casefold() for name in pq.read_schema(parquet).names)
-    return frozenset(name for name, count in counts.items() if count > 1)
+def refuse_repeated(table: Table, names: Iterable[str]) -> None:
+    """Raise a SourceError if several columns of a file have one of these names."""
+    for name in names:
+        if name.casefold() in table.repeated:
+            message = f"{table.files[0]} has more than one column called {name.casefold()!r}"
+            hint = "rename one of them"
+            if table.file_type == "text":
+                hint = f"if its first line is a header, {hint}; else add --no-header"
+            raise SourceError(message, hint)
 
 
 def _json_sql(table: Table, *, all_rows: bool = False, as_objects: bool = False) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from segue.errors import SourceError, quantity
 from segue.sources.byte_streams import read_start, reading_bytes
+from segue.storage.paths import checked_path
 
 FileType = Literal["text", "jsonl", "parquet"]
 
@@ -74,7 +75,7 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
     if not path.exists():
         raise SourceError(f"{path} does not exist", "check the path")
     if not path.is_dir():
-        refuse_name(path)
+        checked_path(path)
         return [TableFile(path, _type_of(path), {})], []
     tables, left_out = [], []
     files = sorted(_files_within(path), key=lambda file: file.relative_to(path).parts)
@@ -85,7 +86,7 @@ def table_files(path: Path) -> tuple[list[TableFile], list[str]]:
         if file not in named or file.stat().st_size == 0:
             left_out.append(file)
             continue
-        refuse_name(file)
+        checked_path(file)
         tables.append(TableFile(file, _type_of(file), _partition_of(file.relative_to(path))))
     if not tables:
         message = f"folder {path} contains no table, expected files of {', '.join(FILE_TYPES)}"
@@ -159,15 +160,6 @@ def _warnings(files: Sequence[Path], folder: Path) -> list[str]:
     listed = ", ".join(names) + (", ..." if len(files) > 5 else "")
     count = quantity(len(files), "file")
     return [f"left out {count} that are hidden, empty or of another type: {listed}"]
-
-
-def refuse_name(path: Path) -> None:
-    """Raise a SourceError if a path is not UTF-8: DuckDB and JSON cannot contain it."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        message = f"the name of {printable_path(path)} is not UTF-8"
-        raise SourceError(message, "rename it") from None
 
 
 def printable_path(path: Path) -> str:

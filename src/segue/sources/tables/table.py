@@ -187,12 +187,13 @@ def line_of_row(table: Table, row: int) -> int | None:
 
 
 @contextmanager
-def reading(path: Path, hint: str | None = None) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Convert DuckDB's errors about a file into a one-line ``SourceError``.
+
+    Those about text do not come here: it is read again by a reader that names the line.
 
     Args:
         path: the file or folder that is read.
-        hint: the expected contents of a line; by default a general hint.
 
     Raises:
         SourceError: DuckDB could not read a file.
@@ -200,7 +201,11 @@ def reading(path: Path, hint: str | None = None) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise _source_error(str(error), path, hint) from None
+        text = str(error)
+        file = re.search(r'in file "(.+?)"', text)
+        reason = text.splitlines()[0].partition(": ")[2] or text
+        message = f"{file[1] if file else path} cannot be read: {reason.strip()}"
+        raise SourceError(message, "check that it is complete") from None
 
 
 def literal(text: str) -> str:
@@ -240,34 +245,3 @@ def _line_in_copy(copy: Path, row: int) -> int | None:
             return batch.column(0)[row - 1].as_py()
         row -= batch.num_rows
     return None
-
-
-def _source_error(text: str, path: Path, hint: str | None) -> SourceError:
-    """The ``SourceError`` for the text of a DuckDB error."""
-    file = _first_group(r"^\s*file = (.+)$", text)
-    file = file or _first_group(r'in file "(.+?)"', text) or str(path)
-    line = _first_group(r"CSV Error on Line: (\d+)", text)
-    if line is None:
-        reason = text.splitlines()[0].partition(": ")[2] or text
-        message = f"{file} cannot be read: {reason.strip()}"
-        is_other_type = "JSON transform error" in reason
-        default = "expected values of one type" if is_other_type else "check that it is complete"
-        return SourceError(message, hint or default)
-    message = f"{file}: line {line} {_line_problem(text)}"
-    return SourceError(message, hint or "correct the line, or put quotes around its texts")
-
-
-def _line_problem(text: str) -> str:
-    """The problem with a line of a text file, from the text of a DuckDB error."""
-    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
-    if counts:
-        return f"has {counts[2]} columns, expected {counts[1]}"
-    value = re.search(r'converting column "(.*)"\. Could not convert string "(.*)" to', text)
-    if value:
-        return f"has the invalid value {value[2]!r} in the column {value[1]}"
-    return "has a quote that is not closed" if "unterminated" in text else "is malformed"
-
-
-def _first_group(pattern: str, text: str) -> str | None:
-    match = re.search(pattern, text, re.MULTILINE)
-    return match[1] if match else None

@@ -247,6 +247,6 @@ def source_error(file: Path, error: RecordError, text: TextFormat) -> SourceErro
     elif text.separator == BLANKS:
         hint = "correct the line; for one sequence per line add --columns user,items"
     else:
-        hint = "correct the line, or put quotes around its texts; "
-        hint += f"the separator is {text.separator!r}, another one is set with --separator"
+        hint = "correct the line" + (", or put quotes around its texts" if text.quote else "")
+        hint += f"; the separator is {text.separator!r}, --format tabular --separator sets another"
     return SourceError(f"{file}: {error}", hint)
