@@ -205,7 +205,9 @@ def reading(path: Path) -> Iterator[None]:
         file = re.search(r'in file "(.+?)"', text)
         reason = text.splitlines()[0].partition(": ")[2] or text
         message = f"{file[1] if file else path} cannot be read: {reason.strip()}"
-        raise SourceError(message, "check that it is complete") from None
+        is_other_type = "JSON transform error" in reason
+        hint = "expected values of one type" if is_other_type else "check that it is complete"
+        raise SourceError(message, hint) from None
 
 
 def literal(text: str) -> str:
