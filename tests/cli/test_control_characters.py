@@ -110,9 +110,7 @@ def test_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in assert_harmless(outcome).err
 
 
-def test_answers(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")  # wide enough for every column
     table = pa.table({"item_id": [HOSTILE], "title": [HOSTILE], "artist": [HOSTILE]})
     described = {"artist": HOSTILE, "year": 1999}
