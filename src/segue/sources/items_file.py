@@ -23,6 +23,7 @@ from segue.sources.tables.copies import can_be_copied, copied, is_read_exactly
 from segue.sources.tables.detection import join_tables, local_path, open_tables, refuse_repeated
 from segue.sources.tables.table import Table, identifier, is_nested, reading, text_sql
 from segue.sources.text.lines import EncodingError
+from segue.sources.text.list_texts import list_sql
 
 ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -208,7 +209,9 @@ def _select_terms(columns: _Columns, table: Table) -> Iterator[str]:
     yield f"{_id_sql(columns.item, table)} AS item_id"
     for attribute, name in columns.attributes.items():
         yield _attribute_sql(attribute, name, table)
-    yield from map(identifier, columns.plain)
+    for name in columns.plain:
+        value = _text_sql(name, table) if table.columns[name] == "JSON" else identifier(name)
+        yield f"{value} AS {identifier(name)}"
     yield from map(_vector_sql, columns.vectors)
 
 
@@ -235,13 +238,21 @@ def _refuse_bad_ids(connection: duckdb.DuckDBPyConnection, table: Table, column:
 def _attribute_sql(attribute: str, name: str, table: Table) -> str:
     if attribute == "genres" and table.columns[name].endswith("[]"):
         return f"CAST({identifier(name)} AS VARCHAR[]) AS genres"
-    text = text_sql(name)
+    text = _text_sql(name, table)
     if attribute == "genres":
         genres = rf"string_split_regex({text}, '\s*[|;]\s*')"
+        genres = f"CASE WHEN starts_with({text}, '[') THEN {list_sql(text)} ELSE {genres} END"
         return f"list_filter({genres}, lambda genre: genre != '') AS genres"
     if attribute == "year":
         return rf"TRY_CAST(regexp_extract({text}, '\d{{4}}') AS INTEGER) AS year"
     return f"{text} AS {attribute}"
+
+
+def _text_sql(name: str, table: Table) -> str:
+    """SQL for an attribute as text. Values of JSON may have different types within a column."""
+    if table.columns[name] == "JSON":
+        return f"nullif({identifier(name)} ->> '$', '')"
+    return text_sql(name)
 
 
 def _warnings(columns: _Columns, n_without_id: int, n_repeats: int, path: Path) -> list[str]:
