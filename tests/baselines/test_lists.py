@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,13 @@ def test_lists_omit_items_that_are_not_candidates(dataset: Dataset, tmp_path: Pa
     assert ranker.name == "external"
 
 
+def test_quotes_in_csv(dataset: Dataset, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, [('"007"', '"b"', '"1"')], '"sequence_id","item_id","rank"')
+    ranker = ListRanker.read(path, dataset)
+    batch = queries(dataset, ["007"], [[]])
+    assert ranker.ranks(batch, dataset.items.find(["b"])).tolist() == [1]
+
+
 def test_covers_marks_sequences_with_a_list(dataset: Dataset, tmp_path: Path) -> None:
     ranker = ListRanker.read(write_csv(tmp_path, LISTS), dataset)
     assert ranker.covers(np.arange(3)).tolist() == [True, True, False]
@@ -128,6 +136,13 @@ def test_a_float_that_is_no_id_is_refused_in_lists(dataset, tmp_path: Path, bad:
     ("header", "rows", "message"),
     [
         ("sequence_id,item,rank", [("8", "a", 1)], "has no column item_id, got"),
+        ("sequence_id;item_id;rank", [("8;a;1",)], "has no column sequence_id, got"),
+        (None, [("8", "a", 1), ('"8', "b", 2)], "cannot read the lists of"),
+        (
+            None,
+            [*(("8", f"x{n}", n) for n in range(90_000)), ("8", "a", "last")],
+            "ranks of the wrong type",
+        ),
         (None, [("8", "a", 1), ("x", "a", 1), ("y", "a", 2)], "has 2 sequences that are not in"),
         (None, [("8", "a", 1), ("8", "a", 2)], "repeats an item within a list, 1 times"),
         (None, [("8", "a", 1), ("8", "b", 1)], "repeats a rank within a list, 1 times"),
@@ -150,6 +165,13 @@ def test_bad_files_are_refused(dataset, tmp_path: Path, header, rows, message: s
         ListRanker.read(path, dataset)
     assert "\n" not in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_sparse_file_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    path = write_csv(tmp_path, LISTS)
+    os.truncate(path, 1 << 36)
+    with pytest.raises(SourceError, match=r"cannot read the lists of .*peer\.csv"):
+        ListRanker.read(path, dataset)
 
 
 def test_a_missing_or_unreadable_file_is_refused(dataset: Dataset, tmp_path: Path) -> None:

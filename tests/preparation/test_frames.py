@@ -35,6 +35,9 @@ ITEMS = pa.table(
 )
 
 
+NOT_UTF8 = pa.Array.from_buffers(pa.string(), 9, pa.array([b"\xff"] * 9).buffers())
+
+
 class Stream:
     """The least that an object of a foreign library offers; it can be read once."""
 
@@ -164,7 +167,7 @@ def test_a_stream_is_read_in_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        (LOG.drop_columns(["item_id"]), {}, "no column of the frame has a usual name for a item"),
+        (LOG.drop_columns(["item_id"]), {}, "no column of the frame has a usual name for an item"),
         (LOG, {"item_column": "song"}, "names the column 'song', which the frame does not have"),
         (LOG.slice(0, 0), {}, "the frame has no rows"),
         (
@@ -181,6 +184,11 @@ def test_a_stream_is_read_in_batches(tmp_path: Path) -> None:
             LOG.set_column(2, "time", pa.array([True] * 9)),
             {},
             "the frame: the column 'time' contains",
+        ),
+        (
+            LOG.set_column(1, "item_id", NOT_UTF8),
+            {},
+            "the frame cannot be read",
         ),
         (LOG, {"format": "mpd"}, "format mpd reads files, but the log is a Table"),
         (LOG, {"sequences": 5}, "applies only to the built-in world"),
@@ -254,3 +262,47 @@ def test_the_index_of_pandas_is_left_out(tmp_path: Path) -> None:
         segue.prepare(frame, tmp_path / "data")
     assert error.value.hint == "the index (user_id, rating) is left out: call reset_index()"
     assert segue.prepare(frame.reset_index(), tmp_path / "data").sequences.n_events == 8
+
+
+def sequences_of(frame: Any, **options: object) -> dict[str, list[str]]:
+    sequences: dict[str, list[str]] = {}
+    with open_log(frame, SourceConfig.model_validate(options)) as source:
+        for chunk in source.chunks():
+            ids = chunk.sequences["sequence_id"].to_pylist()
+            sequences |= dict(zip(ids, chunk.sequences["items"].to_pylist(), strict=True))
+    return sequences
+
+
+def test_columns_of_lists_in_frames() -> None:
+    frame = pa.table({"note": ["x", "y"], "user_id": [1, 2], "items": [["b", "a"], ["c"]]})
+    assert sequences_of(frame) == {"1": ["b", "a"], "2": ["c"]}
+    # A column with a name for lists is left out where there is one of single items.
+    frame = pa.table({"user_id": [1], "item_id": ["a"], "items": [["b", "a"]]})
+    assert sequences_of(frame) == {"1": ["a"]}
+
+
+def test_dictionaries_of_views() -> None:
+    views = pa.array(["a", None, "b"], pa.string_view())
+    ids = pa.DictionaryArray.from_arrays(pa.array([2, 0, 1]), views)
+    assert sequences_of(pa.table({"user_id": [1, 1, 1], "item_id": ids})) == {"1": ["b", "a"]}
+
+
+def test_a_series_is_no_log() -> None:
+    class Series:
+        iloc = None
+
+        def __arrow_c_stream__(self) -> None: ...
+
+    with pytest.raises(SourceError, match="of type Series, expected a table"):
+        sequences_of(Series())
+
+
+def test_an_error_of_a_reader_is_one_line_without_a_traceback() -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"user_id": ["u"], "item_id": ["a"]})
+        raise OSError("the disk is gone")
+
+    schema = pa.schema({"user_id": pa.string(), "item_id": pa.string()})
+    with pytest.raises(SourceError, match="the disk is gone") as error:
+        sequences_of(pa.RecordBatchReader.from_batches(schema, batches()))
+    assert "Traceback" not in str(error.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +13,9 @@ import pytest
 from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError
 from segue.recommender import Recommender
+from segue.recommender.histories import open_histories
+
+NOT_UTF8 = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
 
 
 def ids(answer) -> list[str]:
@@ -60,6 +65,9 @@ def test_a_prepared_dataset_or_its_folder(cycle_run: Path, cycles: Dataset) -> N
         ({"user": ["a"], "items": ["i1"]}, "the column items of .* is of type string, expected"),
         ({"user": ["a", "a"], "items": [["i1"], []]}, "has a user on two rows: 'a'"),
         ({"user": [1.5], "items": [["i1"]]}, r"h\.parquet: user 1\.5 is not a whole number"),
+        ({"user": [None, "a"], "items": [[], ["i1"]]}, "user None stands for a missing id"),
+        ({"user": [b"a"], "items": [["i1"]]}, "user b'a' is of type bytes"),
+        ({"user": NOT_UTF8, "items": [["i1"]]}, "cannot read the histories of .*UTF8"),
     ],
 )
 def test_files_without_histories_are_refused(
@@ -69,6 +77,44 @@ def test_files_without_histories_are_refused(
     with pytest.raises(DatasetError, match=message) as caught:
         Recommender.load(cycle_run, histories=tmp_path / "h.parquet")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "a folder", "a device", "a pipe"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "h.parquet"
+    make: dict[str, Callable[[], object]] = {
+        "missing": lambda: None,
+        "empty": path.touch,
+        "text": lambda: path.write_text("user,items\n"),
+        "a folder": path.mkdir,
+        "a device": lambda: path.symlink_to("/dev/zero"),
+        "a pipe": lambda: os.mkfifo(path),
+    }
+    make[kind]()
+    with pytest.raises(DatasetError, match=r"cannot read the histories of .*h\.parquet") as caught:
+        open_histories(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "\udcff.parquet"])
+def test_impossible_paths_of_histories_are_refused(path: str) -> None:
+    with pytest.raises(RequestError, match=r"empty|NUL|UTF-8"):
+        open_histories(path)
+
+
+@pytest.mark.parametrize("item", [None, "NULL", 1.5, ["i1"], b"i1"], ids=repr)
+def test_a_bad_item_id_of_a_file_is_refused(tmp_path: Path, item: object) -> None:
+    histories = open_histories(write_histories(tmp_path / "h.parquet", ["a"], [[item]]))
+    with pytest.raises(RequestError, match="item id"):
+        histories.find("a")
+
+
+def test_other_columns_of_a_file_are_not_read(tmp_path: Path) -> None:
+    table = pa.table({"user": ["a"], "items": [["i1"]], "note": [[{"a": [1]}]], "b": [b"\xff"]})
+    pq.write_table(table, tmp_path / "h.parquet")
+    history = open_histories(tmp_path / "h.parquet").find("a")
+    assert history is not None
+    assert history.item_ids == ["i1"]
 
 
 def test_impossible_histories_are_refused(cycle_run: Path) -> None:

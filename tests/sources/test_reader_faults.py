@@ -116,7 +116,7 @@ EDITS: dict[str, tuple[Callable[[bytes], bytes], set[str]]] = {
 """An edit of a file -> the formats that refuse it; the others must read the same as before."""
 
 UNNOTICED = {("cut short", "lines"), ("cut short", "movies")}
-"""What cannot be distinguished from a shorter file."""
+"""What looks like a shorter file."""
 
 
 @pytest.mark.parametrize("form", FILES)

@@ -78,7 +78,7 @@ def _read_csv(path: Path, columns: list[str]) -> pa.Table:
 def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
     try:
         return id_array(column)
-    except (InvalidIdError, pa.ArrowInvalid) as error:  # ArrowInvalid: text that is not UTF-8
+    except (InvalidIdError, pa.ArrowInvalid) as error:  # the latter for text that is not UTF-8
         message = f"{path}: the column {name} has an invalid id: {str(error).splitlines()[0]}"
         raise SourceError(message, EXPECTED) from None
 

@@ -16,6 +16,7 @@ from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError
 from segue.features import USER, stored_features
 from segue.recommender.ids import id_string, id_strings
+from segue.storage.paths import checked_path
 from segue.tokens import N_SPECIALS
 
 HISTORY_COLUMNS = ("user", "items")
@@ -57,14 +58,14 @@ def open_histories(histories: Any) -> Histories:
 
     Raises:
         DatasetError: the dataset or the file cannot be read.
-        RequestError: it is none of these.
+        RequestError: it is none of these, or an impossible path.
     """
     if isinstance(histories, Dataset):
         return DatasetHistories(histories)
     if callable(histories):
         return FunctionHistories(histories)
     try:
-        path = Path(histories)
+        path = checked_path(histories, RequestError)
     except TypeError:
         message = f"histories is of type {type(histories).__name__}"
         raise RequestError(message, "give a dataset, a Parquet file or a function") from None
@@ -145,6 +146,7 @@ class FileHistories(Histories):
         self._path = path
         try:
             table = pq.read_table(path, columns=list(HISTORY_COLUMNS))
+            table.validate(full=True)  # text that is not UTF-8
         except (OSError, pa.ArrowException) as error:
             reason = str(error).split("\n", 1)[0]
             raise DatasetError(

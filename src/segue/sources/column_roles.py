@@ -157,6 +157,25 @@ def is_list_name(name: str) -> bool:
     return element != name and any(candidates(role, [element]) for role in roles)
 
 
+def list_spellings(
+    lists: Sequence[str], names: Sequence[str], config: SourceConfig
+) -> dict[str, str]:
+    """The spelling by which each column of lists is recognised: ``item`` for ``items``.
+
+    Args:
+        lists: the columns of lists among ``names``. Those that an option names are left out, and
+            those whose spelling is that of users or another column.
+    """
+    given = {config.item_column, config.time_column, config.rating_column, config.event_column}
+    spellings: dict[str, str] = {}
+    for name in lists:
+        spelling = singular(name)
+        is_taken = spelling in names or spelling in spellings.values()
+        if name not in given and not is_taken and not candidates("user", [spelling]):
+            spellings[name] = spelling
+    return spellings
+
+
 def first_match(spellings: str, names: Sequence[str]) -> str | None:
     """The column that matches the earliest of some spellings (separated by spaces), or None."""
     by_spelling = {_spelling(name): name for name in reversed(names)}

@@ -91,3 +91,18 @@ def test_a_last_row_larger_than_the_buffer(tmp_path: Path) -> None:
     path = tmp_path / "items.csv"
     path.write_text("item_id,title,index\n1,a,\n2,b," + "x" * 34_000_000)
     assert titles(path) == {"1": "a", "2": "b"}
+
+
+def test_json_values_of_different_types_are_read_as_text(tmp_path: Path) -> None:
+    rows = [{"item_id": "a", "title": "Zero", "note": "x"}, {"item_id": "b", "title": 1, "note": 2}]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert titles(tmp_path / "items.jsonl") == {"a": "Zero", "b": "1"}
+    items = read_items_file(tmp_path / "items.jsonl", SourceConfig()).items
+    assert items.column("note").to_pylist() == ["x", "2"]
+
+
+def test_genres_as_programs_write_lists(tmp_path: Path) -> None:
+    text = "item_id;genres\na;['Sci-Fi', \"Children's\"]\nb;A|B\nc;[]\n"
+    (tmp_path / "items.csv").write_text(text)
+    items = read_items_file(tmp_path / "items.csv", SourceConfig(quote="none")).items
+    assert items.column("genres").to_pylist() == [["Sci-Fi", "Children's"], ["A", "B"], []]

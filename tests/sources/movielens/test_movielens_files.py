@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from movielens_folders import CONFIG, read_chunks, write_1m, write_csv
 
 from segue.config import SourceConfig
 from segue.errors import ResourceError, SourceError
+from segue.sources import open_source
 from segue.sources.movielens.files import MEMORY_PER_CHARACTER, split_title
 from segue.sources.movielens.source import MovielensSource
 
@@ -125,6 +127,33 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
     assert "ratings.dat, u.data, ratings.csv" in error.value.hint
     with pytest.raises(SourceError, match="is not a folder"):
         MovielensSource(tmp_path / "ml-1m.zip", CONFIG)
+
+
+def test_users_with_other_columns_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    folder = write_1m(tmp_path)
+    (folder / "users.dat").write_bytes(b"2::M\n\xff::F\n")
+    source = MovielensSource(folder, CONFIG)
+    assert "gender" not in next(iter(source.chunks())).sequences.schema.names
+    [warning] = source.report()["warnings"]
+    assert warning.startswith("users.dat has 2 columns, expected user_id, gender, age")
+
+
+@pytest.mark.parametrize("file", ["movies.dat", "users.dat", "ratings.dat"])
+def test_a_sparse_file_is_refused(
+    tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.sources.text.lines.MAX_LINE", 1 << 16)
+    folder = write_1m(tmp_path)
+    os.truncate(folder / file, 1 << 36)
+    with pytest.raises(SourceError, match=rf"{file}.* (longer than|is not UTF-8 text)"):
+        read_chunks(folder)
+
+
+def test_movies_alone_are_no_log(tmp_path: Path) -> None:
+    folder = write_1m(tmp_path)
+    (folder / "ratings.dat").unlink()
+    with pytest.raises(SourceError, match="has no ratings"):
+        open_source(folder, CONFIG)
 
 
 @pytest.mark.parametrize("file", ["movies.dat", "users.dat"])

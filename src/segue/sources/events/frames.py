@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from segue.config import SourceConfig
 from segue.errors import ConfigError, SegueError, SourceError, StorageError
 from segue.ids import BLANKS
-from segue.sources.column_roles import guess_roles
+from segue.sources.column_roles import guess_roles, is_list_name, list_spellings
 from segue.sources.events.tabular import TabularSource
 from segue.storage.temporary import temporary_folder
 
@@ -41,9 +41,12 @@ def is_frame(value: Any) -> bool:
     """Whether a value is a table in memory or a stream, and not a path.
 
     Raises:
-        SourceError: it is a data frame without the Arrow C stream interface.
+        SourceError: it is a data frame without the Arrow C stream interface, or a series.
     """
     if hasattr(value, "__arrow_c_stream__"):
+        if hasattr(value, "iloc") and not hasattr(value, "columns"):
+            message = f"the log is of type {type(value).__name__}, expected a table"
+            raise SourceError(message, "give a data frame with columns of users and of items")
         return True
     if hasattr(value, "iloc"):
         message = "this data frame has no Arrow C stream interface (__arrow_c_stream__)"
@@ -69,7 +72,14 @@ def open_frame(frame: Any, config: SourceConfig) -> Iterator[FrameSource]:
         raise ConfigError(message, "leave the format out")
 
     def choose(names: list[str]) -> list[str]:
-        used = guess_roles(names, config, _NAME).names()
+        try:
+            used = guess_roles(names, config, _NAME).names()
+        except SourceError:
+            lists = [name for name in names if is_list_name(name)]
+            if not lists:
+                raise
+            spellings = list_spellings(lists, names, config)
+            used = guess_roles(names, config, _NAME, spellings).names()
         return [name for name in names if name in used]
 
     with frame_file(frame, "frame.parquet", choose) as path:
@@ -112,6 +122,9 @@ def _reader(frame: Any, choose: Callable[[list[str]], list[str]]) -> pa.RecordBa
             index = ", ".join(str(name) for name in frame.index.names if name is not None)
             hint = f"the index ({index}) is left out: call reset_index()" if index else error.hint
             raise SourceError(error.message, hint) from None
+        if repeated := sorted(name for name in used if names.count(name) > 1):
+            message = f"{_NAME} has more than one column called {repeated[0]!r}"
+            raise SourceError(message, "rename one of them")
         positions = [position for position, name in enumerate(names) if name in used]
         frame = frame.iloc[:, positions].reset_index(drop=True)
     try:
@@ -148,7 +161,8 @@ def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
 
 
 def _not_readable(error: Exception) -> SourceError:
-    reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+    reason = str(error).partition(". Detail: ")[0].strip().split("\n", 1)[0]
+    reason = reason or type(error).__name__
     hint = "give every column one type; with pandas, for example frame.astype({'item_id': str})"
     return SourceError(f"{_NAME} cannot be read: {reason}", hint)
 
@@ -171,4 +185,8 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 def _plain(column: pa.Array) -> pa.Array:
     if pa.types.is_run_end_encoded(column.type):
         return pc.call_function("run_end_decode", [column])
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    if not pa.types.is_dictionary(column.type):
+        return column
+    # Arrow does not decode dictionaries of views, which polars has.
+    values = column.dictionary.cast(_plain_type(column.type.value_type))
+    return pa.DictionaryArray.from_arrays(column.indices, values).dictionary_decode()

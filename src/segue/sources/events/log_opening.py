@@ -10,11 +10,10 @@ from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.column_roles import (
     ColumnRoles,
-    candidates,
     guess_roles,
     is_list_name,
     is_usual,
-    singular,
+    list_spellings,
 )
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.detection import (
@@ -81,15 +80,9 @@ def _with_roles(tables: list[Table], config: SourceConfig) -> tuple[list[Table],
 
 def _roles_of(table: Table, config: SourceConfig) -> ColumnRoles:
     """The roles of the columns, where a column of lists is also known by the plural of a name."""
-    given = {config.item_column, config.time_column, config.rating_column, config.event_column}
-    spellings: dict[str, str] = {}
-    for name, sql_type in table.columns.items():
-        if sql_type.endswith("[]") and name not in given:
-            spelling = singular(name)
-            is_taken = spelling in table.columns or spelling in spellings.values()
-            if not is_taken and not candidates("user", [spelling]):
-                spellings[name] = spelling
     names = list(table.columns)
+    lists = [name for name, sql_type in table.columns.items() if sql_type.endswith("[]")]
+    spellings = list_spellings(lists, names, config)
     try:
         return guess_roles(names, config, str(table.files[0]), spellings)
     except SourceError as error:

@@ -13,6 +13,7 @@ from segue.sources.column_roles import candidates, find_column, first_match
 from segue.sources.items.vectors import is_vector, vector_sql
 from segue.sources.schema import ITEM_COLUMNS, RESERVED_COLUMNS
 from segue.sources.tables.table import Table, identifier, is_nested, text_sql
+from segue.sources.text.list_texts import list_sql
 
 ATTRIBUTE_SPELLINGS = {
     "title": "title itemtitle movietitle tracktitle songtitle booktitle "
@@ -86,7 +87,9 @@ def select_terms(columns: ItemColumns, table: Table) -> Iterator[str]:
     yield f"{item_id_sql(columns.item, table)} AS item_id"
     for attribute, name in columns.attributes.items():
         yield _attribute_sql(attribute, name, table)
-    yield from map(identifier, columns.plain)
+    for name in columns.plain:
+        value = _text_sql(name, table) if table.columns[name] == "JSON" else identifier(name)
+        yield f"{value} AS {identifier(name)}"
     yield from map(vector_sql, columns.vectors)
 
 
@@ -99,10 +102,18 @@ def item_id_sql(column: str, table: Table) -> str:
 def _attribute_sql(attribute: str, name: str, table: Table) -> str:
     if attribute == "genres" and table.columns[name].endswith("[]"):
         return f"CAST({identifier(name)} AS VARCHAR[]) AS genres"
-    text = text_sql(name)
+    text = _text_sql(name, table)
     if attribute == "genres":
         genres = rf"string_split_regex({text}, '\s*[|;]\s*')"
+        genres = f"CASE WHEN starts_with({text}, '[') THEN {list_sql(text)} ELSE {genres} END"
         return f"list_filter({genres}, lambda genre: genre != '') AS genres"
     if attribute == "year":
         return rf"TRY_CAST(regexp_extract({text}, '\d{{4}}') AS INTEGER) AS year"
     return f"{text} AS {attribute}"
+
+
+def _text_sql(name: str, table: Table) -> str:
+    """SQL for an attribute as text. Values of JSON may have different types within a column."""
+    if table.columns[name] == "JSON":
+        return f"nullif({identifier(name)} ->> '$', '')"
+    return text_sql(name)

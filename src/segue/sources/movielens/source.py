@@ -37,7 +37,7 @@ from segue.sources.movielens.files import (
 from segue.sources.schema import Chunk, Source
 from segue.sources.tables.copies import can_be_copied
 from segue.sources.tables.table import Table, path_literal, reading
-from segue.sources.text.format import TextFormat
+from segue.sources.text.format import TextFormat, detect_encoding
 from segue.sources.text.lines import encoding_of, lines, printable
 from segue.storage.paths import check_regular
 
@@ -163,7 +163,8 @@ def _is_in(folder: Path, name: str) -> bool:
 
 def _check_ratings(path: Path, layout: FileLayout) -> None:
     check_regular(path)
-    texts = filter(str.strip, lines(path, encoding_of(read_start(path)) or "utf-8"))
+    encoding = detect_encoding(path, SourceConfig())[1] if read_start(path).strip() else "utf-8"
+    texts = filter(str.strip, lines(path, encoding))
     first = [printable(text).strip() for text in islice(texts, 2)]
     if layout.has_header and first:
         check_header(path, first[0][:1000].split(","), RATINGS_HEADER)
