@@ -9,7 +9,7 @@ import pytest
 
 from segue.errors import ResourceError
 from segue.preparation import ingest, prepare
-from segue.sources import items_file
+from segue.sources.items import items_file
 from segue.storage.string_index import StringIndex
 
 

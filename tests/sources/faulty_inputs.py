@@ -18,7 +18,7 @@ from segue.dataset import Dataset
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.sources import open_log
-from segue.sources.items_file import read_items_file
+from segue.sources.items.items_file import read_items_file
 from segue.tokens import N_SPECIALS, PAD
 
 Row = tuple[Any, Any, Any, Any]

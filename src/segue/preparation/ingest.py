@@ -92,7 +92,7 @@ def _items_file(config: PrepareConfig) -> ItemsFile | None:
     """The file of item attributes; None if the options name none."""
     if config.source.items_file is None:
         return None
-    from segue.sources.items_file import read_items_file
+    from segue.sources.items.items_file import read_items_file
 
     return read_items_file(checked_path(config.source.items_file), config.source)
 

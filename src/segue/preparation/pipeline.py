@@ -89,6 +89,7 @@ def prepare(
         SourceError: the log cannot be read in its format.
         DatasetError: the filters or the split need times or ratings that the log does not have,
             no events are left to train on or to predict, or ``out`` contains other files.
+        ResourceError: the ids of the log or the items file do not fit within ``memory_limit``.
         StorageError: ``out`` cannot be written. No partial dataset remains.
     """
     from segue.sources import open_log

@@ -140,7 +140,7 @@ def is_stream(path: Path) -> bool:
         return True
     kind = "a terminal" if standard and sys.stdin.isatty() else special_kind(mode)
     name = "standard input" if standard else str(path)
-    raise SourceError(f"{name} is {kind}, expected a log", "give a file, a folder or a pipe")
+    raise SourceError(f"{name} is {kind}, expected a table", "give a file, a folder or a pipe")
 
 
 def copy_stream(path: Path, target: Path) -> Path:

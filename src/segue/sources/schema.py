@@ -62,7 +62,7 @@ class Chunk(NamedTuple):
 
 
 class ItemsFile(NamedTuple):
-    """The contents of an items file (``--items-file``); see ``segue.sources.items_file``.
+    """The contents of an items file (``--items-file``); see ``segue.sources.items.items_file``.
 
     Attributes:
         items: one row per row of the file, in its order, with ``item_id``, those columns of

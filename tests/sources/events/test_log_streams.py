@@ -88,7 +88,7 @@ def test_devices_are_refused(tmp_path: Path, name: str) -> None:
         server.bind(f"{folder}/socket")
         path = Path(folder, "socket") if name == "socket" else path
         kind = "a socket" if name == "socket" else "a device"
-        with pytest.raises(SourceError, match=f"is {kind}, expected a log"):
+        with pytest.raises(SourceError, match=f"is {kind}, expected a table"):
             open_source(path, SourceConfig())
 
 
@@ -116,7 +116,7 @@ def test_copies_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     read_log(log)
     assert list(folder.iterdir()) == []
     write(log, "user_id,item_id\nu,a\r\nu\n")
-    with pytest.raises(SourceError, match="line 3 has 1 columns, expected 2"):
+    with pytest.raises(SourceError, match="line 3 has 1 column, expected 2"):
         read_log(log)
     assert list(folder.iterdir()) == []
     lines = write(tmp_path / "log.jsonl", "\ufeff" + json.dumps({"user": "u", "item": "a"}))

@@ -140,7 +140,7 @@ BAD_FILES = [
     ("utf16.csv", "user_id,item_id\n1,2\n".encode("utf-16-le"), "is not UTF-8 text"),
     ("bytes.jsonl", b'{"user":"\xff","item":1}\n', "is not UTF-8 text"),
     ("wide.csv", b"user_id,item_id\n1,2\n1,2,3\n", "line 3 has 3 columns, expected 2"),
-    ("narrow.csv", b"user_id,item_id\n1,2\n1\n", "line 3 has 1 columns, expected 2"),
+    ("narrow.csv", b"user_id,item_id\n1,2\n1\n", "line 3 has 1 column, expected 2"),
     ("open.csv", b'user_id,item_id\n1,"2\n', "line 2 has a quote that is not closed"),
     ("pairs.txt", b"1 2\n3 4 5\n", "line 2 has 3 columns, expected 2"),
     ("twice.csv", b"user_id,item_id,Item_ID\n1,2,3\n", "more than one column called 'item_id'"),

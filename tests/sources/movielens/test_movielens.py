@@ -194,7 +194,7 @@ def test_mostly_bad_times_are_refused_and_entirely_early_ones_give_a_warning(
         ("1::2::3::4::5", r"ratings\.dat: line 2 has 5 columns, expected 4"),
         ("1::2::3::now", r"ratings\.dat: data row 2 \(line 2\): invalid time 'now'"),
         (f"1::2::3::{10**17}", r"ratings\.dat: data row 2 \(line 2\): invalid time '10{17}'"),
-        ("1,2,3,4", r"ratings\.dat: line 2 has 1 columns, expected 4"),
+        ("1,2,3,4", r"ratings\.dat: line 2 has 1 column, expected 4"),
     ],
 )
 def test_an_invalid_rating_is_refused_with_its_line(

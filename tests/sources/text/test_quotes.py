@@ -72,7 +72,7 @@ def test_other_quote_characters(tmp_path: Path) -> None:
     [
         ('user,item\nu,"a\nu,b\n', "line 2 has a quote that is not closed"),
         ('user,item\nu,a\nu,"b" c\nu,d\n', "line 3 has text after a quote that is closed"),
-        ('user,item\nu,"two\n\nlines"\nu\n', "line 5 has 1 columns, expected 2"),
+        ('user,item\nu,"two\n\nlines"\nu\n', "line 5 has 1 column, expected 2"),
         ('user,n,item\nu,a,"x\nu,b,y"\n', "line 2 has a quote that closes only on line 3"),
     ],
 )

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from segue.errors import SourceError
+from segue.errors import SourceError, quantity
 from segue.sources.text.format import BLANKS, TextFormat
 from segue.sources.text.lines import MAX_LINE, lines
 
@@ -99,7 +99,7 @@ def records(file: Path, reading: Reading, n_columns: int, used: Sequence[int]) -
             if len(row.fields) < 2:
                 raise RecordError(row.line, "has no item, expected an id and the ids of its items")
         elif len(row.fields) != n_columns and not _ends_in_separator(row, n_columns):
-            problem = f"has {len(row.fields)} columns, expected {n_columns}"
+            problem = f"has {quantity(len(row.fields), 'column')}, expected {n_columns}"
             raise RecordError(row.line, problem)
         if not text.quote and not text.quotes_are_given and text.separator not in ("\t", BLANKS):
             _refuse_quoted(row, used, reading)

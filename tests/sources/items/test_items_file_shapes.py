@@ -13,7 +13,7 @@ import pytest
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.items_file import read_items_file
+from segue.sources.items.items_file import read_items_file
 
 TEXT = (
     'item_id,title,genres\n007,"Long Road, The (1994)",A|B\r\n8,Plain,\r\n9,"He said ""No""",C\r\n'

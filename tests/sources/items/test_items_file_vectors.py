@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.items_file import is_vector, read_items_file
+from segue.sources.items.items_file import read_items_file
+from segue.sources.items.vectors import is_vector
 from segue.sources.schema import VECTOR, ItemsFile
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from segue.config import SourceConfig
 from segue.errors import SourceError
-from segue.sources.items_file import read_items_file
+from segue.sources.items.items_file import read_items_file
 from segue.sources.schema import ITEM_COLUMNS
 
 

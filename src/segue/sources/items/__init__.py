@@ -1,0 +1,1 @@
+"""Items files: attributes and vectors of items from a table."""
