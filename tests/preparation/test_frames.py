@@ -167,7 +167,7 @@ def test_a_stream_is_read_in_batches(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frame", "options", "message"),
     [
-        (LOG.drop_columns(["item_id"]), {}, "no column of the frame has a usual name for a item"),
+        (LOG.drop_columns(["item_id"]), {}, "no column of the frame has a usual name for an item"),
         (LOG, {"item_column": "song"}, "names the column 'song', which the frame does not have"),
         (LOG.slice(0, 0), {}, "the frame has no rows"),
         (

@@ -79,7 +79,9 @@ def _ids(column: pa.ChunkedArray, name: str, path: Path) -> pa.Array:
     try:
         return id_array(column)
     except InvalidIdError as error:
-        raise SourceError(f"{path}: the column {name} has {error}", EXPECTED) from None
+        raise SourceError(
+            f"{path}: the column {name} has an invalid id: {error}", EXPECTED
+        ) from None
     except pa.ArrowInvalid as error:  # text that is not UTF-8
         message = f"{path}: the column {name} has an invalid id: {str(error).splitlines()[0]}"
         raise SourceError(message, EXPECTED) from None
