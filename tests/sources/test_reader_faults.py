@@ -223,9 +223,12 @@ def test_names_of_columns(tmp_path: Path, read: Read, form: str) -> None:
 
     given = write(lambda names: [f" {name} " for name in names])
     assert read(form, given.given).content == undamaged(form)
-    given = write(lambda names: [*names, "", "note", "note"])
+    # Parquet is refused by the reader of lists if any two columns have the same name.
+    further = ["", "note"] if form == "lists Parquet" else ["", "note", "note"]
+    given = write(lambda names: [*names, *further])
     assert read(form, given.given).content == undamaged(form)
-    assert "item_id" in refused(read, form, write(lambda names: [*names, "item_id"]))
+    message = refused(read, form, write(lambda names: [*names, "item_id"]))
+    assert "item_id" in message or "several columns have the same name" in message
     given = write(lambda names: [name.replace("item_id", "thing") for name in names])
     assert "thing" in refused(read, form, given)
 
