@@ -346,7 +346,8 @@ def test_a_run_reuses_the_step_that_its_plan_compiled(cycles: Dataset, tmp_path:
     assert result.fits is True
     assert result.available is not None
     assert result.total_steps == 6
-    assert result.softmax_block == result.vocabulary_size == cycles.vocabulary_size
+    assert result.vocabulary_size == cycles.vocabulary_size
+    assert result.softmax_logits == 256 * result.vocabulary_size
     assert result.memory.parameters == estimate_memory(spec_of(cycles, config)).parameters
     assert result.times is not None
     assert result.times.step > 0

@@ -7,13 +7,12 @@ from jaxtyping import Int32, Int64
 
 from segue.batches.batch import Batch, Batches, BatchOptions
 from segue.batches.prompts import PromptLayout
+from segue.batches.widths import batch_widths
 from segue.dataset import Sequences, Spans
 from segue.features import NO_FEATURES, Features
 from segue.ragged import rows_at
 from segue.tokens import PAD
 
-N_BUCKETS = 4
-"""Number of batch lengths with ``bucket_by_length``: the multiples of a quarter of the context."""
 BATCHES_PER_POOL = 64
 """Batches whose examples are sorted by length together: enough that the rows of a batch have
 similar lengths, few enough that batches have different rows in every epoch."""
@@ -44,6 +43,11 @@ class SequenceBatches(Batches):
         # Index of the first token of the last window.
         self._last_first = np.maximum(n_tokens - (layout.context + 1), 0)
         self._n_positions = np.minimum(n_tokens - 1, layout.context)
+        self._widths = (
+            batch_widths(self._n_positions, layout.context)
+            if options.bucket_by_length
+            else np.array([layout.context])
+        )
 
     def widest_batch(self, n_steps: int) -> int:
         """The number of the batch with the longest row among the first ``n_steps``."""
@@ -84,13 +88,9 @@ class SequenceBatches(Batches):
         return _sort_within_pools(order, self._n_positions, self.options.batch_size, random)
 
     def _batch_length(self, examples: Int64[np.ndarray, " examples"]) -> int:
-        """Input length of a batch: the context, or as many quarters of it as the rows need."""
-        context = self._layout.context
-        if not self.options.bucket_by_length:
-            return context
-        quarter = -(-context // N_BUCKETS)
+        """Input length of a batch: the smallest width that holds its rows."""
         longest = int(self._n_positions[examples].max(initial=1))
-        return min(-(-longest // quarter) * quarter, context)
+        return int(self._widths[np.searchsorted(self._widths, longest)])
 
     def _label_positions(
         self,

@@ -80,8 +80,8 @@ def _run_facts(plan: Plan) -> dict[str, str]:
         "dataset": f"{plan.dataset}, a vocabulary of {plan.vocabulary_size:,} tokens",
         "steps": f"{plan.total_steps:,}, {plan.steps_per_epoch:,} per epoch",
     }
-    if plan.softmax_block is not None:
-        rows["softmax"] = f"exact, {plan.softmax_block:,} rows of the output embeddings at a time"
+    if plan.softmax_logits is not None:
+        rows["softmax"] = f"exact, {plan.softmax_logits:,} logits at a time"
     if plan.times is not None:
         times = plan.times
         rows["time"] = (

@@ -4,18 +4,20 @@ from segue.losses.negative_samplers import NEGATIVE_SAMPLERS, Negatives, Negativ
 from segue.losses.sampled_softmax import sampled_softmax
 from segue.losses.softmax import (
     FIRST_CANDIDATE,
-    rows_per_block,
     softmax_cross_entropy,
     weighted_mean,
 )
+from segue.losses.softmax_by_positions import fits_in_rows, logits_at_a_time, softmax_loss_sum
 
 __all__ = [
     "FIRST_CANDIDATE",
     "NEGATIVE_SAMPLERS",
     "NegativeSampler",
     "Negatives",
-    "rows_per_block",
+    "fits_in_rows",
+    "logits_at_a_time",
     "sampled_softmax",
     "softmax_cross_entropy",
+    "softmax_loss_sum",
     "weighted_mean",
 ]

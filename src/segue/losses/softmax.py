@@ -23,11 +23,9 @@ LOGITS_PER_BLOCK = 1 << 24
 """Logits computed at a time by the exact softmax: 64 MiB of float32."""
 
 
-def weighted_mean(
-    losses: Float[Array, " position"], weights: Float[Array, " position"]
-) -> Float[Array, ""]:
-    """The weighted mean; zero if all weights are zero."""
-    return jnp.sum(losses * weights) / jnp.maximum(jnp.sum(weights), 1e-9)
+def weighted_mean(total: Float[Array, ""], weights: Float[Array, " position"]) -> Float[Array, ""]:
+    """The weighted mean of losses from their weighted sum; zero if all weights are zero."""
+    return total / jnp.maximum(jnp.sum(weights), 1e-9)
 
 
 def softmax_cross_entropy(

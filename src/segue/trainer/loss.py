@@ -6,7 +6,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from segue.config import LossConfig
-from segue.losses import sampled_softmax, softmax_cross_entropy, weighted_mean
+from segue.losses import (
+    fits_in_rows,
+    sampled_softmax,
+    softmax_cross_entropy,
+    softmax_loss_sum,
+    weighted_mean,
+)
 from segue.model import Transformer
 from segue.tokens import PAD
 from segue.trainer.inputs import StepInputs
@@ -26,8 +32,14 @@ def batch_loss(
     item_features, batch, negatives = inputs
     labels = jnp.asarray(batch.labels).reshape(-1)
     hidden = hidden_at_labels(model, inputs, key)
+    weights = (labels != PAD).astype(hidden.dtype)
+    if batch.weights is not None:
+        weights = weights * jnp.asarray(batch.weights).reshape(-1)
     if negatives is None:
-        losses = softmax_cross_entropy(hidden, model.output_embeddings(item_features), labels)
+        embeddings = model.output_embeddings(item_features)
+        if fits_in_rows(len(embeddings)):
+            return weighted_mean(softmax_loss_sum(hidden, embeddings, labels, weights), weights)
+        losses = softmax_cross_entropy(hidden, embeddings, labels)
     else:
         losses = sampled_softmax(
             hidden,
@@ -37,10 +49,7 @@ def batch_loss(
             negatives.log_expected_counts if config.log_q else None,
             config.estimator,
         )
-    weights = (labels != PAD).astype(losses.dtype)
-    if batch.weights is not None:
-        weights = weights * jnp.asarray(batch.weights).reshape(-1)
-    return weighted_mean(losses, weights)
+    return weighted_mean(jnp.sum(losses * weights), weights)
 
 
 def hidden_at_labels(

@@ -14,7 +14,7 @@ from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import ConfigError
 from segue.features import Features, SequenceVocabulary, check_item_features
-from segue.losses.softmax import rows_per_block
+from segue.losses import logits_at_a_time
 from segue.model import HEADS, Transformer
 from segue.optimizers import SparseTable, optimizer
 from segue.trainer.data import training_batches
@@ -125,11 +125,11 @@ class RunSpec:
         return HEADS[model.head].output_width(model)
 
     @property
-    def softmax_block_rows(self) -> int | None:
-        """Rows of the output embeddings per block of the exact softmax; None for a sampled one."""
+    def softmax_logits(self) -> int | None:
+        """Logits of the exact softmax in memory at a time; None for a sampled one."""
         if self.config.loss.kind != "softmax":
             return None
-        return rows_per_block(self.widest_batch.labels.size, self.vocabulary_size)
+        return logits_at_a_time(self.widest_batch.labels.size, self.vocabulary_size)
 
     @property
     def tx(self) -> optax.GradientTransformation:

@@ -155,9 +155,9 @@ def _activations(spec: RunSpec) -> int:
 
 def _logits(spec: RunSpec) -> int:
     loss, n_labels = spec.config.loss, spec.widest_batch.labels.size
-    if spec.softmax_block_rows is not None:
+    if spec.softmax_logits is not None:
         embeddings = _feature_embeddings(spec, spec.vocabulary_size)
-        return FLOAT_BYTES * (LOGITS_COPIES * n_labels * spec.softmax_block_rows + embeddings)
+        return FLOAT_BYTES * (LOGITS_COPIES * spec.softmax_logits + embeddings)
     embeddings = _feature_embeddings(spec, spec.sparse_row_counts["items"])
     if loss.shared_negatives:
         return FLOAT_BYTES * (LOGITS_COPIES * n_labels * spec.n_negatives + embeddings)

@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True):
         vocabulary_size: number of rows of the item embeddings.
         steps_per_epoch: number of batches per epoch.
         total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
-        softmax_block: rows per block of the exact softmax; null for a sampled one.
+        softmax_logits: logits of the exact softmax in memory at a time; null for a sampled one.
         memory: memory by purpose; ``step`` is XLA's own figure.
         estimated_step: the same figure by the formula that ``train`` uses.
         peaks: peak memory of the process.
@@ -98,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True):
     vocabulary_size: int
     steps_per_epoch: int
     total_steps: int
-    softmax_block: int | None
+    softmax_logits: int | None
     memory: MemoryUse
     estimated_step: int
     peaks: Peaks
@@ -160,7 +160,7 @@ def plan(
         vocabulary_size=spec.vocabulary_size,
         steps_per_epoch=spec.steps_per_epoch,
         total_steps=spec.total_steps,
-        softmax_block=spec.softmax_block_rows,
+        softmax_logits=spec.softmax_logits,
         memory=memory,
         estimated_step=estimated.step,
         peaks=Peaks.of(memory),

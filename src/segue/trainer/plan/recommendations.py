@@ -162,14 +162,14 @@ def recommended_option(spec: RunSpec, options: list[TrainingOption]) -> Training
 def is_exact_softmax_cheap(spec: RunSpec) -> bool:
     """Whether the exact softmax needs few multiplications compared with the transformer blocks.
 
-    Counted are four vector products per label and item, because the backward pass computes the
-    logits again, and three multiplications per token and weight of the blocks.
+    Counted are three vector products per label and item, and three multiplications per token and
+    weight of the blocks.
     """
     model, length = spec.config.model, spec.widest_batch.tokens.shape[1]
     width = model.width
     block = 4 * width * width + 2 * width * model.feed_forward + 2 * length * width
     blocks = 3 * spec.widest_batch.tokens.size * model.layers * block
-    scores = 4 * spec.widest_batch.labels.size * spec.vocabulary_size * spec.output_width
+    scores = 3 * spec.widest_batch.labels.size * spec.vocabulary_size * spec.output_width
     return scores <= EXACT_COST_FACTOR * blocks
 
 
