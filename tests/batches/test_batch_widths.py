@@ -26,8 +26,10 @@ def test_no_other_choice_computes_less(lengths: list[int], slack: int) -> None:
     assert n_positions.max() <= widths[-1] <= context
     possible = [min(width, context) for width in range(8, n_positions.max() + 8, 8)]
     *shorter, longest = sorted(set(possible))
-    others = [[*choice, longest] for n in range(N_WIDTHS) for choice in combinations(shorter, n)]
-    assert n_computed(n_positions, widths) == min(n_computed(n_positions, o) for o in others)
+    alternatives = [
+        [*choice, longest] for n in range(N_WIDTHS) for choice in combinations(shorter, n)
+    ]
+    assert n_computed(n_positions, widths) == min(n_computed(n_positions, o) for o in alternatives)
 
 
 def test_short_histories_have_short_batches() -> None:

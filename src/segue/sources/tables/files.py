@@ -158,8 +158,8 @@ def _warnings(files: Sequence[Path], folder: Path) -> list[str]:
         return []
     names = [printable_path(file.relative_to(folder)) for file in files[:5]]
     listed = ", ".join(names) + (", ..." if len(files) > 5 else "")
-    count = quantity(len(files), "file")
-    return [f"left out {count} that are hidden, empty or of another type: {listed}"]
+    files_are = quantity(len(files), "file that is", "files that are")
+    return [f"left out {files_are} hidden, empty or of another type: {listed}"]
 
 
 def printable_path(path: Path) -> str:
