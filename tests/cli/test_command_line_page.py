@@ -64,6 +64,7 @@ def per_sequence_file(world: Path, workspace: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_the_json_examples_have_the_printed_keys(
     world: Path, run: Path, tiny_config: Path, per_sequence_file: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_list_with_posters_and_notes_on_missing_ones(
     assert (outcome.out, outcome.err.splitlines()) == (f"{file}\n", printed["notes"])
 
 
+@pytest.mark.slow
 def test_the_list_of_a_user(run: Path, world: Path, tmp_path: Path) -> None:
     user = Dataset.open(world).sequences.ids[0].as_py()
     file, file_with_seen = tmp_path / "user.png", tmp_path / "seen.png"

@@ -70,6 +70,7 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, world: Path) -> None
     assert (run / "weights.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_prints_the_command_that_resumes(
     tmp_path: Path, world: Path, tiny_config: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_an_edited_file_is_refused_in_one_line(
         assert any(file in error.message for error in errors)
 
 
+@pytest.mark.slow
 def test_an_edited_manifest_is_refused_or_read(genres: Dataset, tmp_path: Path) -> None:
     # Seven is coprime to the number of edits per value, so every edit and every value is tried.
     named = json_mutations(genres.path, "manifest.json")[::7]

@@ -188,6 +188,7 @@ def test_evaluation_measures_the_same(data: Dataset, renumbered: Dataset, tmp_pa
     check_same_results(COUNTED, data, COUNTED, renumbered)
 
 
+@pytest.mark.slow
 def test_a_model_is_joined_by_id(data: Dataset, renumbered: Dataset, tmp_path: Path) -> None:
     model = Recommender.load(train(data, tmp_path / "run", config=CONFIG))
     check_same_results([model.ranker(data)], data, [model.ranker(renumbered)], renumbered)

@@ -38,6 +38,7 @@ def draw(sampler: NegativeSampler, key: jax.Array, shape: tuple[int, ...]) -> Ne
 each_sampler = pytest.mark.parametrize("sampler", NEGATIVE_SAMPLERS.values(), ids=NEGATIVE_SAMPLERS)
 
 
+@pytest.mark.slow
 @each_sampler
 @given(
     shape=st.sampled_from([(50,), (3, 7)]),

@@ -39,6 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory):
     return prepared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", presets())
 def test_every_preset_trains_and_recommends(world, tmp_path: Path, preset: str) -> None:
     data = world(SPLITS.get(preset, "holdout"))

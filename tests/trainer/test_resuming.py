@@ -172,6 +172,7 @@ def logged(run: Path, step: int) -> Callable[[], bool]:
     return lambda: any(row["step"] >= step for row in records(run))
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_saving_ends_the_same(
     genres: Dataset, config_file: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def before_batch(index: int, act: Callable[[], object]) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_a_run_after_four_kinds_of_errors_ends_the_same(
     genres: Dataset, config_file: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ def item_embeddings(state: TrainState) -> np.ndarray:
     return np.asarray(state.params["item_embeddings"][...])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_first_sparse_step_equals_a_dense_one_and_leaves_other_rows_unchanged(name: str) -> None:
     model, loss, constants = VARIANTS[name]
@@ -213,6 +214,7 @@ def test_scatter_changes_exactly_the_gathered_rows(lists: list[list[int]]) -> No
         np.testing.assert_array_equal(scattered["other"], params["other"] + is_finite)
 
 
+@pytest.mark.slow
 def test_feature_embeddings_are_updated_sparsely_too() -> None:
     model = MODEL.model_copy(update={"item_features": ("genres",), "sequence_features": ("name",)})
     sequence_features = FeatureIds(
