@@ -60,15 +60,12 @@ def strict_types() -> Iterator[None]:
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Cache compiled programs for the session, outside the user's own cache.
 
-    The processes of pytest-xdist share it. If SEGUE_CACHE is set, its folder is used, and later
-    sessions are faster.
+    Each process of pytest-xdist has its own, because a test looks at what was compiled. If
+    SEGUE_CACHE is set, its folder is used, and later sessions are faster.
     """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
         if "SEGUE_CACHE" not in os.environ:
-            patch.setenv("SEGUE_CACHE", str(folder / "compiled"))
+            patch.setenv("SEGUE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

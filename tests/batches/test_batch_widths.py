@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.batches.widths import N_WIDTHS, batch_widths
+from segue.batches.widths import N_MULTIPLES, N_WIDTHS, batch_widths
 
 
 def n_computed(n_positions: np.ndarray, widths: np.ndarray) -> int:
@@ -16,7 +16,7 @@ def n_computed(n_positions: np.ndarray, widths: np.ndarray) -> int:
     return int(np.asarray(widths)[np.searchsorted(widths, n_positions)].sum())
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(0, 20))
+@given(st.lists(st.integers(1, 90), min_size=1, max_size=40), st.integers(0, 20))
 def test_no_other_choice_computes_less(lengths: list[int], slack: int) -> None:
     n_positions = np.array(lengths, dtype=np.int64)
     context = int(n_positions.max()) + slack
@@ -24,7 +24,8 @@ def test_no_other_choice_computes_less(lengths: list[int], slack: int) -> None:
     assert len(widths) <= N_WIDTHS
     assert (np.diff(widths) > 0).all()
     assert n_positions.max() <= widths[-1] <= context
-    possible = [min(width, context) for width in range(8, n_positions.max() + 8, 8)]
+    step = -(-context // N_MULTIPLES)
+    possible = [min(width, context) for width in range(step, n_positions.max() + step, step)]
     *shorter, longest = sorted(set(possible))
     alternatives = [
         [*choice, longest] for n in range(N_WIDTHS) for choice in combinations(shorter, n)
@@ -40,7 +41,7 @@ def test_short_histories_have_short_batches() -> None:
 
 
 def test_without_examples_there_is_one_width() -> None:
-    assert batch_widths(np.zeros(0, np.int64), 30).tolist() == [8]
+    assert batch_widths(np.zeros(0, np.int64), 30).tolist() == [1]
 
 
 def test_long_contexts_have_coarse_widths() -> None:

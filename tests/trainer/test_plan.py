@@ -359,7 +359,7 @@ def test_steps_of_all_widths_are_timed_and_the_widest_is_compiled(cycles: Datase
     config = changed(training={"bucket_by_length": True, "batch_size": 30})
     spec = spec_of(cycles, config)
     widths = {batch.tokens.shape[1] for batch in spec.sample_batches}
-    assert spec.widest_batch.tokens.shape[1] == max(widths) == MODEL.context
+    assert spec.widest_batch.tokens.shape[1] == max(widths) <= MODEL.context
     assert len(widths) > 1
     result = plan(cycles, config=config)
     assert result.times is not None

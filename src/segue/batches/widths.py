@@ -8,9 +8,8 @@ from jaxtyping import Int64
 N_WIDTHS = 4
 """Most batch lengths of a run. Each costs a compilation of the step, of 5 to 10 seconds."""
 
-MULTIPLE = 8
 N_MULTIPLES = 32
-"""A batch length is a multiple of 8, or of 1/32 of the context where that is more."""
+"""A batch length is a multiple of 1/32 of the context, rounded up, or the context itself."""
 
 
 def batch_widths(
@@ -28,7 +27,7 @@ def batch_widths(
     Returns:
         Lengths in rising order; the last one holds the longest example. It is at most ``context``.
     """
-    step = max(MULTIPLE, -(-context // N_MULTIPLES))
+    step = -(-context // N_MULTIPLES)
     # Lengths and costs are in units of one step; entry i of a list is for the length i.
     counts = np.bincount(-(-n_positions // step), minlength=2)
     n_within = np.cumsum(counts)
