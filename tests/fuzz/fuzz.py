@@ -136,6 +136,8 @@ def check_log(
     out = folder / "dataset"
     arguments = ["prepare", str(log.path), "-o", str(out), *log.options]
     arguments += ["--memory-limit", f"{MEMORY_LIMIT // 10**6}MB", "--split", "leave-one-out"]
+    if log.is_frame:
+        arguments = ["frame", str(log.path), str(out)]
     outcome = worker.run(arguments, temporary)
     yield from check_outcome(outcome)
     remains = [path.name for path in temporary.iterdir()] if temporary.is_dir() else []

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class FuzzLog:
         counts: what the dataset has to count if it is made; None if that is not known.
         must_be_read: whether an error would be wrong.
         story: how it was made, for reports.
+        is_frame: whether the Parquet file is read into memory and given as a table.
     """
 
     path: Path
@@ -76,6 +78,7 @@ class FuzzLog:
     counts: LogCounts | None = None
     must_be_read: bool = False
     story: str = ""
+    is_frame: bool = False
 
 
 def random_events(random: Random) -> list[Event]:
@@ -333,6 +336,15 @@ def parquet_log(random: Random, folder: Path) -> FuzzLog:
     return FuzzLog(path, [], counts, must_be_read=True, story=f"parquet {style}")
 
 
+def frame_log(random: Random, folder: Path) -> FuzzLog:
+    """A table in memory with one of many types of ids and times."""
+    log = parquet_log(random, folder)
+    while log.path.is_dir() or not log.must_be_read:
+        log = parquet_log(random, Path(tempfile.mkdtemp(dir=folder)))
+    log.is_frame, log.story = True, log.story.replace("parquet", "frame")
+    return log
+
+
 def sequences_log(random: Random, folder: Path) -> FuzzLog:
     """One sequence per line: its id, then its items."""
     lines, events = [], []
@@ -480,6 +492,7 @@ FORMATS: dict[str, Callable[[Random, Path], FuzzLog]] = {
     "text": text_log,
     "jsonl": jsonl_log,
     "parquet": parquet_log,
+    "frame": frame_log,
     "sequences": sequences_log,
     "movielens": movielens_log,
     "mpd": mpd_log,
