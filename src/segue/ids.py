@@ -120,7 +120,7 @@ def id_sql(column: str, sql_type: str) -> str:
     decimals = f"regexp_replace({trimmed}, {_literal(_WHOLE_DECIMAL)}, '{_DIGITS}')"
     missing = ", ".join(map(_literal, ("", *MISSING_WORDS)))
     changed = f"CASE WHEN {trimmed} NOT IN ({missing}) THEN {decimals} END"
-    return f"CASE WHEN {_is_plain_sql(text)} THEN {text} ELSE {changed} END"
+    return _unless_plain_sql(text, text, changed)
 
 
 def refused_sql(column: str, sql_type: str) -> str:
@@ -143,7 +143,7 @@ def needs_rule_sql(column: str) -> str:
     edges = _literal(f"^[{_class(BLANKS)}]|[{_class(BLANKS)}]$")
     whole = f"contains({column}, '.0') AND regexp_matches({column}, {_literal(_WHOLE_DECIMAL)})"
     exact = f"{column} IN ({words}) OR regexp_matches({column}, {edges}) OR ({whole})"
-    return f"CASE WHEN {_is_plain_sql(column)} THEN false ELSE ({exact}) END"
+    return _unless_plain_sql(column, "false", f"({exact})")
 
 
 def trim_sql(column: str) -> str:
@@ -221,17 +221,23 @@ def _text_ids(texts: pa.Array) -> pa.Array:
     return pc.call_function("if_else", [is_missing, pa.scalar(None, pa.string()), digits])
 
 
-def _is_plain_sql(text: str) -> str:
-    """SQL for whether a text is certainly an id as it stands, by its first and last characters.
+def _unless_plain_sql(text: str, if_plain: str, otherwise: str) -> str:
+    """SQL that chooses by whether a text is certainly an id as it stands, by its edges.
 
-    These are printable ASCII; it ends neither as one of the words nor as a decimal. This single
-    test keeps the exact ones away from almost all ids.
+    The first and last characters are printable ASCII; the text ends neither as one of the words
+    nor as a decimal. This keeps the exact tests away from almost all ids. Most end in a digit that
+    is not 0, or in a single 0: the reversed text shows it at half the cost of a regular expression.
+    DuckDB evaluates all of an OR for every row, but a CASE only where no earlier one held.
     """
     last = {word[-1] for word in (*MISSING_WORDS, *DOUBTFUL_WORDS)} | {"0"}
     printable = string.digits + string.ascii_letters + string.punctuation
     plain = _class("".join(character for character in printable if character not in last))
     ends = f"regexp_matches({text}, {_literal(f'(?:[{plain}]|[^.0]0+)$')})"
-    return f"({text} BETWEEN '!' AND '~' AND {ends})"
+    starts = f"{text} BETWEEN '!' AND '~'"
+    return (
+        f"CASE WHEN reverse({text}) BETWEEN '01' AND ':' AND {starts} THEN {if_plain} "
+        f"WHEN {starts} AND {ends} THEN {if_plain} ELSE {otherwise} END"
+    )
 
 
 def _whole_sql(column: str) -> str:

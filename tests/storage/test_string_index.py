@@ -49,6 +49,14 @@ def test_colliding_strings_have_different_indices(monkeypatch, n_hashes):
     ]  # fmt: skip
 
 
+@given(st.lists(st.text(st.sampled_from("a\0\u00e9"), max_size=20), max_size=20), st.integers(0, 3))
+def test_a_hash_depends_on_the_text_alone(strings, n_skipped):
+    hashes = string_index._hashes(array_of(strings).slice(n_skipped))
+    alone = [string_index._hashes(array_of([string]))[0] for string in strings[n_skipped:]]
+    assert hashes.tolist() == alone
+    assert len(set(alone)) == len(set(strings[n_skipped:]))
+
+
 def test_accepts_slices_and_large_strings():
     index = StringIndex()
     assert index.encode(array_of(["x", "a", "b", "c"]).slice(1, 2)).tolist() == [0, 1]

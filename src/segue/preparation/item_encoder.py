@@ -24,9 +24,9 @@ ITEMS_PER_BLOCK = 1 << 20
 class ItemEncoder:
     """Assigns each item id a provisional code, 0, 1, 2, ..., in the order of first appearance.
 
-    Only the distinct ids of a chunk pass through Python; its events are encoded as arrays. Of
-    several descriptions of an item the first is used. Descriptions are on disk; memory grows with
-    the ids only, by about 60 bytes per item.
+    Ids and events are encoded as arrays, not one by one. Of several descriptions of an item the
+    first is used. Descriptions are on disk; memory grows with the ids only, by about 60 bytes per
+    item.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,6 +61,8 @@ class ItemEncoder:
 
     def describe(self, items: pa.RecordBatch) -> None:
         """Add descriptions of items. Ids without an event so far get codes too."""
+        if not len(items):  # a log without item attributes
+            return
         codes = self._described_codes(items.column("item_id"))
         self._described = _padded(self._described, len(self))
         distinct, first = np.unique(codes, return_index=True)
@@ -141,8 +143,7 @@ class ItemEncoder:
     def _described_codes(self, ids: pa.Array) -> Int32[np.ndarray, " ids"]:
         """The codes of some ids, faster for the items of the latest events.
 
-        A chunk describes mostly the items of its own events. Arrow looks those up, which avoids
-        half of the passes through Python.
+        A chunk describes mostly the items of its own events. Arrow looks those up.
         """
         latest_ids, latest_codes = self._latest
         options = pc.SetLookupOptions(value_set=latest_ids)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int32, Int64
+from jaxtyping import Int32, Int64, UInt64
 
 STRING_INDEX_DTYPE = np.int32
+_WORD_BYTES = 8
 
 
 class StringIndex:
@@ -116,4 +117,27 @@ class _Run(NamedTuple):
 
 
 def _hashes(strings: pa.Array) -> Int64[np.ndarray, " strings"]:
-    return np.fromiter(map(hash, strings.to_pylist()), np.int64, len(strings))
+    """A hash of each string: its length, mixed with its bytes in words of eight."""
+    strings = strings.cast(pa.large_string())
+    _, ends, data = strings.buffers()
+    offsets = np.frombuffer(ends, np.int64)[strings.offset :][: len(strings) + 1]
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    n_bytes = int(offsets[-1]) if len(strings) else 0
+    text = np.zeros(n_bytes + _WORD_BYTES, np.uint8)
+    if data is not None:
+        text[:n_bytes] = np.frombuffer(data, np.uint8, n_bytes)
+    word_at = np.ndarray(n_bytes + 1, "<u8", text, strides=(1,))  # the word from each byte on
+    hashes = lengths.astype(np.uint64)
+    for position in range(0, int(lengths.max(initial=0)), _WORD_BYTES):
+        rows = np.flatnonzero(lengths > position)
+        n_beyond = np.maximum(position + _WORD_BYTES - lengths[rows], 0)
+        words = word_at[starts[rows] + position] << (8 * n_beyond).astype(np.uint64)
+        hashes[rows] = _mixed(hashes[rows] ^ words)
+    return hashes.view(np.int64)
+
+
+def _mixed(numbers: UInt64[np.ndarray, " n"]) -> UInt64[np.ndarray, " n"]:
+    """The last steps of splitmix64, which map no two numbers to the same one."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
