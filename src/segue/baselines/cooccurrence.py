@@ -6,15 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Int32
 from scipy import sparse
 
-from segue.baselines.interaction_matrix import largest_k_mask, product, tie_positions
-from segue.baselines.tie_breaking import break_ties_of_sparse, tie_breakers
+from segue.baselines.interaction_matrix import largest_k_mask, tie_positions
+from segue.baselines.item_item import HistoryWeights, ItemItemRanker
 from segue.dataset import Dataset
 from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
-from segue.ranking import Query, ScoringRanker
-from segue.tokens import N_SPECIALS
 
 WINDOW = 5
 """Largest distance, in events, of the pairs that ``co-occurrence`` counts."""
@@ -26,7 +24,7 @@ MAX_PAIRS = 50_000_000
 """Largest number of stored pairs, about 400 MB; beyond it the pairs of least weight are dropped."""
 
 
-class CoOccurrence(ScoringRanker):
+class CoOccurrence(ItemItemRanker):
     """Scores an item by how often it followed the last items of the history.
 
     Each time that an item occurs d events after another one, the weight of the pair grows by
@@ -41,38 +39,6 @@ class CoOccurrence(ScoringRanker):
     2018; here with several history items per query and shrunk counts.
     """
 
-    def __init__(
-        self,
-        name: str,
-        pairs: sparse.csr_matrix,
-        divisors: Float64[np.ndarray, " vocabulary"],
-        counts: Int64[np.ndarray, " vocabulary"],
-        *,
-        history_length: int,
-        fit_on_validation: bool = False,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        """Create the ranker from pair weights.
-
-        Args:
-            name: name in results.
-            pairs: (vocabulary, vocabulary) float32; row i has the weights of the items that
-                followed item i.
-            divisors: by item, what the weights of its row are divided by.
-            counts: by item its training count, which orders ties.
-            history_length: number of last catalogue items of the history that are used.
-            fit_on_validation: whether validation events were counted.
-            notes: caveats to report with the results.
-        """
-        self.name = name
-        self.fit_on_validation = fit_on_validation
-        self.notes = notes
-        self.vocabulary_size = len(counts)
-        self._pairs = pairs
-        self._divisors = divisors
-        self._tie_breakers = tie_breakers(counts)
-        self._history_length = history_length
-
     @classmethod
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> CoOccurrence:
         """Count pairs up to ``WINDOW`` events apart; use the last ``HISTORY_LENGTH`` items."""
@@ -81,9 +47,9 @@ class CoOccurrence(ScoringRanker):
         return cls(
             "co-occurrence",
             pairs.weights,
-            pairs.unit * (counts + SHRINKAGE),
             counts,
-            history_length=HISTORY_LENGTH,
+            HistoryWeights(HISTORY_LENGTH, power=1.0),
+            divisors=pairs.unit * (counts + SHRINKAGE),
             fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
@@ -96,35 +62,12 @@ class CoOccurrence(ScoringRanker):
         return cls(
             "last-item",
             pairs.weights,
-            pairs.unit * np.maximum(counts, 1.0),
             counts,
-            history_length=1,
+            HistoryWeights(length=1),
+            divisors=pairs.unit * np.maximum(counts, 1.0),
             fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
-
-    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
-        return break_ties_of_sparse(self.sparse_scores(query), self._tie_breakers)
-
-    def sparse_scores(self, query: Query) -> sparse.csr_matrix:
-        """The scores without popularity: (batch, vocabulary); other items score 0."""
-        return product(self._recent_items(query), self._pairs)
-
-    def _recent_items(self, query: Query) -> sparse.csr_matrix:
-        """Weights of the last items of each history: (batch, vocabulary).
-
-        They are 1/age, from age 1, divided by the divisor of the item.
-        """
-        offsets, items = query.histories
-        in_catalogue = (items >= N_SPECIALS) & (items < self.vocabulary_size)
-        rows = np.repeat(np.arange(len(query)), np.diff(offsets))[in_catalogue]
-        items = items[in_catalogue]
-        ends = np.cumsum(np.bincount(rows, minlength=len(query)))
-        ages = ends[rows] - np.arange(len(rows))
-        is_recent = ages <= self._history_length
-        weights = 1 / (ages[is_recent] * self._divisors[items[is_recent]])
-        shape = (len(query), self.vocabulary_size)
-        return sparse.csr_matrix((weights, (rows[is_recent], items[is_recent])), shape=shape)
 
 
 class PairCounts(NamedTuple):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int32, Int64
+from jaxtyping import Int32
 from scipy import sparse
 
 from segue.baselines.interaction_matrix import (
-    history_matrix,
     interaction_matrices,
     largest_k_mask,
-    product,
     tie_positions,
 )
-from segue.baselines.tie_breaking import break_ties_of_sparse, tie_breakers
+from segue.baselines.item_item import HistoryWeights, ItemItemRanker
 from segue.dataset import Dataset
 from segue.dataset.training_events import count_training_events
 from segue.ragged import offsets_of, row_blocks
-from segue.ranking import Query, ScoringRanker
 
 NEIGHBOURS = 300
 """Neighbours stored per item; fewer if ``MAX_PAIRS`` limits them."""
@@ -29,7 +26,7 @@ PAIRS_PER_BLOCK = 1 << 23
 """Item pairs whose similarity is computed per block, about 200 MB."""
 
 
-class ItemKNN(ScoringRanker):
+class ItemKNN(ItemItemRanker):
     """Scores an item by the summed similarity of its neighbours in the history, then by popularity.
 
     Items are compared by the sequences that contain them; repeats within a sequence or history
@@ -41,28 +38,6 @@ class ItemKNN(ScoringRanker):
     recommendation algorithms, WWW 2001; the shrinkage as in Ferrari Dacrema, Cremonesi and
     Jannach, Are we really making much progress?, RecSys 2019.
     """
-
-    name = "item-knn"
-
-    def __init__(
-        self,
-        neighbours: sparse.csr_matrix,
-        counts: Int64[np.ndarray, " vocabulary"],
-        *,
-        fit_on_validation: bool = False,
-    ) -> None:
-        """Create the ranker from similarities.
-
-        Args:
-            neighbours: (vocabulary, vocabulary) float32; column j has the similarities of item
-                j to its neighbours.
-            counts: by item its training count, which orders ties.
-            fit_on_validation: whether validation events were used.
-        """
-        self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(counts)
-        self._neighbours = neighbours
-        self._tie_breakers = tie_breakers(counts)
 
     @classmethod
     def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> ItemKNN:
@@ -78,15 +53,13 @@ class ItemKNN(ScoringRanker):
         nearest = nearest_neighbours(
             interactions, n_neighbours, SHRINKAGE, positions=tie_positions(dataset)
         )
-        return cls(nearest.T.tocsr(), counts, fit_on_validation=fit_on_validation)
-
-    def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
-        return break_ties_of_sparse(self.sparse_scores(query), self._tie_breakers)
-
-    def sparse_scores(self, query: Query) -> sparse.csr_matrix:
-        """The scores without popularity: (batch, vocabulary); other items score 0."""
-        histories = history_matrix(query, self.vocabulary_size)
-        return product(sparse.csr_matrix(histories, dtype=np.float64), self._neighbours)
+        return cls(
+            "item-knn",
+            nearest.T.tocsr(),
+            counts,
+            HistoryWeights(distinct=True),
+            fit_on_validation=fit_on_validation,
+        )
 
 
 def nearest_neighbours(
