@@ -24,7 +24,16 @@ UNUSED_ITEM = "unused-item"
 HISTORY = [N_SPECIALS, N_SPECIALS + 5, N_SPECIALS + 2]
 """Some items of the catalogue."""
 
-HISTORY_BASED = ("last-item", "co-occurrence", "item-knn", "ease", "same-artist")
+HISTORY_BASED = (
+    "last-item",
+    "co-occurrence",
+    "item-knn",
+    "ease",
+    "tale",
+    "puresvd",
+    "ials",
+    "same-artist",
+)
 """Baselines that rank by popularity if the history is empty."""
 
 
@@ -55,7 +64,12 @@ def fitted(request, log_dataset: Dataset) -> tuple[Ranker, Dataset]:
     if request.param == "oracle":
         demo = request.getfixturevalue("demo_dataset")
         return baselines.fit("oracle", demo), demo
-    return baselines.fit(request.param, log_dataset), log_dataset
+    return baselines.fit(request.param, log_dataset, params=params_of(request.param)), log_dataset
+
+
+def params_of(name: str) -> dict[str, int]:
+    """Fewer factors than items, without which all scores of PureSVD tie but for rounding."""
+    return {"factors": 8} if name == "puresvd" else {}
 
 
 def queries_of(dataset: Dataset, histories: list[list[int]], excluded: list[list[int]]) -> Query:
@@ -97,7 +111,7 @@ def test_top_agrees_with_ranks(fitted) -> None:
 
 def test_fitting_twice_gives_the_same(fitted) -> None:
     ranker, dataset = fitted
-    again = baselines.fit(ranker.name, dataset)
+    again = baselines.fit(ranker.name, dataset, params=params_of(ranker.name))
     queries = queries_of(dataset, [HISTORY], [HISTORY])
     for first, second in zip(
         ranker.top(queries.with_k(20)), again.top(queries.with_k(20)), strict=True
@@ -146,9 +160,9 @@ def test_scores_do_not_depend_on_the_other_queries_of_the_batch(fitted) -> None:
     assert isinstance(ranker, ScoringRanker)
     together = ranker.scores(queries_of(dataset, [HISTORY[:1], [], HISTORY], [[], [], []]))
     alone = ranker.scores(queries_of(dataset, [HISTORY], [[]]))
-    # Counts are exact. The rounding of matrix products, as in the oracle, depends on the shape.
-    tolerance = 1e-9 if ranker.name == "oracle" else 0
-    np.testing.assert_allclose(together[2], alone[0], rtol=tolerance)
+    # Counts are exact. The rounding of dense matrix products depends on the shape.
+    tolerance = {"oracle": 1e-9, "puresvd": 1e-6, "ials": 1e-6}.get(ranker.name, 0)
+    np.testing.assert_allclose(together[2], alone[0], rtol=tolerance, atol=tolerance)
 
 
 def test_name_and_fingerprint_are_set(fitted) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from segue import baselines
-from segue.baselines import ease
-from segue.baselines.ease import Ease, count_cooccurrences, solve_ease
+from segue.baselines import ease, head_ranker
+from segue.baselines.ease import Ease, EaseParameters, count_cooccurrences, solve_ease
 from segue.baselines.interaction_matrix import interaction_matrices
 from segue.config import SplitConfig
 from segue.dataset import Dataset
@@ -84,7 +84,7 @@ def scores_of(ranker, histories: list[list[int]]) -> np.ndarray:
 def test_scores_sum_the_weights_of_the_history(dataset: Dataset) -> None:
     (interactions,) = interaction_matrices(dataset)
     in_catalogue = interactions.toarray()[:, N_SPECIALS:].astype(float)
-    weights = slow_weights(in_catalogue, ease.REGULARISATION)
+    weights = slow_weights(in_catalogue, EaseParameters().regularisation)
     history = [N_SPECIALS + n for n in (3, 8, 3, 11)]
     expected = weights[[3, 8, 11]].sum(axis=0)
     scores = scores_of(baselines.fit("ease", dataset), [history])[0]
@@ -92,7 +92,7 @@ def test_scores_sum_the_weights_of_the_history(dataset: Dataset) -> None:
 
 
 def test_items_outside_the_head_are_ranked_by_popularity(dataset: Dataset, monkeypatch) -> None:
-    monkeypatch.setattr(ease, "HEAD_ITEMS", 6)
+    monkeypatch.setattr(head_ranker, "HEAD_ITEMS", 6)
     ranker = Ease.fit(dataset)
     tail = N_SPECIALS + 6
     without_history, of_head, of_tail = scores_of(ranker, [[], [N_SPECIALS + 1], [tail, tail + 3]])

@@ -13,7 +13,7 @@ from scipy import sparse
 from segue import baselines
 from segue.baselines import item_knn
 from segue.baselines.interaction_matrix import interaction_matrices
-from segue.baselines.item_knn import SHRINKAGE, ItemKNN, nearest_neighbours
+from segue.baselines.item_knn import ItemKNN, ItemKnnParameters, nearest_neighbours
 from segue.config import SplitConfig
 from segue.dataset import TRAIN_TARGET, Dataset
 from segue.dataset.training_events import readable_event_blocks
@@ -22,6 +22,7 @@ from segue.ranking import Query
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
+SHRINKAGE = ItemKnnParameters().shrinkage
 LEAVE_ONE_OUT = SplitConfig(kind="leave-one-out", catalogue="all")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from segue import baselines
 from segue.baselines import cooccurrence, popularity
-from segue.baselines.cooccurrence import HISTORY_LENGTH, SHRINKAGE, WINDOW, count_pairs
+from segue.baselines.cooccurrence import CoOccurrenceParameters, count_pairs
 from segue.config import SplitConfig
 from segue.dataset import TEST_TARGET, TRAIN_TARGET, VALID_TARGET, Dataset
 from segue.dataset.training_events import count_training_events, readable_event_blocks
@@ -19,6 +19,7 @@ from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 from small_datasets import dataset_of, random_log
 
+DEFAULTS = CoOccurrenceParameters()
 LEAVE_ONE_OUT = SplitConfig(kind="leave-one-out", catalogue="all")
 
 LOG = {
@@ -144,11 +145,11 @@ def test_co_occurrence_scores_agree_with_a_slow_loop(larger: Dataset) -> None:
     ranker = baselines.fit("co-occurrence", larger)
     history = [f"i{n}" for n in (3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9)]
     counts = count_training_events(larger)
-    pairs = slow_pairs(larger, WINDOW)
+    pairs = slow_pairs(larger, DEFAULTS.window)
     expected = np.zeros(larger.vocabulary_size)
-    for age, item in enumerate(reversed(history[-HISTORY_LENGTH:]), start=1):
+    for age, item in enumerate(reversed(history[-10:]), start=1):
         source = index(larger, item)
-        expected += pairs[source] / (counts[source] + SHRINKAGE) / age
+        expected += pairs[source] / (counts[source] + DEFAULTS.shrinkage) / age
     item_scores = list(scores(ranker, larger, history).values())
     np.testing.assert_allclose(item_scores, expected[N_SPECIALS:], rtol=1e-6, atol=1e-30)
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 
 from segue import baselines
-from segue.baselines.cooccurrence import HISTORY_LENGTH, SHRINKAGE, WINDOW
 from segue.baselines.tie_breaking import break_ties, tie_breakers
 from segue.config import SplitConfig
 from segue.dataset import Dataset
@@ -71,7 +70,7 @@ def exact_scores(data: Dataset, history: list[int], window: int, last: int, shri
 
 @pytest.mark.parametrize(
     ("name", "window", "last", "shrinkage"),
-    [("last-item", 1, 1, 0), ("co-occurrence", WINDOW, HISTORY_LENGTH, int(SHRINKAGE))],
+    [("last-item", 1, 1, 0), ("co-occurrence", 5, 10, 10)],
 )
 def test_ranks_are_those_of_exact_scores(dataset: Dataset, name, window, last, shrinkage) -> None:
     ranker = baselines.fit(name, dataset)

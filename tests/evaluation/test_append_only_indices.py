@@ -40,7 +40,10 @@ from small_datasets import dataset_of, random_log, rewritten
 N_REQUESTS = 40
 CLOSE = 1e-4
 """Scores that differ relatively by less than this may be tied but for rounding."""
-COUNTED = [name for name in baselines.NAMES if name not in ("ease", "oracle")]
+STARTED_AT_RANDOM = ("puresvd", "ials")
+"""Baselines whose result depends on random vectors, which follow the indices."""
+DETERMINED = [name for name in baselines.NAMES if name not in STARTED_AT_RANDOM]
+COUNTED = [name for name in DETERMINED if name not in ("ease", "tale", "oracle")]
 """Baselines whose scores are sums of a few numbers, so that hardly any two differ by rounding."""
 LEFT_OUT = ("i2", "i5", "i6", "i11")
 """Ids of the items that are not candidates in ``with_few_candidates``."""
@@ -120,16 +123,18 @@ def pair(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Dat
 
 
 @pytest.mark.parametrize("fit_on_validation", [False, True])
-@pytest.mark.parametrize("name", baselines.NAMES)
+@pytest.mark.parametrize("name", DETERMINED)
 def test_baselines_score_and_list_items_by_id(
     name: str, fit_on_validation: bool, request, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("segue.baselines.ease.HEAD_ITEMS", 7)
-    monkeypatch.setattr("segue.baselines.item_knn.NEIGHBOURS", 4)
+    monkeypatch.setattr("segue.baselines.head_ranker.HEAD_ITEMS", 7)
+    params = {"neighbours": 4} if name == "item-knn" else None
     monkeypatch.setattr("segue.baselines.cooccurrence.MAX_PAIRS", 60)
     first, second = pair(name, request, tmp_path)
     new_index = second.items.find(first.items.ids[: first.n_catalogue])
-    rankers = [baselines.fit(name, dataset, fit_on_validation) for dataset in (first, second)]
+    rankers = [
+        baselines.fit(name, dataset, fit_on_validation, params) for dataset in (first, second)
+    ]
     scores = []
     for ranker, dataset in zip(rankers, (first, second), strict=True):
         assert isinstance(ranker, ScoringRanker)

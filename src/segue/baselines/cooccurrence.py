@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
+from pydantic import Field
 from scipy import sparse
 
 from segue.baselines.interaction_matrix import largest_k_mask, tie_positions
 from segue.baselines.item_item import HistoryWeights, ItemItemRanker
+from segue.baselines.parameters import HistoryParameters, NotNegative
 from segue.dataset import Dataset
 from segue.dataset.training_events import EventBlock, count_training_events, readable_event_blocks
 
-WINDOW = 5
-"""Largest distance, in events, of the pairs that ``co-occurrence`` counts."""
-HISTORY_LENGTH = 10
-"""Number of last history items that ``co-occurrence`` uses."""
-SHRINKAGE = 10.0
-"""Added to the count of an item, so that pairs with a rare first item score lower."""
+MAX_WINDOW = 100
+"""Largest window; the time of the fit grows with it."""
+UNIT = 2520
+"""The weight of two adjacent events where 1/d, 1/d^2, ... are rounded to integers."""
 MAX_PAIRS = 50_000_000
 """Largest number of stored pairs, about 400 MB; beyond it the pairs of least weight are dropped."""
+
+
+class CoOccurrenceParameters(HistoryParameters):
+    """The parameters of ``CoOccurrence``."""
+
+    window: Annotated[int, Field(gt=0, le=MAX_WINDOW, strict=True)] = 5
+    """Largest distance, in events, of the pairs that are counted."""
+    distance_power: NotNegative = 1.0
+    """A pair d events apart counts d to the power of minus this."""
+    shrinkage: NotNegative = 10.0
+    """Added to the count of the first item, so that pairs with a rare one score lower."""
+    source_power: NotNegative = 1.0
+    """The shrunk count of the first item, to this power, divides the weights of its pairs."""
+    history: HistoryWeights = HistoryWeights(10, power=1.0)
+
+
+class LastItemParameters(CoOccurrenceParameters):
+    """The parameters of ``last-item``: direct successors of the last item only."""
+
+    window: Annotated[int, Field(gt=0, le=MAX_WINDOW, strict=True)] = 1
+    shrinkage: NotNegative = 0.0
+    history: HistoryWeights = HistoryWeights(length=1)
 
 
 class CoOccurrence(ItemItemRanker):
@@ -32,7 +54,7 @@ class CoOccurrence(ItemItemRanker):
     probability that the second one follows. The score of an item is the sum over the last items
     of the history, weighted 1, 1/2, 1/3, ... from the latest one back. Ties are ordered by
     popularity. With a window and a history of one event this is the first-order Markov chain,
-    ``last-item``.
+    ``last-item``. See ``CoOccurrenceParameters`` for variations.
 
     Source: the sequential rules and the Markov chain of Ludewig and Jannach, Evaluation of
     session-based recommendation algorithms, User Modeling and User-Adapted Interaction 28,
@@ -40,33 +62,41 @@ class CoOccurrence(ItemItemRanker):
     """
 
     @classmethod
-    def fit(cls, dataset: Dataset, fit_on_validation: bool = False) -> CoOccurrence:
-        """Count pairs up to ``WINDOW`` events apart; use the last ``HISTORY_LENGTH`` items."""
+    def fit(
+        cls,
+        dataset: Dataset,
+        fit_on_validation: bool = False,
+        parameters: CoOccurrenceParameters | None = None,
+        *,
+        name: str = "co-occurrence",
+    ) -> CoOccurrence:
+        """Count the pairs of the training events within the window."""
+        parameters = parameters or CoOccurrenceParameters()
         counts = count_training_events(dataset, fit_on_validation)
-        pairs = count_pairs(dataset, WINDOW, fit_on_validation, MAX_PAIRS)
+        pairs = count_pairs(
+            dataset, parameters.window, fit_on_validation, MAX_PAIRS, parameters.distance_power
+        )
+        divisors = np.maximum(counts + parameters.shrinkage, 1.0) ** parameters.source_power
         return cls(
-            "co-occurrence",
+            name,
             pairs.weights,
             counts,
-            HistoryWeights(HISTORY_LENGTH, power=1.0),
-            divisors=pairs.unit * (counts + SHRINKAGE),
+            parameters.history,
+            divisors=pairs.unit * divisors,
             fit_on_validation=fit_on_validation,
             notes=pairs.notes,
         )
 
     @classmethod
-    def fit_last_item(cls, dataset: Dataset, fit_on_validation: bool = False) -> CoOccurrence:
+    def fit_last_item(
+        cls,
+        dataset: Dataset,
+        fit_on_validation: bool = False,
+        parameters: LastItemParameters | None = None,
+    ) -> CoOccurrence:
         """Count direct successors; use the last item only."""
-        counts = count_training_events(dataset, fit_on_validation)
-        pairs = count_pairs(dataset, 1, fit_on_validation, MAX_PAIRS)
-        return cls(
-            "last-item",
-            pairs.weights,
-            counts,
-            HistoryWeights(length=1),
-            divisors=pairs.unit * np.maximum(counts, 1.0),
-            fit_on_validation=fit_on_validation,
-            notes=pairs.notes,
+        return cls.fit(
+            dataset, fit_on_validation, parameters or LastItemParameters(), name="last-item"
         )
 
 
@@ -76,7 +106,7 @@ class PairCounts(NamedTuple):
     Attributes:
         weights: (vocabulary, vocabulary) float32; row i has the weights of the items that
             followed item i, as multiples of 1/``unit``, which are integers: equal sums are equal.
-        unit: the weight of two adjacent events.
+        unit: the weight of two adjacent events, an integer.
         notes: a caveat if pairs were dropped, else empty.
     """
 
@@ -86,9 +116,13 @@ class PairCounts(NamedTuple):
 
 
 def count_pairs(
-    dataset: Dataset, window: int, fit_on_validation: bool = False, max_pairs: int = MAX_PAIRS
+    dataset: Dataset,
+    window: int,
+    fit_on_validation: bool = False,
+    max_pairs: int = MAX_PAIRS,
+    power: float = 1.0,
 ) -> PairCounts:
-    """Count ordered item pairs: 1/d for each time that item j came d events after item i.
+    """Count ordered item pairs: d^-power for each time that item j came d events after item i.
 
     The weights are exact up to 16.7 million; larger ones are rounded to float32.
 
@@ -98,19 +132,34 @@ def count_pairs(
         fit_on_validation: whether to count validation events too.
         max_pairs: number of pairs kept after each block of events: those with the most weight;
             of equal ones those with the more frequent first item, then second item.
+        power: how fast the weight falls with the distance.
     """
-    size, unit = dataset.vocabulary_size, math.lcm(*range(1, window + 1))
+    size, by_distance = dataset.vocabulary_size, distance_weights(window, power)
     total = sparse.csr_matrix((size, size), dtype=np.float32)
     notes = ()
     for events in readable_event_blocks(dataset, fit_on_validation):
-        block = unit * _count_at_distance(events, 1, size)
+        block = by_distance[0] * _count_at_distance(events, 1, size)
         for distance in range(2, window + 1):
-            block = block + unit // distance * _count_at_distance(events, distance, size)
+            block = block + by_distance[distance - 1] * _count_at_distance(events, distance, size)
         total = total + block
         if total.nnz > max_pairs:
             _keep_largest(total, max_pairs, tie_positions(dataset))
             notes = (f"only the {max_pairs:,} item pairs with the most weight were kept",)
-    return PairCounts(total, unit, notes)
+    return PairCounts(total, by_distance[0], notes)
+
+
+def distance_weights(window: int, power: float) -> list[int]:
+    """The weights of the distances 1 to ``window``, as multiples of 1 / the first one.
+
+    They are exact where the distances to ``power`` have a small common multiple, else rounded to
+    1/``UNIT``.
+    """
+    if power == 0:
+        return [1] * window
+    unit = math.lcm(*range(1, window + 1))
+    if power == 1 and unit <= UNIT:
+        return [unit // distance for distance in range(1, window + 1)]
+    return [round(UNIT / distance**power) for distance in range(1, window + 1)]
 
 
 def _count_at_distance(events: EventBlock, distance: int, size: int) -> sparse.csr_matrix:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
+from pydantic import ConfigDict, Field
 from scipy import sparse
 
 from segue.baselines.interaction_matrix import product
@@ -34,11 +37,13 @@ class HistoryWeights:
             distinct items.
     """
 
-    length: int | None = None
-    power: float = 0.0
-    half_life: float | None = None
-    half_life_s: float | None = None
+    length: Annotated[int, Field(gt=0, strict=True)] | None = None
+    power: Annotated[float, Field(ge=0, strict=True)] = 0.0
+    half_life: Annotated[float, Field(gt=0, strict=True)] | None = None
+    half_life_s: Annotated[float, Field(gt=0, strict=True)] | None = None
     distinct: bool = False
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     def matrix(self, query: Query, vocabulary_size: int) -> sparse.csr_matrix:
         """The weights by request and item: (batch, vocabulary) in float64; repeats are summed."""
@@ -63,7 +68,26 @@ class HistoryWeights:
         return sparse.csr_matrix((weights, (rows, items)), shape=(len(query), vocabulary_size))
 
 
-class ItemItemRanker(ScoringRanker):
+HistoryRankerT = TypeVar("HistoryRankerT", bound="HistoryRanker")
+
+
+class HistoryRanker(ScoringRanker):
+    """A ranker that scores by a weighted history.
+
+    Attributes:
+        history_weights: how much each event of a history counts.
+    """
+
+    history_weights: HistoryWeights
+
+    def with_history(self: HistoryRankerT, weights: HistoryWeights) -> HistoryRankerT:
+        """The same ranker with other weights of the history; the fit is shared."""
+        ranker = copy(self)
+        ranker.history_weights = weights
+        return ranker
+
+
+class ItemItemRanker(HistoryRanker):
     """Scores an item by the sum of its weights from the items of the history.
 
     Co-occurrence, item-kNN and truncated linear models are of this form; they differ in the
