@@ -33,16 +33,19 @@ import pyarrow.parquet as pq
 
 Kind = Literal["dataset", "run"]
 
+MEMBERS = ("co-occurrence", "puresvd")
+"""Names of the ensemble members whose files are edited."""
+
 JSON_FILES: dict[Kind, tuple[str, ...]] = {
     "dataset": ("manifest.json",),
-    "run": ("config.json", "card.json", "sequence_values.json"),
+    "run": ("config.json", "card.json", "sequence_values.json", "ensemble/ensemble.json"),
 }
 OTHER_FILES: dict[Kind, tuple[str, ...]] = {
     "dataset": ("items.parquet", "sequences.arrow"),
     "run": (
         "items.parquet",
         "weights.safetensors",
-        "item_vectors.safetensors",
+        *(f"ensemble/{name}.safetensors" for name in MEMBERS),
         "metrics.jsonl",
     ),
 }
@@ -101,6 +104,7 @@ def seal(folder: Path) -> None:
     from segue.dataset.manifest import checksum
     from segue.runs.folder import RunFolder
 
+    _seal_ensemble(folder / "ensemble" / "ensemble.json")
     manifest, card = folder / "manifest.json", folder / "card.json"
     for file, key in ((manifest, "files"), (card, "checksums")):
         content = _json_of(file)
@@ -116,10 +120,28 @@ def seal(folder: Path) -> None:
                 content[key][name] = {"size": path.stat().st_size, "checksum": checksum(path)}
         if key == "checksums":
             run = RunFolder(folder)
-            for path in (run.sequence_values, run.item_vectors):
+            for path in (run.sequence_values, run.ensemble.index):
                 if path.is_file() and path.stat().st_size <= LARGEST_SEALED:
-                    content[key][path.name] = _blake2b(path)
+                    content[key][path.relative_to(folder).as_posix()] = _blake2b(path)
         file.write_text(json.dumps(content))
+
+
+def _seal_ensemble(index: Path) -> None:
+    """Write the checksums of the members' files, if the index can be edited."""
+    content = _json_of(index)
+    members = content.get("members") if isinstance(content, dict) else None
+    if not isinstance(members, list):
+        return
+    for member in members:
+        name = member.get("name") if isinstance(member, dict) else None
+        file = index.parent / f"{name}.safetensors"
+        if (
+            name in (*MEMBERS, "popularity")
+            and file.is_file()
+            and file.stat().st_size <= LARGEST_SEALED
+        ):
+            member["checksum"] = _blake2b(file)
+    index.write_text(json.dumps(content))
 
 
 def _blake2b(path: Path) -> str:
@@ -670,6 +692,49 @@ def _not_finite(name: str, folder: Path) -> None:
         seal(folder)
 
 
+def _edit_matrix(edit: Callable[[dict[str, np.ndarray]], object], folder: Path) -> None:
+    """Edit the arrays of an item-item member."""
+    from safetensors.numpy import load_file, save_file
+
+    path = folder / "ensemble" / "co-occurrence.safetensors"
+    if path.is_file():
+        arrays = load_file(path)
+        edit(arrays)
+        save_file(arrays, path)
+        seal(folder)
+
+
+def _set_value(name: str, position: int, value: float, arrays: dict[str, np.ndarray]) -> None:
+    arrays[name][position] = value
+
+
+def _shorter(arrays: dict[str, np.ndarray]) -> None:
+    """Arrays of a smaller vocabulary."""
+    arrays["indptr"] = arrays["indptr"][:-1]
+    for name in ("counts", "divisors"):
+        arrays[name] = arrays[name][:-1]
+
+
+MATRIX_EDITS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
+    "indptr falls": partial(_set_value, "indptr", 6, 0),
+    "indptr beyond the entries": partial(_set_value, "indptr", 6, 2**40),
+    "indptr starts late": partial(_set_value, "indptr", 0, 1),
+    "indptr negative": partial(_set_value, "indptr", 0, -1),
+    "indptr ends early": partial(_set_value, "indptr", -1, 0),
+    "index beyond the vocabulary": partial(_set_value, "indices", 0, 2**31 - 1),
+    "index negative": partial(_set_value, "indices", 0, -1),
+    "weight infinite": partial(_set_value, "data", 0, np.inf),
+    "count negative": partial(_set_value, "counts", 5, -1),
+    "divisor zero": partial(_set_value, "divisors", 5, 0),
+    "divisor negative": partial(_set_value, "divisors", 5, -1),
+    "divisor NaN": partial(_set_value, "divisors", 5, np.nan),
+    "another vocabulary": _shorter,
+    "no counts": lambda arrays: arrays.pop("counts"),
+    "fewer indices": lambda arrays: arrays.update(indices=arrays["indices"][:-1]),
+}
+"""Edits of the arrays of an item-item member that it must be refused for."""
+
+
 # --- metrics and checkpoints ---
 
 METRIC_LINES: dict[str, str] = {
@@ -757,6 +822,7 @@ CHECKPOINT_JSON: dict[str, tuple[tuple[str, ...], ...]] = {
         ("validations_since_best",),
         ("skipped_steps",),
         ("seconds",),
+        ("core_seconds",),
         ("finished",),
     ),
     "_CHECKPOINT_METADATA": (("item_handlers",), ("init_timestamp_nsecs",)),
@@ -851,7 +917,7 @@ def array_mutations(kind: Kind) -> list[Mutation]:
             Mutation("sequences.arrow: no batch", _no_batch),
         ]
         return mutations
-    for name in ("weights.safetensors", "item_vectors.safetensors"):
+    for name in ("weights.safetensors", *(f"ensemble/{name}.safetensors" for name in MEMBERS)):
         mutations += [
             Mutation(f"{name}: {label}", partial(edit_header, edit, name))
             for label, edit in HEADER_EDITS.items()
@@ -861,6 +927,10 @@ def array_mutations(kind: Kind) -> list[Mutation]:
             for size in (0, 1, 2**40, 2**63)
         ]
         mutations += [Mutation(f"{name}: not finite", partial(_not_finite, name))]
+    mutations += [
+        Mutation(f"ensemble/co-occurrence.safetensors: {label}", partial(_edit_matrix, edit))
+        for label, edit in MATRIX_EDITS.items()
+    ]
     return mutations
 
 

@@ -17,6 +17,7 @@ from segue.errors import DatasetError, RequestError
 from segue.evaluation import Evaluation, evaluate
 from segue.recommender import Recommender, Run
 from small_datasets import ArbitraryRanker
+from small_ensembles import mixed_copy
 
 DEFAULTS = ["popularity", "recent-popularity", "last-item", "co-occurrence"]
 
@@ -56,6 +57,36 @@ def test_a_run_is_evaluated_in_every_form_alike(cycles: Dataset, cycle_run: Path
         for data in (cycles, cycles.path):
             evaluation = evaluate(form, data, baselines=None, resamples=0)
             assert evaluation.to_dict() == expected
+
+
+def test_members_rank_as_the_baselines_that_they_are(
+    cycles: Dataset, cycle_run: Path, tmp_path: Path
+) -> None:
+    run = mixed_copy(cycle_run, cycles, tmp_path / "mixed")
+    names = ["popularity", "co-occurrence", "item-knn"]
+    for model in (run, Recommender.load(run)):
+        evaluation = evaluate(model, cycles, baselines=names, members=True, resamples=0)
+        expected = metrics(evaluate(cycle_run, cycles, baselines=None, resamples=0), "cycles")
+        assert metrics(evaluation, "mixed: transformer") == expected
+        for name in names:
+            assert metrics(evaluation, f"mixed: {name}") == pytest.approx(metrics(evaluation, name))
+
+
+def test_ensembles_are_left_out_of_runs_only(
+    cycles: Dataset, cycle_run: Path, tmp_path: Path
+) -> None:
+    run = mixed_copy(cycle_run, cycles, tmp_path / "mixed")
+    options = {"baselines": None, "without_ensemble": True}
+    names = evaluated([run, "popularity", cycle_run], cycles, **options)
+    assert names == ["mixed (without ensemble)", "popularity", "cycles (without ensemble)"]
+    for model in (Recommender.load(run), Recommender.load(run).ranker(cycles)):
+        with pytest.raises(RequestError, match="ensembles can only be left out of runs"):
+            evaluate(model, cycles, **options)
+    with pytest.raises(RequestError, match="ensembles can only be left out of runs, but there is"):
+        evaluate("popularity", cycles, **options)
+    for model, more in ((cycle_run, {}), ("popularity", {}), (run, options)):
+        with pytest.raises(RequestError, match="no model has an ensemble"):
+            evaluate(model, cycles, members=True, **more)
 
 
 def test_models_come_first_and_the_default_baselines_follow(

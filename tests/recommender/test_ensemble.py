@@ -1,14 +1,12 @@
-"""The PureSVD ensemble member: scores, weights, files and refused options."""
+"""The PureSVD ensemble member: scores, weights and refused options."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from segue.baselines.cooccurrence import CoOccurrence
 from segue.baselines.item_knn import ItemKNN
@@ -23,9 +21,19 @@ from segue.errors import RequestError, RunError
 from segue.preparation import prepare
 from segue.ragged import Ragged
 from segue.ranking import Query, mask_items, ranks_from_scores
-from segue.recommender import Ensemble, ModelRanker, PureSVD, Recommender, SparseMember
+from segue.recommender import (
+    Ensemble,
+    ModelRanker,
+    PureSVD,
+    Recommender,
+    SparseMember,
+    load_members,
+    write_members,
+)
+from segue.runs import RunFolder
 from segue.tokens import N_SPECIALS, UNK
 from segue.trainer import train
+from segue.trainer.singular_vectors import fit_puresvd
 
 CONFIG = Config(
     model=ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=8),
@@ -60,7 +68,9 @@ def test_scores_are_the_sum_of_both_members(run: Path) -> None:
     ensemble = Recommender.load(run).ensemble
     query = query_of([[5, 6]])
     transformer = ensemble.encoder.states(query, 1) @ ensemble.encoder.vectors.T
-    puresvd = PureSVD.load(run / "item_vectors.safetensors", (transformer.shape[1], 6), 40.0)
+    [puresvd] = load_members(RunFolder(run), transformer.shape[1]).dense
+    assert isinstance(puresvd, PureSVD)
+    assert (puresvd.weight, puresvd.parameters) == (40.0, {"factors": 6})
     expected = transformer + puresvd.states(query, 1) @ puresvd.vectors.T
     all_items = np.arange(transformer.shape[1])
     scores = ensemble.scores(query, Ragged.from_rows([all_items]))
@@ -147,19 +157,21 @@ def test_an_empty_history_gets_recommendations(run: Path) -> None:
     assert len(Recommender.load(run).recommend([], k=5).items) == 5
 
 
-def test_the_vectors_are_part_of_the_run(run: Path, tmp_path: Path) -> None:
-    assert "item_vectors.safetensors" in json.loads((run / "card.json").read_text())["checksums"]
-    copy = shutil.copytree(run, tmp_path / "copy")
-    (copy / "item_vectors.safetensors").write_bytes(b"no vectors")
-    with pytest.raises(RunError, match=r"item_vectors\.safetensors"):
-        Recommender.load(copy)
-
-
-def test_vectors_of_another_model_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "item_vectors.safetensors"
-    save_file({"item_vectors": np.zeros((5, 2), np.float32)}, path)
-    for shape in ((6, 2), (5, 3)):
-        with pytest.raises(RunError, match=r"cannot read .* has the dtype and shape .*\[5, 2\]"):
-            PureSVD.load(path, shape, 1.0)
-    with pytest.raises(RunError, match="cannot read"):
-        PureSVD.load(tmp_path / "missing", (5, 2), 1.0)
+def test_a_resumed_run_finds_its_puresvd_or_fits_it_again(
+    run: Path, cycles: Dataset, tmp_path: Path
+) -> None:
+    """Beside members that were written at the end, or after a stop before the index."""
+    folder = RunFolder(shutil.copytree(run, tmp_path / "copy"))
+    file = folder.ensemble.path / "puresvd.safetensors"
+    fitted = file.read_bytes()
+    [puresvd] = load_members(folder, cycles.vocabulary_size).dense
+    assert isinstance(puresvd, PureSVD)
+    write_members(folder, [puresvd, SparseMember(CoOccurrence.fit(cycles), 1.0, 0.1)], 0.5)
+    again = fit_puresvd(CONFIG, cycles, folder)
+    assert again is not None
+    np.testing.assert_array_equal(again.vectors, puresvd.vectors)
+    assert len(load_members(folder, cycles.vocabulary_size).sparse) == 1
+    folder.ensemble.index.unlink()
+    file.write_bytes(b"half of")
+    assert fit_puresvd(CONFIG, cycles, folder) is not None
+    assert file.read_bytes() == fitted

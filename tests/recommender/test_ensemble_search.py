@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,22 +11,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from segue.baselines.item_item import HistoryWeights, ItemItemRanker
 from segue.batches import PromptLayout
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Query
-from segue.recommender import shapes
+from segue.recommender import item_item_scores, shapes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.item_item_scores import ItemItemScores
 from segue.recommender.masks import catalogue_mask
-from segue.recommender.members import DenseMember, PureSVD, SparseMember
+from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.tokens import END, N_SPECIALS, PAD, UNK
 
-pytestmark = pytest.mark.usefixtures("strict_types")
+pytestmark = [pytest.mark.usefixtures("strict_types"), pytest.mark.usefixtures("bonus_limit")]
 
 VOCABULARY_SIZE = N_SPECIALS + 1500
 """So many items that a search for 10 uses the grouped search."""
+
+
+ENCODER_WEIGHTS = (1.0, 0.0, 0.7)
+
+
+@pytest.fixture(scope="module", params=[0, 1 << 20], ids=["sparse", "dense"])
+def bonus_limit(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run a test twice: with bonuses as sparse entries, and as an array of all items."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "MAX_DENSE_BONUS_ITEMS", request.param)
+        yield request.param
 
 
 class LastItemEncoder(Encoder):
@@ -48,6 +62,8 @@ class LastItemEncoder(Encoder):
 class RandomFollowers:
     """A sparse ranker: each item of the history votes for a few others, some of them negatively."""
 
+    name = "random-followers"
+
     def __init__(self, vocabulary_size: int, per_item: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         rows = np.repeat(np.arange(vocabulary_size), per_item)
@@ -65,37 +81,29 @@ class RandomFollowers:
         return sparse.csr_matrix((ones, (rows, items[is_inside])), shape=shape) @ self.followers
 
 
-def ensemble_of(vocabulary_size: int = VOCABULARY_SIZE, per_item: int = 20) -> Ensemble:
+def ensemble_of(
+    vocabulary_size: int = VOCABULARY_SIZE, per_item: int = 20, encoder_weight: float = 1.0
+) -> Ensemble:
     """An encoder, PureSVD, scores that depend on no request, and two sparse members."""
     random = np.random.default_rng(5)
     encoder = LastItemEncoder(vocabulary_size, 8, seed=0)
     puresvd = PureSVD(random.normal(size=(vocabulary_size, 6)).astype(np.float32), 3.0)
-    prior = Prior(random.normal(size=(vocabulary_size, 1)).astype(np.float32))
+    bias = ItemBias(random.normal(size=(vocabulary_size, 1)).astype(np.float32), 0.8)
     sparse_members = [
         SparseMember(RandomFollowers(vocabulary_size, per_item, seed), weight, scale)
         for seed, weight, scale in ((1, 1.5, 0.01), (2, 0.7, 0.1))
     ]
-    return Ensemble(encoder, [puresvd, prior], sparse_members)
-
-
-class Prior(DenseMember):
-    """Scores that do not depend on the request: an extra dimension with the state 1."""
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        self.vectors = vectors
-
-    def states(self, query: Query, n_rows: int) -> np.ndarray:
-        return np.ones((n_rows, 1), np.float32)
+    return Ensemble(encoder, [puresvd, bias], sparse_members, encoder_weight=encoder_weight)
 
 
 def dense_parts(ensemble: Ensemble, query: Query) -> tuple[np.ndarray, np.ndarray]:
     """The scores of the encoder alone and of the whole ensemble, in float64, without masks."""
-    parts = [
+    encoder, *further = [
         np.asarray(member.states(query, len(query)), np.float64)
         @ np.asarray(member.vectors, np.float64).T
-        for member in ensemble.dense
+        for member in (ensemble.encoder, *ensemble.further_dense)
     ]
-    combined = sum(parts)
+    combined = ensemble.encoder_weight * encoder + sum(further)
     for member in ensemble.sparse:
         votes = member.ranker.sparse_scores(query).toarray().astype(np.float64)
         votes[:, :N_SPECIALS] = 0
@@ -105,7 +113,7 @@ def dense_parts(ensemble: Ensemble, query: Query) -> tuple[np.ndarray, np.ndarra
         votes = np.maximum(votes, 0)
         shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-300)
         combined = combined + member.weight * np.log1p(shares / member.scale)
-    return parts[0], combined
+    return encoder, combined
 
 
 def reference(ensemble: Ensemble, query: Query, is_candidate: np.ndarray | None = None):
@@ -158,13 +166,15 @@ def ensemble() -> Ensemble:
 
 @given(n=st.sampled_from([1, 3, 9]), k=st.sampled_from([1, 10, 30]), seed=st.integers(0, 999))
 def test_lists_equal_the_dense_reference(n, k, seed):
-    ensemble, query = ensemble_of(), random_query(n, seed, k=k)
+    ensemble = ensemble_of(encoder_weight=ENCODER_WEIGHTS[seed % 3])
+    query = random_query(n, seed, k=k)
     assert_lists(query, reference(ensemble, query), ensemble.top(query))
 
 
 @given(seed=st.integers(0, 999))
 def test_ranks_equal_the_dense_reference(seed):
-    ensemble, query = ensemble_of(), random_query(9, seed)
+    ensemble = ensemble_of(encoder_weight=ENCODER_WEIGHTS[seed % 3])
+    query = random_query(9, seed)
     scores = reference(ensemble, query)
     # Targets from the top, from the middle and from the end of the list.
     order = np.argsort(-scores, axis=1)
@@ -236,12 +246,13 @@ def test_large_catalogues_are_searched_exactly() -> None:
 # --- END ---
 
 
+@pytest.mark.parametrize("encoder_weight", ENCODER_WEIGHTS)
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_end_keeps_the_probability_that_the_encoder_gives_it(
-    ensemble: Ensemble, temperature: float
+    temperature: float, encoder_weight: float
 ) -> None:
     """Its odds against the whole catalogue are those of the encoder alone at the temperature."""
-    query = random_query(6, seed=4)
+    ensemble, query = ensemble_of(encoder_weight=encoder_weight), random_query(6, seed=4)
     alone, combined = (scores / temperature for scores in dense_parts(ensemble, query))
     catalogue_alone = np.log(np.exp(alone[:, N_SPECIALS:]).sum(axis=1))
     catalogue = np.log(np.exp(combined[:, N_SPECIALS:]).sum(axis=1))
@@ -305,6 +316,58 @@ def test_an_ensemble_ends_with_the_probability_of_the_encoder(temperature: float
     assert (ended == END).mean() == pytest.approx(1 / 3, abs=0.03)
 
 
+# --- the weight of the encoder ---
+
+
+class UnusedEncoder(LastItemEncoder):
+    """An encoder that must not be computed."""
+
+    def states(self, query: Query, n_rows: int) -> np.ndarray:
+        raise AssertionError(f"the encoder was computed for {len(query)} requests, {n_rows} rows")
+
+
+def test_an_encoder_of_weight_0_is_not_computed() -> None:
+    everything = ensemble_of()
+    unused = UnusedEncoder(VOCABULARY_SIZE, 8, seed=0)
+    ensemble = Ensemble(unused, everything.further_dense, everything.sparse, encoder_weight=0.0)
+    query = random_query(3, seed=4)
+    ranked = ensemble.top(query)
+    assert_lists(query, reference(ensemble_of(encoder_weight=0.0), query), ranked)
+    assert ensemble.ranks(query, ranked.items[:, 2]).tolist() == [3, 3, 3]
+    assert ensemble.states(query).shape == (3, 7)
+
+
+def test_a_bias_orders_the_items_that_no_member_scores() -> None:
+    counts = np.array([0] * N_SPECIALS + [5, 9, 2, 7])
+    encoder = LastItemEncoder(len(counts), 2, seed=0)
+    voters = RandomFollowers(len(counts), 1, seed=0)
+    voters.followers = sparse.csr_matrix(([1.0], ([4], [6])), shape=voters.followers.shape)
+    bias = ItemBias.of_popularity(counts, 1e-3)
+    ensemble = Ensemble(encoder, [bias], [SparseMember(voters, 1.0, 0.1)], encoder_weight=0.0)
+    ranked = ensemble.top(query_of([[4]], seen=False).with_k(4))
+    assert ranked.items[0].tolist() == [6, 5, 7, 4]
+    np.testing.assert_allclose(ranked.scores[0, 1:], 1e-3 * np.log([10, 8, 6]), rtol=1e-5)
+
+
+def test_impossible_weights_of_the_encoder_are_refused() -> None:
+    encoder = LastItemEncoder(60, 4, seed=0)
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(RequestError, match=f"encoder_weight is {weight}, expected"):
+            Ensemble(encoder, encoder_weight=weight)
+    member = SparseMember(RandomFollowers(60, 1, 0), 1.0, 0.1)
+    with pytest.raises(RequestError, match="no other member scores all items"):
+        Ensemble(encoder, [], [member], encoder_weight=0.0)
+
+
+@pytest.mark.parametrize("encoder_weight", ENCODER_WEIGHTS)
+def test_similar_items_depend_on_no_weight_and_no_bias(encoder_weight: float) -> None:
+    ensemble = ensemble_of(encoder_weight=encoder_weight)
+    without_bias = Ensemble(ensemble.encoder, ensemble.further_dense[:1])
+    items = np.array([7, 90], np.int32)
+    similar, expected = (e.similar_items(items, 5) for e in (ensemble, without_bias))
+    np.testing.assert_array_equal(similar.items, expected.items)
+
+
 # --- sparse members ---
 
 
@@ -340,7 +403,45 @@ def test_shares_do_not_depend_on_what_a_request_excludes(ensemble: Ensemble) -> 
 
 def test_an_empty_history_has_no_bonus(ensemble: Ensemble) -> None:
     nothing = Ragged.from_rows([[], []])
-    assert ensemble.sparse[0].bonus(Query(nothing, nothing, np.full(2, -1))).nnz == 0
+    query = Query(nothing, nothing, np.full(2, -1))
+    assert ensemble.sparse[0].bonus(query).nnz == 0
+    assert not ensemble.sparse[0].dense_bonus(query, 2).any()
+
+
+@given(seed=st.integers(0, 999), n=st.sampled_from([1, 3, 40]))
+def test_the_bonus_of_all_items_is_that_of_the_sparse_entries(seed: int, n: int) -> None:
+    """By either of the two products, with padding columns, for any weights of the history."""
+    random = np.random.default_rng(seed)
+    size = N_SPECIALS + 60
+    counts, density = random.integers(0, 9, size), random.choice([0.02, 0.5])
+    pairs = sparse.random_array((size, size), density=density, rng=random, dtype=np.float32)
+    weights = HistoryWeights(
+        length=[None, 3][seed % 2], power=seed % 3 / 2, distinct=seed % 5 > 2, half_life=4.0
+    )
+    divisors = random.uniform(1, 5, size) if seed % 2 else None
+    ranker = ItemItemRanker("pairs", sparse.csr_matrix(pairs), counts, weights, divisors=divisors)
+    member = SparseMember(ranker, 0.7, 0.02)
+    query = random_query(n, seed, vocabulary_size=size)
+    dense = member.dense_bonus(query, n + 5)
+    np.testing.assert_allclose(dense[:, :n].T, member.bonus(query).toarray(), rtol=1e-4, atol=1e-6)
+    assert not dense[:, n:].any()
+
+
+@pytest.mark.parametrize("ns_per_term", [0.0, 1e9])
+def test_both_products_give_the_scores_of_the_ranker(
+    ns_per_term: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_item_scores, "NS_PER_TERM", ns_per_term)
+    random = np.random.default_rng(0)
+    pairs = sparse.csr_matrix(random.normal(size=(30, 30)) * (random.random((30, 30)) < 0.3))
+    ranker = ItemItemRanker(
+        "pairs", pairs.astype(np.float32), np.arange(30), HistoryWeights(power=1.0)
+    )
+    query = random_query(4, 7, vocabulary_size=30)
+    scores = ItemItemScores(ranker).scores(query, 8)
+    expected = ranker.sparse_scores(query).toarray().T
+    np.testing.assert_allclose(scores[:, :4], expected, rtol=1e-4, atol=1e-5)
+    assert scores.flags.c_contiguous
 
 
 @pytest.mark.parametrize(("weight", "scale"), [(-1.0, 0.1), (1.0, 0.0), (float("nan"), 0.1)])

@@ -11,8 +11,10 @@ import jax
 import numpy as np
 import pytest
 
+from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.recommender import Recommender
+from small_ensembles import mixed_copy
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
@@ -100,10 +102,16 @@ def compilations(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in messages if "ompiling" in message]
 
 
+@pytest.mark.parametrize("has_ensemble", [False, True])
 def test_after_warm_up_no_request_compiles(
-    cycle_run: Path, caplog: pytest.LogCaptureFixture
+    has_ensemble: bool,
+    cycle_run: Path,
+    cycles: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    model = Recommender.load(cycle_run)
+    run = mixed_copy(cycle_run, cycles, tmp_path / "mixed") if has_ensemble else cycle_run
+    model = Recommender.load(run)
     shapes = model.warm_up(max_rows=16, max_k=12)
     assert {shape["rows"] for shape in shapes} == {1, 2, 4, 8, 16}
     assert {shape["length"] for shape in shapes} == {2, 8}

@@ -22,12 +22,13 @@ from mutations import (
     random_mutation,
     seal,
 )
+from segue.baselines.cooccurrence import CoOccurrence
 from segue.cli.inspect import inspect
 from segue.cli.search import search
 from segue.dataset import Dataset
 from segue.pictures import draw_curves
-from segue.recommender import Recommender, Run
-from segue.recommender.members import PureSVD
+from segue.recommender import ItemBias, PureSVD, Recommender, Run, SparseMember, write_members
+from segue.runs import RunFolder
 from segue.trainer import train
 
 REFUSED_SHARE = 0.3
@@ -35,15 +36,17 @@ REFUSED_SHARE = 0.3
 
 
 @pytest.fixture(scope="module")
-def run(genre_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has every file: sequence features and the item vectors of PureSVD."""
+def run(genre_run: Path, genres: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has every file: sequence features and an ensemble."""
     folder = tmp_path_factory.mktemp("edited") / "run"
     shutil.copytree(genre_run, folder)
-    content = json.loads((folder / "config.json").read_text())
-    content["config"]["ensemble"]["puresvd_factors"] = 4
-    (folder / "config.json").write_text(json.dumps(content))
-    vectors = np.ones((content["dataset"]["vocabulary_size"], 4), np.float32)
-    PureSVD(vectors, 1.0).write(folder / "item_vectors.safetensors")
+    ranker = CoOccurrence.fit(genres)
+    members = [
+        PureSVD(np.ones((genres.vocabulary_size, 4), np.float32), 1.0, {"factors": 4}),
+        ItemBias.of_popularity(ranker.counts, 0.1),
+        SparseMember(ranker, 1.0, 0.01, {"window": 5, "decay": "1/d"}),
+    ]
+    write_members(RunFolder(folder), members, 0.5)
     seal(folder)
     return folder
 
@@ -81,7 +84,8 @@ def test_an_edited_file_is_refused_in_one_line(run: Path, mutation: Mutation, tm
     harmless = {
         "items.parquet: is_candidate false",  # no item may be recommended then
         "weights.safetensors: metadata as number",  # not read
-        "item_vectors.safetensors: metadata as number",
+        "ensemble/puresvd.safetensors: metadata as number",
+        "ensemble/co-occurrence.safetensors: metadata as number",
     }
     errors = errors_of(mutation, run, tmp_path / "copy", (describe, load))
     file = mutation.name.split(" ")[0].strip(":")
@@ -91,7 +95,7 @@ def test_an_edited_file_is_refused_in_one_line(run: Path, mutation: Mutation, tm
     assert all(file in e.message or "has run format None" in e.message for e in errors)
 
 
-@pytest.mark.parametrize("name", ["card.json", "config.json"])
+@pytest.mark.parametrize("name", ["card.json", "config.json", "ensemble/ensemble.json"])
 def test_an_edited_value_is_refused_or_read(run: Path, name: str, tmp_path: Path) -> None:
     named = json_mutations(run, name)[::17]
     refused = [m for m in named if errors_of(m, run, tmp_path / "copy", (describe,))]
@@ -114,7 +118,7 @@ def test_sizes_beyond_those_of_the_weights_allocate_nothing(
 
 
 def test_weights_that_are_not_finite_are_refused(run: Path, tmp_path: Path) -> None:
-    for name in ("weights.safetensors", "item_vectors.safetensors"):
+    for name in ("weights.safetensors", "ensemble/puresvd.safetensors"):
         [mutation] = [m for m in array_mutations("run") if m.name == f"{name}: not finite"]
         [error] = errors_of(mutation, run, tmp_path / "copy", (load,))
         assert "not finite" in error.message

@@ -22,6 +22,8 @@ CARD = {
     "epochs": 0.5,
     "finished": "all steps taken",
     "seconds": 1.5,
+    "core_seconds": 2.5,
+    "ensemble": {},
     "validation": {"metric": "ndcg@10", "best": 0.25, "step": 2},
     "results": {},
     "machine": {"device": "cpu", "cores": 2, "jax": "0.10.2"},

@@ -19,7 +19,8 @@ from safetensors.numpy import load_file, save
 
 from segue.errors import StorageError
 from segue.storage import arrays as arrays_module
-from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
+from segue.storage.array_files import ArraysMismatchError, ArrayType, read_host_arrays, write_arrays
+from segue.storage.arrays import read_arrays
 from segue.storage.reading import Problems
 
 PROBLEMS = Problems(StorageError, "restore the file")
@@ -46,6 +47,18 @@ def test_round_trip_keeps_names_dtypes_and_values(file: Path) -> None:
     for name, array in ARRAYS.items():
         assert arrays[name].dtype == array.dtype
         np.testing.assert_array_equal(np.asarray(arrays[name]), array)
+
+
+def test_host_arrays_keep_64_bits_and_may_be_required_finite(tmp_path: Path) -> None:
+    arrays = {"counts": np.array([2**40, -1]), "divisors": np.array([1 / 3, np.nan])}
+    path = tmp_path / "arrays.safetensors"
+    write_arrays(path, arrays)
+    like = {name: ArrayType(array.shape, array.dtype) for name, array in arrays.items()}
+    for name, array in read_host_arrays(path, like, PROBLEMS).items():
+        assert array.dtype == arrays[name].dtype
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(StorageError, match="array 'divisors': it has numbers that are not finite"):
+        read_host_arrays(path, like, PROBLEMS, finite=True)
 
 
 def test_safetensors_reads_the_same_arrays(file: Path) -> None:
@@ -127,7 +140,8 @@ def test_no_second_copy_of_an_array(tmp_path: Path) -> None:
         from pathlib import Path
         import jax, jax.numpy as jnp
         from segue.errors import StorageError
-        from segue.storage.arrays import read_arrays, write_arrays
+        from segue.storage.array_files import write_arrays
+        from segue.storage.arrays import read_arrays
         from segue.storage.reading import Problems
 
         def peak():

@@ -9,7 +9,15 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.evaluation_report import print_evaluation, print_markdown
-from segue.cli.options import MAX_RESAMPLES, Json, Seed, parse_counts, parse_cutoffs, parse_path
+from segue.cli.options import (
+    MAX_RESAMPLES,
+    Json,
+    Seed,
+    WithoutEnsemble,
+    parse_counts,
+    parse_cutoffs,
+    parse_path,
+)
 from segue.errors import RequestError
 
 Models = Annotated[
@@ -72,6 +80,10 @@ FitOnValidation = Annotated[
     bool,
     typer.Option("--fit-on-validation", help="Fit the baselines on validation events, too."),
 ]
+Tune = Annotated[
+    bool,
+    typer.Option("--tune", help="Choose the parameters of the baselines on the validation part."),
+]
 NoBaselines = Annotated[
     bool, typer.Option("--no-baselines", help="Do not add the default baselines to a model.")
 ]
@@ -81,6 +93,10 @@ NoSequenceFeatures = Annotated[
         "--no-sequence-features",
         help="Hide all sequence features (name, user, ...) from the models.",
     ),
+]
+Members = Annotated[
+    bool,
+    typer.Option("--members", help="Also evaluate each member of a run's ensemble alone."),
 ]
 ListLength = Annotated[
     int | None,
@@ -137,8 +153,11 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     given_random: GivenRandom = None,
     list_length: ListLength = None,
     fit_on_validation: FitOnValidation = False,
+    tune: Tune = False,
     no_baselines: NoBaselines = False,
     no_sequence_features: NoSequenceFeatures = False,
+    without_ensemble: WithoutEnsemble = False,
+    members: Members = False,
     per_sequence: PerSequence = None,
     max_sequences: MaxSequences = None,
     beyond_accuracy: BeyondAccuracy = False,
@@ -166,6 +185,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
             baselines=None if no_baselines else "default",
             fit_on_validation=fit_on_validation,
             use_sequence_features=not no_sequence_features,
+            tune=tune,
+            without_ensemble=without_ensemble,
+            members=members,
             task=task,
             seen=seen,
             unknown_targets=unknown_targets,

@@ -35,6 +35,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the sampling; the same seed gives the same items.")
     ] = 0,
+    without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
     """Continue a sequence item by item; no item is generated twice."""
@@ -42,7 +43,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
 
     history = options.item_ids(items, item)
     features = options.sequence_features(title, sequence_features)
-    model = Recommender.load(run)
+    model = Recommender.load(run, without_ensemble=without_ensemble)
     answer = model.generate(
         history,
         length,

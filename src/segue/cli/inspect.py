@@ -169,20 +169,44 @@ def _guarantee(leakage: dict[str, Any]) -> str:
 
 
 def print_card(run: Path, as_json: bool) -> None:
-    """Verify the files of a run, then print its card and configuration."""
+    """Verify the files of a run, then print its card, configuration and ensemble."""
     from segue.runs import RunFolder
 
     folder = RunFolder(run)
     card = folder.verify()
     config, _ = folder.read_config()
+    ensemble = folder.ensemble.summary() if folder.ensemble.exists() else None
     if as_json:
-        content = {"kind": "run", "path": str(folder.path), "card": card}
+        content = {"kind": "run", "path": str(folder.path), "card": card, "ensemble": ensemble}
         print_json({**content, "config": config.model_dump(mode="json")})
         return
     rows = card_summary(folder.path, card)
     for section, values in config.model_dump(mode="json").items():
-        rows[section] = ", ".join(f"{key}={value}" for key, value in values.items())
+        rows[section] = _named_values(values)
     stdout().print(key_values(rows))
+    if ensemble is not None:
+        stdout().print()
+        stdout().print("ensemble", style="bold")
+        stdout().print(key_values(_members(ensemble)))
+
+
+def _named_values(values: dict[str, Any]) -> str:
+    """``width=128, layers=2``."""
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _members(ensemble: dict[str, Any]) -> dict[str, str]:
+    """The members of an ensemble by name, the transformer first."""
+    rows = {"transformer": f"weight {ensemble['encoder_weight']:g}"}
+    for member in ensemble["members"]:
+        scale = f", scale {member['scale']:g}" if "scale" in member else ""
+        size = f"{member['entries']:,} entries, {member['bytes'] / 1e6:,.1f} MB"
+        lines = [f"weight {member['weight']:g}{scale}", f"{member['kind']}, {size}"]
+        history_weights = member.get("history_weights", {}).items()
+        effective = {key: value for key, value in history_weights if value not in (None, False)}
+        lines += [_named_values(member["parameters"]), _named_values(effective)]
+        rows[member["name"]] = "\n".join(line for line in lines if line)
+    return rows
 
 
 def print_model(run: Path, as_json: bool) -> None:

@@ -30,6 +30,7 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     sequence_features: options.SequenceFeatures = None,
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
     include_seen: options.IncludeSeen = None,
+    without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next."""
@@ -37,7 +38,7 @@ def recommend(  # noqa: PLR0913 - one parameter per option
 
     history = options.item_ids(items, item)
     features = options.sequence_features(title, sequence_features)
-    model = Recommender.load(run)
+    model = Recommender.load(run, without_ensemble=without_ensemble)
     answer = model.recommend(
         history, k, user=user, sequence_features=features, include_seen=include_seen
     )

@@ -22,7 +22,7 @@ from segue.ranking import Ranker
 from segue.recommender.shapes import REQUESTS_PER_CALL
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - one parameter per option
     models: Evaluable | Iterable[Evaluable],
     data: Dataset | str | os.PathLike[str],
     *,
@@ -30,6 +30,9 @@ def evaluate(
     baselines: str | Sequence[str] | None = "default",
     fit_on_validation: bool = False,
     use_sequence_features: bool = True,
+    tune: bool = False,
+    without_ensemble: bool = False,
+    members: bool = False,
     block_size: int = REQUESTS_PER_CALL,
     config: EvaluationConfig | None = None,
     **options: Unpack[EvaluationOptions],
@@ -49,6 +52,11 @@ def evaluate(
         fit_on_validation: whether baselines are fitted on the validation events too.
         use_sequence_features: whether models get the sequence features that they were trained
             with.
+        tune: whether the parameters of the baselines are first chosen on the validation part; a
+            note of each result says them.
+        without_ensemble: whether runs, given by path, are evaluated without their ensembles. Their
+            names in the results then end with "(without ensemble)".
+        members: whether each member of a model's ensemble is also evaluated alone, after the model.
         block_size: requests passed to a ranker at a time. It does not change the results.
         config: all options in one object; an option that is also given by name takes precedence.
         options: the options of ``segue evaluate``. What is predicted: ``task``, ``targets``,
@@ -76,6 +84,9 @@ def evaluate(
         baselines=baselines,
         fit_on_validation=fit_on_validation,
         use_sequence_features=use_sequence_features,
+        tune=tune,
+        without_ensemble=without_ensemble,
+        members=members,
     )
     return _measure(rankers, data, part, config, block_size)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from segue.baselines import NAMES, ListRanker, defaults_for, fit
 from segue.config import nearest_hint
 from segue.dataset import Dataset
 from segue.errors import RequestError
+from segue.evaluation.tuning import fit_tuned
 from segue.ranking import Ranker
-from segue.recommender import Recommender
+from segue.recommender import ModelRanker, Recommender
 from segue.runs import is_run
 from segue.storage.paths import checked_path
 
@@ -41,6 +42,9 @@ def open_rankers(
     baselines: str | Sequence[str] | None,
     fit_on_validation: bool,
     use_sequence_features: bool,
+    tune: bool = False,
+    without_ensemble: bool = False,
+    members: bool = False,
 ) -> list[Ranker]:
     """The rankers of the models in their order, followed by the baselines.
 
@@ -55,31 +59,84 @@ def open_rankers(
     if fit_on_validation:
         _check_all_baselines(models)
     if not use_sequence_features:
-        _check_any_model(models)
-    rankers = [_open(model, data, fit_on_validation, use_sequence_features) for model in models]
-    rankers += [fit(name, data, fit_on_validation) for name in _added(baselines, models, data)]
+        _check_any_model(models, "sequence features can only be withheld from")
+    if without_ensemble:
+        _check_any_model(models, "ensembles can only be left out of")
+        models = [_transformer_of(model) for model in models]
+    if members:
+        models = _with_members(models, data, use_sequence_features=use_sequence_features)
+    fit_baseline = fit_tuned if tune else fit
+    rankers = [
+        fit_baseline(str(model), data, fit_on_validation)
+        if _is_baseline(model)
+        else _open(model, data, use_sequence_features)
+        for model in models
+    ]
+    rankers += [
+        fit_baseline(name, data, fit_on_validation) for name in _added(baselines, models, data)
+    ]
     _check_names(rankers)
     return rankers
 
 
-def _open(
-    model: Evaluable, data: Dataset, fit_on_validation: bool, use_sequence_features: bool
-) -> Ranker:
+def _is_baseline(model: Evaluable) -> bool:
+    """Whether a model is a baseline given by name."""
+    return not isinstance(model, Ranker | Model) and model in NAMES
+
+
+def _open(model: Evaluable, data: Dataset, use_sequence_features: bool) -> Ranker:
+    """The ranker of anything but a baseline given by name."""
     if isinstance(model, Ranker):
         return model
     if isinstance(model, Model):
         return model.ranker(data, use_sequence_features=use_sequence_features)
-    if model in NAMES:
-        return fit(str(model), data, fit_on_validation)
     path = checked_path(model, RequestError)
     if is_run(path):
-        return _open(Recommender.load(path), data, fit_on_validation, use_sequence_features)
+        return _open(Recommender.load(path), data, use_sequence_features)
     if path.suffix in LIST_SUFFIXES:
         return ListRanker.read(path, data)
     raise RequestError(
         f"{str(path)!r} is not a baseline, a run, or a file of lists",
         nearest_hint(str(path), list(NAMES)),
     )
+
+
+def _transformer_of(model: Evaluable) -> Evaluable:
+    """A run without its ensemble; anything that is not a model as it is.
+
+    Raises:
+        RequestError: it is a model in memory, which may have an ensemble.
+    """
+    if isinstance(model, Model | ModelRanker):
+        raise RequestError(
+            f"ensembles can only be left out of runs given by path, but {model.name} is in memory",
+            "load it with Recommender.load(run, without_ensemble=True)",
+        )
+    return Recommender.load(model, without_ensemble=True) if _is_run(model) else model
+
+
+def _with_members(
+    models: Iterable[Evaluable], data: Dataset, *, use_sequence_features: bool
+) -> list[Evaluable]:
+    """Each model, followed by the members of its ensemble.
+
+    Raises:
+        RequestError: no model has an ensemble.
+    """
+    expanded: list[Evaluable] = []
+    n_members = 0
+    for model in models:
+        loaded = Recommender.load(model) if _is_run(model) else model
+        rankers: list[Ranker] = []
+        if isinstance(loaded, Recommender):
+            rankers = loaded.member_rankers(data, use_sequence_features=use_sequence_features)
+        n_members += len(rankers)
+        expanded += [loaded, *rankers]
+    if not n_members:
+        raise RequestError(
+            "no model has an ensemble, whose members could be evaluated", "leave out members"
+        )
+    return expanded
 
 
 def _added(
@@ -115,19 +172,24 @@ def _check_all_baselines(models: Sequence[Evaluable]) -> None:
             )
 
 
-def _check_any_model(models: Sequence[Evaluable]) -> None:
+def _check_any_model(models: Sequence[Evaluable], purpose: str) -> None:
     if not any(_is_model(model) for model in models):
         names = ", ".join(map(_label, models))
         raise RequestError(
-            f"sequence features can only be withheld from runs, but there is none in {names}",
+            f"{purpose} runs, but there is none in {names}",
             "leave the option out, or give a run",
         )
 
 
 def _is_model(model: Evaluable) -> bool:
-    if isinstance(model, Ranker):
+    return not isinstance(model, Ranker) and (isinstance(model, Model) or _is_run(model))
+
+
+def _is_run(model: Evaluable) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it is the path of a run."""
+    if isinstance(model, Ranker | Model):
         return False
-    return isinstance(model, Model) or (model not in NAMES and is_run(Path(model)))
+    return model not in NAMES and is_run(Path(model))
 
 
 def _check_names(rankers: Sequence[Ranker]) -> None:

@@ -6,21 +6,26 @@ The same object serves requests, validates during training and is evaluated as a
 from segue.recommender.answers import Answer, Answers, Recommendation
 from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import Ensemble
-from segue.recommender.members import PureSVD, SparseMember
+from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
 from segue.recommender.run import Run
+from segue.recommender.stored_members import Members, load_members, write_members
 
 __all__ = [
     "Answer",
     "Answers",
     "Encoder",
     "Ensemble",
+    "ItemBias",
+    "Members",
     "ModelRanker",
     "PureSVD",
     "Recommendation",
     "Recommender",
     "Run",
     "SparseMember",
+    "load_members",
     "prompt_layout",
+    "write_members",
 ]

@@ -38,6 +38,8 @@ class Encoder(DenseMember):
         vocabulary: the sequence features that the model uses, with their values.
     """
 
+    name = "transformer"
+
     def __init__(
         self,
         graph: nnx.GraphDef[Transformer],

@@ -7,7 +7,7 @@ combines them. The score of an item is the sum over the members.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
@@ -25,8 +25,8 @@ from segue.ranking import Query, Ranked
 from segue.recommender import search, shapes, similarity
 from segue.recommender.encoder import Encoder
 from segue.recommender.masks import catalogue_mask, request_masks
-from segue.recommender.members import DenseMember, PureSVD, SparseMember
-from segue.recommender.search import Bonus, EncodedQuery
+from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember
+from segue.recommender.search import EncodedQuery, SparseBonus
 from segue.recommender.search_kernels import largest_score
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
@@ -45,8 +45,11 @@ class Ensemble:
     """An encoder and further members; all in the item indices of the model.
 
     Attributes:
-        encoder: the transformer, the first dense member.
-        dense: all dense members.
+        encoder: the transformer.
+        encoder_weight: factor on its scores.
+        further_dense: the dense members besides the encoder.
+        dense: the dense members that score items: the encoder, if its weight is not 0, comes
+            first.
         sparse: the sparse members.
         is_candidate: by item index, whether an item may be recommended.
         catalogue: the mask of the items that are never recommended, as in ``masks``.
@@ -55,41 +58,70 @@ class Ensemble:
     def __init__(
         self,
         encoder: Encoder,
-        further_dense: Sequence[DenseMember] = (),
+        dense: Sequence[DenseMember] = (),
         sparse: Sequence[SparseMember] = (),
         is_candidate: Bool[np.ndarray, " vocabulary"] | None = None,
+        encoder_weight: float = 1.0,
     ) -> None:
         """Combine the members.
 
         Args:
-            further_dense: dense members besides the encoder.
+            dense: dense members besides the encoder.
             sparse: sparse members.
             is_candidate: by item index, whether an item may be recommended, false for special
                 tokens; by default the whole catalogue may.
+            encoder_weight: factor on the scores of the encoder, 0 or more. With 0 it is not
+                computed, except for the probability of END.
 
         Raises:
-            RequestError: a member or ``is_candidate`` has another number of items.
+            RequestError: a member or ``is_candidate`` has another number of items, or the weight
+                is not possible.
         """
+        if not 0 <= encoder_weight <= np.finfo(np.float32).max:
+            message = f"encoder_weight is {encoder_weight}, expected a number from 0 up"
+            raise RequestError(message, "1 is usual")
+        if not (encoder_weight or dense):
+            raise RequestError(
+                "encoder_weight is 0, and no other member scores all items",
+                "add an ItemBias, such as ItemBias.of_popularity",
+            )
         self.encoder = encoder
-        self.dense: tuple[DenseMember, ...] = (encoder, *further_dense)
+        self.encoder_weight = encoder_weight
+        self.further_dense = tuple(dense)
+        self.dense: tuple[DenseMember, ...] = self.further_dense
+        if encoder_weight:
+            self.dense = (encoder, *self.dense)
         self.sparse = tuple(sparse)
         if is_candidate is None:
             is_candidate = np.arange(self.vocabulary_size) >= N_SPECIALS
-        for size in (len(is_candidate), *(len(member.vectors) for member in further_dense)):
+        for size in (len(is_candidate), *(len(member.vectors) for member in dense)):
             self._check_size(size)
         self.is_candidate = is_candidate
         self.catalogue = catalogue_mask(is_candidate)
 
+    def encoder_alone(self) -> Ensemble:
+        """The encoder without the other members."""
+        return Ensemble(self.encoder, is_candidate=self.is_candidate)
+
+    @property
+    def members(self) -> tuple[DenseMember | SparseMember, ...]:
+        """All members besides the encoder."""
+        return (*self.further_dense, *self.sparse)
+
     @cached_property
     def vectors(self) -> search.Vectors:
-        """For each dense member its item vectors, on the device."""
-        check_fork()
-        return tuple(jnp.asarray(member.vectors) for member in self.dense)
+        """For each member of ``dense`` its item vectors, on the device."""
+        return _on_device(self.dense)
 
     @property
     def vocabulary_size(self) -> int:
         """Number of special tokens and catalogue items."""
         return self.encoder.layout.vocabulary_size
+
+    @property
+    def has_sparse_bonus(self) -> bool:
+        """Whether there are sparse members, and too many items for an array of their bonuses."""
+        return bool(self.sparse) and self.vocabulary_size > shapes.MAX_DENSE_BONUS_ITEMS
 
     @cached_property
     def n_candidates(self) -> int:
@@ -110,7 +142,8 @@ class Ensemble:
             len(query),
             self._states(query),
             request_masks(self.catalogue if catalogue is None else catalogue, left_out, n_rows),
-            self._bonus(query),
+            self._sparse_bonus(query),
+            self._dense_bonus(query),
         )
 
     def top(self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None) -> Ranked:
@@ -130,8 +163,8 @@ class Ensemble:
     ) -> NextItems:
         """The ``query.k`` best items of each request and, if asked for, the scores of END.
 
-        END keeps the probability that the encoder gives it at the temperature: its odds against
-        the whole catalogue are those of the encoder alone.
+        END keeps the probability that the encoder gives it at the temperature, whatever the weight
+        of the encoder is: its odds against the whole catalogue are those of the encoder alone.
 
         Args:
             catalogue: as in ``encode``.
@@ -142,11 +175,12 @@ class Ensemble:
         scores = np.zeros((len(query), query.k), np.float32)
         end_scores = None if end_temperature is None else np.zeros(len(query), np.float32)
         size = shapes.rows_per_block(self.vocabulary_size, n_results)
-        for block, encoded in self._encoded_blocks(query, size, catalogue):
+        for block, block_query in query.blocks(size):
+            encoded = self.encode(block_query, catalogue)
             items[block], scores[block] = search.top(encoded, self.vectors, query.k)
             self._check_finite(encoded.states)
             if end_scores is not None and end_temperature is not None:
-                end_scores[block] = self._end_scores(encoded, end_temperature)
+                end_scores[block] = self._end_scores(block_query, encoded, end_temperature)
         return NextItems(Ranked(items, scores), end_scores)
 
     def ranks(
@@ -157,7 +191,8 @@ class Ensemble:
     ) -> Int64[np.ndarray, " batch"]:
         """The rank of the target of each request; see ``search.ranks``."""
         ranks = np.zeros(len(query), np.int64)
-        for block, encoded in self._encoded_blocks(query, shapes.MAX_ROWS, catalogue):
+        for block, block_query in query.blocks(shapes.MAX_ROWS):
+            encoded = self.encode(block_query, catalogue)
             ranks[block] = search.ranks(encoded, self.vectors, targets[block])
             self._check_finite(encoded.states)
         return ranks
@@ -172,15 +207,17 @@ class Ensemble:
         for block, block_query in query.blocks(shapes.MAX_ROWS):
             offsets, values = items.slice(block.start, block.stop)
             rows = np.repeat(np.arange(len(block_query)), np.diff(offsets))
-            states, bonus = self._states(block_query), self._bonus(block_query)
+            states = self._states(block_query)
             scores.append(search.pair_scores(states, self.vectors, rows, values))
             self._check_finite(states)
-            if bonus is not None:
-                scores[-1] += _bonus_at(bonus, rows, values, self.vocabulary_size)
+            if (dense_bonus := self._dense_bonus(block_query)) is not None:
+                scores[-1] += dense_bonus[values, rows]
+            if (sparse_bonus := self._sparse_bonus(block_query)) is not None:
+                scores[-1] += _bonus_at(sparse_bonus, rows, values, self.vocabulary_size)
         return np.concatenate(scores)
 
     def states(self, query: Query) -> Float32[np.ndarray, "batch dim"]:
-        """The states of all dense members, concatenated.
+        """The states of all members of ``dense``, concatenated.
 
         Their inner products with ``item_vectors`` are the scores without sparse members.
         """
@@ -194,7 +231,7 @@ class Ensemble:
         return np.concatenate(blocks)
 
     def item_vectors(self) -> Float32[np.ndarray, "vocabulary dim"]:
-        """The item vectors of all dense members, concatenated, in float32."""
+        """The item vectors of all members of ``dense``, concatenated, in float32."""
         check_fork()
         return np.concatenate([np.asarray(to_float32(member)) for member in self.vectors], axis=1)
 
@@ -210,53 +247,59 @@ class Ensemble:
         """
         if not 0 <= weight <= np.finfo(np.float32).max:
             raise RequestError(f"weight is {weight}, expected a number from 0 up", "16 is usual")
-        if not any(isinstance(member, PureSVD) for member in self.dense):
+        if not any(isinstance(member, PureSVD) for member in self.further_dense):
             raise RunError(
                 "the model has no PureSVD ensemble member",
                 "train a model with ensemble.puresvd_factors above 0",
             )
         dense = [
             replace(member, weight=weight) if isinstance(member, PureSVD) else member
-            for member in self.dense[1:]
+            for member in self.further_dense
             if weight or not isinstance(member, PureSVD)
         ]
-        return Ensemble(self.encoder, dense, self.sparse, self.is_candidate)
+        return Ensemble(self.encoder, dense, self.sparse, self.is_candidate, self.encoder_weight)
 
     def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
-        """The ``k`` items with the most similar vectors per item; see ``similarity``."""
+        """The ``k`` items with the most similar vectors per item; see ``similarity``.
+
+        The vectors are those of the encoder and of the other dense members, whatever their
+        weights are, without item biases, which have no direction.
+        """
         check_fork()
         return similarity.similar_items(self._unit_vectors, self.catalogue, items, k)
 
     @cached_property
     def _unit_vectors(self) -> search.Vectors:
-        self._check_finite(tuple(jnp.zeros((1, member.shape[1])) for member in self.vectors))
-        return similarity.unit_vectors(self.vectors)
+        members = [m for m in self.further_dense if not isinstance(m, ItemBias)]
+        vectors = _on_device([self.encoder, *members])
+        states = tuple(jnp.zeros((1, member.shape[1])) for member in vectors)
+        _check_finite(states, _largest_of(vectors))
+        return similarity.unit_vectors(vectors)
 
     def _states(self, query: Query) -> search.States:
-        """For each dense member its state per request, with padding rows, on the device."""
+        """For each member of ``dense`` its state per request, padded, on the device."""
         check_fork()
         n_rows = shapes.row_bucket(len(query))
-        return tuple(jnp.asarray(member.states(query, n_rows)) for member in self.dense)
+        states = [jnp.asarray(member.states(query, n_rows)) for member in self.dense]
+        if self.encoder_weight not in (0, 1):
+            states[0] *= self.encoder_weight
+        return tuple(states)
 
     def _check_finite(self, states: search.States) -> None:
-        """Check that no dense score of a block of requests can overflow.
-
-        Called once the results are on the host, so that the device does not wait for the host in
-        between. A NaN in them is harmless until then.
-
-        Raises:
-            NotFiniteError: one can, or a state or a vector is not finite.
-        """
-        if not np.isfinite(largest_score(states, self._largest_of_vectors)):
-            raise NotFiniteError(
-                "the scores of the model are not finite",
-                "its training diverged: train again with a lower optimizer.learning_rate",
-            )
+        """``_check_finite`` of all dense members."""
+        _check_finite(states, self._largest_of_vectors)
 
     @cached_property
     def _largest_of_vectors(self) -> Float32[Array, " members"]:
-        """The largest absolute value of the vectors of each dense member, on the device."""
-        return jnp.stack([largest_value(member) for member in self.vectors])
+        return _largest_of(self.vectors)
+
+    @cached_property
+    def _encoder_vectors(self) -> search.Vectors:
+        return _on_device([self.encoder])
+
+    @cached_property
+    def _largest_of_encoder(self) -> Float32[Array, " members"]:
+        return _largest_of(self._encoder_vectors)
 
     def _check_size(self, size: int) -> None:
         if size != self.vocabulary_size:
@@ -266,39 +309,84 @@ class Ensemble:
                 "fit the members on the dataset that the model was trained on",
             )
 
-    def _encoded_blocks(
-        self, query: Query, size: int, catalogue: UInt8[np.ndarray, " bytes"] | None = None
-    ) -> Iterator[tuple[slice, EncodedQuery]]:
-        for block, block_query in query.blocks(size):
-            yield block, self.encode(block_query, catalogue)
-
-    def _bonus(self, query: Query) -> Bonus | None:
-        if not self.sparse:
+    def _sparse_bonus(self, query: Query) -> SparseBonus | None:
+        if not self.has_sparse_bonus:
             return None
         bonuses = [member.bonus(query) for member in self.sparse]
         for bonus in bonuses:
             self._check_size(int(bonus.get_shape()[1]))
         total = sparse.csr_matrix(sum(bonuses))
         rows = np.repeat(np.arange(len(query)), np.diff(total.indptr))
-        return Bonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
+        return SparseBonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
+
+    def _dense_bonus(self, query: Query) -> Float32[np.ndarray, "vocabulary rows"] | None:
+        if self.has_sparse_bonus or not self.sparse:
+            return None
+        n_rows = shapes.row_bucket(len(query))
+        bonuses = [member.dense_bonus(query, n_rows) for member in self.sparse]
+        for bonus in bonuses:
+            self._check_size(len(bonus))
+        for bonus in bonuses[1:]:
+            bonuses[0] += bonus
+        return bonuses[0]
 
     def _end_scores(
-        self, encoded: EncodedQuery, temperature: float
+        self, query: Query, encoded: EncodedQuery, temperature: float
     ) -> Float32[np.ndarray, " batch"]:
         """The score at which END has the probability that the encoder gives it."""
         temperature = max(temperature, MIN_TEMPERATURE)
-        alone = EncodedQuery(encoded.n, encoded.states[:1], encoded.masks)
+        states, vectors = self._encoder_states(query, encoded), self._encoder_vectors
+        alone = EncodedQuery(encoded.n, states, encoded.masks)
         rows = np.arange(encoded.n)
-        scores = search.pair_scores(alone.states, self.vectors[:1], rows, np.full(encoded.n, END))
-        if len(self.dense) == 1 and not self.sparse:
+        scores = search.pair_scores(states, vectors, rows, np.full(encoded.n, END))
+        if not self.members and self.encoder_weight == 1:
             return scores
         combined = search.log_normalisers(encoded, self.vectors, self.catalogue, temperature)
-        encoder = search.log_normalisers(alone, self.vectors[:1], self.catalogue, temperature)
+        encoder = search.log_normalisers(alone, vectors, self.catalogue, temperature)
+        _check_finite(states, self._largest_of_encoder)
         return scores + np.float32(temperature) * (combined - encoder)
+
+    def _encoder_states(self, query: Query, encoded: EncodedQuery) -> search.States:
+        """The states of the encoder alone, without its weight."""
+        if not self.encoder_weight:
+            n_rows = encoded.masks.shape[1]
+            return (jnp.asarray(self.encoder.states(query, n_rows)),)
+        if self.encoder_weight == 1:
+            return encoded.states[:1]
+        return (encoded.states[0] / self.encoder_weight,)
+
+
+def _on_device(members: Iterable[DenseMember]) -> search.Vectors:
+    check_fork()
+    return tuple(jnp.asarray(member.vectors) for member in members)
+
+
+def _largest_of(vectors: search.Vectors) -> Float32[Array, " members"]:
+    """The largest absolute value of the vectors of each dense member, on the device."""
+    return jnp.stack([largest_value(member) for member in vectors])
+
+
+def _check_finite(states: search.States, largest: Float32[Array, " members"]) -> None:
+    """Check that no dense score of a block of requests can overflow.
+
+    Called once the results are on the host, so that the device does not wait for the host in
+    between. A NaN in them is harmless until then.
+
+    Args:
+        largest: the largest absolute value of the vectors of each dense member.
+
+    Raises:
+        NotFiniteError: one can, or a state or a vector is not finite.
+    """
+    if not np.isfinite(largest_score(states, largest)):
+        raise NotFiniteError(
+            "the scores of the model are not finite",
+            "its training diverged: train again with a lower optimizer.learning_rate",
+        )
 
 
 def _bonus_at(
-    bonus: Bonus,
+    bonus: SparseBonus,
     rows: Int64[np.ndarray, " pairs"],
     items: Int32[np.ndarray, " pairs"],
     vocabulary_size: int,

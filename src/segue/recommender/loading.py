@@ -14,9 +14,9 @@ from segue.machine import use_compilation_cache
 from segue.model import Transformer
 from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import Ensemble
-from segue.recommender.members import PureSVD
+from segue.recommender.stored_members import Members, load_members
 from segue.runs import RunFolder
-from segue.runs.folder import RUN_PROBLEMS
+from segue.runs.checksums import RUN_PROBLEMS
 from segue.runs.weights import check_size, load_weights
 from segue.storage.reading import one_line
 from segue.tokens import N_SPECIALS
@@ -28,7 +28,7 @@ class LoadedRun(NamedTuple):
     Attributes:
         ensemble: the encoder and the other members.
         items: the items of the training dataset; the model's catalogue comes first.
-        name: name of the run.
+        name: name of the run, which says whether the ensemble was left out.
         dataset: ``fingerprint`` and ``path`` of the training dataset.
         always_has_sequence_features: whether training never dropped the sequence features.
         includes_seen: whether items of the history may be recommended by default, as the audit of
@@ -43,8 +43,12 @@ class LoadedRun(NamedTuple):
     includes_seen: bool
 
 
-def load_run(folder: RunFolder) -> LoadedRun:
+def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
     """Load the model of a run folder, as written by ``segue.train``.
+
+    Args:
+        folder: the run folder.
+        without_ensemble: whether to load the transformer alone, which the name then says.
 
     Raises:
         RunError: the folder is not a complete run, or a file in it was changed.
@@ -68,16 +72,15 @@ def load_run(folder: RunFolder) -> LoadedRun:
     graph, shapes = nnx.split(abstract)
     params = load_weights(folder.weights, shapes)
     encoder = Encoder(graph, params, prompt_layout(config.model, vocabulary_size), features)
-    dense = []
-    if config.ensemble.puresvd_factors:
-        shape = (vocabulary_size, config.ensemble.puresvd_factors)
-        dense = [PureSVD.load(folder.item_vectors, shape, config.ensemble.puresvd_weight)]
+    members = Members()
+    if not without_ensemble:
+        members = load_members(folder, vocabulary_size, is_verified=True)
+    is_candidate = items.candidate_mask(vocabulary_size)[:vocabulary_size]
+    name = folder.path.name
     return LoadedRun(
-        Ensemble(
-            encoder, dense, is_candidate=items.candidate_mask(vocabulary_size)[:vocabulary_size]
-        ),
+        Ensemble(encoder, members.dense, members.sparse, is_candidate, members.encoder_weight),
         items,
-        folder.path.name,
+        f"{name} (without ensemble)" if without_ensemble else name,
         dataset,
         always_has_sequence_features=not config.training.feature_dropout,
         includes_seen=dataset.get("recommended_seen") == "include",

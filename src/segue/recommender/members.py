@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float, Float32, Int64
 from scipy import sparse
 
-from segue.errors import RequestError, RunError
+from segue.baselines.item_item import ItemItemRanker
+from segue.errors import RequestError
 from segue.ranking import Query
-from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
-from segue.storage.atomic import replace_file
-from segue.storage.reading import Problems
+from segue.recommender.item_item_scores import ItemItemScores
 from segue.tokens import N_SPECIALS, UNK
 
-ARRAY_NAME = "item_vectors"
-"""Name of the array in the safetensors file of ``PureSVD``."""
+Parameters: TypeAlias = Mapping[str, str | int | float | bool | None]
+"""The parameters with which a member was fitted, for display."""
 
 
 class DenseMember(ABC):
@@ -28,6 +28,8 @@ class DenseMember(ABC):
     A member whose scores do not depend on the request has one dimension and the state 1.
     """
 
+    name: str
+    """Name in the ensemble."""
     vectors: Any
     """(vocabulary, dim): one vector per item index; in bfloat16 as in ``segue.bfloat16``."""
 
@@ -39,6 +41,8 @@ class DenseMember(ABC):
 @runtime_checkable
 class SparseScores(Protocol):
     """A ranker that scores only some items of a request, such as ``CoOccurrence``."""
+
+    name: str
 
     def sparse_scores(self, query: Query) -> sparse.csr_matrix:
         """Scores by request and item index: (batch, vocabulary); items left out score 0."""
@@ -56,11 +60,18 @@ class SparseMember:
         ranker: its item indices are those of the model.
         weight: w, in nats, 0 or more.
         scale: e, the share at which the bonus is w log 2; above 0.
+        parameters: of the ranker's fit.
     """
 
     ranker: SparseScores
     weight: float
     scale: float
+    parameters: Parameters = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the ranker."""
+        return self.ranker.name
 
     def __post_init__(self) -> None:
         largest = np.finfo(np.float32).max
@@ -89,6 +100,33 @@ class SparseMember:
         scores.eliminate_zeros()
         return scores
 
+    def dense_bonus(self, query: Query, n_rows: int) -> Float32[np.ndarray, "vocabulary rows"]:
+        """The bonus of every item, with ``n_rows`` columns; those beyond the requests are zeros.
+
+        In float32, up to whose rounding it is equal to ``bonus``.
+        """
+        shares = self._scores_of_all(query, n_rows)
+        rows = np.repeat(np.arange(len(query)), np.diff(query.seen.offsets))
+        is_inside = query.seen.values < len(shares)
+        shares[query.seen.values[is_inside], rows[is_inside]] = 0
+        shares[:N_SPECIALS] = 0
+        np.maximum(shares, 0, out=shares)
+        shares /= np.maximum(shares.sum(axis=0), np.finfo(np.float32).tiny)
+        shares /= np.float32(self.scale)
+        np.log1p(shares, out=shares)
+        shares *= np.float32(self.weight)
+        return shares
+
+    def _scores_of_all(self, query: Query, n_rows: int) -> Float32[np.ndarray, "vocabulary rows"]:
+        if self._item_item is not None:
+            return self._item_item.scores(query, n_rows)
+        scores = self.ranker.sparse_scores(query).toarray().T.astype(np.float32)
+        return np.ascontiguousarray(np.pad(scores, ((0, 0), (0, n_rows - len(query)))))
+
+    @cached_property
+    def _item_item(self) -> ItemItemScores | None:
+        return ItemItemScores(self.ranker) if isinstance(self.ranker, ItemItemRanker) else None
+
 
 @dataclass(frozen=True)
 class PureSVD(DenseMember):
@@ -101,10 +139,13 @@ class PureSVD(DenseMember):
     Attributes:
         vectors: one row per item index; zeros for items without training events.
         weight: the score, in nats, of an item vector of length 1 in the direction of the history.
+        parameters: of the fit.
     """
 
     vectors: Float32[np.ndarray, "vocabulary dim"]
     weight: float
+    parameters: Parameters = field(default_factory=dict)
+    name: str = "puresvd"
 
     def states(self, query: Query, n_rows: int) -> Float32[np.ndarray, "rows dim"]:
         """The sum of the item vectors of each history, scaled to the length ``weight``.
@@ -123,31 +164,38 @@ class PureSVD(DenseMember):
         states = np.float32(self.weight) * sums / np.maximum(lengths, np.finfo(np.float32).tiny)
         return np.pad(states, ((0, n_rows - len(query)), (0, 0)))
 
-    def write(self, path: Path) -> None:
-        """Write the vectors as a safetensors file.
 
-        Raises:
-            StorageError: no space or no permission.
-        """
-        replace_file(path, lambda partial: write_arrays(partial, {ARRAY_NAME: self.vectors}))
+@dataclass(frozen=True)
+class ItemBias(DenseMember):
+    """A score per item that no request changes: a dense member of one dimension.
+
+    It orders the items that no other member scores.
+
+    Attributes:
+        vectors: the score per item index.
+        weight: factor on the scores.
+        parameters: of the fit.
+    """
+
+    vectors: Float32[np.ndarray, "vocabulary 1"]
+    weight: float
+    parameters: Parameters = field(default_factory=dict)
+    name: str = "popularity"
 
     @classmethod
-    def load(cls, path: Path, shape: tuple[int, int], weight: float) -> PureSVD:
-        """Read the vectors from a safetensors file.
+    def of_popularity(cls, counts: Int64[np.ndarray, " vocabulary"], weight: float) -> ItemBias:
+        """Scores of log(1 + count).
 
         Args:
-            path: the file.
-            shape: expected vocabulary size and number of dimensions.
-            weight: weight of the scores in the ensemble, in nats.
-
-        Raises:
-            RunError: the file is missing, damaged or of another shape, or a number in it is not
-                finite.
+            counts: training count by item index.
+            weight: factor on the scores.
         """
-        like = {ARRAY_NAME: np.broadcast_to(np.float32(0), shape)}
-        problems = Problems(RunError, "restore the file from a copy, or train again")
-        try:
-            arrays = read_arrays(path, like, problems, finite=True)
-        except ArraysMismatchError as error:
-            raise problems.cannot_read(path, error) from None
-        return cls(np.asarray(arrays[ARRAY_NAME]), weight)
+        return cls(np.log1p(counts).astype(np.float32)[:, None], weight)
+
+    def states(
+        self,
+        query: Query,  # noqa: ARG002 - the same for every request
+        n_rows: int,
+    ) -> Float32[np.ndarray, "rows 1"]:
+        """The weight, for every request."""
+        return np.full((n_rows, 1), self.weight, np.float32)

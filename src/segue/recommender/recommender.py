@@ -24,6 +24,7 @@ from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_p
 from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
+from segue.recommender.single_members import single_members
 from segue.recommender.warm_up import warm_up
 from segue.runs import RunFolder
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
@@ -77,7 +78,9 @@ class Recommender:
         )
 
     @classmethod
-    def load(cls, run: str | os.PathLike[str], *, histories: Any = None) -> Recommender:
+    def load(
+        cls, run: str | os.PathLike[str], *, histories: Any = None, without_ensemble: bool = False
+    ) -> Recommender:
         """Load the model of a run.
 
         Args:
@@ -86,6 +89,8 @@ class Recommender:
                 file with the columns ``user`` and ``items`` (the list of a user's item ids); or a
                 function from a user id to the user's item ids, or to None. By default they come
                 from the dataset that the model was trained on, if it is still in its place.
+            without_ensemble: whether to load the transformer alone. Its name in answers and
+                results then ends with "(without ensemble)".
 
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
@@ -93,7 +98,7 @@ class Recommender:
             RequestError: ``histories`` is none of these, or this process was forked from one that
                 had used JAX.
         """
-        loaded = load_run(RunFolder(run))
+        loaded = load_run(RunFolder(run), without_ensemble=without_ensemble)
         return cls(
             loaded.ensemble,
             loaded.items,
@@ -392,11 +397,35 @@ class Recommender:
             use_sequence_features: whether to give the model the sequence features of the
                 dataset.
         """
+        return self._ranker(self.ensemble, self.name, data, use_sequence_features)
+
+    def member_rankers(self, data: Dataset, *, use_sequence_features: bool = True) -> list[Ranker]:
+        """Each member of the ensemble alone as a ``Ranker``, the transformer first.
+
+        They are called after the model and the member, such as ``run: co-occurrence``. Items that
+        a count-based member does not score are ordered by popularity. Without an ensemble, the
+        list is empty.
+
+        Args:
+            data: as in ``ranker``.
+            use_sequence_features: as in ``ranker``.
+        """
+        if not self.ensemble.members:
+            return []
+        counts = self.items.training_counts[: self.ensemble.vocabulary_size]
+        return [
+            self._ranker(ensemble, f"{self.name}: {name}", data, use_sequence_features)
+            for name, ensemble in single_members(self.ensemble, counts).items()
+        ]
+
+    def _ranker(
+        self, ensemble: Ensemble, name: str, data: Dataset, use_sequence_features: bool
+    ) -> ModelRanker:
         return ModelRanker(
-            self.ensemble,
+            ensemble,
             self.items,
             data,
-            name=self.name,
+            name=name,
             fingerprint=self._dataset["fingerprint"],
             use_sequence_features=use_sequence_features,
         )

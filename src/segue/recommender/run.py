@@ -84,10 +84,28 @@ class Run(os.PathLike[str]):
 
         return MetricsLog(RunFolder(self.path)).to_arrow()
 
-    def load(self) -> Recommender:
+    @property
+    def ensemble(self) -> dict[str, Any] | None:
+        """The members of the model's ensemble; None if the model is a transformer alone.
+
+        Returns:
+            ``encoder_weight`` of the transformer, and ``members``: for each ``name``, ``kind``,
+            ``weight``, ``scale`` and ``history_weights`` of sparse ones, ``parameters`` of its
+            fit, ``entries`` (stored numbers) and ``bytes`` (size of its file).
+
+        Raises:
+            RunError: a file of the ensemble is missing or damaged.
+        """
+        folder = RunFolder(self.path).ensemble
+        return folder.summary() if folder.exists() else None
+
+    def load(self, *, without_ensemble: bool = False) -> Recommender:
         """The model: ``Recommender.load`` of this run.
+
+        Args:
+            without_ensemble: whether to load the transformer alone.
 
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed.
         """
-        return Recommender.load(self)
+        return Recommender.load(self, without_ensemble=without_ensemble)

@@ -6,8 +6,10 @@ for all but some items (its support). Dense scores are computed in blocks of som
 and reduced, while they are in the cache of the processor, to maxima of groups of items or to
 counts. So memory is bounded for any catalogue size.
 
-The bonuses are added afterwards, exactly: the k best items are among the k best by dense score
-and the support; the rank by dense score is corrected over the support.
+In a small catalogue, most items are in the support. There the bonuses are an array of all items,
+whose blocks are added to those of the dense scores. In a large one they are added afterwards,
+exactly: the k best items are among the k best by dense score and the support; the rank by dense
+score is corrected over the support.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from segue.recommender.search_kernels import States, Vectors
 from segue.tokens import INDEX_DTYPE, PAD
 
 
-class Bonus(NamedTuple):
-    """Sparse scores that are added to the dense ones, above 0, by request and then by item.
+class SparseBonus(NamedTuple):
+    """Scores of some items that are added to the dense ones, above 0, by request and then by item.
 
     Attributes:
         rows: the request of each entry.
@@ -51,13 +53,15 @@ class EncodedQuery:
         n: number of requests; the rows of ``states`` and ``masks`` beyond are padding.
         states: for each dense member its state per row; they stay on the device.
         masks: items that are left out, as in ``masks``.
-        bonus: the sum of the bonuses of the sparse members; None without any.
+        sparse_bonus: the sum of the bonuses of the sparse members in a large catalogue.
+        dense_bonus: the same for every item in a small catalogue.
     """
 
     n: int
     states: States
     masks: UInt8[np.ndarray, "bytes rows"]
-    bonus: Bonus | None = None
+    sparse_bonus: SparseBonus | None = None
+    dense_bonus: Float32[np.ndarray, "vocabulary rows"] | None = None
 
 
 def query_of_states(
@@ -93,10 +97,15 @@ def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:
     n_items = len(vectors[0])
     n_results = shapes.result_bucket(k, n_items)
     best = kernels.top_by_groups(
-        encoded.states, vectors, encoded.masks, n_results, _block_size(encoded, vectors)
+        encoded.states,
+        vectors,
+        encoded.masks,
+        n_results,
+        _block_size(encoded, vectors),
+        encoded.dense_bonus,
     )
     scores, items = (np.asarray(array)[: encoded.n] for array in best)
-    if encoded.bonus is not None:
+    if encoded.sparse_bonus is not None:
         items, scores = _merge_bonus(encoded, vectors, items, scores)
     items, scores = items[:, :k], scores[:, :k]
     items = np.where(np.isneginf(scores), PAD, items).astype(INDEX_DTYPE)
@@ -114,9 +123,12 @@ def ranks(
     n_rows, n_items = encoded.masks.shape[1], len(vectors[0])
     padded_targets = np.pad(targets, (0, n_rows - encoded.n)).astype(INDEX_DTYPE)
     target_bonus = np.zeros(n_rows, np.float32)
-    if encoded.bonus is not None:
-        is_target = encoded.bonus.items == padded_targets[encoded.bonus.rows]
-        target_bonus[encoded.bonus.rows[is_target]] = encoded.bonus.values[is_target]
+    if encoded.dense_bonus is not None:
+        target_bonus = encoded.dense_bonus[padded_targets, np.arange(n_rows)]
+    if encoded.sparse_bonus is not None:
+        rows, items, values = encoded.sparse_bonus
+        is_target = items == padded_targets[rows]
+        target_bonus[rows[is_target]] = values[is_target]
     counts = kernels.count_against_targets(
         encoded.states,
         vectors,
@@ -124,10 +136,11 @@ def ranks(
         padded_targets,
         target_bonus,
         _block_size(encoded, vectors),
+        encoded.dense_bonus,
     )
     higher, tied = (np.asarray(array)[: encoded.n] for array in counts)
     higher, tied = higher.astype(np.int64), tied.astype(np.int64)
-    if encoded.bonus is not None:
+    if encoded.sparse_bonus is not None:
         more_higher, more_tied = _count_bonus(encoded, vectors, targets, target_bonus)
         higher, tied = higher + more_higher, tied + more_tied
     # The tied ranks are higher + 1 .. higher + tied; their mean, rounded up. A target whose score
@@ -169,10 +182,12 @@ def log_normalisers(
     """
     masks = np.broadcast_to(catalogue[:, None], encoded.masks.shape)
     scale, block_size = np.float32(temperature), _block_size(encoded, vectors)
-    dense = kernels.log_sums(encoded.states, vectors, masks, scale, block_size)
-    logs = np.array(dense)[: encoded.n]
-    if encoded.bonus is not None:
-        rows, items, values = _unmasked(encoded.bonus, masks)
+    log_sums = kernels.log_sums(
+        encoded.states, vectors, masks, scale, block_size, encoded.dense_bonus
+    )
+    logs = np.array(log_sums)[: encoded.n]
+    if encoded.sparse_bonus is not None:
+        rows, items, values = _unmasked(encoded.sparse_bonus, masks)
         added = pair_scores(encoded.states, vectors, rows, items) / scale
         # exp(a + b) - exp(a) = exp(a) (exp(b) - 1), and log(exp(b) - 1) = b + log(1 - exp(-b)).
         bonus = values / scale
@@ -196,7 +211,6 @@ def _merge_bonus(
     A bonus is never negative, so an item without one is among the k best only if it is among the
     k best by dense score.
     """
-    assert encoded.bonus is not None
     k, n_items = items.shape[1], len(vectors[0])
     rows, support, bonus = _unmasked_support(encoded)
     support_scores = pair_scores(encoded.states, vectors, rows, support) + bonus
@@ -242,12 +256,12 @@ def _count_bonus(
     return changes(lambda scores, bound: ~(scores <= bound)), changes(np.equal)
 
 
-def _unmasked_support(encoded: EncodedQuery) -> Bonus:
+def _unmasked_support(encoded: EncodedQuery) -> SparseBonus:
     """The entries of the bonus whose items are not left out."""
-    assert encoded.bonus is not None
-    return _unmasked(encoded.bonus, encoded.masks)
+    assert encoded.sparse_bonus is not None
+    return _unmasked(encoded.sparse_bonus, encoded.masks)
 
 
-def _unmasked(bonus: Bonus, masks: UInt8[np.ndarray, "bytes rows"]) -> Bonus:
+def _unmasked(bonus: SparseBonus, masks: UInt8[np.ndarray, "bytes rows"]) -> SparseBonus:
     is_included = ~is_masked(masks, bonus.rows, bonus.items)
-    return Bonus(*(values[is_included] for values in bonus))
+    return SparseBonus(*(values[is_included] for values in bonus))

@@ -23,6 +23,8 @@ States: TypeAlias = tuple[Float[Array, "rows _"], ...]
 """For each dense member its state per request, padding rows included."""
 Vectors: TypeAlias = tuple[Real[Array, "vocabulary _"], ...]
 """For each dense member its vector per item index, special tokens included."""
+DenseBonus: TypeAlias = Float32[Array, "vocabulary rows"]
+"""What the sparse members add to the score of each item, per request."""
 
 
 @jax.jit
@@ -44,9 +46,14 @@ def largest_score(
 
 @partial(jax.jit, static_argnames=("k", "block_size"))
 def top_by_groups(
-    states: States, vectors: Vectors, masks: UInt8[Array, "bytes rows"], k: int, block_size: int
+    states: States,
+    vectors: Vectors,
+    masks: UInt8[Array, "bytes rows"],
+    k: int,
+    block_size: int,
+    bonus: DenseBonus | None = None,
 ) -> tuple[Float32[Array, "rows k"], Int32[Array, "rows k"]]:
-    """The ``k`` best items by dense score, in two passes over groups of items.
+    """The ``k`` best items by score, in two passes over groups of items.
 
     The k best items are in the k groups with the largest maxima, so only those are scored again.
     Both passes compute in float32; items whose scores differ by rounding only may swap ranks.
@@ -60,11 +67,11 @@ def top_by_groups(
 
     if shapes.is_small(n_items, k):  # every group would be scored again
         scores = _over_blocks(
-            lambda scores, _: _without_nan(scores), states, vectors, masks, block_size
+            lambda scores, _: _without_nan(scores), states, vectors, masks, bonus, block_size
         )
         best, items = jax.lax.top_k(scores.reshape(-1, n_rows).T, k)
         return best, items
-    maxima = _over_blocks(group_maxima, states, vectors, masks, block_size)
+    maxima = _over_blocks(group_maxima, states, vectors, masks, bonus, block_size)
     maxima = maxima.reshape(-1, n_rows).T
     # In ascending order, so that ties go to the lower item index.
     groups = jnp.sort(jax.lax.top_k(maxima, k)[1], axis=1)
@@ -76,13 +83,18 @@ def top_by_groups(
 
     def search_groups(
         request: tuple[
-            tuple[Float[Array, " _"], ...], UInt8[Array, " bytes"], Int32[Array, " groups"]
+            tuple[Float[Array, " _"], ...],
+            UInt8[Array, " bytes"],
+            Int32[Array, " groups"],
+            Float32[Array, " vocabulary"] | None,
         ],
     ) -> tuple[Float32[Array, " k"], Int32[Array, " k"]]:
-        state, mask, its_groups = request
+        state, mask, its_groups, its_bonus = request
         items = (its_groups[:, None] * GROUP_SIZE + jnp.arange(GROUP_SIZE)[None]).reshape(-1)
         rows = tuple(member.at[items].get(mode="clip") for member in vectors)
         scores = _products(tuple(member[None] for member in state), rows)[:, 0]
+        if its_bonus is not None:
+            scores += its_bonus.at[items].get(mode="clip")
         scores = _without_nan(jnp.where(_bits(mask[:, None])[:, 0], -jnp.inf, scores))
         best, positions = jax.lax.top_k(scores, k)
         return best, items[positions]
@@ -91,7 +103,12 @@ def top_by_groups(
     n_parallel = shapes.block_elements() // (k * GROUP_SIZE * dim)
     return jax.lax.map(
         search_groups,
-        (states, group_masks.reshape(n_rows, -1), groups),
+        (
+            states,
+            group_masks.reshape(n_rows, -1),
+            groups,
+            None if bonus is None else bonus.T,
+        ),
         batch_size=max(1, n_parallel),
     )
 
@@ -104,8 +121,9 @@ def count_against_targets(
     targets: Int32[Array, " rows"],
     target_bonus: Float32[Array, " rows"],
     block_size: int,
+    bonus: DenseBonus | None = None,
 ) -> tuple[Int32[Array, " rows"], Int32[Array, " rows"]]:
-    """How many items have a higher dense score than the target, and how many the same.
+    """How many items have a higher score than the target, and how many the same.
 
     The target counts as one of the same score. One pass over all item blocks. The target scores
     come from a matrix product of the same shape as those of the item blocks, so that they are
@@ -129,7 +147,7 @@ def count_against_targets(
         # "Not lower or equal" instead of "higher", so that NaN counts as higher.
         return jnp.stack([_count(~(scores <= target_scores)), _count(scores == target_scores)])
 
-    higher, tied = _over_blocks(count, states, vectors, masks, block_size).sum(axis=0)
+    higher, tied = _over_blocks(count, states, vectors, masks, bonus, block_size).sum(axis=0)
     return higher, tied
 
 
@@ -140,13 +158,15 @@ def log_sums(
     masks: UInt8[Array, "bytes rows"],
     temperature: Float32[Array, ""],
     block_size: int,
+    bonus: DenseBonus | None = None,
 ) -> Float32[Array, " rows"]:
-    """The log of the sum of exp(dense score / temperature) over the unmasked items."""
+    """The log of the sum of exp(score / temperature) over the unmasked items."""
 
     def block_log_sum(scores: Float32[Array, "items rows"], _: Index) -> Float32[Array, " rows"]:
         return jax.nn.logsumexp(scores / temperature, axis=0)
 
-    return jax.nn.logsumexp(_over_blocks(block_log_sum, states, vectors, masks, block_size), axis=0)
+    log_sums = _over_blocks(block_log_sum, states, vectors, masks, bonus, block_size)
+    return jax.nn.logsumexp(log_sums, axis=0)
 
 
 @jax.jit
@@ -169,22 +189,27 @@ def _over_blocks(
     states: States,
     vectors: Vectors,
     masks: UInt8[Array, "bytes rows"],
+    bonus: DenseBonus | None,
     block_size: int,
 ) -> Array:
-    """Apply ``reduce`` to the dense scores of each item block and stack the results.
+    """Apply ``reduce`` to the scores of each item block and stack the results.
 
     ``reduce`` gets the scores (items, rows) of a block and the index of its first item. Items
     that are left out, which include the padding rows of the last block, have the score -inf.
     """
     n_items = len(vectors[0])
+    arrays = vectors if bonus is None else (*vectors, bonus)
 
-    def reduce_block(start: Index, rows: Vectors) -> Array:
+    def reduce_block(start: Index, block: list[Array]) -> Array:
         bits = jax.lax.dynamic_slice_in_dim(masks, start // 8, block_size // 8)
-        return reduce(jnp.where(_bits(bits), -jnp.inf, _products(states, rows)), start)
+        scores = _products(states, tuple(block[: len(vectors)]))
+        for block_bonus in block[len(vectors) :]:
+            scores += block_bonus
+        return reduce(jnp.where(_bits(bits), -jnp.inf, scores), start)
 
     def reduce_full_block(start: Int32[Array, ""]) -> Array:
-        rows = [jax.lax.dynamic_slice_in_dim(member, start, block_size) for member in vectors]
-        return reduce_block(start, tuple(rows))
+        slices = [jax.lax.dynamic_slice_in_dim(array, start, block_size) for array in arrays]
+        return reduce_block(start, slices)
 
     # The last block is padded to the block size, and computed separately even if it is full.
     n = (n_items - 1) // block_size
@@ -192,8 +217,8 @@ def _over_blocks(
     masks = jnp.pad(
         masks, ((0, (n + 1) * block_size // 8 - len(masks)), (0, 0)), constant_values=255
     )
-    last_rows = [jnp.pad(member[n * block_size :], ((0, n_padding), (0, 0))) for member in vectors]
-    last = reduce_block(n * block_size, tuple(last_rows))[None]
+    last_rows = [jnp.pad(array[n * block_size :], ((0, n_padding), (0, 0))) for array in arrays]
+    last = reduce_block(n * block_size, last_rows)[None]
     if n == 0:
         return last
     return jnp.concatenate([jax.lax.map(reduce_full_block, block_size * jnp.arange(n)), last])

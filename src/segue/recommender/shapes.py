@@ -43,6 +43,11 @@ MAX_STORED_SCORES = 1 << 25
 """Largest number of group maxima, or scores, stored per block of requests: 128 MiB of float32."""
 
 
+MAX_DENSE_BONUS_ITEMS = 1 << 16
+"""Largest vocabulary for which the bonuses of the sparse members are an array of all items: 64 MiB
+of float32 for a block of requests. Long histories have most of a small catalogue in their support,
+where adding up an array is some ten times faster than sparse entries."""
+
 ITEM_MULTIPLE = MAX_ROWS
 """Item blocks and masks cover a multiple of this many items, hence whole groups of items."""
 

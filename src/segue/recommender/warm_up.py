@@ -32,7 +32,7 @@ def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int
                 if rows <= shapes.rows_per_block(vocabulary_size, k):
                     ensemble.next_items(query.with_k(k), end_temperature=end_temperature)
                     compiled.append({"rows": rows, "length": length, "k": k})
-            if ensemble.sparse:
+            if ensemble.has_sparse_bonus:
                 _compile_pair_scores(ensemble, query)
     return compiled
 

@@ -28,7 +28,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from segue.errors import RunError, StorageError
-from segue.storage.arrays import read_arrays, write_arrays
+from segue.storage.array_files import write_arrays
+from segue.storage.arrays import read_arrays
 from segue.storage.reading import (
     Problems,
     exists,

@@ -5,7 +5,8 @@
 ``items.parquet``             the items: ids, titles, training counts
 ``sequence_values.json``      vocabulary of the sequence features (words of names, users);
                               only if the model reads sequence features
-``item_vectors.safetensors``  item vectors of the PureSVD ensemble member; only if there is one
+``ensemble/``                 the members beside the transformer, and their weights; only if there
+                              are any; see ``segue.runs.ensemble``
 ``weights.safetensors``       the weights with the best validation metric
 ``card.json``                 data fingerprint, seed, machine, results, checksums of files
 ``metrics.jsonl``             one line per logged step or validation
@@ -13,14 +14,13 @@
 ``checkpoints/``              checkpoints, from which an interrupted run is resumed
 ============================  ==========================================================
 
-``trainer.start`` writes the first three when a run begins, ``trainer.singular_vectors`` the item
-vectors, and ``trainer.loop`` the others during training. Serving needs nothing else. Every file is
+``trainer.start`` writes the first three when a run begins, ``recommender.stored_members`` the
+ensemble, and ``trainer.loop`` the others during training. Serving needs nothing else. Every file is
 written under a temporary name and then renamed, so a reader never sees a partial file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -30,41 +30,29 @@ from typing import Any
 
 from segue.config import Config, validated
 from segue.errors import ConfigError, RequestError, RunError, StorageError
+from segue.runs.checksums import RESTORE_HINT, RUN_PROBLEMS, VALUES_BYTES, checksum
+from segue.runs.ensemble import EnsembleFolder
 from segue.runs.schema import Card, RunConfig, SequenceValues
-from segue.storage.array_header import check_arrays
-from segue.storage.arrow_files import has_parquet_ends
 from segue.storage.atomic import partial_path, replace_file
 from segue.storage.reading import (
     JSON_BYTES,
-    Problems,
     exists,
     finite_json,
     one_line,
-    open_regular,
     read_json,
-    regular_size,
     typed,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the keys and array names in the folder. A run of another version is refused."""
 
 CHECKED_FILES = ("config.json", "weights.safetensors", "items.parquet")
 """Files that every recommender is built from. Their checksums are in the card, with those of
-``sequence_values.json`` and ``item_vectors.safetensors`` if these exist."""
+``sequence_values.json`` and ``ensemble/ensemble.json`` if these exist."""
 
-RESTORE_HINT = "restore the file from a copy, or train again"
 RESUME_HINT = (
     "the run is still being trained, or was stopped during a write: continue it with --resume"
 )
-
-RUN_PROBLEMS = Problems(RunError, RESTORE_HINT)
-
-VALUES_BYTES = 1 << 31
-"""Largest size of ``sequence_values.json``: one text per user."""
-
-LARGE_FILE = 1 << 28
-"""Size in bytes from which the structure of a file is checked before its checksum."""
 
 
 class RunFolder:
@@ -78,7 +66,7 @@ class RunFolder:
         self.card = self.path / "card.json"
         self.items = self.path / "items.parquet"
         self.sequence_values = self.path / "sequence_values.json"
-        self.item_vectors = self.path / "item_vectors.safetensors"
+        self.ensemble = EnsembleFolder(self.path / "ensemble")
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"
@@ -258,14 +246,19 @@ class RunFolder:
             RunError: a file is missing or cannot be read.
         """
         files = [self.path / name for name in CHECKED_FILES]
-        files += [file for file in (self.sequence_values, self.item_vectors) if exists(file)]
+        optional = (self.sequence_values, self.ensemble.index)
+        files += [file for file in optional if exists(file)]
         for file in files:
             if not exists(file):
                 raise RunError(f"{self.path} is not a complete run: no {file.name}", RESTORE_HINT)
-        return {file.name: _checksum(file) for file in files}
+        return {file.relative_to(self.path).as_posix(): checksum(file) for file in files}
 
-    def verify(self) -> dict[str, Any]:
+    def verify(self, *, without_ensemble: bool = False) -> dict[str, Any]:
         """Read the card and compare the checksum of every file with it.
+
+        Args:
+            without_ensemble: leave out the ensemble, which an interrupted run may have written
+                without its card.
 
         Returns:
             The content of ``card.json``.
@@ -274,15 +267,20 @@ class RunFolder:
             RunError: a file is missing or was altered.
         """
         card = self.read_card()
-        expected = card["checksums"]
+        expected = dict(card["checksums"])
         hint = RESUME_HINT if card["finished"] == "not yet" else RESTORE_HINT
         checksums = self.checksums()
+        if without_ensemble:
+            for names in (expected, checksums):
+                names.pop(self.ensemble.index.relative_to(self.path).as_posix(), None)
         for name in expected.keys() | checksums.keys():
             if name not in checksums:
                 raise RunError(f"{self.path} is not a complete run: no {name}", RESTORE_HINT)
             if checksums[name] != expected.get(name):
                 message = f"{self.path / name} is not the file that this run wrote"
                 raise RunError(f"{message}: its checksum differs", hint)
+        if self.ensemble.exists() and not without_ensemble:
+            self.ensemble.verify(hint)
         return card
 
 
@@ -306,32 +304,6 @@ def _lock(descriptor: int) -> bool:
 
 def _to_json_bytes(content: dict[str, Any]) -> bytes:
     return (json.dumps(finite_json(content), indent=2, allow_nan=False) + "\n").encode()
-
-
-def _checksum(file: Path) -> str:
-    if regular_size(file, RUN_PROBLEMS) >= LARGE_FILE:
-        _check_structure(file)
-    with open_regular(file, RUN_PROBLEMS) as stream:
-        digest = hashlib.blake2b()
-        while block := stream.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()[:32]
-
-
-def _check_structure(file: Path) -> None:
-    """Check a large file for its format first: its checksum would take minutes.
-
-    Raises:
-        RunError: it is not of the format that its name says.
-    """
-    if file.suffix == ".safetensors":
-        check_arrays(file, RUN_PROBLEMS)
-    elif file.suffix == ".parquet" and not has_parquet_ends(file, RUN_PROBLEMS):
-        raise RUN_PROBLEMS.damaged(file, "it is not a Parquet file")
-    elif file.suffix == ".json":
-        limit = VALUES_BYTES if file.name == "sequence_values.json" else JSON_BYTES
-        if file.stat().st_size > limit:
-            raise RUN_PROBLEMS.damaged(file, f"expected at most {limit:,} bytes")
 
 
 def is_run(path: Path) -> bool:

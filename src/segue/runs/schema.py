@@ -71,6 +71,8 @@ class Card(msgspec.Struct):
     epochs: Amount
     finished: str
     seconds: Amount
+    core_seconds: Amount
+    ensemble: dict[str, Any]
     validation: BestValidation
     results: dict[str, Any]
     machine: Machine

@@ -12,8 +12,9 @@ from flax import nnx
 
 from segue.config import ModelConfig
 from segue.errors import RunError
+from segue.storage.array_files import ArraysMismatchError, write_arrays
 from segue.storage.array_header import check_arrays
-from segue.storage.arrays import ArraysMismatchError, read_arrays, write_arrays
+from segue.storage.arrays import read_arrays
 from segue.storage.atomic import replace_file
 from segue.storage.reading import Problems
 
