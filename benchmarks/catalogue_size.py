@@ -44,7 +44,7 @@ PLAYLISTS_PER_EPOCH = 800_000
 
 
 def zipf_batch(random: np.random.Generator, rows: int, length: int, vocabulary_size: int) -> Any:
-    """A batch of full rows, START and then items, with the next item as each label.
+    """A batch of one bucket of full rows, START and then items, with the next item as each label.
 
     Args:
         random: source of the draws.
@@ -52,7 +52,7 @@ def zipf_batch(random: np.random.Generator, rows: int, length: int, vocabulary_s
         length: number of tokens per row.
         vocabulary_size: number of special tokens and items.
     """
-    from segue.batches import Batch
+    from segue.batches import Bucket
     from segue.tokens import N_SPECIALS, START
 
     ranks = np.exp(random.random((rows, length + 1)) * np.log(vocabulary_size - N_SPECIALS)).astype(
@@ -60,7 +60,8 @@ def zipf_batch(random: np.random.Generator, rows: int, length: int, vocabulary_s
     )
     tokens = (N_SPECIALS + ranks - 1).astype(np.int32)
     tokens[:, 0] = START
-    return Batch(np.ascontiguousarray(tokens[:, :-1]), np.ascontiguousarray(tokens[:, 1:]))
+    labels = np.ascontiguousarray(tokens[:, 1:])
+    return (Bucket(np.ascontiguousarray(tokens[:, :-1]), labels),)
 
 
 def measure(preset: str, changes: dict[str, Any], n_items: int, n_steps: int) -> dict[str, float]:

@@ -102,3 +102,13 @@ def _output_rows(model, rows, features):
 
 def output_embeddings_at(model, rows, features) -> np.ndarray:
     return np.asarray(_output_rows(model, rows, features))
+
+
+@nnx.jit
+def states_of_buckets(model, tokens, positions, features, sequence_features):
+    """The states at all positions of all buckets, and those at one position per row."""
+    inputs = (features, sequence_features)
+    return (
+        model.states_of_buckets(tokens, None, *inputs),
+        model.states_of_buckets(tokens, positions, *inputs),
+    )

@@ -120,7 +120,12 @@ def with_ratings(sequences: Sequences, ratings: list[list[float]]) -> Sequences:
 
 
 def token_label_rows(batch: Batch) -> list[tuple[list[int], list[int]]]:
-    return list(zip(batch.tokens.tolist(), batch.labels.tolist(), strict=True))
+    """Tokens and labels of each row."""
+    return [
+        row
+        for bucket in batch
+        for row in zip(bucket.tokens.tolist(), bucket.labels.tolist(), strict=True)
+    ]
 
 
 def epoch_rows(batches: Batches, epoch: int) -> list:

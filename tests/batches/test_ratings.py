@@ -26,7 +26,7 @@ BOTH_ENDS = PromptLayout(6, VOCABULARY_SIZE, start=True, end=True)
 def test_weights_are_linear_from_a_fifth_to_one():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, NAN]])
     options = batch_options(rating_scale=(1.0, 5.0), batch_size=1)
-    batch = sequence_batches(sequences, BOTH_ENDS, options)[0]
+    batch = sequence_batches(sequences, BOTH_ENDS, options)[0][0]
     assert batch.labels.tolist() == [[4, 5, 6, 7, END, PAD]]
     assert batch.weights is not None
     assert batch.weights.dtype == np.float32
@@ -37,7 +37,7 @@ def test_weights_are_linear_from_a_fifth_to_one():
 def test_a_single_target_is_weighted_by_its_rating():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7, 8]], [5]), [[1, 1, 1, 2.5, 4]])
     options = batch_options(rating_scale=(1.0, 5.0))
-    batch = target_batches(sequences, BOTH_ENDS, options, history_length=4)[0]
+    batch = target_batches(sequences, BOTH_ENDS, options, history_length=4)[0][0]
     assert batch.weights is not None
     weights = dict(zip(batch.labels[:, 0].tolist(), batch.weights[:, 0].tolist(), strict=True))
     assert weights == pytest.approx({7: 0.5, 8: 0.8})
@@ -49,13 +49,13 @@ def test_without_a_scale_there_are_no_weights():
         sequence_batches(sequences, BOTH_ENDS, batch_options()),
         target_batches(sequences, BOTH_ENDS, batch_options(), history_length=4),
     ):
-        assert batches[0].weights is None
+        assert batches[0][0].weights is None
 
 
 def test_padding_rows_have_weight_zero():
     sequences = with_ratings(small_sequences([[4, 5, 6, 7]], [4]), [[1, 5, 3, 2]])
     options = batch_options(rating_scale=(1.0, 5.0), batch_size=3)
-    batch = sequence_batches(sequences, BOTH_ENDS, options)[0]
+    batch = sequence_batches(sequences, BOTH_ENDS, options)[0][0]
     assert batch.weights is not None
     assert not batch.weights[1:].any()
 
@@ -74,7 +74,7 @@ def test_weights_belong_to_the_sampled_labels(horizon, seed):
     options = {"rating_scale": (0.0, 2.0), "horizon": horizon, "window": "random", "seed": seed}
     batches = sequence_batches(sequences, layout, batch_options(**options))
     for number in range(len(batches)):
-        batch = batches[number]
+        (batch,) = batches[number]
         assert batch.weights is not None
         expected = 0.2 + 0.8 * (batch.labels - N_SPECIALS) / 20
         expected[batch.labels == END] = 1

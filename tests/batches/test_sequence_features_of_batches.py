@@ -52,7 +52,7 @@ def test_features_belong_to_the_sequence_of_the_row(kind, seed, batch_size):
     assert features.sequences is not None
     batches = feature_batches(kind, features, seed=seed, batch_size=batch_size, epochs=1)
     for number in range(len(batches)):
-        batch = batches[number]
+        (batch,) = batches[number]
         assert batch.sequence_features is not None
         is_real = batch.labels.any(axis=1)
         rows = batch.labels[is_real].max(axis=1) - N_SPECIALS
@@ -70,7 +70,7 @@ def dropped(kind: type[Batches], features: Features, rate: float) -> np.ndarray:
     batches = feature_batches(kind, features, **options)
     weights = []
     for number in range(200):
-        batch = batches[number]
+        (batch,) = batches[number]
         assert batch.sequence_features is not None
         weights.append(batch.sequence_features.weights[batch.labels.any(axis=1)])
     return np.concatenate(weights) == 0
@@ -101,15 +101,15 @@ def test_feature_dropout_changes_neither_tokens_nor_labels(kind):
         for rate in (0.0, 0.5)
     )
     for number in range(len(without)):
-        np.testing.assert_array_equal(without[number].tokens, with_dropout[number].tokens)
-        np.testing.assert_array_equal(without[number].labels, with_dropout[number].labels)
+        np.testing.assert_array_equal(without[number][0].tokens, with_dropout[number][0].tokens)
+        np.testing.assert_array_equal(without[number][0].labels, with_dropout[number][0].labels)
 
 
 @kinds
 def test_feature_dropout_depends_only_on_the_batch_number(kind):
     once, again = (feature_batches(kind, row_features(), feature_dropout=0.5) for _ in range(2))
     for number in (3, 0, 3):
-        first, second = once[number].sequence_features, again[number].sequence_features
+        first, second = once[number][0].sequence_features, again[number][0].sequence_features
         assert first is not None
         assert second is not None
         np.testing.assert_array_equal(first.weights, second.weights)

@@ -20,7 +20,7 @@ from small_data import (
     with_target_parts,
 )
 
-from segue.batches import Batch, Batches, PromptLayout, TargetBatches
+from segue.batches import Batches, PromptLayout, TargetBatches
 from segue.config import SplitConfig, SplitKind
 from segue.dataset import NO_TARGET, TEST_TARGET, TRAIN_TARGET, Sequences, rule_of, training_mask
 from segue.dataset.splits import SPLIT_RULES, resolve_split
@@ -43,13 +43,13 @@ def test_a_row_has_one_label_and_only_the_events_before_it():
 
 def test_target_arrays_are_contiguous_int32():
     sequences = small_sequences([[4, 5, 6, 7, 8]], [5])
-    batch = target_batches(sequences, PLAIN, batch_options(batch_size=3), history_length=4)[0]
+    batch = target_batches(sequences, PLAIN, batch_options(batch_size=3), history_length=4)[0][0]
     assert batch.last_positions is not None
     assert (batch.weights, batch.sequence_features) == (None, None)
     for array, shape in (
-        (batch.tokens, (3, 5)),
-        (batch.labels, (3, 1)),
-        (batch.last_positions, (3,)),
+        (batch.tokens, (2, 5)),  # four targets in two equal batches
+        (batch.labels, (2, 1)),
+        (batch.last_positions, (2,)),
     ):
         assert array.dtype == np.int32
         assert array.shape == shape
@@ -169,7 +169,7 @@ def real_rows(batches: Batches) -> list[tuple[list[int], int, int]]:
     """Tokens, label and last position of every row of an epoch, without padding rows."""
     unpadded = []
     for number in range(batches.batches_per_epoch):
-        batch: Batch = batches[number]
+        (batch,) = batches[number]
         assert batch.last_positions is not None
         rows = zip(batch.tokens, batch.labels, batch.last_positions, strict=True)
         unpadded += [
@@ -215,8 +215,8 @@ def test_unknown_items_are_injected_into_the_input_only():
     rows = [[4 + position % 8 for position in range(200)]]
     sequences = small_sequences(rows, [200])
     options = batch_options(batch_size=197)
-    plain = target_batches(sequences, PLAIN, options, 5)[0]
-    batch = target_batches(sequences, PLAIN, replace(options, unknown_rate=0.3), 5)[0]
+    plain = target_batches(sequences, PLAIN, options, 5)[0][0]
+    batch = target_batches(sequences, PLAIN, replace(options, unknown_rate=0.3), 5)[0][0]
     items = plain.tokens >= N_SPECIALS
     assert (batch.tokens[items] == UNK).mean() == pytest.approx(0.3, abs=0.05)
     np.testing.assert_array_equal(batch.labels, plain.labels)

@@ -25,7 +25,7 @@ def cell_of(step_s: float, rows: int = 10) -> dict[str, float]:
 
 
 def test_batches_are_full_rows_in_which_popular_items_are_frequent():
-    batch = benchmark.zipf_batch(np.random.default_rng(0), 400, 9, 200)
+    (batch,) = benchmark.zipf_batch(np.random.default_rng(0), 400, 9, 200)
     assert (batch.tokens[:, 0] == START).all()
     np.testing.assert_array_equal(batch.tokens[:, 1:], batch.labels[:, :-1])
     counts = np.bincount(batch.labels.ravel(), minlength=200)

@@ -40,7 +40,7 @@ def open_and_inspect(folder: Path) -> None:
 def train(folder: Path) -> None:
     """All that training reads before its first step."""
     _, batches = training_inputs(FEATURE_CONFIG, Dataset.open(folder))
-    assert len(batches[0].tokens)
+    assert len(batches[0][0].tokens)
 
 
 def measure(folder: Path) -> None:

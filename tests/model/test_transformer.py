@@ -10,7 +10,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.features import FeatureSizes
+from segue.features import FeatureIds, FeatureSizes
 from segue.model import Transformer
 from segue.tokens import PAD
 from small_models import (
@@ -29,6 +29,7 @@ from small_models import (
     replaced,
     small_model,
     small_model_config,
+    states_of_buckets,
 )
 
 pytestmark = pytest.mark.usefixtures("strict_types")
@@ -77,6 +78,24 @@ def test_states_at_equals_selecting_from_all_states(norm, layers):
     np.testing.assert_allclose(
         selected, states[np.arange(len(tokens)), positions], rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_states_of_buckets_equal_those_of_each_bucket(norm):
+    """With item and sequence features; with all positions or one per row."""
+    model = small_model(norm=norm, layers=2, **EVERYTHING)
+    features = random_item_features()
+    tokens = [random_tokens(3), random_tokens(1, 4), random_tokens(1, 2)]
+    users = random_feature_ids(5, SIZES.n_sequence_feature_ids)
+    positions = np.array([CONTEXT - 1, 0, 3, 2, 1], np.int32)  # over all buckets
+    of_rows, of_positions = [], []
+    for rows, array in zip(np.split(np.arange(5), [3, 4]), tokens, strict=True):
+        inputs = (features, FeatureIds(*(part[rows] for part in users)))
+        of_rows.append(hidden_states(model, array, None, *inputs).reshape(-1, 8))
+        of_positions.append(last_states(model, array, positions[rows], *inputs))
+    states, selected = states_of_buckets(model, tokens, positions, features, users)
+    np.testing.assert_allclose(states, np.concatenate(of_rows), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(selected, np.concatenate(of_positions), rtol=1e-4, atol=1e-5)
 
 
 def test_rows_of_a_batch_are_independent(model):

@@ -1,6 +1,6 @@
 """Batches and prompts: item indices in arrays of fixed shape."""
 
-from segue.batches.batch import Batch, Batches, BatchOptions, check_ratings
+from segue.batches.batch import Batch, Batches, BatchOptions, Bucket, check_ratings, n_labels
 from segue.batches.prompts import PromptLayout
 from segue.batches.sequences import SequenceBatches
 from segue.batches.targets import TargetBatches
@@ -9,8 +9,10 @@ __all__ = [
     "Batch",
     "BatchOptions",
     "Batches",
+    "Bucket",
     "PromptLayout",
     "SequenceBatches",
     "TargetBatches",
     "check_ratings",
+    "n_labels",
 ]

@@ -1,27 +1,27 @@
-"""Batches: each is a pure function of its number, so a run can resume at any step."""
+"""Batches of buckets: each is a pure function of its number, so a run can resume at any step."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32, Int64, Integer
 
+from segue.batches.buckets import BucketShape, StratifiedOrder
 from segue.batches.prompts import PromptLayout
 from segue.dataset import Sequences
 from segue.errors import DatasetError, quantity
 from segue.features import FeatureIds, Features
-from segue.tokens import INDEX_DTYPE, UNK
+from segue.tokens import INDEX_DTYPE, PAD, UNK
 
 LOWEST_WEIGHT = 0.2
 """Weight of a label with the lowest rating; the highest rating has weight 1."""
 
 
-class Batch(NamedTuple):
-    """The input and labels of one training step, or of one step of the validation loss.
+class Bucket(NamedTuple):
+    """Rows of equal length: input and labels of a training step or of the validation loss.
 
     Attributes:
         tokens: model input.
@@ -40,6 +40,15 @@ class Batch(NamedTuple):
     sequence_features: FeatureIds | None = None
 
 
+Batch = tuple[Bucket, ...]
+"""The rows of one step, in buckets of rows of equal length."""
+
+
+def n_labels(batch: Batch) -> int:
+    """Number of labels of a batch, without padding."""
+    return sum(int(np.count_nonzero(bucket.labels != PAD)) for bucket in batch)
+
+
 @dataclass(frozen=True)
 class BatchOptions:
     """How batches are drawn. The defaults read every example once, without random changes.
@@ -47,12 +56,12 @@ class BatchOptions:
     ``TrainingConfig`` describes the options that have the same names there.
 
     Attributes:
-        batch_size: rows per batch.
+        batch_size: the most rows of a batch.
         epochs: number of epochs.
         seed: of the order of the examples and of all random changes.
         window: which part of a sequence longer than the context is read.
         horizon: the label of a position is drawn from this many of the next events.
-        bucket_by_length: whether batches consist of sequences of similar length.
+        bucket_by_length: whether the rows of a batch are computed in buckets of similar length.
         unknown_rate: share of the events that are replaced by UNK.
         feature_dropout: share of the rows from which a sequence feature is dropped.
         rating_scale: the lowest and highest rating, if labels are weighted by rating.
@@ -73,41 +82,77 @@ class Batches(ABC):
     """The batches of all epochs, as a random-access source for Grain.
 
     ``batches[i]`` is a complete batch. Every epoch visits every example once, in an order drawn
-    from the seed and the epoch. The last batch of an epoch is filled up with rows of padding, so
-    that all batches have the same number of rows.
+    from the seed and the epoch. All batches have the same shapes: a batch with one example less
+    than the others has a row of padding.
 
     Attributes:
         options: how the batches are drawn.
+        sequences: the sequences that they are drawn from.
         batches_per_epoch: number of batches per epoch.
     """
 
     def __init__(
         self,
-        n_examples: int,
+        n_positions: Integer[np.ndarray, " examples"],
         sequences: Sequences,
         layout: PromptLayout,
         options: BatchOptions,
         features: Features,
     ) -> None:
-        self._n_examples = n_examples
-        self._sequences = sequences
+        """Choose the order of the examples and the buckets.
+
+        Args:
+            n_positions: number of positions of each example, from 1 to the context.
+        """
+        self.sequences = sequences
         self._layout = layout
         self._features = features
         self.options = options
-        self.batches_per_epoch = -(-n_examples // options.batch_size)
-        self._order = lru_cache(maxsize=2)(self._draw_order)
+        if not options.bucket_by_length or layout.left_padding:
+            n_positions = np.full_like(n_positions, layout.context)
+        self._order = StratifiedOrder(n_positions, options.batch_size, options.seed)
+        self.batches_per_epoch = self._order.n_batches
 
     @abstractmethod
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
         """The row number of each example's sequence in the dataset."""
 
     @abstractmethod
-    def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
-        """The batch of some examples, without sequence features."""
+    def _draw(
+        self, examples: Int64[np.ndarray, " examples"], length: int, random: np.random.Generator
+    ) -> Bucket:
+        """A bucket of some examples, without sequence features.
 
-    def widest_batch(self, n_steps: int) -> int:  # noqa: ARG002 - all have the same length here
-        """The number of a batch with the longest input among the first ``n_steps``."""
-        return 0
+        Args:
+            length: positions per row; no example needs more.
+        """
+
+    @abstractmethod
+    def _events_before_labels(
+        self, examples: Int64[np.ndarray, " examples"], length: int
+    ) -> Int64[np.ndarray, "examples labels"]:
+        """The number of events before each label; see ``label_histories``."""
+
+    def label_histories(
+        self, index: int
+    ) -> list[tuple[Int64[np.ndarray, " batch"], Int64[np.ndarray, "batch labels"]]]:
+        """The history of each label of a batch, if the last window of a sequence is read.
+
+        Returns:
+            For each bucket, the row of each sequence, and the number of its first events that are
+            the history of each label; -1 for labels whose history starts later.
+        """
+        epoch, number = divmod(index, self.batches_per_epoch)
+        histories = []
+        for examples, shape in zip(
+            self._order.examples(epoch, number), self._order.shapes, strict=True
+        ):
+            padding = (0, shape.rows - len(examples))
+            n_events = self._events_before_labels(examples, shape.length)
+            histories.append(
+                (np.pad(self._rows(examples), padding), np.pad(n_events, (padding, (0, 0))))
+            )
+        return histories
 
     def __len__(self) -> int:
         return self.batches_per_epoch * self.options.epochs
@@ -115,18 +160,26 @@ class Batches(ABC):
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
-        self._sequences.check()
-        epoch, index_in_epoch = divmod(index, self.batches_per_epoch)
-        size = self.options.batch_size
-        examples = self._order(epoch)[index_in_epoch * size : (index_in_epoch + 1) * size]
+        self.sequences.check()
+        epoch, number = divmod(index, self.batches_per_epoch)
         random = np.random.default_rng([self.options.seed, 1, index])
-        batch = self._draw(examples, random)
-        sequence_features = self._draw_sequence_features(self._rows(examples), random)
-        batch = batch._replace(sequence_features=sequence_features)
-        return _with_padding_rows(batch, size - len(examples))
+        return tuple(
+            self._bucket(examples, shape, random)
+            for examples, shape in zip(
+                self._order.examples(epoch, number), self._order.shapes, strict=True
+            )
+        )
 
-    def _draw_order(self, epoch: int) -> Int64[np.ndarray, " examples"]:
-        return np.random.default_rng([self.options.seed, 0, epoch]).permutation(self._n_examples)
+    def _bucket(
+        self,
+        examples: Int64[np.ndarray, " examples"],
+        shape: BucketShape,
+        random: np.random.Generator,
+    ) -> Bucket:
+        bucket = self._draw(examples, shape.length, random)
+        sequence_features = self._draw_sequence_features(self._rows(examples), random)
+        bucket = bucket._replace(sequence_features=sequence_features)
+        return _with_padding_rows(bucket, shape.rows - len(examples))
 
     def _draw_sequence_features(
         self, rows: Int64[np.ndarray, " examples"], random: np.random.Generator
@@ -187,14 +240,16 @@ def check_ratings(sequences: Sequences, scale: tuple[float, float]) -> None:
         )
 
 
-def _with_padding_rows(batch: Batch, n_rows: int) -> Batch:
-    """The batch followed by ``n_rows`` rows of zeros, which are padding."""
+def _with_padding_rows(bucket: Bucket, n_rows: int) -> Bucket:
+    """The bucket followed by ``n_rows`` rows of zeros, which are padding."""
+    if n_rows == 0:
+        return bucket
 
     def pad(array: Any) -> Any:
         return np.pad(array, ((0, n_rows), *((0, 0),) * (array.ndim - 1)))
 
-    arrays: list[Any] = [array if array is None else pad(array) for array in batch[:-1]]
-    sequence_features = batch.sequence_features and FeatureIds(
-        pad(batch.sequence_features.ids), pad(batch.sequence_features.weights)
+    arrays: list[Any] = [array if array is None else pad(array) for array in bucket[:-1]]
+    sequence_features = bucket.sequence_features and FeatureIds(
+        pad(bucket.sequence_features.ids), pad(bucket.sequence_features.weights)
     )
-    return Batch(*arrays, sequence_features=sequence_features)
+    return Bucket(*arrays, sequence_features=sequence_features)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Int64
 
-from segue.batches.batch import Batch, Batches, BatchOptions
+from segue.batches.batch import Batches, BatchOptions, Bucket
 from segue.batches.prompts import PromptLayout
 from segue.dataset import Sequences
 from segue.features import NO_FEATURES, Features
@@ -39,19 +41,32 @@ class TargetBatches(Batches):
         self._span_starts = np.maximum(
             sequences.offsets[self._sequence_rows], self._targets - history_length
         )
-        super().__init__(len(self._targets), sequences, layout, options, features)
+        n_tokens = self._targets - self._span_starts + int(layout.start)
+        n_positions = np.clip(n_tokens, 1, layout.context)
+        super().__init__(n_positions, sequences, layout, options, features)
 
     def _rows(self, examples: Int64[np.ndarray, " examples"]) -> Int64[np.ndarray, " examples"]:
         return self._sequence_rows[examples]
 
-    def _draw(self, examples: Int64[np.ndarray, " examples"], random: np.random.Generator) -> Batch:
+    def _draw(
+        self, examples: Int64[np.ndarray, " examples"], length: int, random: np.random.Generator
+    ) -> Bucket:
         starts, targets = self._span_starts[examples], self._targets[examples]
-        items, ratings = self._sequences.items, self._sequences.ratings
-        tokens, last_positions = self._layout.prompts_of_spans(items, starts, targets - starts)
+        items, ratings = self.sequences.items, self.sequences.ratings
+        layout = replace(self._layout, context=length)
+        tokens, last_positions = layout.prompts_of_spans(items, starts, targets - starts)
         labels = items[targets]
         labels = np.where(labels < self._layout.vocabulary_size, labels, INDEX_DTYPE(UNK))
-        batch = Batch(self._inject_unknown(tokens, random), labels[:, None], last_positions)
+        bucket = Bucket(self._inject_unknown(tokens, random), labels[:, None], last_positions)
         if self.options.rating_scale is None:
-            return batch
+            return bucket
         assert ratings is not None
-        return batch._replace(weights=self._label_weights(ratings[targets][:, None]))
+        return bucket._replace(weights=self._label_weights(ratings[targets][:, None]))
+
+    def _events_before_labels(
+        self,
+        examples: Int64[np.ndarray, " examples"],
+        length: int,  # noqa: ARG002 - a row has one label whatever its length
+    ) -> Int64[np.ndarray, "examples labels"]:
+        starts = self.sequences.offsets[self._sequence_rows[examples]]
+        return (self._targets[examples] - starts)[:, None]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int32, Key
 
@@ -18,6 +20,10 @@ ACTIVATIONS = {
     "gelu": jax.nn.gelu,
     "silu": jax.nn.silu,
 }
+
+
+BucketShapes = Sequence[tuple[int, int]]
+"""Rows and length of each bucket of a batch whose positions are stored end to end."""
 
 
 class DropoutKeys:
@@ -55,7 +61,11 @@ def layer_norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
 
 
 class Attention(nnx.Module):
-    """Causal multi-head self-attention."""
+    """Causal multi-head self-attention.
+
+    The input is one array of rows of equal length. With ``shapes`` it is the positions of several
+    buckets of such rows, stored end to end: all else in a block works per position.
+    """
 
     def __init__(self, config: ModelConfig, *, rngs: nnx.Rngs) -> None:
         self.heads = config.heads
@@ -64,33 +74,50 @@ class Attention(nnx.Module):
         self.project_out = nnx.Linear(config.width, config.width, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch length dim"], keys: DropoutKeys
-    ) -> Float[Array, "batch length dim"]:
-        query, key, value = jnp.unstack(self._split_heads(self.project_in(x), 3), axis=2)
-        # Padding comes after the events, so the causal mask also hides it from every event.
-        length = x.shape[1]
-        causal_mask = jnp.tril(jnp.ones((length, length), bool))
-        return self._attend(query, key, value, causal_mask[None], keys)
+        self,
+        x: Float[Array, "*positions dim"],
+        keys: DropoutKeys,
+        shapes: BucketShapes | None = None,
+    ) -> Float[Array, "*positions dim"]:
+        mixed = []
+        for projected in split_buckets(self.project_in(x), shapes):
+            query, key, value = jnp.unstack(self._split_heads(projected, 3), axis=2)
+            # Padding comes after the events, so the causal mask also hides it from every event.
+            length = projected.shape[1]
+            causal_mask = jnp.tril(jnp.ones((length, length), bool))
+            mixed.append(self._attend(query, key, value, causal_mask[None], keys))
+        return self.project_out(_join_buckets(mixed, shapes))
 
     def at_positions(
         self,
-        x: Float[Array, "batch length dim"],
+        x: Float[Array, "*positions dim"],
         positions: Int32[Array, " batch"],
         keys: DropoutKeys,
-    ) -> Float[Array, "batch 1 dim"]:
+        shapes: BucketShapes | None = None,
+    ) -> Float[Array, "*rows dim"]:
         """The output at one position per row, with one query per row instead of one per position.
 
         Args:
             positions: the position of each row.
         """
         assert self.project_in.bias is not None
-        kernel, bias = self.project_in.kernel[...], self.project_in.bias[...][None, None]
-        width = x.shape[2]
-        query = select_positions(x, positions) @ kernel[:, :width] + bias[..., :width]
+        kernel, width = self.project_in.kernel[...], x.shape[-1]
+        bias = self.project_in.bias[...].reshape(*(1,) * (x.ndim - 1), -1)
+        queries = select_positions(x, positions, shapes) @ kernel[:, :width] + bias[..., :width]
         keys_and_values = x @ kernel[:, width:] + bias[..., width:]
-        key, value = jnp.unstack(self._split_heads(keys_and_values, 2), axis=2)
-        mask = jnp.arange(x.shape[1])[None, None, :] <= positions[:, None, None]
-        return self._attend(self._split_heads(query, 1)[:, :, 0], key, value, mask, keys)
+        row_shapes = None if shapes is None else [(rows, 1) for rows, _ in shapes]
+        mixed, first_row = [], 0
+        for query, projected in zip(
+            split_buckets(queries, row_shapes), split_buckets(keys_and_values, shapes), strict=True
+        ):
+            rows, length, _ = projected.shape
+            key, value = jnp.unstack(self._split_heads(projected, 2), axis=2)
+            last = positions[first_row : first_row + rows]
+            mask = jnp.arange(length)[None, None, :] <= last[:, None, None]
+            query_heads = self._split_heads(query, 1)[:, :, 0]
+            mixed.append(self._attend(query_heads, key, value, mask, keys))
+            first_row += rows
+        return self.project_out(_join_buckets(mixed, row_shapes))
 
     def _split_heads(
         self, x: Float[Array, "batch length features"], n_parts: int
@@ -105,7 +132,7 @@ class Attention(nnx.Module):
         mask: Bool[Array, "rows queries length"],
         keys: DropoutKeys,
     ) -> Float[Array, "batch queries dim"]:
-        """Scaled dot-product attention and the output projection.
+        """Scaled dot-product attention.
 
         Args:
             mask: the positions that each query attends to, per row or (with one row) for all.
@@ -116,7 +143,7 @@ class Attention(nnx.Module):
         weights = jax.nn.softmax(jnp.where(mask[:, None], scores, -jnp.inf), axis=-1)
         weights = dropout(weights, self.dropout_rate, keys())
         mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value)
-        return self.project_out(mixed.reshape(*mixed.shape[:2], -1))
+        return mixed.reshape(*mixed.shape[:2], -1)
 
 
 class FeedForward(nnx.Module):
@@ -129,8 +156,8 @@ class FeedForward(nnx.Module):
         self.down = nnx.Linear(config.feed_forward, config.width, rngs=rngs)
 
     def __call__(
-        self, x: Float[Array, "batch length dim"], keys: DropoutKeys
-    ) -> Float[Array, "batch length dim"]:
+        self, x: Float[Array, "*positions dim"], keys: DropoutKeys
+    ) -> Float[Array, "*positions dim"]:
         activated = ACTIVATIONS[self.activation](self.up(x))
         return self.down(dropout(activated, self.dropout_rate, keys()))
 
@@ -147,35 +174,39 @@ class Block(nnx.Module):
         self.feed_forward_norm = layer_norm(config.width, rngs)
 
     def __call__(
-        self, x: Float[Array, "batch length dim"], keys: DropoutKeys
-    ) -> Float[Array, "batch length dim"]:
-        x = self._residual(x, lambda y: self.attention(y, keys), self.attention_norm, keys)
+        self,
+        x: Float[Array, "*positions dim"],
+        keys: DropoutKeys,
+        shapes: BucketShapes | None = None,
+    ) -> Float[Array, "*positions dim"]:
+        x = self._residual(x, lambda y: self.attention(y, keys, shapes), self.attention_norm, keys)
         return self._residual(x, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
 
     def at_positions(
         self,
-        x: Float[Array, "batch length dim"],
+        x: Float[Array, "*positions dim"],
         positions: Int32[Array, " batch"],
         keys: DropoutKeys,
-    ) -> Float[Array, "batch 1 dim"]:
+        shapes: BucketShapes | None = None,
+    ) -> Float[Array, "*rows dim"]:
         """The block's output at one position per row, without computing the other positions.
 
         Only the keys and values of attention are computed for all positions.
         """
         attended = self.attention_norm(x) if self.pre_norm else x
-        mixed = self.attention.at_positions(attended, positions, keys)
+        mixed = self.attention.at_positions(attended, positions, keys, shapes)
         mixed = dropout(mixed, self.dropout_rate, keys())
-        x = select_positions(x, positions) + mixed
+        x = select_positions(x, positions, shapes) + mixed
         x = x if self.pre_norm else self.attention_norm(x)
         return self._residual(x, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
 
     def _residual(
         self,
-        x: Float[Array, "batch length dim"],
-        layer: Callable[[Float[Array, "batch length dim"]], Float[Array, "batch length dim"]],
+        x: Float[Array, "*positions dim"],
+        layer: Callable[[Float[Array, "*positions dim"]], Float[Array, "*positions dim"]],
         norm: nnx.LayerNorm,
         keys: DropoutKeys,
-    ) -> Float[Array, "batch length dim"]:
+    ) -> Float[Array, "*positions dim"]:
         """Apply a layer with its residual connection, normalised before or after."""
         if self.pre_norm:
             return x + dropout(layer(norm(x)), self.dropout_rate, keys())
@@ -183,7 +214,38 @@ class Block(nnx.Module):
 
 
 def select_positions(
-    x: Float[Array, "batch length dim"], positions: Int32[Array, " batch"]
-) -> Float[Array, "batch 1 dim"]:
+    x: Float[Array, "*positions dim"],
+    positions: Int32[Array, " batch"],
+    shapes: BucketShapes | None = None,
+) -> Float[Array, "*rows dim"]:
     """Select one position per row."""
-    return jnp.take_along_axis(x, positions[:, None, None], axis=1)
+    if shapes is None:
+        return jnp.take_along_axis(x, positions[:, None, None], axis=1)
+    lengths = [length for rows, length in shapes for _ in range(rows)]
+    row_starts = np.array([0, *accumulate(lengths)][:-1], np.int32)
+    return x[row_starts + positions]
+
+
+def bucket_shapes(arrays: Sequence[Int32[Array, "_rows _length"]]) -> BucketShapes:
+    """Rows and length of each of some arrays."""
+    return [(array.shape[0], array.shape[1]) for array in arrays]
+
+
+def split_buckets(
+    x: Float[Array, "*positions dim"], shapes: BucketShapes | None
+) -> list[Float[Array, "batch length dim"]]:
+    """The rows of each bucket as an array; without shapes, ``x`` itself is one."""
+    if shapes is None:
+        return [x]
+    ends = list(accumulate(rows * length for rows, length in shapes))
+    parts = jnp.split(x, ends[:-1])
+    return [part.reshape(*shape, x.shape[-1]) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _join_buckets(
+    parts: list[Float[Array, "_batch _length dim"]], shapes: BucketShapes | None
+) -> Float[Array, "*positions dim"]:
+    """The reverse of ``split_buckets``."""
+    if shapes is None:
+        return parts[0]
+    return jnp.concatenate([part.reshape(-1, part.shape[-1]) for part in parts])

@@ -11,16 +11,25 @@ blocks, because the scores of all positions would not fit into memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int32, Key, Real
 
 from segue.bfloat16 import to_float32
 from segue.config import ModelConfig
 from segue.features import NO_FEATURES, FeatureIds, FeatureSizes, ItemFeatures
-from segue.model.blocks import Block, DropoutKeys, dropout, layer_norm
+from segue.model.blocks import (
+    Block,
+    BucketShapes,
+    DropoutKeys,
+    bucket_shapes,
+    dropout,
+    layer_norm,
+)
 from segue.model.embeddings import EmbeddingBag, initial_embeddings
 from segue.model.heads import HEADS
 
@@ -133,6 +142,42 @@ class Transformer(nnx.Module):
         x = x if self.final_norm is None else self.final_norm(x)
         return self.head(x, sequence_vectors)
 
+    def states_of_buckets(
+        self,
+        tokens: Sequence[Int32[Array, "_rows _length"]],
+        positions: Int32[Array, " batch"] | None = None,
+        item_features: ItemFeatures | None = None,
+        sequence_features: FeatureIds | None = None,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, "states output_dim"]:
+        """Hidden states of rows in buckets of different lengths, in row-major order.
+
+        Equal to the states of each bucket, but all layers except attention are computed for all
+        buckets at once. A head of one state per sequence takes one bucket.
+
+        Args:
+            tokens: the item indices of each bucket, padded at the end with ``PAD``.
+            positions: one position per row, over all buckets, whose state is returned; by default
+                all states are.
+            sequence_features: features of each row, over all buckets.
+        """
+        if len(tokens) == 1:
+            inputs = (item_features, sequence_features, key)
+            if positions is not None:
+                return self.states_at(tokens[0], positions, *inputs)
+            states = self(tokens[0], *inputs)
+            return states.reshape(-1, states.shape[-1])
+        keys, shapes = DropoutKeys(key), bucket_shapes(tokens)
+        x, vectors = self._input_of_buckets(tokens, item_features, sequence_features, keys)
+        for block in self.blocks[: None if positions is None else -1]:
+            x = block(x, keys, shapes)
+        if positions is None:
+            vectors = None if vectors is None else _at_positions(vectors, shapes)
+        else:
+            x = self.blocks[-1].at_positions(x, positions, keys, shapes)
+        x = x if self.final_norm is None else self.final_norm(x)
+        return self.head(x, vectors)
+
     def output_embeddings_at(
         self, rows: Int32[Array, "*rows"], item_features: ItemFeatures | None = None
     ) -> Float[Array, "*rows output_dim"]:
@@ -180,6 +225,27 @@ class Transformer(nnx.Module):
                 x = x + vectors[:, None] * self.scale
         return dropout(x, self.dropout_rate, keys()), vectors
 
+    def _input_of_buckets(
+        self,
+        tokens: Sequence[Int32[Array, "_rows _length"]],
+        item_features: ItemFeatures | None,
+        sequence_features: FeatureIds | None,
+        keys: DropoutKeys,
+    ) -> tuple[Float[Array, "position dim"], Float[Array, "batch feature_dim"] | None]:
+        """The same for rows in buckets, with the positions of all buckets end to end."""
+        shapes = bucket_shapes(tokens)
+        flat = jnp.concatenate([array.reshape(-1) for array in tokens])
+        x = self._embed(self.item_embeddings, flat, item_features, "input") * self.scale
+        if self.position_embeddings is not None:
+            embeddings = self.position_embeddings[...]
+            indices = np.concatenate([np.tile(np.arange(length), rows) for rows, length in shapes])
+            x = x + embeddings[indices] * self.scale
+        vectors = None
+        if self.sequence_feature_embeddings is not None and sequence_features is not None:
+            vectors = self.sequence_feature_embeddings(sequence_features)
+            x = x + _at_positions(vectors, shapes) * self.scale
+        return dropout(x, self.dropout_rate, keys()), vectors
+
     @property
     def _output_parameter(self) -> nnx.Param:
         return (
@@ -207,3 +273,11 @@ class Transformer(nnx.Module):
         vectors = vectors * jnp.asarray(item_features.is_trained)[rows][..., None]
         feature_ids = FeatureIds(*(jnp.asarray(array)[rows] for array in item_features.feature_ids))
         return vectors + embedding_bag(feature_ids, jnp.asarray(item_features.vectors)[rows])
+
+
+def _at_positions(
+    rows: Float[Array, "batch feature_dim"], shapes: BucketShapes
+) -> Float[Array, "position feature_dim"]:
+    """The vector of each row at every position of the row."""
+    lengths = np.concatenate([np.full(n_rows, length) for n_rows, length in shapes])
+    return rows[np.repeat(np.arange(len(lengths)), lengths)]

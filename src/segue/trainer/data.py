@@ -127,9 +127,6 @@ def _check_target_rows(options: BatchOptions) -> None:
     if options.horizon > 1:
         message = f"training.horizon is {options.horizon}, but a row has one target as its label"
         raise ConfigError(message, "set training.horizon=1")
-    if options.bucket_by_length:
-        message = "training.bucket_by_length sorts whole sequences, but a row is one target"
-        raise ConfigError(message, "set training.bucket_by_length=false")
 
 
 def _history_length(config: Config, data: Dataset) -> int:

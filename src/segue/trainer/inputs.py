@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Key
+from jaxtyping import Array, Float, Float32, Int32, Key, Shaped
 
 from segue.batches import Batch
 from segue.config import Config, LossConfig
@@ -38,7 +39,7 @@ class StepInputs(NamedTuple):
 
     Attributes:
         item_features: features of the items that the model reads, if any.
-        batch: tokens, labels, weights and sequence features.
+        batch: tokens, labels, weights and sequence features, in buckets.
         negatives: negatives of the sampled softmax; None for the exact softmax.
     """
 
@@ -61,7 +62,7 @@ def step_inputs(
     inputs = StepInputs(constants.item_features, batch)
     if config.kind == "softmax":
         return inputs
-    labels = jnp.asarray(batch.labels).reshape(-1)
+    labels = flat_labels(batch)
     negative_sampler = NEGATIVE_SAMPLERS[config.negative_sampler](
         vocabulary_size, constants.popularity_order
     )
@@ -73,6 +74,16 @@ def step_inputs(
             negatives, labels, jnp.asarray(constants.log_shares)
         )
     return inputs._replace(negatives=negatives)
+
+
+def flat_labels(batch: Batch) -> Int32[Array, " labels"]:
+    """The labels of all buckets of a batch, in row-major order."""
+    return end_to_end([bucket.labels for bucket in batch])
+
+
+def end_to_end(arrays: Sequence[Any]) -> Shaped[Array, " values"]:
+    """The values of some arrays, such as one of each bucket, in one array."""
+    return jnp.concatenate([jnp.asarray(array).reshape(-1) for array in arrays])
 
 
 def draws_by_popularity(config: LossConfig) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
@@ -15,7 +16,7 @@ from segue.losses import (
 )
 from segue.model import Transformer
 from segue.tokens import PAD
-from segue.trainer.inputs import StepInputs
+from segue.trainer.inputs import StepInputs, end_to_end, flat_labels
 
 
 def batch_loss(
@@ -29,12 +30,18 @@ def batch_loss(
         config: of the loss.
         key: random key of dropout; None for no dropout.
     """
+    return loss_of_states(model, hidden_at_labels(model, inputs, key), inputs, config)
+
+
+def loss_of_states(
+    model: Transformer, hidden: Float[Array, "label dim"], inputs: StepInputs, config: LossConfig
+) -> Float[Array, ""]:
+    """The same loss from the hidden states at the labels."""
     item_features, batch, negatives = inputs
-    labels = jnp.asarray(batch.labels).reshape(-1)
-    hidden = hidden_at_labels(model, inputs, key)
+    labels = flat_labels(batch)
     weights = (labels != PAD).astype(hidden.dtype)
-    if batch.weights is not None:
-        weights = weights * jnp.asarray(batch.weights).reshape(-1)
+    if batch[0].weights is not None:
+        weights = weights * end_to_end([bucket.weights for bucket in batch])
     if negatives is None:
         embeddings = model.output_embeddings(item_features)
         if fits_in_rows(len(embeddings)):
@@ -57,9 +64,12 @@ def hidden_at_labels(
 ) -> Float[Array, "label dim"]:
     """The hidden state that predicts each label of a batch, in row-major order."""
     item_features, batch, _ = inputs
-    tokens = jnp.asarray(batch.tokens)
-    if batch.last_positions is not None:
-        last_positions = jnp.asarray(batch.last_positions)
-        return model.states_at(tokens, last_positions, item_features, batch.sequence_features, key)
-    hidden = model(tokens, item_features, batch.sequence_features, key)
-    return hidden.reshape(-1, hidden.shape[-1])
+    tokens = [jnp.asarray(bucket.tokens) for bucket in batch]
+    positions, sequence_features = None, None
+    if batch[0].last_positions is not None:
+        positions = end_to_end([bucket.last_positions for bucket in batch])
+    if batch[0].sequence_features is not None:
+        sequence_features = jax.tree.map(
+            lambda *rows: jnp.concatenate(rows), *(bucket.sequence_features for bucket in batch)
+        )
+    return model.states_of_buckets(tokens, positions, item_features, sequence_features, key)

@@ -5,6 +5,7 @@ A model that cannot memorise a few sequences will not learn a dataset either.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Int32
 
-from segue.batches import Batch
+from segue.batches import Batch, Bucket, n_labels
 from segue.bfloat16 import to_float32
 from segue.config import Config
 from segue.dataset import Dataset
@@ -25,7 +26,7 @@ from segue.machine import use_compilation_cache
 from segue.model import Transformer
 from segue.tokens import PAD
 from segue.trainer.data import batch_options
-from segue.trainer.inputs import StepInputs
+from segue.trainer.inputs import StepInputs, flat_labels
 from segue.trainer.loss import hidden_at_labels
 from segue.trainer.run_spec import RunSpec, training_inputs
 
@@ -76,9 +77,9 @@ def overfit_one_batch(data: Dataset, config: Config) -> OverfitResult:
     )
     features, batches = training_inputs(config, data, options)
     batch = batches[0]
-    is_target = unambiguous_labels(batch)
+    is_target, labels = unambiguous_labels(batch), np.asarray(flat_labels(batch))
     n_targets = int(is_target.sum())
-    ambiguous = int(np.count_nonzero(batch.labels)) - n_targets
+    ambiguous = n_labels(batch) - n_targets
     if not n_targets:
         raise RunError(
             f"the batch has no target: each of its {quantity(ambiguous, 'label')} follows the same "
@@ -94,7 +95,7 @@ def overfit_one_batch(data: Dataset, config: Config) -> OverfitResult:
         state, report = step(state, constants, batch, jnp.int32(number))
         if number % CHECK_EVERY == 0:
             predicted = np.asarray(_best_items(graph, state.params, inputs))
-            n_wrong = int(((predicted != batch.labels.ravel()) & is_target).sum())
+            n_wrong = int(((predicted != labels) & is_target).sum())
             loss = float(report.loss)
             if n_wrong == 0:
                 return OverfitResult(number, n_targets, ambiguous, loss)
@@ -113,23 +114,29 @@ def unambiguous_labels(batch: Batch) -> Bool[np.ndarray, " labels"]:
     Returns:
         One value per label, in row-major order; False for PAD.
     """
-    rows, n_labels = batch.labels.shape
     labels_of_input: dict[bytes, set[int]] = {}
-    keys = []
+    keys, labels = [], []
+    for key, label in (pair for bucket in batch for pair in _inputs_and_labels(bucket)):
+        keys.append(key)
+        labels.append(label)
+        if label != PAD:
+            labels_of_input.setdefault(key, set()).add(label)
+    is_unique = np.array([len(labels_of_input.get(key, ())) == 1 for key in keys])
+    return is_unique & (np.array(labels) != PAD)
+
+
+def _inputs_and_labels(bucket: Bucket) -> Iterator[tuple[bytes, int]]:
+    """The input and the label of every position, in row-major order."""
+    rows, n_positions = bucket.labels.shape
     for row in range(rows):
         sequence_features = (
-            b"" if batch.sequence_features is None else batch.sequence_features.ids[row].tobytes()
+            b"" if bucket.sequence_features is None else bucket.sequence_features.ids[row].tobytes()
         )
-        for position in range(n_labels):
-            has_one_label = batch.last_positions is not None
-            tokens = batch.tokens[row] if has_one_label else batch.tokens[row, : position + 1]
-            key = tokens.tobytes() + b"/" + sequence_features
-            keys.append(key)
-            label = int(batch.labels[row, position])
-            if label != PAD:
-                labels_of_input.setdefault(key, set()).add(label)
-    is_unique = np.array([len(labels_of_input.get(key, ())) == 1 for key in keys])
-    return is_unique & (batch.labels.ravel() != PAD)
+        for position in range(n_positions):
+            end = len(bucket.tokens[row]) if bucket.last_positions is not None else position + 1
+            # Without padding, which differs between buckets.
+            tokens = np.trim_zeros(bucket.tokens[row, :end], "b")
+            yield tokens.tobytes() + b"/" + sequence_features, int(bucket.labels[row, position])
 
 
 def _without_dropout(config: Config) -> Config:

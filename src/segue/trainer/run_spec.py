@@ -9,7 +9,6 @@ import optax
 from flax import nnx
 
 from segue.batches import Batch, Batches, BatchOptions
-from segue.batches.sequences import BATCHES_PER_POOL
 from segue.config import Config
 from segue.dataset import Dataset
 from segue.errors import ConfigError
@@ -23,7 +22,7 @@ from segue.trainer.step import jitted_step, sparse_tables_of
 from segue.trainer.train_state import TrainState, abstract_state, initial_state
 
 SAMPLE_BATCHES = 4
-"""Number of sample batches. If batches differ in width, as many as are sorted together."""
+"""Number of sample batches, all of the same shapes."""
 
 
 MAX_STEPS = 2**31 - 1
@@ -43,8 +42,7 @@ class RunSpec:
         data: the prepared dataset.
         features: the features that the model reads.
         unknown_rate: share of the events that the training batches replace by UNK.
-        sample_batches: the first training batches.
-        widest_batch: the training batch with the most positions per row.
+        sample_batches: the first training batches. All have the same shapes.
         steps_per_epoch: number of batches per epoch.
         total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
     """
@@ -54,7 +52,6 @@ class RunSpec:
     features: Features
     unknown_rate: float
     sample_batches: tuple[Batch, ...]
-    widest_batch: Batch
     steps_per_epoch: int
     total_steps: int
 
@@ -72,15 +69,13 @@ class RunSpec:
                 f"most {MAX_STEPS}",
                 "set training.max_steps, or fewer epochs",
             )
-        count = BATCHES_PER_POOL if config.training.bucket_by_length else SAMPLE_BATCHES
-        sample = tuple(batches[i] for i in range(min(count, len(batches))))
+        sample = tuple(batches[i] for i in range(min(SAMPLE_BATCHES, len(batches))))
         return cls(
             config=config,
             data=data,
             features=features,
             unknown_rate=batches.options.unknown_rate,
             sample_batches=sample,
-            widest_batch=batches[batches.widest_batch(total_steps)],
             steps_per_epoch=batches.batches_per_epoch,
             total_steps=total_steps,
         )
@@ -91,9 +86,24 @@ class RunSpec:
         return self.data.vocabulary_size
 
     @property
+    def bucket_shapes(self) -> list[tuple[int, int]]:
+        """Rows and length of each bucket of a batch."""
+        return [bucket.tokens.shape for bucket in self.sample_batches[0]]
+
+    @property
+    def n_positions(self) -> int:
+        """Number of positions of a batch, padding included."""
+        return sum(rows * length for rows, length in self.bucket_shapes)
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels of a batch, padding included."""
+        return sum(bucket.labels.size for bucket in self.sample_batches[0])
+
+    @property
     def n_negatives(self) -> int:
         """Number of negatives per step, in-batch labels included; 0 for the exact softmax."""
-        loss, n_labels = self.config.loss, self.widest_batch.labels.size
+        loss, n_labels = self.config.loss, self.n_labels
         if loss.kind == "softmax":
             return 0
         n_drawn = loss.negatives if loss.shared_negatives else loss.negatives * n_labels
@@ -102,15 +112,15 @@ class RunSpec:
     @property
     def sparse_row_counts(self) -> dict[SparseTable, int]:
         """Number of rows that a step with sparse updates gathers, at most, per table."""
-        batch, item_features, sizes = self.widest_batch, self.features.items, self.features.sizes
-        n_items = min(
-            1 + batch.tokens.size + batch.labels.size + self.n_negatives, self.vocabulary_size
-        )
+        item_features, sizes = self.features.items, self.features.sizes
+        n_items = min(1 + self.n_positions + self.n_labels + self.n_negatives, self.vocabulary_size)
         n_item_ids = (
             0 if item_features is None else 1 + n_items * item_features.feature_ids.ids.shape[1]
         )
-        n_sequence_ids = (
-            0 if batch.sequence_features is None else 1 + batch.sequence_features.ids.size
+        n_sequence_ids = 1 + sum(
+            bucket.sequence_features.ids.size
+            for bucket in self.sample_batches[0]
+            if bucket.sequence_features is not None
         )
         return {
             "items": n_items,
@@ -129,7 +139,7 @@ class RunSpec:
         """Logits of the exact softmax in memory at a time; None for a sampled one."""
         if self.config.loss.kind != "softmax":
             return None
-        return logits_at_a_time(self.widest_batch.labels.size, self.vocabulary_size)
+        return logits_at_a_time(self.n_labels, self.vocabulary_size)
 
     @property
     def tx(self) -> optax.GradientTransformation:

@@ -78,19 +78,25 @@ class SparseRows:
         item_features, batch, negatives = inputs
         if "items" in sparse_tables:
             assert negatives is not None, "an exact softmax uses every row"
-            tokens, labels, items = self.select(
-                "items", [batch.tokens, batch.labels, negatives.items]
+            arrays = [array for bucket in batch for array in (bucket.tokens, bucket.labels)]
+            *arrays, items = self.select("items", [*arrays, negatives.items])
+            batch = tuple(
+                bucket._replace(tokens=tokens, labels=labels)
+                for bucket, tokens, labels in zip(batch, arrays[::2], arrays[1::2], strict=True)
             )
-            batch = batch._replace(tokens=tokens, labels=labels)
             negatives = negatives._replace(items=items)
             item_features = self._gather_item_features(item_features)
         if "item features" in sparse_tables and item_features is not None:
+            (ids,) = self.select("item features", [item_features.feature_ids.ids])
             item_features = item_features._replace(
-                feature_ids=self._select_ids("item features", item_features.feature_ids)
+                feature_ids=item_features.feature_ids._replace(ids=ids)
             )
-        if "sequence features" in sparse_tables and batch.sequence_features is not None:
-            batch = batch._replace(
-                sequence_features=self._select_ids("sequence features", batch.sequence_features)
+        features = [b.sequence_features for b in batch if b.sequence_features is not None]
+        if "sequence features" in sparse_tables and features:
+            selected = self.select("sequence features", [ids for ids, _ in features])
+            batch = tuple(
+                bucket._replace(sequence_features=FeatureIds(ids, weights))
+                for bucket, ids, (_, weights) in zip(batch, selected, features, strict=True)
             )
         return StepInputs(item_features, batch, negatives)
 
@@ -148,7 +154,3 @@ class SparseRows:
         return jax.tree.map(
             lambda array: jnp.asarray(array).at[rows].get(mode="fill", fill_value=0), item_features
         )
-
-    def _select_ids(self, table: SparseTable, feature_ids: FeatureIds) -> FeatureIds:
-        (ids,) = self.select(table, [feature_ids.ids])
-        return feature_ids._replace(ids=ids)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
+from jaxtyping import Float32
 
-from segue.batches import Batch
+from segue.batches import Batch, n_labels
 from segue.config import Config, EvaluationConfig
 from segue.dataset import Dataset
 from segue.evaluation import evaluate, has_targets
 from segue.features import Features
 from segue.model import Transformer
 from segue.recommender import Recommender
-from segue.tokens import PAD
 from segue.trainer.data import validation_batches
 from segue.trainer.inputs import StepConstants, step_inputs
-from segue.trainer.loss import batch_loss
+from segue.trainer.loss import hidden_at_labels, loss_of_states
+from segue.trainer.stored_states import LabelHistories, StoredStates
 
 
 class ValidationResult(NamedTuple):
@@ -70,15 +72,24 @@ class Validation:
             return
         self._batches = validation_batches(data, config, features)
         self._constants = constants
+        # Ranks need the states that the loss is computed from, if histories have the same events.
+        # The split ``windows`` gives each target other events than the first of its sequence.
+        ranks = config.training.validation_metric != "loss"
+        has_histories = ranks and data.split_rule.window is None
+        self._histories = LabelHistories(self._batches) if has_histories else None
         key = jax.random.key(config.training.seed)
 
         @jax.jit
-        def loss(params: nnx.State, constants: StepConstants, batch: Batch) -> jax.Array:
+        def loss_and_states(
+            params: nnx.State, constants: StepConstants, batch: Batch
+        ) -> tuple[jax.Array, jax.Array | None]:
             model = nnx.merge(graph, params)
             inputs = step_inputs(config.loss, constants, batch, model.vocabulary_size, key)
-            return batch_loss(model, inputs, config.loss, None)
+            hidden = hidden_at_labels(model, inputs, None)
+            loss = loss_of_states(model, hidden, inputs, config.loss)
+            return loss, hidden if has_histories else None
 
-        self._loss = loss
+        self._loss_and_states = loss_and_states
 
     def measure(self, recommender: Recommender, params: nnx.State) -> ValidationResult:
         """Measure a model on the validation sample.
@@ -88,23 +99,47 @@ class Validation:
                 validation metric.
             params: the parameters of the same model, for the loss.
         """
-        metrics = {"loss": self._mean_loss(params)}
+        loss, states = self._mean_loss(params)
+        metrics = {"loss": loss}
         if self._config.training.validation_metric == "loss":
             return ValidationResult(metrics, {})
+        if self._histories is not None:
+            recommender = _with_states(recommender, self._histories, np.concatenate(states))
         results = evaluate(
             recommender, self._data, part="validation", baselines=None, config=self._options
         )
         ranking = {name: estimate.mean for name, estimate in results.results[0].metrics.items()}
         return ValidationResult(ranking | metrics, results.to_dict())
 
-    def _mean_loss(self, params: nnx.State) -> float:
-        """Mean loss per label. A sampled loss draws the same negatives in every validation."""
-        losses, counts = [], []
+    def _mean_loss(
+        self, params: nnx.State
+    ) -> tuple[float, list[Float32[np.ndarray, "labels dim"]]]:
+        """Mean loss per label, and the states at the labels of each batch if ranks need them.
+
+        A sampled loss draws the same negatives in every validation.
+        """
+        losses, counts, states = [], [], []
         for i in range(len(self._batches)):
             batch = self._batches[i]
-            losses.append(self._loss(params, self._constants, batch))
-            counts.append(np.count_nonzero(batch.labels != PAD))
-        return float(np.average(np.array(losses, np.float64), weights=counts))
+            loss, hidden = self._loss_and_states(params, self._constants, batch)
+            losses.append(loss)
+            counts.append(n_labels(batch))
+            if hidden is not None:
+                states.append(np.asarray(hidden))
+        return float(np.average(np.array(losses, np.float64), weights=counts)), states
+
+
+def _with_states(
+    recommender: Recommender, histories: LabelHistories, states: Float32[np.ndarray, "labels dim"]
+) -> Recommender:
+    """The same model, which does not compute the states of these histories again."""
+    ensemble = copy(recommender.ensemble)
+    encoder, *further_dense = ensemble.dense
+    assert encoder is ensemble.encoder
+    ensemble.dense = (StoredStates(ensemble.encoder, histories, states), *further_dense)
+    recommender = copy(recommender)
+    recommender.ensemble = ensemble
+    return recommender
 
 
 def is_better(metric: str, value: float, best: float | None) -> bool:
