@@ -102,7 +102,7 @@ def test_signatures_of_methods_and_properties() -> None:
     run = definition("segue.recommender", "Run")
     by_name = {method.node.name: method for method in methods(run)}
     assert signature(by_name["open"]) == "Run.open(path: str | os.PathLike[str]) -> Run"
-    assert signature(by_name["load"]) == "load() -> Recommender"
+    assert signature(by_name["load"]) == "load(*, without_ensemble: bool = False) -> Recommender"
     assert signature(by_name["is_finished"]) == "is_finished: bool"
 
 

@@ -56,6 +56,15 @@ def run(workspace: Path, world: Path, tiny_config: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def mixed_run(workspace: Path, world: Path, run: Path) -> Path:
+    """A copy of ``run`` with an ensemble."""
+    from segue.dataset import Dataset
+    from small_ensembles import mixed_copy
+
+    return mixed_copy(run, Dataset.open(world), workspace / "mixed")
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """A CSV log of six users with ratings, event types and pauses between sessions."""

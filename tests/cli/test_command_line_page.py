@@ -66,11 +66,16 @@ def per_sequence_file(world: Path, workspace: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_json_examples_have_the_printed_keys(
-    world: Path, run: Path, tiny_config: Path, per_sequence_file: Path, tmp_path: Path
+    world: Path,
+    run: Path,
+    mixed_run: Path,
+    tiny_config: Path,
+    per_sequence_file: Path,
+    tmp_path: Path,
 ) -> None:
     tiny = ("--config", tiny_config, "--set", "learning_rate=1e-2")
     commands: dict[str, list[list[object]]] = {
-        "inspect": [[world], [run], [run, "--model"]],
+        "inspect": [[world], [mixed_run], [run, "--model"]],
         "plan": [[world, "--config", tiny_config]],
         "train": [[world, "-o", run, "--resume"], [world, *tiny, "--overfit-one-batch"]],
         "evaluate": [["popularity", "--data", world, "--max-sequences", 5]],

@@ -41,12 +41,36 @@ def test_hidden_sequence_features_are_noted(run: Path, world: Path) -> None:
     assert "sequence features were not used" in result["notes"]
 
 
+def test_members_are_evaluated_after_their_model(mixed_run: Path, world: Path) -> None:
+    arguments = ("evaluate", mixed_run, "--data", world, "--no-baselines", "--resamples", 0)
+    results = segue(*arguments, "--task", "next-item", "--members", "--json").json["results"]
+    assert [result["model"] for result in results] == [
+        "mixed",
+        "mixed: transformer",
+        "mixed: popularity",
+        "mixed: co-occurrence",
+        "mixed: item-knn",
+    ]
+    [alone] = segue(*arguments, "--task", "next-item", "--without-ensemble", "--json").json[
+        "results"
+    ]
+    assert alone["model"] == "mixed (without ensemble)"
+    assert alone["metrics"] == results[1]["metrics"] != results[0]["metrics"]
+
+
 def test_only_the_named_baselines_are_evaluated(world: Path) -> None:
     options = ("--data", world, "--task", "next-item", *QUICK, "--json")
     assert models(segue("evaluate", "last-item", "popularity", *options).json) == [
         "last-item",
         "popularity",
     ]
+
+
+def test_baselines_are_tuned_on_request(world: Path) -> None:
+    options = ("--data", world, "--task", "next-item", *QUICK, "--json", "--tune")
+    result, untuned = segue("evaluate", "last-item", "popularity", *options).json["results"]
+    assert result["notes"][0].startswith("tuned on the validation part in 3 trials: ")
+    assert "notes" not in untuned
 
 
 def test_given_options_select_the_continuations(world: Path) -> None:

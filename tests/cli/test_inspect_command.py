@@ -9,7 +9,7 @@ import pytest
 from commands import segue
 
 from segue.inspection import summarise_model, trace_encoder
-from segue.recommender import Recommender
+from segue.recommender import Recommender, Run
 
 
 def test_the_audit_is_printed_with_histograms(world: Path) -> None:
@@ -47,9 +47,19 @@ def test_the_card_of_a_run(run: Path) -> None:
     assert content["kind"] == "run"
     assert content["card"]["steps"] == 6
     assert content["config"]["model"]["width"] == 16
+    assert content["ensemble"] is None
     printed = segue("inspect", run).out
     assert "width=16" in printed
     assert "parameters" in printed
+
+
+def test_the_members_of_an_ensemble(mixed_run: Path) -> None:
+    ensemble = Run(mixed_run).ensemble
+    assert segue("inspect", mixed_run, "--json").json["ensemble"] == ensemble
+    printed = segue("inspect", mixed_run).out
+    words = ("transformer", "weight 0.5", "co-occurrence", "scale 0.05", "window=5", "length=10")
+    for word in words:
+        assert word in printed
 
 
 def test_the_model_of_a_run_as_a_table_and_as_json(

@@ -45,7 +45,8 @@ def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.Monke
         raise RunError("recorded")
 
     monkeypatch.setattr("segue.trainer.plan.plan", record)
-    segue("plan", world, "--preset", "demo", "--set", "layers=3", "--no-probe")
+    options = ("--budget", "90s", "--without-ensemble", "--no-probe")
+    segue("plan", world, "--preset", "demo", "--set", "layers=3", *options)
     segue("plan", world, "--config", "my.toml")
     first, second = calls
     assert first == {
@@ -53,10 +54,13 @@ def test_every_option_reaches_the_planner(world: Path, monkeypatch: pytest.Monke
         "preset": "demo",
         "config": None,
         "model.layers": 3,
+        "budget": "90s",
+        "ensemble": False,
         "probe": False,
     }
     assert second["config"] == Path("my.toml")
     assert second["probe"] is True
+    assert second["budget"] is second["ensemble"] is None
 
 
 @pytest.mark.parametrize(

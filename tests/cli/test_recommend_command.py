@@ -43,6 +43,18 @@ def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -
     assert not {ids[0], ids[3]} & set(answered_ids(answer))
 
 
+@pytest.mark.parametrize("verb", ["recommend", "generate"])
+def test_the_ensemble_can_be_left_out(
+    verb: str, run: Path, mixed_run: Path, ids: list[str]
+) -> None:
+    arguments = ("--item", ids[0], "--json", *(("--greedy",) if verb == "generate" else ()))
+    transformer = segue(verb, run, *arguments).json
+    without = segue(verb, mixed_run, "--without-ensemble", *arguments).json
+    mixed = segue(verb, mixed_run, *arguments).json
+    assert without["items"] == transformer["items"] != mixed["items"]
+    assert (mixed["model"], without["model"]) == ("mixed", "mixed (without ensemble)")
+
+
 def test_ids_of_items_and_item_are_joined(run: Path, ids: list[str]) -> None:
     joined = segue("recommend", run, "--items", f"{ids[0]},{ids[1]}", "--json").json
     single = segue("recommend", run, "--item", ids[0], "--item", ids[1], "--json").json

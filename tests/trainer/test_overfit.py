@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segue.batches import Batch
+from segue.batches import Bucket
 from segue.cli import main
 from segue.config import Config, PrepareConfig, SplitConfig
 from segue.dataset import Dataset
@@ -44,7 +44,10 @@ def test_a_model_that_cannot_learn_is_an_error(
 
 
 def test_a_batch_without_targets_is_an_error(tmp_path: Path, config: Config):
-    """Every sequence starts with the same item and continues with a different one."""
+    """Every sequence starts with the same item and continues with a different one.
+
+    The six training sequences are in two batches of three.
+    """
     rows = ["user_id,item_id", *(f"u{n},{item}" for n in range(8) for item in ("a", f"b{n}"))]
     (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
     split = SplitConfig(kind="holdout")
@@ -52,7 +55,7 @@ def test_a_batch_without_targets_is_an_error(tmp_path: Path, config: Config):
     model = config.model.model_copy(update={"start": False})
     training = config.training.model_copy(update={"validation_metric": "mrr"})
     with pytest.raises(
-        RunError, match="each of its 4 labels follows the same input as another label"
+        RunError, match="each of its 3 labels follows the same input as another label"
     ) as caught:
         overfit_one_batch(data, config.model_copy(update={"model": model, "training": training}))
     assert "training.seed" in caught.value.hint
@@ -63,17 +66,17 @@ def test_labels_with_the_same_input_are_ambiguous():
     labels = np.array([[5, 6, 9], [5, 7, 9], [8, 9, 0]], np.int32)
     # The input 4 is followed by 5 and by 8, the input 4 5 by 6 and by 7.
     expected = [False, False, True, False, False, True, False, True, False]
-    assert overfit.unambiguous_labels(Batch(tokens, labels)).tolist() == expected
+    assert overfit.unambiguous_labels((Bucket(tokens, labels),)).tolist() == expected
     # With different sequence features, all labels but PAD are unambiguous.
     users = FeatureIds(np.array([[1], [2], [3]], np.int32), np.ones((3, 1), np.float32))
-    batch = Batch(tokens, labels, sequence_features=users)
+    batch = (Bucket(tokens, labels, sequence_features=users),)
     assert overfit.unambiguous_labels(batch).tolist() == [True] * 8 + [False]
 
 
 def test_the_input_of_a_target_row_is_the_whole_row():
     tokens = np.array([[4, 5], [4, 5], [5, 4], [0, 0]], np.int32)
     labels = np.array([[6], [7], [6], [0]], np.int32)
-    batch = Batch(tokens, labels, last_positions=np.ones(4, np.int32))
+    batch = (Bucket(tokens, labels, last_positions=np.ones(4, np.int32)),)
     assert overfit.unambiguous_labels(batch).tolist() == [False, False, True, False]
 
 

@@ -130,7 +130,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_formula_is_close_to_the_figure_of_xla(cycles: Dataset, name: str) -> None:
     spec = spec_of(with_items(cycles, 3_000), CASES[name])
-    measured = compiled_step(spec, spec.widest_batch).memory_analysis().temp_size_in_bytes
+    measured = compiled_step(spec).memory_analysis().temp_size_in_bytes
     assert measured / FACTOR < estimate_memory(spec).step < measured * FACTOR
 
 
@@ -355,26 +355,17 @@ def test_a_run_reuses_the_step_that_its_plan_compiled(cycles: Dataset, tmp_path:
     np.testing.assert_allclose(result.times.epoch, result.times.step * result.steps_per_epoch)
 
 
-def test_steps_of_all_widths_are_timed_and_the_widest_is_compiled(cycles: Dataset) -> None:
-    config = changed(training={"bucket_by_length": True, "batch_size": 30})
-    spec = spec_of(cycles, config)
-    widths = {batch.tokens.shape[1] for batch in spec.sample_batches}
-    assert spec.widest_batch.tokens.shape[1] == max(widths) <= MODEL.context
-    assert len(widths) > 1
-    result = plan(cycles, config=config)
-    assert result.times is not None
-    assert result.times.steps >= len(widths)
-
-
-def test_the_widest_batch_is_found_anywhere_in_the_run(tmp_path: Path) -> None:
+def test_all_batches_of_a_run_have_the_shapes_of_the_sample(tmp_path: Path) -> None:
     data = log_of(tmp_path, 800, 4, longest=60)
-    by_length = {"bucket_by_length": True, "batch_size": 4, "max_steps": None}
-    config = changed(model={"context": 40}, training=by_length)
-    for seed in range(3):
-        spec = spec_of(data, changed(config, training={"seed": seed}))
-        assert spec.widest_batch.tokens.shape == (4, 40)
-        first = spec_of(data, changed(config, training={"seed": seed, "max_steps": 1}))
-        assert first.widest_batch.tokens.shape == first.sample_batches[0].tokens.shape
+    config = changed(model={"context": 40}, training={"batch_size": 8, "max_steps": None})
+    spec = spec_of(data, config)
+    assert len(spec.bucket_shapes) > 1
+    assert spec.bucket_shapes[0][1] == 40
+    assert sum(rows for rows, _ in spec.bucket_shapes) == 8
+    _, batches = training_inputs(config, data)
+    for number in range(spec.steps_per_epoch):
+        assert [bucket.tokens.shape for bucket in batches[number]] == spec.bucket_shapes
+    assert spec.n_positions == spec.n_labels < 8 * 40
 
 
 def test_no_step_is_timed_without_probe_or_if_the_run_does_not_fit(

@@ -14,7 +14,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segue.batches import Batch
+from segue.batches import Batch, Bucket
 from segue.bfloat16 import is_bfloat16, to_float32
 from segue.config import Config, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig
 from segue.dataset import Dataset
@@ -33,10 +33,11 @@ from segue.trainer.train_state import TrainState
 VOCABULARY_SIZE = N_SPECIALS + 40
 MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4, dropout=0.2)
 LOSS = LossConfig(kind="sampled-softmax", negatives=6)
-BATCH = Batch(
+BUCKET = Bucket(
     tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
     labels=np.array([[4, 5, 6, 9], [7, 8, PAD, PAD]], np.int32),
 )
+BATCH = (BUCKET,)
 MIN_UNUSED_ROWS = VOCABULARY_SIZE - 8 - 2 * 6
 
 
@@ -224,7 +225,7 @@ def test_feature_embeddings_are_updated_sparsely_too() -> None:
     # The last item is in no batch, and has an id that no other item has.
     item_features.feature_ids.ids[-1] = LAST_ID
     constants = StepConstants(item_features)
-    batch = BATCH._replace(sequence_features=sequence_features)
+    batch = (BUCKET._replace(sequence_features=sequence_features),)
     dense, dense_state = new_step(model, LOSS, constants, "dense")
     sparse, sparse_state = new_step(
         model, LOSS, constants, "sparse", feature_embedding_updates="sparse"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from segue.batches import Batch
+from segue.batches import Bucket
 from segue.config import (
     Config,
     LossConfig,
@@ -108,7 +108,7 @@ def test_the_step_compiles_once(cycles: Dataset, config: Config, tmp_path: Path)
     trainer = Trainer(spec, folder, batches, lambda _: None)
     compiled = count_compilations(trainer.run)
     assert compiled.count("step") == 1
-    assert compiled.count("loss") == 1
+    assert compiled.count("loss_and_states") == 1
 
 
 def count_compilations(run) -> list[str]:
@@ -293,10 +293,11 @@ def test_end_needs_whole_sequences(cycles: Dataset, config: Config, tmp_path: Pa
 MODEL = ModelConfig(layers=1, heads=1, width=8, feed_forward=16, context=4)
 VOCABULARY_SIZE = N_SPECIALS + 10
 CONSTANTS = StepConstants(popularity_order=PopularityOrder.of(np.zeros(VOCABULARY_SIZE, np.int64)))
-BATCH = Batch(
+BUCKET = Bucket(
     tokens=np.array([[1, 4, 5, 6], [1, 7, PAD, PAD]], np.int32),
     labels=np.array([[4, 5, 6, 7], [7, 8, PAD, PAD]], np.int32),
 )
+BATCH = (BUCKET,)
 
 
 def new_step(loss: LossConfig):
@@ -336,7 +337,7 @@ def test_every_loss_falls_on_one_batch(loss: LossConfig) -> None:
 
 
 def test_padding_rows_change_nothing() -> None:
-    longer = Batch(*(np.pad(part, ((0, 3), (0, 0))) for part in BATCH[:2]))
+    longer = (Bucket(*(np.pad(part, ((0, 3), (0, 0))) for part in BUCKET[:2])),)
     config = MODEL.model_copy(update={"dropout": 0.0})
     graph, params = nnx.split(Transformer(config, VOCABULARY_SIZE, rngs=nnx.Rngs(0)))
     tx = optimizer(OptimizerConfig(), 100)
@@ -430,7 +431,7 @@ def test_without_a_finite_validation_value_the_run_has_diverged(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(config, training={"max_steps": 2, "validation_metric": "loss"})
-    monkeypatch.setattr(Validation, "_mean_loss", lambda *_: float("nan"))
+    monkeypatch.setattr(Validation, "_mean_loss", lambda *_: (float("nan"), []))
     with pytest.raises(RunError, match=r"diverged: no validation had a finite metric"):
         train(cycles, tmp_path / "run", config=config)
     assert not RunFolder(tmp_path / "run").card.exists()
@@ -439,8 +440,10 @@ def test_without_a_finite_validation_value_the_run_has_diverged(
 def test_weights_with_an_absurd_loss_are_never_the_best(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter([1e6, 2.0, 1e6])
-    monkeypatch.setattr(Validation, "_mean_loss", lambda *_: next(losses))
+    losses, mean_loss = iter([1e6, 2.0, 1e6]), Validation._mean_loss
+    monkeypatch.setattr(
+        Validation, "_mean_loss", lambda *inputs: (next(losses), mean_loss(*inputs)[1])
+    )
     config = changed(config, training={"max_steps": 6, "validate_every": 2})
     run = train(cycles, tmp_path / "run", config=config)
     assert run.card["validation"]["step"] == 4

@@ -12,10 +12,11 @@ from safetensors import safe_open
 from genre_world import prepare_genres
 from segue.config import Config
 from segue.dataset import Dataset
+from segue.evaluation import evaluate
 from segue.features import stored_features
 from segue.ragged import Ragged
 from segue.ranking import Query
-from segue.recommender import Recommender
+from segue.recommender import Encoder, Recommender
 from segue.tokens import END, UNK
 from segue.trainer import train
 from segue.trainer.validation import is_better
@@ -152,3 +153,46 @@ def test_a_lower_loss_is_better_and_a_higher_metric_is_better() -> None:
         assert not is_better(metric, float("nan"), None)
         assert not is_better(metric, float("nan"), 1.0)
         assert not is_better(metric, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        ("leave-one-out", {"context": 5}),
+        ("holdout", {"context": 16}),
+        ("holdout", {"context": 4, "start": False}),
+        ("windows", {"context": 4}),
+    ],
+)
+def test_ranks_from_the_states_of_the_loss_equal_those_of_an_evaluation(
+    feature_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, model: dict
+) -> None:
+    n_encoded = []
+    states = Encoder.states
+
+    def counted(self: Encoder, query: Query, n_rows: int):
+        n_encoded.append(len(query))
+        return states(self, query, n_rows)
+
+    monkeypatch.setattr(Encoder, "states", counted)
+    shares = {} if kind == "leave-one-out" else {"validation_share": 0.2}
+    data = prepare_genres(tmp_path, kind=kind, **shares)
+    config = short(feature_config, model, validation_metric="mrr", validation_sequences=20)
+    train(data, tmp_path / "run", config=config)
+    n_in_training = sum(n_encoded)
+    (record,) = validations(tmp_path / "run")
+    evaluation = evaluate(
+        tmp_path / "run",
+        data,
+        part="validation",
+        baselines=None,
+        task="next-item",
+        max_sequences=20,
+        resamples=0,
+    )
+    n_targets = sum(n_encoded) - n_in_training
+    for name, estimate in evaluation.results[0].metrics.items():
+        assert record[name] == pytest.approx(estimate.mean, abs=1e-6)
+    # Not if the states of the loss have not read a history from its first event on: each target of
+    # ``windows`` has other events, and all sequences are longer than a context of 4.
+    assert n_in_training == (n_targets if kind == "windows" or model["context"] == 4 else 0)

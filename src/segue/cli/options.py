@@ -170,6 +170,12 @@ SequenceFeatures = Annotated[
         help="Another sequence feature that the model reads; repeatable.",
     ),
 ]
+WithoutEnsemble = Annotated[
+    bool,
+    typer.Option(
+        "--without-ensemble", help="Use the transformer of a run without the rest of its ensemble."
+    ),
+]
 IncludeSeen = Annotated[
     bool | None,
     typer.Option(
@@ -193,4 +199,22 @@ ConfigFile = Annotated[
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one configuration key; repeatable."),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Core-seconds of the whole run, such as 90s or 30m (the default without --preset and "
+        "--config: fifteen minutes of two cores).",
+    ),
+]
+EnsembleOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--ensemble/--without-ensemble",
+        help="Whether count-based and linear models are added to the transformer; by default "
+        "unless --preset or --config is given.",
+        show_default=False,
+    ),
 ]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout, table
-from segue.cli.options import Changes, ConfigFile, DatasetPath, Json, Preset, parse_changes
+from segue.cli.options import (
+    Budget,
+    Changes,
+    ConfigFile,
+    DatasetPath,
+    EnsembleOption,
+    Json,
+    Preset,
+    parse_changes,
+)
 
 if TYPE_CHECKING:
     from segue.trainer.plan import Plan
@@ -35,6 +44,8 @@ def plan(
     preset: Preset = None,
     config: ConfigFile = None,
     changes: Changes = None,
+    budget: Budget = None,
+    ensemble: EnsembleOption = None,
     no_probe: Annotated[
         bool, typer.Option("--no-probe", help="Take no training step and estimate no time.")
     ] = False,
@@ -49,7 +60,13 @@ def plan(
 
     with stderr().status("compiling, then taking a few steps"):
         result = planner.plan(
-            data, preset=preset, config=config, probe=not no_probe, **parse_changes(changes)
+            data,
+            preset=preset,
+            config=config,
+            budget=budget,
+            ensemble=ensemble,
+            probe=not no_probe,
+            **parse_changes(changes),
         )
     print_plan(result, as_json)
 
@@ -62,6 +79,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
     from segue.trainer.plan import as_options
 
     console = stdout()
+    for reason in plan.reasons:
+        console.print(reason, soft_wrap=True)
     console.print(key_values(_run_facts(plan)))
     console.print()
     console.print(table(("memory", "GB"), _memory_rows(plan), text_columns=("memory",)))

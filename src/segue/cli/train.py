@@ -12,9 +12,11 @@ import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout
 from segue.cli.options import (
+    Budget,
     Changes,
     ConfigFile,
     DatasetPath,
+    EnsembleOption,
     Json,
     Preset,
     parse_changes,
@@ -35,7 +37,7 @@ SECONDS_PER_LINE = 10.0
 """Minimum time between two progress lines, in seconds, where stderr is not a terminal."""
 
 
-def train(
+def train(  # noqa: PLR0913, PLR0917 - one parameter per option
     data: DatasetPath,
     out: Annotated[
         Path | None,
@@ -46,6 +48,8 @@ def train(
     preset: Preset = None,
     config: ConfigFile = None,
     changes: Changes = None,
+    budget: Budget = None,
+    ensemble: EnsembleOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
@@ -60,12 +64,16 @@ def train(
 ) -> None:
     """Train a model on a prepared dataset.
 
+    Without --preset and --config, the configuration is chosen from the data, the number of steps
+    from the budget, and count-based models are added where they help. With one of them, exactly
+    what it names is trained.
+
     Ctrl-C saves a checkpoint and stops, with exit code 130; --resume then continues to the
     same result as an uninterrupted run.
     """
     from segue import trainer
-    from segue.config import load_config
     from segue.dataset import Dataset
+    from segue.trainer.recipe import GivenOptions, choose_recipe
 
     changed = parse_changes(changes)
     if overfit:
@@ -73,14 +81,24 @@ def train(
         if unusable := [name for name, is_given in options.items() if is_given]:
             message = f"{unusable[0]} cannot be used with --overfit-one-batch, which writes nothing"
             raise RequestError(message, "leave it out")
-        loaded = load_config(preset, config, **changed)
-        print_overfit_result(trainer.overfit_one_batch(Dataset.open(data), loaded), as_json)
+        dataset = Dataset.open(data)
+        given = GivenOptions(preset, config, budget, ensemble, changed)
+        chosen = choose_recipe(dataset, given).config
+        print_overfit_result(trainer.overfit_one_batch(dataset, chosen), as_json)
         return
     if out is None:
         raise RequestError("no run folder was given", "add -o RUN")
     with show_progress(stderr()) as display:
         run = trainer.train(
-            data, out, preset=preset, config=config, resume=resume, watch=display, **changed
+            data,
+            out,
+            preset=preset,
+            config=config,
+            budget=budget,
+            ensemble=ensemble,
+            resume=resume,
+            watch=display,
+            **changed,
         )
     card = run.card if run.is_finished else None
     if as_json:
@@ -163,7 +181,8 @@ def card_summary(run: Path, card: dict[str, Any]) -> dict[str, str]:
     return {
         "run": str(run),
         "dataset": f"{dataset['name']} ({dataset['fingerprint']})",
-        "best": _best_validation(card),
+        "transformer": _best_validation(card),
+        **_ensemble(card["ensemble"]),
         "steps": f"{card['steps']:,} in {duration(card['seconds'])}, {epochs}",
         "ended": card["finished"],
         "parameters": f"{card['parameters']:,}",
@@ -180,6 +199,19 @@ def _best_validation(card: dict[str, Any]) -> str:
     protocol = card["results"].get("protocol", {})
     seen = f", seen {protocol['seen']}" if protocol else ""
     return f"{metric} {best:.4f} on validation, at step {step:,}{seen}"
+
+
+def _ensemble(ensemble: dict[str, Any]) -> dict[str, str]:
+    """The chosen combination, its weights, and NDCG@10 on validation; nothing without members."""
+    if not ensemble:
+        return {}
+    if "why" in ensemble:
+        return {"ensemble": f"{ensemble['choice']} alone: {ensemble['why']}"}
+    weights = [f"{name} {weight:.2g}" for name, weight in ensemble["weights"].items() if weight]
+    text, values = " + ".join(weights), ensemble["held_out_ndcg@10"]
+    if values:
+        text += f", ndcg@10 {values[ensemble['choice']]:.4f} on held-out halves of validation"
+    return {"ensemble": text}
 
 
 def print_overfit_result(result: OverfitResult, as_json: bool) -> None:

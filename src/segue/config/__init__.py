@@ -11,6 +11,7 @@ from segue.config.loading import (
     nearest_hint,
     presets,
     resolve_config,
+    set_key,
     validated,
 )
 from segue.config.options import (
@@ -70,5 +71,6 @@ __all__ = [
     "prepare_config",
     "presets",
     "resolve_config",
+    "set_key",
     "validated",
 ]

@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,13 @@ def resolve_config(
     return validated(Config, sections)
 
 
-def validated(model: type[ConfigSectionT], values: dict[str, Any]) -> ConfigSectionT:
+def validated(
+    model: type[ConfigSectionT], values: dict[str, Any], label: str = "configuration key"
+) -> ConfigSectionT:
     """Build a section from plain values.
+
+    Args:
+        label: what messages call a key.
 
     Raises:
         ConfigError: names the first key that is wrong, and for an unknown key the nearest
@@ -87,14 +93,15 @@ def validated(model: type[ConfigSectionT], values: dict[str, Any]) -> ConfigSect
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
-        if first["type"] == "extra_forbidden":
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             hint = nearest_hint(str(first["loc"][-1]), _keys_at(model, first["loc"][:-1]))
-            raise ConfigError(f"unknown configuration key {key!r}", hint) from None
+            raise ConfigError(f"unknown {label} {key!r}", hint) from None
         message = first["msg"].removeprefix("Value error, ")
         # The message of a rule about several keys contains their values; its input is the
         # complete section.
         got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
-        raise ConfigError(f"configuration {key or 'value'}: {message}{got}") from None
+        where = f"{label.removesuffix(' key')} {key or 'value'}"
+        raise ConfigError(f"{where}: {message}{got}") from None
 
 
 LONGEST_NAME = 200
@@ -186,7 +193,10 @@ def _keys_at(model: type[ConfigSection], path: tuple[str | int, ...]) -> list[st
     """The keys of the section at a path below ``model``; none if the path is not a section."""
     for step in path:
         field = model.model_fields.get(str(step))
-        inner = None if field is None else _section_type(field.annotation)
+        annotation = None if field is None else field.annotation
+        if isinstance(annotation, type) and is_dataclass(annotation):
+            return [inner_field.name for inner_field in fields(annotation)]
+        inner = _section_type(annotation)
         if inner is None:
             return []
         model = inner

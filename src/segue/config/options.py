@@ -91,7 +91,15 @@ PREPARE_KEYS = {
 EVALUATION_KEYS = {option: (option,) for option in EvaluationOptions.__annotations__}
 """The key of ``EvaluationConfig`` that each option of ``evaluate`` sets."""
 
-EVALUATE_ARGUMENTS = ("part", "baselines", "fit_on_validation", "use_sequence_features")
+EVALUATE_ARGUMENTS = (
+    "part",
+    "baselines",
+    "fit_on_validation",
+    "use_sequence_features",
+    "without_ensemble",
+    "members",
+    "tune",
+)
 """Keyword arguments of ``evaluate`` that are not options, suggested if one is misspelt."""
 
 

@@ -135,13 +135,34 @@ class LossConfig(ConfigSection):
         return self
 
 
+MemberName = Literal["co-occurrence", "item-knn", "ease", "tale", "puresvd"]
+
+
 class EnsembleConfig(ConfigSection):
     """Models whose scores are added to the transformer's at inference; training ignores them."""
 
+    members: Annotated[tuple[MemberName, ...], Field(strict=False)] = ()
+    """Count-based and linear models that are tuned and fitted after the last step. Their weights
+    and the transformer's are fitted on the validation part; a model that does not help is left
+    out."""
+    trials: Annotated[int, Field(gt=0, le=10_000)] = 30
+    """Sets of parameters of each member that are tried on the validation part."""
+    max_fit_s: Annotated[DeviceFloat, Field(gt=0)] = 60.0
+    """Estimated core-seconds of all fits of a member together: how many of the sets need a fit of
+    their own."""
     puresvd_factors: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Factors (singular vectors) of PureSVD, fitted on the training events; 0 for no PureSVD."""
     puresvd_weight: Annotated[DeviceFloat, Field(gt=0)] = 16.0
     """Mixture weight of PureSVD, in nats for a cosine of 1."""
+
+    @model_validator(mode="after")
+    def _weights_are_fitted_or_given(self) -> EnsembleConfig:
+        if self.members and self.puresvd_factors:
+            raise ValueError(
+                "members has fitted weights, puresvd_factors a given one: set puresvd_factors = 0 "
+                "and add 'puresvd' to members"
+            )
+        return self
 
 
 class OptimizerConfig(ConfigSection):
@@ -181,15 +202,19 @@ class TrainingConfig(ConfigSection):
     """Batches, duration, regularisation, validation and checkpoints of a training run."""
 
     batch_size: Dimension = 128
-    """Rows per batch."""
+    """The most rows of a batch. The batches of an epoch have equal numbers of rows."""
     epochs: StepCount = 100
     """Passes over the training data."""
     max_steps: StepCount | None = None
     """Stop after this many steps even if epochs remain."""
-    bucket_by_length: bool = False
-    """Whether batches consist of sequences of similar length, truncated to the longest, which
-    avoids most of the padding. There are four widths, each with its own compilation. Incompatible
-    with ``rows = "targets"``."""
+    budget_s: Annotated[DeviceFloat, Field(gt=0)] | None = None
+    """Core-seconds of the whole run: process time, validations and ensemble members included. A
+    probe turns it into ``max_steps`` before the first step; afterwards the clock may only stop the
+    run earlier."""
+    bucket_by_length: bool = True
+    """Whether the rows of each batch are computed in up to eight buckets of similar length, which
+    avoids most of the padding. Every batch has the same numbers of short and long rows, so the
+    expected gradient does not change."""
     window: Literal["last", "random"] = "random"
     """Which part of a sequence longer than the context is trained on in an epoch."""
     rows: Literal["sequences", "targets"] | None = None

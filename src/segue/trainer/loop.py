@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import segue
-from segue.batches import Batch, Batches
+from segue.batches import Batch, Batches, n_labels
 from segue.errors import NotFiniteError, RunError, quantity
 from segue.machine import machine_summary
 from segue.optimizers import learning_rate_schedule
@@ -22,8 +22,9 @@ from segue.recommender import Encoder, Ensemble, Recommender, prompt_layout
 from segue.runs import RunFolder
 from segue.runs.checkpoints import Checkpoints
 from segue.runs.metrics_log import MetricsWriter
-from segue.runs.weights import write_weights
-from segue.tokens import PAD
+from segue.runs.weights import load_weights, write_weights
+from segue.trainer.budget import STOP_SHARE, Clock
+from segue.trainer.ensemble.fit import fit_ensemble
 from segue.trainer.progress import Meter, Progress, TrainerState
 from segue.trainer.run_spec import RunSpec
 from segue.trainer.singular_vectors import fit_puresvd
@@ -55,6 +56,7 @@ class Trainer:
         folder: RunFolder,
         batches: Batches,
         watch: Callable[[Progress], None],
+        spent_s: float = 0.0,
     ) -> None:
         """Restore or initialise the state of the run.
 
@@ -63,6 +65,7 @@ class Trainer:
             folder: the run folder; it contains the configuration.
             batches: the training batches.
             watch: a function that is called with the progress.
+            spent_s: core-seconds that the process has spent on the run already.
 
         Raises:
             RunError: the last checkpoint cannot be read.
@@ -91,6 +94,10 @@ class Trainer:
         else:
             self.state = restored.state
             self.trainer_state = TrainerState.from_json(restored.trainer_state)
+            self.trainer_state.check_steps(self.total_steps)
+        self._clock = Clock(self.trainer_state.core_seconds + spent_s)
+        self._is_concluded = False
+        self._ensemble: dict[str, Any] = {}
         self.step = spec.step()
         self._puresvd = fit_puresvd(config, data, folder)
         self._validation = Validation(config, data, self._features, constants, self._graph)
@@ -109,7 +116,7 @@ class Trainer:
         """
         if self.trainer_state.finished:
             self._checkpoints.close()
-            self._complete_files()
+            self._complete_files(is_stopped)
             return
         step = self.trainer_state.step
         self._writer = MetricsWriter(self.folder.metrics, self.folder.events, step)
@@ -124,10 +131,10 @@ class Trainer:
                     break
         finally:
             self._checkpoints.close()
-        if self.trainer_state.finished and self.trainer_state.best_step:
-            self._write_card()
-        elif self.trainer_state.finished:
+        if self.trainer_state.finished and not self.trainer_state.best_step:
             self._write_weights()  # without a validation part, keep the last weights
+        if self.trainer_state.finished:
+            self._conclude(is_stopped)
 
     def recommender(self) -> Recommender:
         """A ``Recommender`` with the current parameters, as ``Recommender.load`` would give it."""
@@ -143,29 +150,62 @@ class Trainer:
             always_has_sequence_features=not self.config.training.feature_dropout,
         )
 
-    def _complete_files(self) -> None:
+    def _complete_files(self, is_stopped: Callable[[], bool]) -> None:
         """Write the files of a finished run that was killed after its last checkpoint.
 
         Raises:
             RunError: the best weights, of an earlier step, are missing or were altered.
         """
+        if self.folder.read_finished_card() is not None:
+            self.folder.verify()
+            return
         if self.trainer_state.best_step in (0, self.trainer_state.step):
             self._write_weights()
         else:
-            self.folder.verify()
-            self._write_card()
+            self.folder.verify(without_ensemble=bool(self.config.ensemble.members))
+        self._conclude(is_stopped)
+
+    def _conclude(self, is_stopped: Callable[[], bool]) -> None:
+        """Fit the ensemble, if the configuration has one, and write the card of a finished run.
+
+        If ``is_stopped`` becomes true meanwhile, the run is left unfinished; a resumed one fits the
+        ensemble again.
+        """
+        if self.config.ensemble.members:
+            encoder = self._best_encoder()
+            ensemble = fit_ensemble(
+                self.config, self.data, self.folder, encoder, self._report, is_stopped
+            )
+            if ensemble is None:
+                return
+            self._ensemble = ensemble
+            self.trainer_state.core_seconds = self._clock.spent_s
+        self._is_concluded = True
+        self._write_card()
+
+    def _best_encoder(self) -> Encoder:
+        """The transformer with its best weights."""
+        params = self.state.params
+        if self.trainer_state.best_step not in (0, self.trainer_state.step):
+            params = load_weights(self.folder.weights, params)
+        return Encoder(self._graph, params, self._layout, self._features)
+
+    def _report(self, message: str) -> None:
+        step = self.trainer_state.step
+        self._watch(Progress(step, self.total_steps, float("nan"), 0.0, 0.0, message))
 
     def _take_step(self) -> None:
         batch: Batch = next(self._batches)
         self.trainer_state.step += 1
         number = self.trainer_state.step
         self.state, report = self.step(self.state, self._constants, batch, jnp.int32(number))
-        self._meter.add(number, report, int(np.count_nonzero(batch.labels != PAD)))
+        self._meter.add(number, report, n_labels(batch))
 
     def _after_step(self, is_stopping: bool) -> None:
         training, step = self.config.training, self.trainer_state.step
         validate_every = training.validate_every or self._steps_per_epoch
-        is_last = step == self.total_steps
+        is_over_budget = self._is_over_budget()
+        is_last = step == self.total_steps or is_over_budget
         validates = is_last or step % validate_every == 0
         saves = is_last or is_stopping or step % (training.checkpoint_every or validate_every) == 0
         # Log before each checkpoint, so that a resumed run logs the same steps in the same lines.
@@ -174,7 +214,9 @@ class Trainer:
         if validates:
             self._check_diverged()  # before any weights are written
         if is_last:
-            self.trainer_state.finished = "all steps taken"
+            self.trainer_state.finished = (
+                "the budget is spent" if is_over_budget else "all steps taken"
+            )
         if validates and self._validation.is_possible:
             self._validate()
         elif validates and self._is_sane(self._progress.loss):
@@ -189,6 +231,10 @@ class Trainer:
             self._save()
         if validates or saves:
             self._meter.restart()
+
+    def _is_over_budget(self) -> bool:
+        budget_s = self.config.training.budget_s
+        return budget_s is not None and self._clock.spent_s > STOP_SHARE * budget_s
 
     def _log(self) -> None:
         summary, step = self._meter.summary(), self.trainer_state.step
@@ -274,6 +320,7 @@ class Trainer:
     def _save(self) -> None:
         now = time.perf_counter()
         self.trainer_state.seconds += now - self._last_save
+        self.trainer_state.core_seconds = self._clock.spent_s
         self._last_save = now
         self._checkpoints.save(
             self.trainer_state.step, self.state, self._batches, asdict(self.trainer_state)
@@ -294,8 +341,9 @@ class Trainer:
             "parameters": parameters,
             "steps": trainer_state.step,
             "epochs": round(trainer_state.step / self._steps_per_epoch, 3),
-            "finished": trainer_state.finished or "not yet",
+            "finished": trainer_state.finished if self._is_concluded else "not yet",
             "seconds": round(trainer_state.seconds, 1),
+            "core_seconds": round(trainer_state.core_seconds, 1),
             "skipped_steps": trainer_state.skipped_steps,
             "validation": {
                 "metric": metric,
@@ -303,6 +351,7 @@ class Trainer:
                 "step": trainer_state.best_step,
             },
             "results": trainer_state.best_results,
+            "ensemble": self._ensemble,
             "machine": machine_summary(),
             "checksums": self.folder.checksums(),
         }

@@ -13,6 +13,8 @@ from segue.errors import RunError
 from segue.storage.reading import one_line
 from segue.trainer.step import StepReport
 
+PREVIOUS_HINT = "delete the newest folder in checkpoints to resume from the previous one"
+
 
 class Progress(NamedTuple):
     """A progress report, passed to the ``watch`` function of ``train``.
@@ -48,6 +50,7 @@ class TrainerState:
         validations_since_best: number of validations since then, for ``training.patience``.
         skipped_steps: numbers of the steps whose update was not finite.
         seconds: training time so far, over all processes of the run.
+        core_seconds: core-seconds so far, likewise; see ``budget.Clock``.
         finished: why the run ended; empty if it has not.
     """
 
@@ -58,6 +61,7 @@ class TrainerState:
     validations_since_best: int = 0
     skipped_steps: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    core_seconds: float = 0.0
     finished: str = ""
 
     @classmethod
@@ -73,19 +77,31 @@ class TrainerState:
                 f"{one_line(', '.join(sorted(saved)) or '(none)')}",
                 "resume with that version, or start another run",
             )
-        hint = "delete the newest folder in checkpoints to resume from the previous one"
         try:
             state = msgspec.convert(saved, cls)
         except msgspec.ValidationError as error:
             message = f"the trainer state of the checkpoint is damaged: {error}"
-            raise RunError(message, hint) from None
+            raise RunError(message, PREVIOUS_HINT) from None
         if not 0 <= state.best_step <= state.step or state.seconds < 0:
             message = (
                 f"the trainer state of the checkpoint is damaged: step {state.step}, best step "
                 f"{state.best_step}, {state.seconds} seconds"
             )
-            raise RunError(message, hint)
+            raise RunError(message, PREVIOUS_HINT)
         return state
+
+    def check_steps(self, total_steps: int) -> None:
+        """Check that steps are left unless the run has finished.
+
+        Raises:
+            RunError: there are none.
+        """
+        if self.step > total_steps or (self.step == total_steps and not self.finished):
+            message = (
+                f"the trainer state of the checkpoint is damaged: step {self.step} of "
+                f"{total_steps} of an unfinished run"
+            )
+            raise RunError(message, PREVIOUS_HINT)
 
 
 class StepSummary(NamedTuple):

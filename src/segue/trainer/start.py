@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from segue.config import Config, resolve_config
+from segue.config import Config
 from segue.dataset import Dataset
 from segue.dataset.manifest import ITEMS
 from segue.errors import ResourceError, RunError
@@ -22,9 +22,11 @@ from segue.features import SequenceVocabulary
 from segue.machine import use_compilation_cache
 from segue.recommender import Run
 from segue.runs.folder import FORMAT_VERSION, RunFolder
+from segue.trainer.budget import Clock, with_steps, without_steps
 from segue.trainer.loop import Trainer
 from segue.trainer.plan.recommendations import check_memory
 from segue.trainer.progress import Progress
+from segue.trainer.recipe import GivenOptions, Recipe, choose_recipe
 from segue.trainer.run_spec import RunSpec, training_inputs
 
 
@@ -34,11 +36,17 @@ def train(
     *,
     preset: str | None = None,
     config: Config | str | os.PathLike[str] | None = None,
+    budget: float | int | str | None = None,
+    ensemble: bool | None = None,
     resume: bool = False,
     watch: Callable[[Progress], None] | None = None,
     **changes: Any,
 ) -> Run:
     """Train a model and write a run folder.
+
+    Without ``preset`` and ``config``, the configuration is chosen from the statistics of the
+    dataset, and the number of steps from the budget. With one of them, exactly what it names is
+    trained.
 
     SIGINT, SIGTERM or SIGHUP saves a checkpoint and stops the run. ``resume`` continues a run that
     was stopped or killed; it ends with the same weights as a run without interruption.
@@ -48,6 +56,11 @@ def train(
         out: the folder to write. Unless ``resume``, it must be empty or not exist.
         preset: a name from ``segue.presets()``.
         config: a configuration, or a TOML file with one.
+        budget: core-seconds (process time) of the whole run, or text such as ``30m``; by default
+            1,800, fifteen minutes of two cores, unless a preset or a configuration is given. On an
+            accelerator each second counts as two core-seconds.
+        ensemble: whether count-based and linear models are fitted and weighted beside the
+            transformer; by default unless a preset or a configuration is given.
         resume: continue the run in the folder from its last checkpoint, with its own
             configuration.
         watch: a function that is called with the progress every few steps.
@@ -66,32 +79,30 @@ def train(
         StorageError: a file could not be written; the last checkpoint is intact.
     """
     use_compilation_cache()
+    clock = Clock()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
-    folder = RunFolder(out)
-    if resume:
-        resolved = _resumed_config(folder, data, preset, config, changes)
-    else:
-        resolved = resolve_config(preset, config, changes)
+    folder, watch = RunFolder(out), watch or (lambda _: None)
+    given = GivenOptions(preset, config, budget, ensemble, changes)
+    recipe = _resumed(folder, data, given) if resume else choose_recipe(data, given)
     with memory_errors():
-        features, batches = training_inputs(resolved, data)
-        spec = RunSpec.of(resolved, data, features, batches)
+        features, batches = training_inputs(recipe.config, data)
+        spec = RunSpec.of(recipe.config, data, features, batches)
         check_memory(spec)
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
-            _write_config(folder, resolved, data, features.vocabulary)
-        Trainer(spec, folder, batches, watch or (lambda _: None)).run(is_stopped)
+            recipe = with_steps(recipe, spec, batches, clock)
+            features, batches = training_inputs(recipe.config, data)
+            spec = RunSpec.of(recipe.config, data, features, batches)
+            _write_config(folder, recipe, data, features.vocabulary)
+            for reason in recipe.reasons:
+                watch(Progress(0, spec.total_steps, float("nan"), 0.0, 0.0, reason))
+        Trainer(spec, folder, batches, watch, clock.spent_s).run(is_stopped)
     return Run(folder.path)
 
 
-def _resumed_config(
-    folder: RunFolder,
-    data: Dataset,
-    preset: str | None,
-    config: Config | str | os.PathLike[str] | None,
-    changes: dict[str, Any],
-) -> Config:
-    """Read the configuration of a run to resume, and check that the arguments agree with it."""
+def _resumed(folder: RunFolder, data: Dataset, given: GivenOptions) -> Recipe:
+    """Read the recipe of a run to resume, and check that the arguments agree with it."""
     if folder.path.is_dir() and folder.is_unstarted():
         raise RunError(
             f"there is no run to resume in {folder.path}",
@@ -103,17 +114,16 @@ def _resumed_config(
             f"{folder.path} was trained on another dataset than {data.path}",
             f"give the dataset of the run: {dataset['path']}",
         )
-    is_given = preset is not None or config is not None or bool(changes)
-    if is_given and resolve_config(preset, config, changes) != saved:
+    if given.any and without_steps(choose_recipe(data, given).config) != without_steps(saved):
         raise RunError(
             f"{folder.path} was started with another configuration",
             "resume it without configuration options, or start another run",
         )
-    return saved
+    return Recipe(saved, ())
 
 
 def _write_config(
-    folder: RunFolder, config: Config, data: Dataset, vocabulary: SequenceVocabulary
+    folder: RunFolder, recipe: Recipe, data: Dataset, vocabulary: SequenceVocabulary
 ) -> None:
     items = (data.path / ITEMS).read_bytes()
 
@@ -124,7 +134,8 @@ def _write_config(
 
     content = {
         "format_version": FORMAT_VERSION,
-        "config": config.model_dump(mode="json"),
+        "config": recipe.config.model_dump(mode="json"),
+        "reasons": list(recipe.reasons),
         "dataset": {
             "name": data.name,
             "path": str(data.path.absolute()),

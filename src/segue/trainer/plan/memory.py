@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import msgspec
 
+from segue.baselines.singular_vectors import OVERSAMPLING
 from segue.dataset.manifest import SEQUENCES
 from segue.machine import resident_memory
 from segue.optimizers import sparse_table_of
 from segue.recommender.shapes import MAX_ROWS
 from segue.storage.arrays import BLOCK_BYTES
 from segue.trainer.run_spec import RunSpec
-from segue.trainer.singular_vectors import OVERSAMPLING
 from segue.trainer.step import sparse_tables_of
 from segue.trainer.train_state import TrainState
 
@@ -147,14 +147,17 @@ def _gradients(spec: RunSpec, state: TrainState) -> int:
 
 
 def _activations(spec: RunSpec) -> int:
-    model, length = spec.config.model, spec.widest_batch.tokens.shape[1]
+    model = spec.config.model
     vectors = MODEL_VECTORS * model.width + FEED_FORWARD_VECTORS * model.feed_forward
-    per_token = model.layers * (vectors + ATTENTION_ROWS * model.heads * length)
-    return FLOAT_BYTES * spec.widest_batch.tokens.size * per_token
+    floats = sum(
+        rows * length * (vectors + ATTENTION_ROWS * model.heads * length)
+        for rows, length in spec.bucket_shapes
+    )
+    return FLOAT_BYTES * model.layers * floats
 
 
 def _logits(spec: RunSpec) -> int:
-    loss, n_labels = spec.config.loss, spec.widest_batch.labels.size
+    loss, n_labels = spec.config.loss, spec.n_labels
     if spec.softmax_logits is not None:
         embeddings = _feature_embeddings(spec, spec.vocabulary_size)
         return FLOAT_BYTES * (LOGITS_COPIES * spec.softmax_logits + embeddings)
@@ -201,7 +204,9 @@ def _targets(spec: RunSpec) -> int:
     held_out = spec.data.split_rule.n_validation_events(sequences)
     possible = len(spec.data.target_rows("validation"))
     share = min(spec.config.training.validation_sequences / max(possible, 1), 1)
-    return SEQUENCE_BYTES * len(sequences) + TARGET_BYTES * round(share * held_out)
+    # The states of the loss are kept for the ranks.
+    per_target = TARGET_BYTES + FLOAT_BYTES * spec.output_width
+    return SEQUENCE_BYTES * len(sequences) + per_target * round(share * held_out)
 
 
 def _initialisation(spec: RunSpec) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
-from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
@@ -14,11 +12,11 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from segue.batches import Batch, Batches
-from segue.config import Config, resolve_config
+from segue.batches import Batches
+from segue.config import Config
 from segue.dataset import Dataset
 from segue.machine import available_memory, use_compilation_cache
-from segue.trainer.inputs import StepConstants
+from segue.trainer.budget import Clock, with_steps
 from segue.trainer.plan.memory import MemoryUse, estimate_memory
 from segue.trainer.plan.recommendations import (
     TrainingOption,
@@ -26,13 +24,13 @@ from segue.trainer.plan.recommendations import (
     recommended_option,
     training_options,
 )
+from segue.trainer.recipe import GivenOptions, choose_recipe
 from segue.trainer.run_spec import RunSpec, training_inputs
-from segue.trainer.train_state import TrainState
 
 MAX_TIMED_STEPS = 20
-"""Steps that are timed per batch shape, after one that warms up."""
+"""Steps that are timed, after one that warms up."""
 MAX_TIMED_SECONDS = 5.0
-"""Seconds per batch shape after which no further step is timed."""
+"""Seconds after which no further step is timed."""
 
 
 class Peaks(msgspec.Struct, frozen=True):
@@ -77,9 +75,13 @@ class Plan(msgspec.Struct, frozen=True):
 
     Attributes:
         dataset: name of the dataset.
+        reasons: why the configuration was chosen, one line per group of settings; empty if a
+            preset or a configuration was given.
+        config: the configuration, by section.
         vocabulary_size: number of rows of the item embeddings.
         steps_per_epoch: number of batches per epoch.
-        total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
+        total_steps: number of steps of the run unless ``training.patience`` ends it earlier; with
+            a budget, those that it allows, if steps were timed.
         softmax_logits: logits of the exact softmax in memory at a time; null for a sampled one.
         memory: memory by purpose; ``step`` is XLA's own figure.
         estimated_step: the same figure by the formula that ``train`` uses.
@@ -95,6 +97,8 @@ class Plan(msgspec.Struct, frozen=True):
     """
 
     dataset: str
+    reasons: list[str]
+    config: dict[str, Any]
     vocabulary_size: int
     steps_per_epoch: int
     total_steps: int
@@ -120,10 +124,14 @@ def plan(
     *,
     preset: str | None = None,
     config: Config | str | os.PathLike[str] | None = None,
+    budget: float | int | str | None = None,
+    ensemble: bool | None = None,
     probe: bool = True,
     **changes: Any,
 ) -> Plan:
     """Estimate the memory and time of a training run, without writing a run folder.
+
+    The configuration is chosen as by ``train``.
 
     The training step is compiled. The compilation cache on disk keeps it, so that the run does not
     compile it again.
@@ -132,6 +140,8 @@ def plan(
         data: a prepared dataset, or its folder.
         preset: a name from ``segue.presets()``.
         config: a configuration, or a TOML file with one.
+        budget: core-seconds of the whole run, as for ``train``.
+        ensemble: whether further models are added to the transformer, as for ``train``.
         probe: whether to time a few steps. None are taken if the run does not fit into memory.
         changes: values of configuration keys, as for ``train``.
 
@@ -141,22 +151,28 @@ def plan(
     """
     use_compilation_cache()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
-    resolved = resolve_config(preset, config, changes)
-    features, batches = training_inputs(resolved, data)
-    spec = RunSpec.of(resolved, data, features, batches)
+    recipe = choose_recipe(data, GivenOptions(preset, config, budget, ensemble, changes))
+    features, batches = training_inputs(recipe.config, data)
+    spec = RunSpec.of(recipe.config, data, features, batches)
     # Estimated before compilation, whose memory would be counted as that of the process.
     available, estimated = available_memory(), estimate_memory(spec)
     options = training_options(spec, available)
     recommended = recommended_option(spec, options)
     start = time.perf_counter()
-    analysis = compiled_step(spec, spec.widest_batch).memory_analysis()
+    analysis = compiled_step(spec).memory_analysis()
     compilation = time.perf_counter() - start
     step_bytes = estimated.step if analysis is None else analysis.temp_size_in_bytes
     memory = msgspec.structs.replace(estimated, step=step_bytes)
     is_fitting = fits(memory.needed, available)
-    times = time_steps(spec, batches) if probe and is_fitting is not False else None
+    times = None
+    if probe and is_fitting is not False:
+        recipe = with_steps(recipe, spec, batches, Clock())
+        spec = RunSpec.of(recipe.config, data, features, batches)
+        times = time_steps(spec, batches)
     return Plan(
         dataset=data.name,
+        reasons=list(recipe.reasons),
+        config=recipe.config.model_dump(mode="json"),
         vocabulary_size=spec.vocabulary_size,
         steps_per_epoch=spec.steps_per_epoch,
         total_steps=spec.total_steps,
@@ -174,45 +190,21 @@ def plan(
     )
 
 
-def compiled_step(spec: RunSpec, batch: Batch) -> jax.stages.Compiled:
-    """Compile the step of a run for batches of one shape, without allocating its arguments."""
+def compiled_step(spec: RunSpec) -> jax.stages.Compiled:
+    """Compile the step of a run, without allocating its arguments."""
     _, state = spec.abstract_state()
     constants = spec.abstract_constants()
-    return spec.step().lower(state, constants, batch, jnp.int32(1)).compile()
+    return spec.step().lower(state, constants, spec.sample_batches[0], jnp.int32(1)).compile()
 
 
 def time_steps(spec: RunSpec, batches: Batches) -> StepTimes:
     """Time a few steps on the first batches, from an initial state that is then discarded."""
     start = time.perf_counter()
     sample = [batches[i] for i in range(len(spec.sample_batches))]
-    batch_seconds = time.perf_counter() - start
-    by_shape: dict[tuple[int, ...], list[Batch]] = defaultdict(list)
-    for batch in sample:
-        by_shape[batch.tokens.shape].append(batch)
-    state, constants = spec.initial_state(), spec.constants()
-    mean, n_steps = 0.0, 0
-    for group in by_shape.values():
-        state, seconds = _step_seconds(compiled_step(spec, group[0]), state, constants, group)
-        mean += float(np.median(seconds)) * len(group) / len(sample)
-        n_steps += len(seconds)
-    return StepTimes(
-        batch=batch_seconds / len(sample),
-        step=mean,
-        steps=n_steps,
-        epoch=mean * spec.steps_per_epoch,
-        run=mean * spec.total_steps,
-    )
-
-
-def _step_seconds(
-    step: jax.stages.Compiled,
-    state: TrainState,
-    constants: StepConstants,
-    batches: Sequence[Batch],
-) -> tuple[TrainState, list[float]]:
-    """Run steps on batches of one shape; return the last state and the seconds of each step."""
+    batch_seconds = (time.perf_counter() - start) / len(sample)
+    step, state, constants = compiled_step(spec), spec.initial_state(), spec.constants()
     seconds: list[float] = []
-    for number, batch in enumerate(cycle(batches)):
+    for number, batch in enumerate(cycle(sample)):
         start = time.perf_counter()
         state, report = step(state, constants, batch, jnp.int32(number))
         jax.block_until_ready((state, report))
@@ -220,4 +212,11 @@ def _step_seconds(
             seconds.append(time.perf_counter() - start)
         if len(seconds) == MAX_TIMED_STEPS or sum(seconds) > MAX_TIMED_SECONDS:
             break
-    return state, seconds
+    mean = float(np.median(seconds))
+    return StepTimes(
+        batch=batch_seconds,
+        step=mean,
+        steps=len(seconds),
+        epoch=mean * spec.steps_per_epoch,
+        run=mean * spec.total_steps,
+    )

@@ -165,11 +165,13 @@ def is_exact_softmax_cheap(spec: RunSpec) -> bool:
     Counted are three vector products per label and item, and three multiplications per token and
     weight of the blocks.
     """
-    model, length = spec.config.model, spec.widest_batch.tokens.shape[1]
-    width = model.width
-    block = 4 * width * width + 2 * width * model.feed_forward + 2 * length * width
-    blocks = 3 * spec.widest_batch.tokens.size * model.layers * block
-    scores = 3 * spec.widest_batch.labels.size * spec.vocabulary_size * spec.output_width
+    model, width = spec.config.model, spec.config.model.width
+    per_position = 4 * width * width + 2 * width * model.feed_forward
+    block = sum(
+        rows * length * (per_position + 2 * length * width) for rows, length in spec.bucket_shapes
+    )
+    blocks = 3 * model.layers * block
+    scores = 3 * spec.n_labels * spec.vocabulary_size * spec.output_width
     return scores <= EXACT_COST_FACTOR * blocks
 
 
@@ -207,9 +209,4 @@ def _n_shared_negatives(config: Config) -> int:
 
 def _n_used_rows(spec: RunSpec) -> int:
     """Number of rows of the item embeddings that a step with shared negatives uses."""
-    return (
-        1
-        + spec.widest_batch.tokens.size
-        + spec.widest_batch.labels.size
-        + _n_shared_negatives(spec.config)
-    )
+    return 1 + spec.n_positions + spec.n_labels + _n_shared_negatives(spec.config)

@@ -1,0 +1,1 @@
+"""The ensemble of a run: its members, and their weights, fitted on validation requests."""
