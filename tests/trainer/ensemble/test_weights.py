@@ -28,7 +28,7 @@ def world(true_weights: list[float], n: int, seed: int = 0) -> Candidates:
     is_item[:, 0] = True
     sums = np.tensordot(np.array(true_weights), scores, axes=1)
     noisy = np.where(is_item, sums + random.gumbel(size=sums.shape), -np.inf)
-    return Candidates(scores, is_item, noisy.argmax(axis=1), np.arange(n))
+    return Candidates(scores, is_item, noisy.argmax(axis=1), np.ones(n, bool), np.arange(n))
 
 
 def penalised_likelihood(candidates: Candidates, weights: np.ndarray) -> float:
@@ -94,7 +94,7 @@ def test_few_requests_keep_all_members():
 def test_ndcg_counts_ties_like_the_evaluation():
     scores = np.array([[[1.0, 1.0, 1.0, 9.0]]], np.float32)
     is_item = np.array([[True, True, True, False]])
-    candidates = Candidates(scores, is_item, np.array([0]), np.array([0]))
+    candidates = Candidates(scores, is_item, np.array([0]), np.array([True]), np.array([0]))
     assert candidates.ndcg(np.ones(1)).tolist() == [1 / np.log2(3)]  # ranks 1 to 3, mean 2
 
 
@@ -103,3 +103,19 @@ def test_halves_are_of_different_sequences():
     for first, second in _halves(sequences, 0):
         assert not set(sequences[first]) & set(sequences[second])
         assert len(first) == len(second) == 100
+
+
+def test_targets_that_no_member_reaches_have_no_influence():
+    reached = world([1.0, 2.0], 300)
+    n = 2 * len(reached)
+    lowest = np.where(reached.is_item, reached.scores.sum(axis=0), np.inf).argmin(axis=1)
+    candidates = Candidates(
+        np.concatenate([reached.scores] * 2, axis=1),
+        np.concatenate([reached.is_item] * 2),
+        np.concatenate([reached.target, lowest]),
+        np.arange(n) < len(reached),
+        np.arange(n),
+    )
+    is_free, usual = np.ones(2, bool), USUAL[:2]
+    expected = maximum_likelihood(reached, is_free, usual)
+    np.testing.assert_allclose(maximum_likelihood(candidates, is_free, usual), expected)

@@ -50,6 +50,7 @@ def score_candidates(
         np.concatenate([scores for scores, _ in padded], axis=1),
         np.concatenate([is_item for _, is_item in padded]),
         np.concatenate([block.target for block in blocks]),
+        np.concatenate([block.is_reached for block in blocks]),
         requests.query.rows,
     )
 
@@ -72,6 +73,7 @@ def _score_block(
                 transformer.encoder, [member], (), transformer.is_candidate, encoder_weight=0.0
             )
             columns.append(alone.top(query.with_k(n_best)).items)
+    is_reached = (np.concatenate(columns, axis=1) == targets[:, None]).any(axis=1)
     items = np.sort(np.concatenate([*columns, targets[:, None]], axis=1), axis=1)
     is_item = (items != PAD) & (np.diff(items, axis=1, prepend=PAD) > 0)
     is_item &= transformer.is_candidate[items]
@@ -87,7 +89,7 @@ def _score_block(
             states = np.asarray(member.states(query, len(query)))
             scores[i][is_item] = np.einsum("rd,rd->r", states[rows], member.vectors[flat.values])
     target = np.argmax(is_item & (items == targets[:, None]), axis=1)
-    return Candidates(scores, is_item, target, query.rows)
+    return Candidates(scores, is_item, target, is_reached, query.rows)
 
 
 def _best_of(bonus: sparse.csr_matrix) -> Int32[np.ndarray, "batch best"]:

@@ -29,7 +29,7 @@ SCALE = 1e-3
 """The share of a request's scores at which the bonus of a count-based member is w log 2."""
 TIE_WEIGHT = 1e-6
 """Weight of the popularity where nothing else scores an item and its own weight is 0."""
-USUAL_TRANSFORMER, USUAL_SPARSE, USUAL_PURESVD = 0.35, 0.5, 4.0
+USUAL_TRANSFORMER, USUAL_SPARSE, USUAL_PURESVD = 0.6, 0.8, 4.0
 """Weights that fit most logs: of the transformer, of all count-based members together, and of
 PureSVD, per cosine."""
 PURESVD_FACTORS = 256

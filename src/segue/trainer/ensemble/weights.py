@@ -32,12 +32,15 @@ class Candidates:
         scores: (members, requests, items); for each request the same items of every member.
         is_item: false for entries that only fill up a row.
         target: the column of the target of each request.
+        is_reached: whether the target is among the best items of a member. If not, it was added,
+            and says nothing about the weights: all others were chosen for their scores.
         sequences: the sequence of each request; those of one are judged together.
     """
 
     scores: Float32[np.ndarray, "members requests items"]
     is_item: Bool[np.ndarray, "requests items"]
     target: Int64[np.ndarray, " requests"]
+    is_reached: Bool[np.ndarray, " requests"]
     sequences: Int64[np.ndarray, " requests"]
 
     def __len__(self) -> int:
@@ -46,7 +49,11 @@ class Candidates:
     def rows(self, rows: Int64[np.ndarray, " rows"]) -> Candidates:
         """The given requests."""
         return Candidates(
-            self.scores[:, rows], self.is_item[rows], self.target[rows], self.sequences[rows]
+            self.scores[:, rows],
+            self.is_item[rows],
+            self.target[rows],
+            self.is_reached[rows],
+            self.sequences[rows],
         )
 
     def mixed(self, weights: Float64[np.ndarray, " members"]) -> Float64[np.ndarray, "rows items"]:
@@ -85,7 +92,8 @@ def maximum_likelihood(
     """The weights, 0 or more, under which the targets are most likely, shrunk to usual ones.
 
     The probability of an item is the softmax of its mixed score over the items of the request: a
-    conditional logit model, whose likelihood is concave in the weights.
+    conditional logit model, whose likelihood is concave in the weights. It is that of the targets
+    that are reached, given that they are.
 
     Source: McFadden, Conditional logit analysis of qualitative choice behavior, 1974.
 
@@ -94,6 +102,7 @@ def maximum_likelihood(
         is_free: which weights are fitted; the rest are 0.
         usual: the weights without any request.
     """
+    candidates = candidates.rows(np.flatnonzero(candidates.is_reached))
     scores = candidates.scores[is_free].astype(np.float64)
     scores[:, ~candidates.is_item] = 0
     flat = scores.reshape(len(scores), -1)
