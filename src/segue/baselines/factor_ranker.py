@@ -8,14 +8,12 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64, Int64
 
 from segue.baselines.item_item import HistoryRanker, HistoryWeights
-from segue.baselines.tie_breaking import break_ties, tie_breakers
+from segue.baselines.tie_breaking import break_ties
 from segue.ranking import Query
 
 
 class FactorRanker(HistoryRanker):
     """Scores an item by the inner product of its vector with the state of the request.
-
-    Ties are ordered by popularity.
 
     Attributes:
         vectors: one vector per item index; zeros for items without training events.
@@ -33,18 +31,11 @@ class FactorRanker(HistoryRanker):
         """Create the ranker from item vectors.
 
         Args:
-            name: name in results.
+            name: as in ``HistoryRanker``; so are the arguments without a line here.
             vectors: one vector per item index.
-            counts: by item its training count, which orders ties.
-            history_weights: how much each event of a history counts.
-            fit_on_validation: whether validation events were used.
         """
-        self.name = name
-        self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(counts)
+        super().__init__(name, counts, history_weights, fit_on_validation=fit_on_validation)
         self.vectors = vectors
-        self.history_weights = history_weights
-        self._tie_breakers = tie_breakers(counts)
 
     @abstractmethod
     def states(self, query: Query) -> Float[np.ndarray, "batch factors"]:

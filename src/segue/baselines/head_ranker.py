@@ -7,7 +7,7 @@ from jaxtyping import Float32, Float64, Int, Int32, Int64
 from scipy import sparse
 
 from segue.baselines.item_item import HistoryRanker, HistoryWeights, ItemItemRanker
-from segue.baselines.tie_breaking import break_ties, tie_breakers
+from segue.baselines.tie_breaking import break_ties
 from segue.dataset import Dataset
 from segue.ranking import Query
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
@@ -38,24 +38,17 @@ class HeadRanker(HistoryRanker):
         """Create the ranker from weights.
 
         Args:
-            name: name in results.
+            name: as in ``HistoryRanker``; so are the arguments without a line here.
             head: item indices of the items that are modelled.
             weights: entry (i, j) is the weight from the i-th to the j-th item of the head.
-            counts: by item its training count, which orders ties, such as all items outside the
-                head.
-            history_weights: how much each event of a history counts.
-            fit_on_validation: whether validation events were used.
         """
-        self.name = name
-        self.fit_on_validation = fit_on_validation
-        self.vocabulary_size = len(counts)
-        self.history_weights = history_weights
-        self.notes = head_notes(len(head), self.vocabulary_size)
+        notes = head_notes(len(head), len(counts))
+        super().__init__(
+            name, counts, history_weights, fit_on_validation=fit_on_validation, notes=notes
+        )
         self._head = head
         self._columns = columns_of(head)
         self._weights = weights
-        self._counts = counts
-        self._tie_breakers = tie_breakers(counts)
 
     def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
         histories = self.history_weights.matrix(query, self.vocabulary_size)[:, self._columns]
@@ -87,7 +80,7 @@ class HeadRanker(HistoryRanker):
         ranker = ItemItemRanker(
             self.name,
             pairs,
-            self._counts,
+            self.counts,
             self.history_weights,
             fit_on_validation=bool(self.fit_on_validation),
             notes=(*self.notes, f"only the {kept} strongest weights per item were kept"),

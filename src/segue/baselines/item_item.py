@@ -72,13 +72,38 @@ HistoryRankerT = TypeVar("HistoryRankerT", bound="HistoryRanker")
 
 
 class HistoryRanker(ScoringRanker):
-    """A ranker that scores by a weighted history.
+    """A ranker that scores by a weighted history; ties are ordered by popularity.
 
     Attributes:
+        counts: by item its training count.
         history_weights: how much each event of a history counts.
     """
 
-    history_weights: HistoryWeights
+    def __init__(
+        self,
+        name: str,
+        counts: Int64[np.ndarray, " vocabulary"],
+        history_weights: HistoryWeights,
+        *,
+        fit_on_validation: bool = False,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Set what rankers of every kind of fit have.
+
+        Args:
+            name: name in results.
+            counts: by item its training count, which orders ties.
+            history_weights: how much each event of a history counts.
+            fit_on_validation: whether validation events were used.
+            notes: caveats to report with the results.
+        """
+        self.name = name
+        self.fit_on_validation = fit_on_validation
+        self.notes = notes
+        self.vocabulary_size = len(counts)
+        self.counts = counts
+        self.history_weights = history_weights
+        self._tie_breakers = tie_breakers(counts)
 
     def with_history(self: HistoryRankerT, weights: HistoryWeights) -> HistoryRankerT:
         """The same ranker with other weights of the history; the fit is shared."""
@@ -108,24 +133,16 @@ class ItemItemRanker(HistoryRanker):
         """Create the ranker from its matrix.
 
         Args:
-            name: name in results.
+            name: as in ``HistoryRanker``; so are the arguments without a line here.
             pairs: (vocabulary, vocabulary) float32; row i has the weights from item i.
-            counts: by item its training count, which orders ties.
-            history_weights: how much each event of a history counts.
             divisors: by item, what the weights of its row are divided by; None for 1. Apart from
                 ``pairs``, so that these can be integers, whose sums tie exactly.
-            fit_on_validation: whether validation events were used.
-            notes: caveats to report with the results.
         """
-        self.name = name
-        self.fit_on_validation = fit_on_validation
-        self.notes = notes
-        self.vocabulary_size = len(counts)
+        super().__init__(
+            name, counts, history_weights, fit_on_validation=fit_on_validation, notes=notes
+        )
         self.pairs = pairs
-        self.counts = counts
         self.divisors = divisors
-        self.history_weights = history_weights
-        self._tie_breakers = tie_breakers(counts)
 
     def scores(self, query: Query) -> Float64[np.ndarray, "batch vocabulary"]:
         return break_ties_of_sparse(self.sparse_scores(query), self._tie_breakers)

@@ -23,7 +23,7 @@ from segue.recommender.shapes import REQUESTS_PER_CALL
 
 TRIALS = 60
 """Sets of parameters that ``tune`` measures by default."""
-MAX_REQUESTS = 3_000
+MAX_TUNING_REQUESTS = 3_000
 """Validation targets that a set of parameters is measured on."""
 FIT_SECONDS = 60.0
 """Estimated core-seconds of all fits of a search together."""
@@ -73,7 +73,7 @@ def tune(
     *,
     trials: int = TRIALS,
     seed: int = 0,
-    max_requests: int = MAX_REQUESTS,
+    max_requests: int = MAX_TUNING_REQUESTS,
     max_fit_s: float = FIT_SECONDS,
     request_times: bool = True,
     metric: str = "ndcg@10",

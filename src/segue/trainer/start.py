@@ -49,7 +49,8 @@ def train(
     trained.
 
     SIGINT, SIGTERM or SIGHUP saves a checkpoint and stops the run. ``resume`` continues a run that
-    was stopped or killed; it ends with the same weights as a run without interruption.
+    was stopped or killed; it ends with the same weights as a run without interruption, unless the
+    clock of its budget ends one of them earlier.
 
     Args:
         data: a prepared dataset, or its folder.

@@ -57,7 +57,7 @@ def test_the_run_is_served_with_its_members(run: Path, cycles: Dataset):
     stored = {member.name: member.weight for member in (*members.dense, *members.sparse)}
     weights = card_of(run)["ensemble"]["weights"]
     for name, weight in stored.items():
-        assert weight in (pytest.approx(weights[name], rel=1e-6), fit.TIE_WEIGHT)
+        assert weight in (pytest.approx(weights[name], rel=1e-6), fit.TIE_BREAKER)
     assert {name for name, weight in weights.items() if weight} - {"transformer"} <= stored.keys()
     [best] = Recommender.load(run).recommend(["i3"], k=1).items
     assert best.item_id == "i4"

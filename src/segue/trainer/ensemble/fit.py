@@ -17,6 +17,7 @@ from segue.dataset import Dataset
 from segue.errors import quantity
 from segue.evaluation.tuning import tune
 from segue.recommender import Encoder, Ensemble, ItemBias, PureSVD, SparseMember, write_members
+from segue.recommender.single_members import TIE_BREAKER
 from segue.recommender.stored_members import Member
 from segue.runs import RunFolder
 from segue.trainer.ensemble.candidates import score_candidates
@@ -27,15 +28,13 @@ from segue.trainer.singular_vectors import puresvd_member
 TRANSFORMER = "transformer"
 SCALE = 1e-3
 """The share of a request's scores at which the bonus of a count-based member is w log 2."""
-TIE_WEIGHT = 1e-6
-"""Weight of the popularity where nothing else scores an item and its own weight is 0."""
 USUAL_TRANSFORMER, USUAL_SPARSE, USUAL_PURESVD = 0.6, 0.8, 4.0
 """Weights that fit most logs: of the transformer, of all count-based members together, and of
 PureSVD, per cosine."""
 PURESVD_FACTORS = 256
 NEIGHBOURS = 200
 """Weights kept per item of the history of a linear model, those of largest magnitude."""
-MAX_REQUESTS = 2_000
+MEMBER_TUNING_REQUESTS = 2_000
 """Validation requests on which a set of parameters is tried."""
 
 
@@ -132,7 +131,7 @@ def _fit_member(name: MemberName, data: Dataset, config: Config, *, continuation
         data,
         trials=config.ensemble.trials,
         seed=seed,
-        max_requests=MAX_REQUESTS,
+        max_requests=MEMBER_TUNING_REQUESTS,
         max_fit_s=config.ensemble.max_fit_s,
         request_times=False,  # a served history is a list of items
         metric="r_precision" if continuation else "ndcg@10",
@@ -149,7 +148,7 @@ def _write(folder: RunFolder, members: list[Member], mixture: Mixture) -> None:
     encoder_weight, weights = float(mixture.weights[0]), mixture.weights[1:]
     kept = [_weighted(m, w) for m, w in zip(members, weights.tolist(), strict=True) if w > 0]
     if encoder_weight == 0 and not any(isinstance(member, ItemBias) for member in kept):
-        kept.append(_weighted(members[-1], TIE_WEIGHT))
+        kept.append(_weighted(members[-1], TIE_BREAKER))
     write_members(folder, kept, encoder_weight)
 
 

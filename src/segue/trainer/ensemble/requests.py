@@ -16,7 +16,7 @@ from segue.features import stored_features
 from segue.ragged import Ragged
 from segue.ranking import Query
 
-MAX_REQUESTS = 4_000
+MAX_FITTING_REQUESTS = 4_000
 """Number of requests: enough that the standard error of NDCG@10 is below .005."""
 GIVEN = (1, 5, 10, 25, 100)
 """Numbers of first events that are given, where whole sequences are held out."""
@@ -42,7 +42,11 @@ class FittingRequests(NamedTuple):
 
 
 def fitting_requests(
-    data: Dataset, seed: int = 0, *, continuation: bool = False, max_requests: int = MAX_REQUESTS
+    data: Dataset,
+    seed: int = 0,
+    *,
+    continuation: bool = False,
+    max_requests: int = MAX_FITTING_REQUESTS,
 ) -> FittingRequests | None:
     """Draw the validation requests of a dataset.
 
