@@ -284,7 +284,7 @@ def test_two_members_of_one_name_and_versions_are_refused(
     [first, *_] = json.loads(folder.ensemble.index.read_text())["members"]
     assert "two members have the same name" in edited(members=[first, first]).message
     assert "format version 2, expected 1" in edited(format_version=2).message
-    assert "kind" in edited(members=[first | {"kind": "transformer"}]).message
+    assert "kind" in edited(members=[first | {"kind": "oracle"}]).message
     assert "no member scores all items" in edited(members=[], encoder_weight=0).message
 
 

@@ -60,6 +60,16 @@ def test_large_catalogues_are_sampled():
     assert "ease" not in large.ensemble.members
 
 
+def test_a_second_transformer_reads_the_user_where_users_are_known():
+    def context(**changes: object) -> int:
+        return default_recipe(replace(MOVIES, **changes), {}).config.ensemble.second_context
+
+    assert context() == 5
+    assert context(window=3) == 3
+    assert context(holds_out_sequences=True) == 0
+    assert context(n_items=50_000) == 0
+
+
 def test_given_keys_stay_and_the_rest_is_chosen():
     recipe = default_recipe(MOVIES, {"model.width": 32, "training.max_steps": 10})
     chosen = default_recipe(MOVIES, {})
@@ -84,7 +94,7 @@ def test_members_are_added_to_a_preset_on_request(cycles: Dataset):
 @pytest.mark.parametrize("preset", [None, "playlist-warm"])
 def test_the_ensemble_can_be_left_out(cycles: Dataset, preset: str | None):
     recipe = choose_recipe(cycles, GivenOptions(preset=preset, ensemble=False))
-    assert recipe.config.ensemble.members == ()
+    assert not recipe.config.ensemble.is_fitted
     assert recipe.config.ensemble.puresvd_factors == 0
     assert not any("ensemble" in reason for reason in recipe.reasons)
 

@@ -145,6 +145,13 @@ class EnsembleConfig(ConfigSection):
     """Count-based and linear models that are tuned and fitted after the last step. Their weights
     and the transformer's are fitted on the validation part; a model that does not help is left
     out."""
+    second_context: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Context of a second transformer, which is trained after the first one, on single targets,
+    and also reads the user; 0 for none. It is in the run folder ``second/`` and is weighted like
+    the members."""
+    second_steps: StepCount | None = None
+    """Number of steps of the second transformer; by default five passes over the targets. A
+    budget determines it before the first step."""
     trials: Annotated[int, Field(gt=0, le=10_000)] = 30
     """Sets of parameters of each member that are tried on the validation part."""
     max_fit_s: Annotated[DeviceFloat, Field(gt=0)] = 60.0
@@ -155,12 +162,17 @@ class EnsembleConfig(ConfigSection):
     puresvd_weight: Annotated[DeviceFloat, Field(gt=0)] = 16.0
     """Mixture weight of PureSVD, in nats for a cosine of 1."""
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are members whose weights are fitted on the validation part."""
+        return bool(self.members or self.second_context)
+
     @model_validator(mode="after")
     def _weights_are_fitted_or_given(self) -> EnsembleConfig:
-        if self.members and self.puresvd_factors:
+        if self.is_fitted and self.puresvd_factors:
             raise ValueError(
-                "members has fitted weights, puresvd_factors a given one: set puresvd_factors = 0 "
-                "and add 'puresvd' to members"
+                "members and second_context have fitted weights, puresvd_factors a given one: set "
+                "puresvd_factors = 0 and add 'puresvd' to members"
             )
         return self
 

@@ -10,6 +10,7 @@ from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
 from segue.recommender.run import Run
+from segue.recommender.second_transformer import SecondTransformer
 from segue.recommender.stored_members import Members, load_members, write_members
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "Run",
+    "SecondTransformer",
     "SparseMember",
     "load_members",
     "prompt_layout",

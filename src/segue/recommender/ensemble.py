@@ -19,6 +19,7 @@ from scipy import sparse
 
 from segue.bfloat16 import largest_value, to_float32
 from segue.errors import NotFiniteError, RequestError, RunError
+from segue.features import SequenceVocabulary
 from segue.machine import check_fork
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
@@ -28,6 +29,7 @@ from segue.recommender.masks import catalogue_mask, request_masks
 from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember
 from segue.recommender.search import EncodedQuery, SparseBonus
 from segue.recommender.search_kernels import largest_score
+from segue.recommender.second_transformer import SecondTransformer
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
 MIN_TEMPERATURE = 1e-30
@@ -98,6 +100,13 @@ class Ensemble:
             self._check_size(size)
         self.is_candidate = is_candidate
         self.catalogue = catalogue_mask(is_candidate)
+
+    @cached_property
+    def vocabulary(self) -> SequenceVocabulary:
+        """The sequence features that the encoder or another transformer reads."""
+        further = [m for m in self.further_dense if isinstance(m, SecondTransformer)]
+        vocabularies = [m.encoder.vocabulary for m in further] + [self.encoder.vocabulary]
+        return SequenceVocabulary({name: v.values[name] for v in vocabularies for name in v.values})
 
     def encoder_alone(self) -> Ensemble:
         """The encoder without the other members."""

@@ -70,7 +70,7 @@ class Recommender:
         self._requests = RequestReader(
             items,
             ensemble.vocabulary_size,
-            ensemble.encoder.vocabulary,
+            ensemble.vocabulary,
             has_start=ensemble.encoder.layout.start,
             always_has_sequence_features=always_has_sequence_features,
             model=name,

@@ -13,18 +13,23 @@ from scipy import sparse
 from segue.baselines.item_item import HistoryWeights, ItemItemRanker
 from segue.errors import RunError
 from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember
+from segue.recommender.second_transformer import SecondTransformer
+from segue.recommender.stored_encoder import load_encoder
 from segue.runs import RunFolder
+from segue.runs.checksums import RUN_PROBLEMS
 from segue.runs.ensemble import (
     AnyStoredMember,
     StoredHistoryWeights,
     StoredItemBias,
     StoredItemItem,
     StoredPureSVD,
+    StoredTransformer,
 )
 from segue.tokens import INDEX_DTYPE
 
-Member: TypeAlias = PureSVD | ItemBias | SparseMember
-"""A member that can be stored. The ranker of a sparse one is an ``ItemItemRanker``."""
+Member: TypeAlias = SecondTransformer | PureSVD | ItemBias | SparseMember
+"""A member that can be stored. The ranker of a sparse one is an ``ItemItemRanker``; a second
+transformer is in the run folder already."""
 
 
 class Members(NamedTuple):
@@ -79,10 +84,7 @@ def load_members(folder: RunFolder, vocabulary_size: int, *, is_verified: bool =
     if not folder.ensemble.exists():
         return Members()
     index = folder.ensemble.read() if is_verified else folder.ensemble.verify()
-    members = [
-        _from_stored(stored, folder.ensemble.read_arrays(stored, vocabulary_size))
-        for stored in index.members
-    ]
+    members = [_read(folder, stored, vocabulary_size) for stored in index.members]
     return Members(
         index.encoder_weight,
         tuple(member for member in members if isinstance(member, DenseMember)),
@@ -96,6 +98,8 @@ def _to_stored(member: Member) -> tuple[AnyStoredMember, dict[str, np.ndarray]]:
         "weight": float(member.weight),
         "parameters": dict(member.parameters),
     }
+    if isinstance(member, SecondTransformer):
+        return StoredTransformer(**common), {}
     if isinstance(member, PureSVD):
         return StoredPureSVD(**common), {"vectors": member.vectors}
     if isinstance(member, ItemBias):
@@ -117,7 +121,34 @@ def _to_stored(member: Member) -> tuple[AnyStoredMember, dict[str, np.ndarray]]:
     return stored, arrays
 
 
-def _from_stored(stored: AnyStoredMember, arrays: Mapping[str, np.ndarray]) -> Member:
+def _read(folder: RunFolder, stored: AnyStoredMember, vocabulary_size: int) -> Member:
+    """A member with its arrays."""
+    if isinstance(stored, StoredTransformer):
+        return _second_transformer(folder, stored, vocabulary_size)
+    return _from_arrays(stored, folder.ensemble.read_arrays(stored, vocabulary_size))
+
+
+def _second_transformer(
+    folder: RunFolder, stored: StoredTransformer, vocabulary_size: int
+) -> SecondTransformer:
+    """The transformer of the run ``second/``.
+
+    Raises:
+        RunError: the run is damaged, or was trained on another dataset.
+    """
+    folder.second.verify()
+    encoder, _, _, dataset = load_encoder(folder.second)
+    _, expected = folder.read_config()
+    is_of_dataset = dataset["fingerprint"] == expected["fingerprint"]
+    if not is_of_dataset or encoder.layout.vocabulary_size != vocabulary_size:
+        reason = "its transformer was trained on another dataset"
+        raise RUN_PROBLEMS.damaged(folder.second.path, reason)
+    return SecondTransformer(encoder, stored.weight, stored.parameters, stored.name)
+
+
+def _from_arrays(
+    stored: StoredItemItem | StoredPureSVD | StoredItemBias, arrays: Mapping[str, np.ndarray]
+) -> Member:
     if isinstance(stored, StoredPureSVD):
         return PureSVD(arrays["vectors"], stored.weight, stored.parameters, stored.name)
     if isinstance(stored, StoredItemBias):

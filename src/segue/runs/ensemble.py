@@ -18,10 +18,12 @@ kind           array         shape and dtype         contents
 ``item-bias``  ``vectors``   (vocabulary, 1)         scores that no request changes, in float32
 =============  ============  ======================  ===========================================
 
+A member of the kind ``transformer`` has no file here: it is the run in ``second/`` of the run
+folder, and its checksum is that of the card of this run.
+
 The index is written last, and has the checksums of the other files. So a folder without it has no
-ensemble, and one whose files are not all of the same writing is refused. Further kinds of members,
-such as a second transformer, are further values of ``kind``; a reader refuses those it does not
-know.
+ensemble, and one whose files are not all of the same writing is refused. A reader refuses kinds
+that it does not know.
 """
 
 from __future__ import annotations
@@ -102,7 +104,11 @@ class StoredItemBias(StoredMember, frozen=True, kw_only=True, tag="item-bias"):
     """A dense member with scores that no request changes."""
 
 
-AnyStoredMember: TypeAlias = StoredItemItem | StoredPureSVD | StoredItemBias
+class StoredTransformer(StoredMember, frozen=True, kw_only=True, tag="transformer"):
+    """A dense member: the transformer of the run in ``second/``."""
+
+
+AnyStoredMember: TypeAlias = StoredItemItem | StoredPureSVD | StoredItemBias | StoredTransformer
 Arrays: TypeAlias = Mapping[str, np.ndarray]
 
 
@@ -122,17 +128,25 @@ class EnsembleIndex(msgspec.Struct, frozen=True):
 class EnsembleFolder:
     """The files of an ensemble: their paths, and methods that read, write and verify them."""
 
-    def __init__(self, path: Path) -> None:
-        """Set the paths; nothing is read or created."""
+    def __init__(self, path: Path, second: Path) -> None:
+        """Set the paths; nothing is read or created.
+
+        Args:
+            path: the folder.
+            second: the run folder of the second transformer.
+        """
         self.path = path
         self.index = path / "ensemble.json"
+        self._second = second
 
     def exists(self) -> bool:
         """Whether there is an ensemble."""
         return exists(self.index)
 
     def file(self, member: StoredMember) -> Path:
-        """The file with the arrays of a member."""
+        """The file with the arrays of a member, or the card of the run that it is."""
+        if isinstance(member, StoredTransformer):
+            return self._second / "card.json"
         return self.path / f"{member.name}.safetensors"
 
     def write(
@@ -161,7 +175,8 @@ class EnsembleFolder:
         stored = []
         for entry, arrays in members:
             file = self.file(entry)
-            replace_file(file, lambda partial, arrays=arrays: write_arrays(partial, arrays))
+            if not isinstance(entry, StoredTransformer):
+                replace_file(file, lambda partial, arrays=arrays: write_arrays(partial, arrays))
             stored.append(msgspec.structs.replace(entry, checksum=checksum(file)))
         content = msgspec.json.encode(EnsembleIndex(encoder_weight, stored))
         text = msgspec.json.format(content, indent=2) + b"\n"
@@ -227,8 +242,8 @@ class EnsembleFolder:
     def summary(self) -> dict[str, Any]:
         """The index with the size of each member, as plain JSON values.
 
-        Each member has ``entries`` (stored numbers of its matrix or vectors) and ``bytes`` (size
-        of its file) in place of its checksum.
+        Each member has ``entries`` (stored numbers of its matrix or vectors, or parameters) and
+        ``bytes`` (size of the file with them) in place of its checksum.
 
         Raises:
             RunError: a file is missing or damaged.
@@ -236,14 +251,18 @@ class EnsembleFolder:
         index = self.read()
         members = []
         for member in index.members:
-            file = self.file(member)
-            shapes = check_arrays(file, RUN_PROBLEMS)
-            main = shapes.get("data", shapes.get("vectors", ()))
             values = msgspec.to_builtins(member)
             del values["checksum"]
-            size = {"entries": int(np.prod(main, dtype=np.int64)), "bytes": file.stat().st_size}
-            members.append(values | size)
+            members.append(values | self._size(member))
         return {"encoder_weight": index.encoder_weight, "members": members}
+
+    def _size(self, member: AnyStoredMember) -> dict[str, int]:
+        is_transformer = isinstance(member, StoredTransformer)
+        file = self._second / "weights.safetensors" if is_transformer else self.file(member)
+        shapes = check_arrays(file, RUN_PROBLEMS)
+        counted = shapes.values() if is_transformer else [shapes.get("data", shapes.get("vectors"))]
+        entries = sum(int(np.prod(shape, dtype=np.int64)) for shape in counted if shape)
+        return {"entries": entries, "bytes": file.stat().st_size}
 
     def _remove_all_but(self, kept: set[Path]) -> None:
         """Remove the files of earlier writings. One that cannot be removed does no harm."""

@@ -7,6 +7,7 @@
                               only if the model reads sequence features
 ``ensemble/``                 the members beside the transformer, and their weights; only if there
                               are any; see ``segue.runs.ensemble``
+``second/``                   the run folder of the second transformer, if the ensemble has one
 ``weights.safetensors``       the weights with the best validation metric
 ``card.json``                 data fingerprint, seed, machine, results, checksums of files
 ``metrics.jsonl``             one line per logged step or validation
@@ -61,15 +62,21 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Set the paths; nothing is read or created."""
         self.path = Path(path)
+        self.second_path = self.path / "second"
         self.config = self.path / "config.json"
         self.weights = self.path / "weights.safetensors"
         self.card = self.path / "card.json"
         self.items = self.path / "items.parquet"
         self.sequence_values = self.path / "sequence_values.json"
-        self.ensemble = EnsembleFolder(self.path / "ensemble")
+        self.ensemble = EnsembleFolder(self.path / "ensemble", self.second_path)
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"
+
+    @property
+    def second(self) -> RunFolder:
+        """The run folder of the second transformer of the ensemble."""
+        return RunFolder(self.second_path)
 
     def create(self) -> None:
         """Create the folder, or remove the remains of an interrupted start from it.

@@ -11,9 +11,11 @@ import numpy as np
 
 from segue.batches import Batches
 from segue.config import Config
+from segue.dataset import Dataset
 from segue.errors import quantity
 from segue.trainer.recipe import Recipe
-from segue.trainer.run_spec import RunSpec
+from segue.trainer.run_spec import RunSpec, spec_of
+from segue.trainer.second import MIN_EPOCHS, second_budget_s, second_config
 
 STEP_SHARE = 0.8
 """Share of the budget for training steps. The rest is for the probe, compilation, validations and
@@ -89,7 +91,15 @@ def probe(spec: RunSpec, batches: Batches, limit_s: float) -> StepCost:
     return StepCost(float(np.median(times[1:])), times[0])
 
 
-def affordable_steps(cost: StepCost, budget_s: float, spent_s: float = 0.0) -> int:
+def stop_s(config: Config) -> float:
+    """Core-seconds after which a run takes no more steps of the first transformer."""
+    budget_s = config.training.budget_s
+    return float("inf") if budget_s is None else STOP_SHARE * budget_s - second_budget_s(config)
+
+
+def affordable_steps(
+    cost: StepCost, budget_s: float, spent_s: float = 0.0, reserved_s: float = 0.0
+) -> int:
     """The number of steps that a budget allows; at least 1.
 
     Args:
@@ -97,28 +107,33 @@ def affordable_steps(cost: StepCost, budget_s: float, spent_s: float = 0.0) -> i
         budget_s: core-seconds of the whole run.
         spent_s: core-seconds of it that are spent. With the setup, they count where they exceed the
             share that is not for steps.
+        reserved_s: core-seconds of it for the second transformer.
     """
-    available_s = min(STEP_SHARE * budget_s, STOP_SHARE * budget_s - spent_s - cost.setup_s)
+    until_stop_s = STOP_SHARE * budget_s - spent_s - cost.setup_s
+    available_s = min(STEP_SHARE * budget_s, until_stop_s) - reserved_s
     return max(1, int(available_s / max(cost.step_s, 1e-9)))
 
 
-def with_steps(recipe: Recipe, spec: RunSpec, batches: Batches, clock: Clock) -> Recipe:
-    """The recipe with the number of steps that its budget allows, as a probe measures them.
+def with_steps(recipe: Recipe, data: Dataset, clock: Clock) -> Recipe:
+    """The recipe with the numbers of steps that its budget allows, as probes measure them.
 
     The warm-up takes at most a tenth of them. A recipe without a budget stays as it is.
 
     Args:
         recipe: the configuration and its reasons.
-        spec: the run that follows from it.
-        batches: its training batches.
+        data: the dataset.
         clock: the core-seconds of the run so far.
     """
-    config = recipe.config
-    budget_s = config.training.budget_s
-    if budget_s is None:
+    if recipe.config.training.budget_s is None:
         return recipe
+    if recipe.config.ensemble.second_context:
+        recipe = _with_second_steps(recipe, data)
+    config = recipe.config
+    budget_s, reserved_s = config.training.budget_s, second_budget_s(config)
+    assert budget_s is not None
+    spec, batches = spec_of(config, data)
     cost = probe(spec, batches, PROBE_SHARE * budget_s)
-    steps = min(affordable_steps(cost, budget_s, clock.spent_s), spec.total_steps)
+    steps = min(affordable_steps(cost, budget_s, clock.spent_s, reserved_s), spec.total_steps)
     update: dict[str, int] = {"max_steps": steps}
     if config.training.validate_every is None:
         update["validate_every"] = max(1, -(-steps // VALIDATIONS))
@@ -134,6 +149,26 @@ def with_steps(recipe: Recipe, spec: RunSpec, batches: Batches, clock: Clock) ->
     return Recipe(config.model_copy(update=sections), (*recipe.reasons, reason))
 
 
+def _with_second_steps(recipe: Recipe, data: Dataset) -> Recipe:
+    """The recipe with the number of steps of the second transformer, or without it.
+
+    It is left out if the budget allows too few passes over the targets.
+    """
+    config, budget_s = recipe.config, second_budget_s(recipe.config)
+    spec, batches = spec_of(second_config(config, data), data)
+    cost = probe(spec, batches, PROBE_SHARE * budget_s)
+    steps = min(affordable_steps(cost, budget_s), spec.total_steps)
+    epochs = steps / spec.steps_per_epoch
+    if epochs < MIN_EPOCHS:
+        update = {"second_context": 0, "second_steps": None}
+        reason = f"no second transformer: the budget allows {epochs:.2g} epochs of it"
+    else:
+        update = {"second_steps": steps}
+        reason = f"second transformer: {quantity(steps, 'step')}, {epochs:.2g} epochs"
+    ensemble = config.ensemble.model_copy(update=update)
+    return Recipe(config.model_copy(update={"ensemble": ensemble}), (*recipe.reasons, reason))
+
+
 def without_steps(config: Config) -> Config:
     """A configuration without what follows from its budget, if it has one."""
     if config.training.budget_s is None:
@@ -141,5 +176,6 @@ def without_steps(config: Config) -> Config:
     sections = {
         "training": config.training.model_copy(update={"max_steps": None, "validate_every": None}),
         "optimizer": config.optimizer.model_copy(update={"warmup_steps": 0}),
+        "ensemble": config.ensemble.model_copy(update={"second_context": 0, "second_steps": None}),
     }
     return config.model_copy(update=sections)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import grain
 import jax
@@ -23,8 +23,7 @@ from segue.runs import RunFolder
 from segue.runs.checkpoints import Checkpoints
 from segue.runs.metrics_log import MetricsWriter
 from segue.runs.weights import load_weights, write_weights
-from segue.trainer.budget import STOP_SHARE, Clock
-from segue.trainer.ensemble.fit import fit_ensemble
+from segue.trainer.budget import Clock, stop_s
 from segue.trainer.progress import Meter, Progress, TrainerState
 from segue.trainer.run_spec import RunSpec
 from segue.trainer.singular_vectors import fit_puresvd
@@ -39,6 +38,24 @@ MAX_LOSS_RATIO = 100
 Overfitting does not lead there, only scores that grew without bound."""
 
 DIVERGED_HINT = "train again with a lower optimizer.learning_rate, or with optimizer.clip_norm=1.0"
+
+
+class Conclusion(NamedTuple):
+    """What follows the last step of a run.
+
+    Attributes:
+        ensemble: the ``ensemble`` object of the card.
+        earlier_s: core-seconds that earlier processes took for it.
+    """
+
+    ensemble: dict[str, Any]
+    earlier_s: float = 0.0
+
+
+Conclude: TypeAlias = Callable[[Encoder, Callable[[], bool]], Conclusion | None]
+"""A function that fits the ensemble of a run, given the transformer with its best weights and a
+function that says whether to stop; None if it was stopped. Given the same transformer again, it
+writes the same files."""
 
 
 class Trainer:
@@ -57,6 +74,7 @@ class Trainer:
         batches: Batches,
         watch: Callable[[Progress], None],
         spent_s: float = 0.0,
+        conclude: Conclude | None = None,
     ) -> None:
         """Restore or initialise the state of the run.
 
@@ -66,6 +84,8 @@ class Trainer:
             batches: the training batches.
             watch: a function that is called with the progress.
             spent_s: core-seconds that the process has spent on the run already.
+            conclude: called after the last step, before the card is written; None if the run has
+                no ensemble.
 
         Raises:
             RunError: the last checkpoint cannot be read.
@@ -75,6 +95,7 @@ class Trainer:
         self.data = data = spec.data
         self.folder = folder
         self._watch = watch
+        self._conclude_run = conclude
         self._layout = prompt_layout(config.model, data.vocabulary_size)
         # One copy on the device serves training steps, the validation loss and recommendations.
         self._constants = constants = spec.constants()
@@ -162,24 +183,20 @@ class Trainer:
         if self.trainer_state.best_step in (0, self.trainer_state.step):
             self._write_weights()
         else:
-            self.folder.verify(without_ensemble=bool(self.config.ensemble.members))
+            self.folder.verify(without_ensemble=self.config.ensemble.is_fitted)
         self._conclude(is_stopped)
 
     def _conclude(self, is_stopped: Callable[[], bool]) -> None:
-        """Fit the ensemble, if the configuration has one, and write the card of a finished run.
+        """Call ``conclude`` and write the card of a finished run.
 
-        If ``is_stopped`` becomes true meanwhile, the run is left unfinished; a resumed one fits the
-        ensemble again.
+        If it was stopped, the run is left unfinished; a resumed one calls it again.
         """
-        if self.config.ensemble.members:
-            encoder = self._best_encoder()
-            ensemble = fit_ensemble(
-                self.config, self.data, self.folder, encoder, self._report, is_stopped
-            )
-            if ensemble is None:
+        if self._conclude_run is not None:
+            conclusion = self._conclude_run(self._best_encoder(), is_stopped)
+            if conclusion is None:
                 return
-            self._ensemble = ensemble
-            self.trainer_state.core_seconds = self._clock.spent_s
+            self._ensemble = conclusion.ensemble
+            self.trainer_state.core_seconds = self._clock.spent_s + conclusion.earlier_s
         self._is_concluded = True
         self._write_card()
 
@@ -189,10 +206,6 @@ class Trainer:
         if self.trainer_state.best_step not in (0, self.trainer_state.step):
             params = load_weights(self.folder.weights, params)
         return Encoder(self._graph, params, self._layout, self._features)
-
-    def _report(self, message: str) -> None:
-        step = self.trainer_state.step
-        self._watch(Progress(step, self.total_steps, float("nan"), 0.0, 0.0, message))
 
     def _take_step(self) -> None:
         batch: Batch = next(self._batches)
@@ -233,8 +246,7 @@ class Trainer:
             self._meter.restart()
 
     def _is_over_budget(self) -> bool:
-        budget_s = self.config.training.budget_s
-        return budget_s is not None and self._clock.spent_s > STOP_SHARE * budget_s
+        return self._clock.spent_s > stop_s(self.config)
 
     def _log(self) -> None:
         summary, step = self._meter.summary(), self.trainer_state.step

@@ -36,6 +36,11 @@ class Progress(NamedTuple):
     message: str = ""
 
 
+def message_only(message: str, total_steps: int = 0) -> Progress:
+    """A line to display between two steps."""
+    return Progress(0, total_steps, float("nan"), 0.0, 0.0, message)
+
+
 @dataclass
 class TrainerState:
     """What a resumed run must know besides the parameters and the optimizer state.

@@ -39,6 +39,9 @@ RARE_EVENTS = 10
 """Training events per item below which, where whole sequences are held out, a label is one of
 several next events: which one exactly comes next cannot be learned."""
 HORIZON = 20
+SECOND_CONTEXT = 5
+"""Events that the second transformer reads: the embedding of the user stands for the earlier ones.
+"""
 MIN_STEPS = 300
 """Steps that even the smallest log is trained for."""
 VALIDATION_SEQUENCES = 200
@@ -138,11 +141,16 @@ def choose_recipe(data: Dataset, given: GivenOptions) -> Recipe:
     if budget_s is not None:
         changes["training.budget_s"] = budget_s = budget_seconds(budget_s)
     if given.ensemble is False:
-        changes |= {"ensemble.members": (), "ensemble.puresvd_factors": 0}
+        changes |= {
+            "ensemble.members": (),
+            "ensemble.second_context": 0,
+            "ensemble.puresvd_factors": 0,
+        }
     if given.preset is None and given.config is None:
         return default_recipe(statistics, changes)
     if given.ensemble:
         settings, _ = _members(statistics, budget_s or DEFAULT_BUDGET_S)
+        del settings["ensemble.second_context"]
         changes = settings | {"ensemble.puresvd_factors": 0} | changes
     return Recipe(resolve_config(given.preset, given.config, changes), ())
 
@@ -166,7 +174,7 @@ def default_recipe(statistics: Statistics, changes: Mapping[str, Any]) -> Recipe
         settings["training.budget_s"] = budget_s
     config = resolve_config(None, None, settings | dict(changes))
     reasons = [_with_given(reason, chosen, changes) for chosen, reason in choices[:-1]]
-    if config.ensemble.members:
+    if config.ensemble.is_fitted:
         reasons.append(_with_given(choices[-1][1], choices[-1][0], changes))
     return Recipe(config, tuple(reasons))
 
@@ -264,8 +272,13 @@ def _model(statistics: Statistics, budget_s: float) -> _Choice:
 def _members(statistics: Statistics, budget_s: float) -> _Choice:
     members = default_members(statistics, budget_s)
     trials = min(max(int(budget_s / SECONDS_PER_TRIAL), 1), MAX_TRIALS)
+    # Where whole sequences are held out, no user is known; with many items, steps take too long.
+    has_second = not statistics.holds_out_sequences and statistics.n_items < MANY_ITEMS
     settings = {
         "ensemble.members": members,
+        "ensemble.second_context": min(SECOND_CONTEXT, statistics.window or SECOND_CONTEXT)
+        if has_second
+        else 0,
         "ensemble.trials": trials,
         "ensemble.max_fit_s": FIT_SHARE * budget_s,
     }
@@ -273,6 +286,8 @@ def _members(statistics: Statistics, budget_s: float) -> _Choice:
         f"ensemble with {', '.join(members)}: {quantity(trials, 'set')} of parameters tried per "
         "member, and weights fitted, on the validation part"
     )
+    if has_second:
+        reason += f"; a second transformer reads the last {SECOND_CONTEXT} events and the user"
     return settings, reason
 
 

@@ -179,6 +179,16 @@ class RunSpec:
         return StepConstants(self.features.items, order, shares)
 
 
+def spec_of(config: Config, data: Dataset) -> tuple[RunSpec, Batches]:
+    """The sizes of a run, and its training batches.
+
+    Raises:
+        ConfigError: the configuration does not fit the dataset.
+    """
+    features, batches = training_inputs(config, data)
+    return RunSpec.of(config, data, features, batches), batches
+
+
 def training_inputs(
     config: Config, data: Dataset, options: BatchOptions | None = None
 ) -> tuple[Features, Batches]:

@@ -10,24 +10,25 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import jax
 
 from segue.config import Config
 from segue.dataset import Dataset
-from segue.dataset.manifest import ITEMS
 from segue.errors import ResourceError, RunError
-from segue.features import SequenceVocabulary
 from segue.machine import use_compilation_cache
 from segue.recommender import Run
-from segue.runs.folder import FORMAT_VERSION, RunFolder
+from segue.runs import RunFolder
 from segue.trainer.budget import Clock, with_steps, without_steps
+from segue.trainer.ensemble.conclude import conclude_run
 from segue.trainer.loop import Trainer
 from segue.trainer.plan.recommendations import check_memory
-from segue.trainer.progress import Progress
+from segue.trainer.progress import Progress, message_only
 from segue.trainer.recipe import GivenOptions, Recipe, choose_recipe
-from segue.trainer.run_spec import RunSpec, training_inputs
+from segue.trainer.run_spec import spec_of
+from segue.trainer.start_files import write_start
 
 
 def train(
@@ -86,19 +87,20 @@ def train(
     given = GivenOptions(preset, config, budget, ensemble, changes)
     recipe = _resumed(folder, data, given) if resume else choose_recipe(data, given)
     with memory_errors():
-        features, batches = training_inputs(recipe.config, data)
-        spec = RunSpec.of(recipe.config, data, features, batches)
+        spec, batches = spec_of(recipe.config, data)
         check_memory(spec)
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
-            recipe = with_steps(recipe, spec, batches, clock)
-            features, batches = training_inputs(recipe.config, data)
-            spec = RunSpec.of(recipe.config, data, features, batches)
-            _write_config(folder, recipe, data, features.vocabulary)
+            recipe = with_steps(recipe, data, clock)
+            spec, batches = spec_of(recipe.config, data)
+            write_start(folder, recipe, spec)
             for reason in recipe.reasons:
-                watch(Progress(0, spec.total_steps, float("nan"), 0.0, 0.0, reason))
-        Trainer(spec, folder, batches, watch, clock.spent_s).run(is_stopped)
+                watch(message_only(reason, spec.total_steps))
+        conclude = None
+        if recipe.config.ensemble.is_fitted:
+            conclude = partial(conclude_run, recipe.config, data, folder, watch)
+        Trainer(spec, folder, batches, watch, clock.spent_s, conclude).run(is_stopped)
     return Run(folder.path)
 
 
@@ -121,32 +123,6 @@ def _resumed(folder: RunFolder, data: Dataset, given: GivenOptions) -> Recipe:
             "resume it without configuration options, or start another run",
         )
     return Recipe(saved, ())
-
-
-def _write_config(
-    folder: RunFolder, recipe: Recipe, data: Dataset, vocabulary: SequenceVocabulary
-) -> None:
-    items = (data.path / ITEMS).read_bytes()
-
-    def write_rest() -> None:
-        folder.write(folder.items, items)
-        if vocabulary.values:
-            folder.write_json(folder.sequence_values, dict(vocabulary.values))
-
-    content = {
-        "format_version": FORMAT_VERSION,
-        "config": recipe.config.model_dump(mode="json"),
-        "reasons": list(recipe.reasons),
-        "dataset": {
-            "name": data.name,
-            "path": str(data.path.absolute()),
-            "fingerprint": data.fingerprint,
-            "vocabulary_size": data.vocabulary_size,
-            # Evaluation and recommendations of the run follow it without the dataset.
-            "recommended_seen": "include" if data.default_seen == "include" else "exclude",
-        },
-    }
-    folder.write_config(content, write_rest)
 
 
 @contextmanager

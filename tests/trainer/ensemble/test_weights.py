@@ -78,6 +78,14 @@ def test_a_useless_transformer_is_left_out():
     assert mixture.values["all but transformer"] > mixture.values["a"]
 
 
+def test_a_member_that_cannot_answer_every_request_is_not_chosen_alone():
+    candidates, names = world([0.0, 3.0, 0.0], 1000), ["transformer", "second", "counts"]
+    assert choose_mixture(candidates, names, USUAL[:3], not_alone=()).values["second"] > 0
+    mixture = choose_mixture(candidates, names, USUAL[:3], not_alone=("second",))
+    assert "second" not in mixture.values
+    assert mixture.weights[1] > 1
+
+
 def test_without_requests_the_weights_are_the_usual_ones():
     candidates = world([1.0, 2.0, 0.0], 10).rows(np.zeros(0, np.int64))
     weights = maximum_likelihood(candidates, np.ones(3, bool), USUAL[:3])

@@ -16,7 +16,15 @@ from segue.config.training import MemberName
 from segue.dataset import Dataset
 from segue.errors import quantity
 from segue.evaluation.tuning import tune
-from segue.recommender import Encoder, Ensemble, ItemBias, PureSVD, SparseMember, write_members
+from segue.recommender import (
+    Encoder,
+    Ensemble,
+    ItemBias,
+    PureSVD,
+    SecondTransformer,
+    SparseMember,
+    write_members,
+)
 from segue.recommender.single_members import TIE_BREAKER
 from segue.recommender.stored_members import Member
 from segue.runs import RunFolder
@@ -29,8 +37,8 @@ TRANSFORMER = "transformer"
 SCALE = 1e-3
 """The share of a request's scores at which the bonus of a count-based member is w log 2."""
 USUAL_TRANSFORMER, USUAL_SPARSE, USUAL_PURESVD = 0.6, 0.8, 4.0
-"""Weights that fit most logs: of the transformer, of all count-based members together, and of
-PureSVD, per cosine."""
+"""Weights that fit most logs: of all transformers together, of all count-based members together,
+and of PureSVD, per cosine."""
 PURESVD_FACTORS = 256
 NEIGHBOURS = 200
 """Weights kept per item of the history of a linear model, those of largest magnitude."""
@@ -43,6 +51,7 @@ def fit_ensemble(
     data: Dataset,
     folder: RunFolder,
     encoder: Encoder,
+    second: SecondTransformer | None = None,
     report: Callable[[str], None] = lambda _: None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
@@ -56,6 +65,7 @@ def fit_ensemble(
         data: the dataset.
         folder: the run folder.
         encoder: the transformer with its best weights.
+        second: the second transformer, if there is one.
         report: a function that is called with a line per member.
         is_stopped: called before each member; if it returns true, nothing is written.
 
@@ -72,7 +82,7 @@ def fit_ensemble(
     if requests is None:
         write_members(folder, [])
         return {"choice": TRANSFORMER, "why": "there are no validation targets to fit weights on"}
-    members: list[Member] = []
+    members: list[Member] = [] if second is None else [second]
     for name in config.ensemble.members:
         if is_stopped():
             return None
@@ -85,7 +95,9 @@ def fit_ensemble(
     transformer = Ensemble(encoder, is_candidate=data.is_candidate[: data.vocabulary_size])
     candidates = score_candidates(transformer, members, requests)
     names = [TRANSFORMER, *(member.name for member in members)]
-    mixture = choose_mixture(candidates, names, _usual_weights(members), seed)
+    # A second transformer has no scores for users that it does not know.
+    not_alone = () if second is None else (second.name,)
+    mixture = choose_mixture(candidates, names, _usual_weights(members), seed, not_alone)
     _write(folder, members, mixture)
     weights = dict(zip(names, mixture.weights.tolist(), strict=True))
     values = {name: round(value, 6) for name, value in mixture.values.items()}
@@ -101,10 +113,13 @@ def fit_ensemble(
 def _usual_weights(members: list[Member]) -> Float64[np.ndarray, " members"]:
     """The weights of the transformer and of the members that fit most logs."""
     n_sparse = sum(isinstance(member, SparseMember) for member in members)
-    usual = [USUAL_TRANSFORMER]
+    n_transformers = 1 + sum(isinstance(member, SecondTransformer) for member in members)
+    usual = [USUAL_TRANSFORMER / n_transformers]
     for member in members:
         if isinstance(member, SparseMember):
             usual.append(USUAL_SPARSE / n_sparse)
+        elif isinstance(member, SecondTransformer):
+            usual.append(USUAL_TRANSFORMER / n_transformers)
         else:
             usual.append(USUAL_PURESVD if isinstance(member, PureSVD) else 0.0)
     return np.array(usual)
@@ -114,7 +129,8 @@ def _summary(mixture: Mixture, names: list[str], n_requests: int) -> str:
     requests = quantity(n_requests, "validation request")
     if not mixture.values:
         return f"ensemble: {mixture.choice}; {requests} are too few to compare them"
-    best = max(names, key=lambda name: mixture.values[name])
+    alone = [name for name in names if name in mixture.values]
+    best = max(alone, key=lambda name: mixture.values[name])
     return (
         f"ensemble: {mixture.choice}, ndcg@10 {mixture.values[mixture.choice]:.4f} on held-out "
         f"halves of {requests}; the best alone, {best}, {mixture.values[best]:.4f}"

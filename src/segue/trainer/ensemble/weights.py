@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -133,6 +134,7 @@ def choose_mixture(
     names: list[str],
     usual: Float64[np.ndarray, " members"],
     seed: int = 0,
+    not_alone: Collection[str] = (),
 ) -> Mixture:
     """Choose between each member alone, all members, and all but the first, by held-out NDCG@10.
 
@@ -146,9 +148,10 @@ def choose_mixture(
         names: of the members; the first one is the transformer.
         usual: the weights without any request.
         seed: of the halves.
+        not_alone: members that cannot answer every request by themselves.
     """
     n_members = len(names)
-    alone = {name: np.eye(n_members)[i] for i, name in enumerate(names)}
+    alone = {name: np.eye(n_members)[i] for i, name in enumerate(names) if name not in not_alone}
     free = {ALL_MEMBERS: np.ones(n_members, bool)}
     if len(np.unique(candidates.sequences)) < MIN_REQUESTS:
         return Mixture(maximum_likelihood(candidates, free[ALL_MEMBERS], usual), ALL_MEMBERS, {})

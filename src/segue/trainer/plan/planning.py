@@ -25,7 +25,7 @@ from segue.trainer.plan.recommendations import (
     training_options,
 )
 from segue.trainer.recipe import GivenOptions, choose_recipe
-from segue.trainer.run_spec import RunSpec, training_inputs
+from segue.trainer.run_spec import RunSpec, spec_of
 
 MAX_TIMED_STEPS = 20
 """Steps that are timed, after one that warms up."""
@@ -152,8 +152,7 @@ def plan(
     use_compilation_cache()
     data = data if isinstance(data, Dataset) else Dataset.open(data)
     recipe = choose_recipe(data, GivenOptions(preset, config, budget, ensemble, changes))
-    features, batches = training_inputs(recipe.config, data)
-    spec = RunSpec.of(recipe.config, data, features, batches)
+    spec, batches = spec_of(recipe.config, data)
     # Estimated before compilation, whose memory would be counted as that of the process.
     available, estimated = available_memory(), estimate_memory(spec)
     options = training_options(spec, available)
@@ -166,8 +165,8 @@ def plan(
     is_fitting = fits(memory.needed, available)
     times = None
     if probe and is_fitting is not False:
-        recipe = with_steps(recipe, spec, batches, Clock())
-        spec = RunSpec.of(recipe.config, data, features, batches)
+        recipe = with_steps(recipe, data, Clock())
+        spec, batches = spec_of(recipe.config, data)
         times = time_steps(spec, batches)
     return Plan(
         dataset=data.name,

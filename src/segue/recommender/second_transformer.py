@@ -1,0 +1,54 @@
+"""A second transformer as a dense ensemble member, beside the encoder of the ensemble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from segue.features import USER
+from segue.ranking import Query
+from segue.recommender.encoder import Encoder
+from segue.recommender.members import DenseMember, Parameters
+
+
+@dataclass(frozen=True)
+class SecondTransformer(DenseMember):
+    """Another encoder of the same items, and the weight of its scores.
+
+    Two transformers that read different things of a request make different errors, so their sum
+    ranks better than either. One that reads the user depends on it: its scores for a user that it
+    does not know are worse than none, so there are none.
+
+    Attributes:
+        encoder: the transformer.
+        weight: factor on its scores.
+        parameters: what it reads, for display.
+    """
+
+    encoder: Encoder
+    weight: float
+    parameters: Parameters = field(default_factory=dict)
+    name: str = "second-transformer"
+
+    @property
+    def vectors(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The output embeddings of the encoder."""
+        return self.encoder.vectors
+
+    def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
+        """The hidden states of the encoder, times the weight; zeros for unknown users."""
+        weights = np.zeros((n_rows, 1), np.float32)
+        weights[: len(query), 0] = self.weight * self._is_known(query)
+        return self.encoder.states(query, n_rows) * weights
+
+    def _is_known(self, query: Query) -> Bool[np.ndarray, " batch"]:
+        """Whether the encoder knows the user of each request, if it reads the user at all."""
+        vocabulary, rows = self.encoder.vocabulary, query.sequence_features
+        if USER not in vocabulary.values:
+            return np.ones(len(query), bool)
+        if rows is None:
+            return np.zeros(len(query), bool)
+        return np.array([not vocabulary.is_unknown(USER, row.get(USER)) for row in rows], bool)
