@@ -16,109 +16,116 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from segue.dataset import Dataset
 from segue.evaluation import Evaluation, compare, evaluate, tune
+from segue.preparation import prepare
 from segue.recommender import Recommender, Run
+from segue.trainer import train
 
 BASELINES = ("popularity", "co-occurrence", "item-knn", "ease", "tale", "puresvd")
-NEXT_ITEM, CONTINUATION = ("ndcg@10", "hr@10"), ("r_precision", "ndcg")
+METRICS = ("ndcg", "hr@10", "r_precision")
+"""How the names of the reported metrics begin."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("runs", type=Path, nargs="*")
+    parser.add_argument("dataset", nargs="?", help="a prepared dataset; else the built-in world")
+    parser.add_argument("runs", type=Path, nargs="*", help="none trains one within 90 core-seconds")
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--baselines", default=",".join(BASELINES), help="separated by commas")
     parser.add_argument(
-        "--without-users",
-        action="store_true",
-        help="leave out the sequence features, so that no user is known",
+        "--no-sequence-features", action="store_true", help="withhold users and other features"
     )
     given = parser.parse_args(arguments)
-    data = Dataset.open(given.dataset)
-    print(json.dumps(measure(data, given.runs, given.part, given.baselines.split(","), given)))
+    with TemporaryDirectory() as folder:
+        data = Dataset.open(given.dataset or prepare(None, Path(folder) / "data", format="demo"))
+        runs = given.runs or [train(data, Path(folder) / "run", budget="90s").path]
+        result = measure(
+            data,
+            runs,
+            given.part,
+            given.baselines.split(","),
+            use_sequence_features=not given.no_sequence_features,
+        )
+    report(result)
 
 
 def measure(
-    data: Dataset, runs: list[Path], part: Any, names: list[str], given: argparse.Namespace
+    data: Dataset,
+    runs: Sequence[Path],
+    part: Any,
+    names: Sequence[str],
+    *,
+    use_sequence_features: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate everything, print the table, and return the content of the JSON line."""
+    """Evaluate runs, their members and the tuned baselines: the content of the JSON line."""
     is_continuation = data.split_rule.whole_sequences
-    task, metrics = ("continuation", CONTINUATION) if is_continuation else ("next-item", NEXT_ITEM)
-    tuned = [
-        tune(name, data, metric="r_precision" if is_continuation else "ndcg@10") for name in names
-    ]
+    tuning_metric = "r_precision" if is_continuation else "ndcg@10"
+    tuned = [tune(name, data, metric=tuning_metric) for name in names]
     to_beat = max(tuned, key=lambda result: result.value).ranker.name
-    print(f"best on validation: {to_beat}")
     results = evaluate(
         [*map(Recommender.load, runs), *(result.ranker for result in tuned)],
         data,
         part=part,
-        task=task,
+        task="continuation" if is_continuation else "next-item",
         baselines=None,
         members=any(Run.open(run).ensemble for run in runs),
-        use_sequence_features=not given.without_users,
+        use_sequence_features=use_sequence_features,
     )
-    rows = [
-        _row(results, name, metrics) for name in dict.fromkeys(r.model for r in results.results)
-    ]
-    print(f"{'model':32}" + "".join(f"{metric:>34}" for metric in metrics))
-    for row in rows:
-        print(f"{row['model']:32}" + "".join(_cell(row[metric]) for metric in metrics))
+    models = dict.fromkeys(result.model for result in results.results)
+    measured = results.results[0].per_sequence.sums
+    metrics = [name for name in measured if name.startswith(METRICS)]
     differences = [
-        _difference(results, metric, to_beat, run.name) for run in runs for metric in metrics
+        line.to_dict() | {"metric": metric, "models": [to_beat, run.name]}
+        for run in runs
+        for metric in metrics
+        for line in compare(results, metric=metric, models=(to_beat, run.name)).differences
     ]
-    for run_differences in differences:
-        for line in run_differences:
-            print(
-                f"{line['models'][1]} - {line['models'][0]}, {line['metric']}"
-                f" {line['given'] or ''}: {line['difference']:+.4f} "
-                f"({line['ci95'][0]:+.4f} to {line['ci95'][1]:+.4f}), p {line['p_value']:.4f}, "
-                f"{100 * line['difference'] / line['means'][0]:+.1f} %"
-            )
     return {
         "dataset": data.name,
         "part": part,
         "best_on_validation": to_beat,
         "tuned": {result.ranker.name: result.params for result in tuned},
-        "rows": rows,
-        "differences": [line for lines in differences for line in lines],
+        "rows": [_row(results, model, metrics) for model in models],
+        "differences": differences,
         "runs": [_card(run) for run in runs],
     }
 
 
-def _row(results: Evaluation, model: str, metrics: tuple[str, ...]) -> dict[str, Any]:
-    """The metrics of a model; for several numbers of given events their pooled means."""
+def report(result: dict[str, Any]) -> None:
+    """Print the table, the differences and the JSON line."""
+    print(f"best on validation: {result['best_on_validation']}")
+    for row in result["rows"]:
+        cells = [f"{metric} {_cell(values)}" for metric, values in row["metrics"].items()]
+        print("  ".join([f"{row['model']:32}", *cells]))
+    for line in result["differences"]:
+        low, high = line["ci95"]
+        share = line["difference"] / max(line["means"][0], 1e-12)
+        print(
+            f"{line['models'][1]} - {line['models'][0]}, {line['metric']} {line['given'] or ''}: "
+            f"{line['difference']:+.4f} ({low:+.4f} to {high:+.4f}), p {line['p_value']:.4f}, "
+            f"{share:+.1%}"
+        )
+    print(json.dumps(result))
+
+
+def _row(results: Evaluation, model: str, metrics: Sequence[str]) -> dict[str, Any]:
+    """The metrics of a model: mean and interval, or the mean over all numbers of given events."""
     of_model = [result for result in results.results if result.model == model]
-    if len(of_model) == 1:
-        estimates = of_model[0].metrics
-        return {"model": model} | {
-            metric: [estimates[metric].mean, *(estimates[metric].ci95 or ())] for metric in metrics
-        }
-    row: dict[str, Any] = {"model": model}
+    values = {}
     for metric in metrics:
-        key = next(name for name in of_model[0].per_sequence.sums if name.startswith(metric))
-        counts = sum(result.per_sequence.counts.sum() for result in of_model)
-        sums = sum(result.per_sequence.sums[key].sum() for result in of_model)
-        row[metric] = [float(sums / counts)]
-    return row
-
-
-def _difference(results: Evaluation, metric: str, baseline: str, run: str) -> list[dict[str, Any]]:
-    key = next(name for name in results.results[0].per_sequence.sums if name.startswith(metric))
-    comparison = compare(results, metric=key, models=(baseline, run))
-    return [
-        line.to_dict() | {"metric": key, "models": [baseline, run]}
-        for line in comparison.differences
-    ]
+        total = sum(float(result.per_sequence.sums[metric].sum()) for result in of_model)
+        interval = of_model[0].metrics[metric].ci95 if len(of_model) == 1 else None
+        values[metric] = [total / sum(result.n for result in of_model), *(interval or ())]
+    return {"model": model, "metrics": values}
 
 
 def _cell(values: list[float]) -> str:
     interval = f" ({values[1]:.4f} to {values[2]:.4f})" if len(values) == 3 else ""
-    return f"{values[0]:.4f}{interval}".rjust(34)
+    return f"{values[0]:.4f}{interval}"
 
 
 def _card(run: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from segue.dataset import (
     training_spans,
     training_targets,
 )
+from segue.dataset.targets import FIRST_TARGET
 from segue.ragged import Ragged
 from segue.tokens import END, N_SPECIALS, PAD, START, UNK
 
@@ -108,9 +109,11 @@ def sequence_batches(sequences: Sequences, *args, **kwargs) -> SequenceBatches:
     return SequenceBatches(sequences, training_spans(sequences), *args, **kwargs)
 
 
-def target_batches(sequences: Sequences, *args, **kwargs) -> TargetBatches:
-    """Batches of all training targets."""
-    targets = training_targets(sequences, rule_of_cuts(sequences))
+def target_batches(
+    sequences: Sequences, *args, earliest: int = FIRST_TARGET, **kwargs
+) -> TargetBatches:
+    """Batches of the training targets from a position on."""
+    targets = training_targets(sequences, rule_of_cuts(sequences), earliest=earliest)
     return TargetBatches(sequences, targets, *args, **kwargs)
 
 

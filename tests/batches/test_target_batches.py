@@ -101,6 +101,13 @@ class SplitLog:
     window: int
 
     @property
+    def earliest(self) -> int:
+        """The position of the first event that can be a label."""
+        if self.sequences.target_parts is not None:
+            return FIRST_TARGET
+        return 0 if self.layout.start else 1
+
+    @property
     def targets(self) -> list[int]:
         """Indices of the events that must be labels."""
         lengths = self.sequences.lengths
@@ -108,7 +115,7 @@ class SplitLog:
         return [
             event
             for event, position in enumerate(positions)
-            if position >= FIRST_TARGET and self.is_trained[event]
+            if position >= self.earliest and self.is_trained[event]
         ]
 
     def event_of(self, item: int) -> int:
@@ -181,7 +188,9 @@ def real_rows(batches: Batches) -> list[tuple[list[int], int, int]]:
 @given(log=logs)
 def test_labels_are_exactly_the_training_targets(log):
     log = log_of(**log)
-    batches = target_batches(log.sequences, log.layout, batch_options(), log.window)
+    batches = target_batches(
+        log.sequences, log.layout, batch_options(), log.window, earliest=log.earliest
+    )
     rows = real_rows(batches)
     events = [log.event_of(label) for _, label, _ in rows]
     assert sorted(events) == log.targets

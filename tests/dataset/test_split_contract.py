@@ -115,12 +115,15 @@ def test_sequences_below_the_minimum_length_have_no_target(kind, lengths, seed):
 
 @every_kind
 @given(lengths=lengths_lists, seed=seeds)
-def test_training_targets_are_training_events_from_the_fourth_on(kind, lengths, seed):
+def test_training_targets_are_training_events_from_a_position_on(kind, lengths, seed):
     sequences, split_rule = split_log(kind, lengths, seed)
     is_training = all_parts(sequences, split_rule) == TRAIN
-    is_late_enough = positions_in_rows(sequences.offsets) >= FIRST_TARGET
-    expected = np.flatnonzero(is_training & is_late_enough)
-    assert training_targets(sequences, split_rule).tolist() == expected.tolist()
+    positions = positions_in_rows(sequences.offsets)
+    for earliest in (0, 1, FIRST_TARGET):
+        first = earliest if split_rule.window is None else FIRST_TARGET
+        expected = np.flatnonzero(is_training & (positions >= first))
+        targets = training_targets(sequences, split_rule, earliest=earliest)
+        assert targets.tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("kind", [kind for kind, r in SPLIT_RULES.items() if r.leak is None])

@@ -68,6 +68,9 @@ def test_a_second_transformer_reads_the_user_where_users_are_known():
     assert context(window=3) == 3
     assert context(holds_out_sequences=True) == 0
     assert context(n_items=50_000) == 0
+    assert context(n_sequences=200_000) == 0
+    without_budget = default_recipe(MOVIES, {"training.epochs": 3})
+    assert without_budget.config.ensemble.second_context == 0
 
 
 def test_given_keys_stay_and_the_rest_is_chosen():

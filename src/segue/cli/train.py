@@ -127,9 +127,11 @@ class ProgressDisplay:
 
     def __call__(self, progress: Progress) -> None:
         """Show a progress report."""
-        self.step = progress.step
         if progress.message:
             self._console.print(progress.message)
+        if not progress.total_steps:
+            return
+        self.step = max(self.step, progress.step)  # a second transformer starts again at 1
         if self._bar is not None:
             self._update_bar(self._bar, progress)
         elif not progress.message and time.monotonic() >= self._next_line_s:
@@ -140,7 +142,12 @@ class ProgressDisplay:
     def _update_bar(self, bar: rich_progress.Progress, progress: Progress) -> None:
         if not bar.tasks:
             bar.add_task("", total=progress.total_steps, figures="")
-        bar.update(bar.tasks[0].id, completed=progress.step, figures=_figures(progress))
+        bar.update(
+            bar.tasks[0].id,
+            completed=progress.step,
+            total=progress.total_steps,  # that of a second transformer differs
+            figures=_figures(progress),
+        )
 
 
 @contextmanager

@@ -149,9 +149,10 @@ class EnsembleConfig(ConfigSection):
     """Context of a second transformer, which is trained after the first one, on single targets,
     and also reads the user; 0 for none. It is in the run folder ``second/`` and is weighted like
     the members."""
-    second_steps: StepCount | None = None
+    second_steps: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     """Number of steps of the second transformer; by default five passes over the targets. A
-    budget determines it before the first step."""
+    budget determines it before the first step: 0, which leaves it out, if the budget allows fewer
+    than 1.5 passes, or if most users of the validation part have no training events."""
     trials: Annotated[int, Field(gt=0, le=10_000)] = 30
     """Sets of parameters of each member that are tried on the validation part."""
     max_fit_s: Annotated[DeviceFloat, Field(gt=0)] = 60.0
@@ -163,9 +164,14 @@ class EnsembleConfig(ConfigSection):
     """Mixture weight of PureSVD, in nats for a cosine of 1."""
 
     @property
+    def has_second(self) -> bool:
+        """Whether there is a second transformer."""
+        return bool(self.second_context) and self.second_steps != 0
+
+    @property
     def is_fitted(self) -> bool:
         """Whether there are members whose weights are fitted on the validation part."""
-        return bool(self.members or self.second_context)
+        return bool(self.members) or self.has_second
 
     @model_validator(mode="after")
     def _weights_are_fitted_or_given(self) -> EnsembleConfig:

@@ -71,13 +71,23 @@ def training_spans(sequences: Sequences) -> Spans:
     return Spans(rows, sequences.offsets[rows], lengths[rows])
 
 
-def training_targets(sequences: Sequences, rule: SplitRule) -> Int64[np.ndarray, " targets"]:
-    """Indices into ``sequences.items`` of the training events from ``FIRST_TARGET`` on."""
+def training_targets(
+    sequences: Sequences, rule: SplitRule, *, earliest: int = 0
+) -> Int64[np.ndarray, " targets"]:
+    """Indices into ``sequences.items`` of the training events that are targets.
+
+    Under the split ``windows``, no event before ``FIRST_TARGET`` is one.
+
+    Args:
+        earliest: events of a sequence before this position are left out.
+    """
+    if rule.window is not None:
+        earliest = max(earliest, FIRST_TARGET)
     indices = [np.zeros(0, np.int64)]
     for first, end in row_blocks(sequences.offsets):
         offsets = sequences.offsets[first : end + 1]
         mask = training_mask(rule, sequences.cuts, sequences.offsets, first, end)
-        mask &= positions_in_rows(offsets - offsets[0]) >= FIRST_TARGET
+        mask &= positions_in_rows(offsets - offsets[0]) >= earliest
         indices.append(np.flatnonzero(mask) + offsets[0])
     return np.concatenate(indices)
 

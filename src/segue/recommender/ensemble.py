@@ -103,10 +103,15 @@ class Ensemble:
 
     @cached_property
     def vocabulary(self) -> SequenceVocabulary:
-        """The sequence features that the encoder or another transformer reads."""
-        further = [m for m in self.further_dense if isinstance(m, SecondTransformer)]
-        vocabularies = [m.encoder.vocabulary for m in further] + [self.encoder.vocabulary]
-        return SequenceVocabulary({name: v.values[name] for v in vocabularies for name in v.values})
+        """The sequence features that the encoder or a second transformer reads."""
+        values = [encoder.vocabulary.values for encoder in self.encoders]
+        return SequenceVocabulary({name: by_name[name] for by_name in values for name in by_name})
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The encoder and those of further transformers."""
+        second = (m.encoder for m in self.further_dense if isinstance(m, SecondTransformer))
+        return (self.encoder, *second)
 
     def encoder_alone(self) -> Ensemble:
         """The encoder without the other members."""

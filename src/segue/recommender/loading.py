@@ -46,10 +46,8 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
     use_compilation_cache()
     folder.verify()
     encoder, items, config, dataset = load_encoder(folder)
-    vocabulary_size, reads_features = (
-        encoder.layout.vocabulary_size,
-        bool(encoder.vocabulary.values),
-    )
+    vocabulary_size = encoder.layout.vocabulary_size
+    reads_features = bool(encoder.vocabulary.values)
     members = Members()
     if not without_ensemble:
         members = load_members(folder, vocabulary_size, is_verified=True)

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from segue.dataset import Dataset, Items
 from segue.errors import RequestError
+from segue.features import USER
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
@@ -24,6 +25,7 @@ from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_p
 from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
+from segue.recommender.second_transformer import SecondTransformer
 from segue.recommender.single_members import single_members
 from segue.recommender.warm_up import warm_up
 from segue.runs import RunFolder
@@ -72,6 +74,7 @@ class Recommender:
             ensemble.vocabulary_size,
             ensemble.vocabulary,
             has_start=ensemble.encoder.layout.start,
+            knows_users=USER in ensemble.encoder.vocabulary.values,
             always_has_sequence_features=always_has_sequence_features,
             model=name,
             histories=histories or self._training,
@@ -404,7 +407,7 @@ class Recommender:
 
         They are called after the model and the member, such as ``run: co-occurrence``. Items that
         a count-based member does not score are ordered by popularity. Without an ensemble, the
-        list is empty.
+        list is empty. Without sequence features, a member that needs the user is left out.
 
         Args:
             data: as in ``ranker``.
@@ -416,6 +419,7 @@ class Recommender:
         return [
             self._ranker(ensemble, f"{self.name}: {name}", data, use_sequence_features)
             for name, ensemble in single_members(self.ensemble, counts).items()
+            if use_sequence_features or not _needs_user(ensemble)
         ]
 
     def _ranker(
@@ -504,3 +508,10 @@ class Recommender:
             notes=request.notes + short_list_notes(ranked.items[row], includes_seen),
             seen=None if includes_seen is None else "include" if includes_seen else "exclude",
         )
+
+
+def _needs_user(ensemble: Ensemble) -> bool:
+    """Whether a single member has no scores without a known user."""
+    return any(
+        isinstance(member, SecondTransformer) and member.needs_user for member in ensemble.dense
+    )

@@ -44,6 +44,7 @@ class RequestReader:
         vocabulary_size: number of special tokens and catalogue items.
         vocabulary: the sequence features of the model, with their values.
         has_start: whether the model can predict from an empty history.
+        knows_users: whether the model answers from the id of a user alone.
         always_has_sequence_features: whether every training sequence had its features.
         model: name of the model in messages.
         histories: the histories of users.
@@ -53,6 +54,7 @@ class RequestReader:
     vocabulary_size: int
     vocabulary: SequenceVocabulary
     has_start: bool
+    knows_users: bool
     always_has_sequence_features: bool
     model: str
     histories: Histories
@@ -105,7 +107,7 @@ class RequestReader:
         if user is None:
             return np.zeros(0, INDEX_DTYPE), {}, []
         stored = self.histories.find(user)
-        if stored is None and USER not in self.vocabulary.values:
+        if stored is None and not self.knows_users:
             raise RequestError(
                 f"user {user!r} is not in {self.histories.source}",
                 "give the history itself instead",

@@ -38,6 +38,11 @@ class SecondTransformer(DenseMember):
         """The output embeddings of the encoder."""
         return self.encoder.vectors
 
+    @property
+    def needs_user(self) -> bool:
+        """Whether it scores nothing in a request without a known user."""
+        return USER in self.encoder.vocabulary.values
+
     def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
         """The hidden states of the encoder, times the weight; zeros for unknown users."""
         weights = np.zeros((n_rows, 1), np.float32)
@@ -47,7 +52,7 @@ class SecondTransformer(DenseMember):
     def _is_known(self, query: Query) -> Bool[np.ndarray, " batch"]:
         """Whether the encoder knows the user of each request, if it reads the user at all."""
         vocabulary, rows = self.encoder.vocabulary, query.sequence_features
-        if USER not in vocabulary.values:
+        if not self.needs_user:
             return np.ones(len(query), bool)
         if rows is None:
             return np.zeros(len(query), bool)

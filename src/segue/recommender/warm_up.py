@@ -7,6 +7,7 @@ import numpy as np
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.recommender import search, shapes
+from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
@@ -20,14 +21,12 @@ def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int
     layout, vocabulary_size = ensemble.encoder.layout, ensemble.vocabulary_size
     end_temperature = 1.0 if layout.end else None
     results = {shapes.result_bucket(k, vocabulary_size) for k in range(1, max_k + 1)}
-    lengths = {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
-    if layout.left_padding:
-        lengths = {layout.context}
+    lengths = {length for encoder in ensemble.encoders for length in _lengths(encoder)}
     largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
     compiled = []
     for rows in [size for size in shapes.ROW_BUCKETS if size <= largest]:
         for length in sorted(lengths):
-            query = _query(rows, length - int(layout.start))
+            query = _query(rows, max(0, length - int(layout.start)))
             for k in sorted(results):
                 if rows <= shapes.rows_per_block(vocabulary_size, k):
                     ensemble.next_items(query.with_k(k), end_temperature=end_temperature)
@@ -35,6 +34,14 @@ def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int
             if ensemble.has_sparse_bonus:
                 _compile_pair_scores(ensemble, query)
     return compiled
+
+
+def _lengths(encoder: Encoder) -> set[int]:
+    """The lengths of the inputs of an encoder."""
+    layout = encoder.layout
+    if layout.left_padding:
+        return {layout.context}
+    return {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
 
 
 def _query(n_rows: int, length: int) -> Query:

@@ -7,7 +7,7 @@
                               only if the model reads sequence features
 ``ensemble/``                 the members beside the transformer, and their weights; only if there
                               are any; see ``segue.runs.ensemble``
-``second/``                   the run folder of the second transformer, if the ensemble has one
+``second/``                   the run folder of the second transformer, if there is one
 ``weights.safetensors``       the weights with the best validation metric
 ``card.json``                 data fingerprint, seed, machine, results, checksums of files
 ``metrics.jsonl``             one line per logged step or validation
@@ -15,8 +15,9 @@
 ``checkpoints/``              checkpoints, from which an interrupted run is resumed
 ============================  ==========================================================
 
-``trainer.start`` writes the first three when a run begins, ``recommender.stored_members`` the
-ensemble, and ``trainer.loop`` the others during training. Serving needs nothing else. Every file is
+``trainer.start_files`` writes the first three when a run begins, ``recommender.stored_members`` the
+ensemble, ``trainer.ensemble.conclude`` starts ``second/``, and ``trainer.loop`` writes the others
+during training. Serving needs nothing else. Every file is
 written under a temporary name and then renamed, so a reader never sees a partial file.
 """
 

@@ -15,7 +15,13 @@ from segue.dataset import Dataset
 from segue.errors import quantity
 from segue.trainer.recipe import Recipe
 from segue.trainer.run_spec import RunSpec, spec_of
-from segue.trainer.second import MIN_EPOCHS, second_budget_s, second_config
+from segue.trainer.second import (
+    MIN_EPOCHS,
+    MIN_KNOWN_SHARE,
+    known_share,
+    second_budget_s,
+    second_config,
+)
 
 STEP_SHARE = 0.8
 """Share of the budget for training steps. The rest is for the probe, compilation, validations and
@@ -126,7 +132,7 @@ def with_steps(recipe: Recipe, data: Dataset, clock: Clock) -> Recipe:
     """
     if recipe.config.training.budget_s is None:
         return recipe
-    if recipe.config.ensemble.second_context:
+    if recipe.config.ensemble.has_second and recipe.config.ensemble.second_steps is None:
         recipe = _with_second_steps(recipe, data)
     config = recipe.config
     budget_s, reserved_s = config.training.budget_s, second_budget_s(config)
@@ -150,23 +156,25 @@ def with_steps(recipe: Recipe, data: Dataset, clock: Clock) -> Recipe:
 
 
 def _with_second_steps(recipe: Recipe, data: Dataset) -> Recipe:
-    """The recipe with the number of steps of the second transformer, or without it.
+    """The recipe with the number of steps of the second transformer; 0 leaves it out.
 
-    It is left out if the budget allows too few passes over the targets.
+    That is so if the budget allows too few passes over the targets, or if too few users are known.
     """
-    config, budget_s = recipe.config, second_budget_s(recipe.config)
-    spec, batches = spec_of(second_config(config, data), data)
-    cost = probe(spec, batches, PROBE_SHARE * budget_s)
-    steps = min(affordable_steps(cost, budget_s), spec.total_steps)
-    epochs = steps / spec.steps_per_epoch
-    if epochs < MIN_EPOCHS:
-        update = {"second_context": 0, "second_steps": None}
-        reason = f"no second transformer: the budget allows {epochs:.2g} epochs of it"
+    config, budget_s, share = recipe.config, second_budget_s(recipe.config), known_share(data)
+    if share < MIN_KNOWN_SHARE:
+        steps, reason = 0, f"{share:.0%} of the validation sequences have training events"
     else:
-        update = {"second_steps": steps}
-        reason = f"second transformer: {quantity(steps, 'step')}, {epochs:.2g} epochs"
-    ensemble = config.ensemble.model_copy(update=update)
-    return Recipe(config.model_copy(update={"ensemble": ensemble}), (*recipe.reasons, reason))
+        spec, batches = spec_of(second_config(config, data), data)
+        cost = probe(spec, batches, PROBE_SHARE * budget_s)
+        steps = min(affordable_steps(cost, budget_s), spec.total_steps)
+        epochs = steps / spec.steps_per_epoch
+        reason = f"{quantity(steps, 'step')}, {epochs:.2g} epochs"
+        if epochs < MIN_EPOCHS:
+            steps, reason = 0, f"the budget allows {epochs:.2g} epochs of it"
+    start = "second transformer" if steps else "no second transformer"
+    ensemble = config.ensemble.model_copy(update={"second_steps": steps})
+    config = config.model_copy(update={"ensemble": ensemble})
+    return Recipe(config, (*recipe.reasons, f"{start}: {reason}"))
 
 
 def without_steps(config: Config) -> Config:
@@ -176,6 +184,6 @@ def without_steps(config: Config) -> Config:
     sections = {
         "training": config.training.model_copy(update={"max_steps": None, "validate_every": None}),
         "optimizer": config.optimizer.model_copy(update={"warmup_steps": 0}),
-        "ensemble": config.ensemble.model_copy(update={"second_context": 0, "second_steps": None}),
+        "ensemble": config.ensemble.model_copy(update={"second_steps": None}),
     }
     return config.model_copy(update=sections)

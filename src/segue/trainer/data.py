@@ -56,7 +56,9 @@ def training_batches(
     batches: Batches
     if rows_are_targets(config, data):
         _check_target_rows(options)
-        targets = training_targets(sequences, data.split_rule)
+        # A model without START cannot predict the first event of a sequence.
+        earliest = 0 if layout.start else 1
+        targets = training_targets(sequences, data.split_rule, earliest=earliest)
         history_length = _history_length(config, data)
         batches = TargetBatches(sequences, targets, layout, options, history_length, features)
     else:
@@ -65,8 +67,7 @@ def training_batches(
     if not len(batches):
         raise ConfigError(
             "no sequence of the dataset has enough training events",
-            "a sequence needs two, or one if model.start is true, or four if training.rows is "
-            "'targets'",
+            "a sequence needs two, or one if model.start is true, or four under the split windows",
         )
     return batches
 

@@ -21,7 +21,8 @@ class Progress(NamedTuple):
 
     Attributes:
         step: number of steps taken.
-        total_steps: number of steps of the run unless ``training.patience`` ends it earlier.
+        total_steps: number of steps of the run unless ``training.patience`` ends it earlier; 0 if
+            there is only a message.
         loss: mean over the steps since the last report, in nats.
         events_per_s: training events (labels) per second.
         seconds_left: estimated time until the last step.
@@ -36,9 +37,9 @@ class Progress(NamedTuple):
     message: str = ""
 
 
-def message_only(message: str, total_steps: int = 0) -> Progress:
-    """A line to display between two steps."""
-    return Progress(0, total_steps, float("nan"), 0.0, 0.0, message)
+def message_only(message: str) -> Progress:
+    """A line to display before the first step or after the last one; it has no step number."""
+    return Progress(0, 0, float("nan"), 0.0, 0.0, message)
 
 
 @dataclass

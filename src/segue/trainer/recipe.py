@@ -32,7 +32,9 @@ take longer than all the rest of a step."""
 MAX_LINEAR_ITEMS = 20_000
 """Largest catalogue with linear members, whose fit takes time with the cube of the items."""
 MAX_PURESVD_ITEMS = 200_000
-"""Largest catalogue with PureSVD, whose item vectors take 1 kB each."""
+"""Largest catalogue with PureSVD, whose item vectors take 2 kB each."""
+MAX_SECOND_SEQUENCES = 100_000
+"""Most sequences with a second transformer, whose embedding of each has a dense update per step."""
 FEW_EVENTS = 50
 """Training events per item below which a transformer overfits within a few epochs."""
 RARE_EVENTS = 10
@@ -172,6 +174,8 @@ def default_recipe(statistics: Statistics, changes: Mapping[str, Any]) -> Recipe
     settings = {key: value for chosen, _ in choices for key, value in chosen.items()}
     if not changes.keys() & {"training.max_steps", "training.epochs"}:
         settings["training.budget_s"] = budget_s
+    elif changes.get("training.budget_s") is None:
+        settings["ensemble.second_context"] = 0  # nothing would limit its time
     config = resolve_config(None, None, settings | dict(changes))
     reasons = [_with_given(reason, chosen, changes) for chosen, reason in choices[:-1]]
     if config.ensemble.is_fitted:
@@ -272,13 +276,16 @@ def _model(statistics: Statistics, budget_s: float) -> _Choice:
 def _members(statistics: Statistics, budget_s: float) -> _Choice:
     members = default_members(statistics, budget_s)
     trials = min(max(int(budget_s / SECONDS_PER_TRIAL), 1), MAX_TRIALS)
-    # Where whole sequences are held out, no user is known; with many items, steps take too long.
-    has_second = not statistics.holds_out_sequences and statistics.n_items < MANY_ITEMS
+    # Where whole sequences are held out, no user is known; large tables make steps slow.
+    has_second = (
+        not statistics.holds_out_sequences
+        and statistics.n_items < MANY_ITEMS
+        and statistics.n_sequences <= MAX_SECOND_SEQUENCES
+    )
+    second_context = min(SECOND_CONTEXT, statistics.window or SECOND_CONTEXT) * has_second
     settings = {
         "ensemble.members": members,
-        "ensemble.second_context": min(SECOND_CONTEXT, statistics.window or SECOND_CONTEXT)
-        if has_second
-        else 0,
+        "ensemble.second_context": second_context,
         "ensemble.trials": trials,
         "ensemble.max_fit_s": FIT_SHARE * budget_s,
     }
@@ -286,8 +293,8 @@ def _members(statistics: Statistics, budget_s: float) -> _Choice:
         f"ensemble with {', '.join(members)}: {quantity(trials, 'set')} of parameters tried per "
         "member, and weights fitted, on the validation part"
     )
-    if has_second:
-        reason += f"; a second transformer reads the last {SECOND_CONTEXT} events and the user"
+    if second_context:
+        reason += f"; a second transformer reads the last {second_context} events and the user"
     return settings, reason
 
 

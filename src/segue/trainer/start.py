@@ -28,6 +28,7 @@ from segue.trainer.plan.recommendations import check_memory
 from segue.trainer.progress import Progress, message_only
 from segue.trainer.recipe import GivenOptions, Recipe, choose_recipe
 from segue.trainer.run_spec import spec_of
+from segue.trainer.second import second_config
 from segue.trainer.start_files import write_start
 
 
@@ -89,6 +90,9 @@ def train(
     with memory_errors():
         spec, batches = spec_of(recipe.config, data)
         check_memory(spec)
+        if recipe.config.ensemble.has_second:
+            second, _ = spec_of(second_config(recipe.config, data), data)
+            check_memory(second)
     with folder.locked(), stop_signals() as is_stopped, memory_errors():
         if not resume:
             folder.create()
@@ -96,7 +100,7 @@ def train(
             spec, batches = spec_of(recipe.config, data)
             write_start(folder, recipe, spec)
             for reason in recipe.reasons:
-                watch(message_only(reason, spec.total_steps))
+                watch(message_only(reason))
         conclude = None
         if recipe.config.ensemble.is_fitted:
             conclude = partial(conclude_run, recipe.config, data, folder, watch)

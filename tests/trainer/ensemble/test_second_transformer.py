@@ -14,8 +14,9 @@ import pytest
 
 from segue.config import Config
 from segue.dataset import Dataset
-from segue.errors import RunError
+from segue.errors import RequestError, RunError
 from segue.evaluation import evaluate
+from segue.preparation import prepare
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.recommender import (
@@ -26,6 +27,7 @@ from segue.recommender import (
     load_members,
     write_members,
 )
+from segue.recommender.encoder import _states_at
 from segue.runs import RunFolder
 from segue.trainer import Progress, budget, train
 from segue.trainer.budget import StepCost
@@ -41,6 +43,11 @@ def run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     folder = tmp_path_factory.mktemp("second") / "run"
     return train(cycles, folder, config=CONFIG, **CHANGES)
+
+
+def files_of(run: Path) -> list[bytes]:
+    """The weights of both transformers."""
+    return [(run / f).read_bytes() for f in ("weights.safetensors", "second/weights.safetensors")]
 
 
 def query_of(model: Recommender, *users: str | None) -> Query:
@@ -78,6 +85,45 @@ def test_it_is_a_weighted_member_of_the_run(run: Run, cycles: Dataset):
     assert stored["kind"] == "transformer"
     assert stored["parameters"] == {"context": 3, "sequence_features": "user"}
     assert stored["entries"] == Run.open(run.path / "second").card["parameters"]
+
+
+def test_without_users_it_is_no_row_of_an_evaluation(run: Run, cycles: Dataset):
+    results = evaluate(
+        [run.path], cycles, baselines=None, members=True, resamples=0, use_sequence_features=False
+    )
+    names = [result.model for result in results.results]
+    assert "run: transformer" in names
+    assert "run: second-transformer" not in names
+
+
+def test_after_warm_up_no_length_compiles(run: Run):
+    model = run.load()
+    model.warm_up(max_rows=1, max_k=3)
+    compiled = _states_at._cache_size()  # type: ignore[attr-defined]
+    for length in range(9):
+        model.recommend(["i3"] * length, k=3)
+    assert _states_at._cache_size() == compiled  # type: ignore[attr-defined]
+
+
+def test_a_misspelt_user_is_refused(run: Run):
+    with pytest.raises(RequestError, match="nobody"):
+        run.load().recommend(user="nobody", k=3)
+
+
+def test_generation_and_similar_items_have_it_too(run: Run):
+    model = run.load()
+    assert model.generate(["i3"], length=3, seed=1).items
+    assert len(model.similar_items("i3", k=2).items) == 2
+
+
+def test_it_learns_from_the_shortest_sequences(tmp_path: Path):
+    log = tmp_path / "log.csv"
+    rows = [f"u{u},i{(u + k) % 7},{k + 1}" for u in range(60) for k in range(4)]
+    log.write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    data = prepare(log, tmp_path / "data", split="leave-one-out")
+    settings = {"model.width": 8, "model.feed_forward": 8, "ensemble.members": ()}
+    run = train(data, tmp_path / "run", budget=10.0, second_steps=3, **settings)
+    assert (run.path / "second" / "card.json").exists()
 
 
 def test_its_scores_are_added_for_known_users_only(run: Run):
@@ -135,13 +181,12 @@ def test_a_run_killed_while_it_is_trained_ends_with_the_same_bits(
         train(cycles, resumed, config=config, watch=kill, **CHANGES)
     assert not Run(resumed).is_finished
     again = train(cycles, resumed, resume=True)
-    for name in ("weights.safetensors", "second/weights.safetensors"):
-        assert (resumed / name).read_bytes() == (run.path / name).read_bytes()
+    assert files_of(resumed) == files_of(run.path)
     assert again.card["ensemble"] == run.card["ensemble"]
 
 
 def test_a_signal_meanwhile_leaves_the_run_unfinished(
-    cycles: Dataset, config: Config, tmp_path: Path
+    run: Run, cycles: Dataset, config: Config, tmp_path: Path
 ):
     def stop(progress: Progress) -> None:
         if "second transformer" in progress.message:
@@ -149,7 +194,9 @@ def test_a_signal_meanwhile_leaves_the_run_unfinished(
 
     stopped = train(cycles, tmp_path / "run", config=config, watch=stop, **CHANGES)
     assert not stopped.is_finished
-    assert train(cycles, stopped.path, resume=True).is_finished
+    again = train(cycles, stopped.path, resume=True)
+    assert files_of(again.path) == files_of(run.path)
+    assert again.card["ensemble"] == run.card["ensemble"]
 
 
 @pytest.mark.parametrize("name", ["card.json", "weights.safetensors", "config.json"])
@@ -158,11 +205,11 @@ def test_another_second_transformer_is_refused(run: Run, tmp_path: Path, name: s
     shutil.copytree(run.path, copy)
     file = copy / "second" / name
     file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(RunError, match="second"):
+    with pytest.raises(RunError, match=rf"second.{name}"):
         Recommender.load(copy)
 
 
-def test_one_of_another_dataset_is_refused(run: Run, cycle_run: Path, tmp_path: Path):
+def test_one_of_another_dataset_is_refused(run: Run, tmp_path: Path):
     copy = tmp_path / "run"
     shutil.copytree(run.path, copy)
     folder = RunFolder(copy)
@@ -200,6 +247,9 @@ def test_a_small_budget_leaves_it_out(
         "ensemble.members": ("co-occurrence",),
     }
     run = train(cycles, tmp_path / "run", budget=60.0, **settings)
-    assert run.config.ensemble.second_context == 0
+    assert run.config.ensemble.second_steps == 0
     assert run.config.training.max_steps == 4
+    assert train(cycles, run.path, budget=60.0, resume=True, **settings).is_finished
+    with pytest.raises(RunError, match="another configuration"):
+        train(cycles, run.path, budget=60.0, resume=True, second_context=2, **settings)
     assert not (run.path / "second").exists()

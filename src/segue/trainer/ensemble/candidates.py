@@ -64,15 +64,18 @@ def _score_block(
     best = transformer.top(query.with_k(min(BEST_OF_TRANSFORMER, transformer.n_candidates))).items
     bonuses = [m.bonus(query) if isinstance(m, SparseMember) else None for m in members]
     n_best = min(BEST_OF_MEMBER, transformer.n_candidates)
+    alone = [
+        Ensemble(transformer.encoder, [m], (), transformer.is_candidate, encoder_weight=0.0)
+        if isinstance(m, DenseMember)
+        else None
+        for m in members
+    ]
     columns = [best]
-    for member, bonus in zip(members, bonuses, strict=True):
+    for dense, bonus in zip(alone, bonuses, strict=True):
         if bonus is not None:
             columns.append(_best_of(bonus))
-        elif isinstance(member, DenseMember):
-            alone = Ensemble(
-                transformer.encoder, [member], (), transformer.is_candidate, encoder_weight=0.0
-            )
-            columns.append(alone.top(query.with_k(n_best)).items)
+        elif dense is not None:
+            columns.append(dense.top(query.with_k(n_best)).items)
     is_reached = (np.concatenate(columns, axis=1) == targets[:, None]).any(axis=1)
     items = np.sort(np.concatenate([*columns, targets[:, None]], axis=1), axis=1)
     is_item = (items != PAD) & (np.diff(items, axis=1, prepend=PAD) > 0)
@@ -81,13 +84,11 @@ def _score_block(
     flat = Ragged(offsets, items[is_item])
     scores = np.zeros((1 + len(members), *items.shape), np.float32)
     scores[0][is_item] = transformer.scores(query, flat)
-    for i, (member, bonus) in enumerate(zip(members, bonuses, strict=True), start=1):
+    for i, (dense, bonus) in enumerate(zip(alone, bonuses, strict=True), start=1):
         if bonus is not None:
             scores[i][is_item] = np.asarray(bonus[rows, flat.values]).ravel()
-        else:
-            assert isinstance(member, DenseMember)
-            states = np.asarray(member.states(query, len(query)))
-            scores[i][is_item] = np.einsum("rd,rd->r", states[rows], member.vectors[flat.values])
+        elif dense is not None:
+            scores[i][is_item] = dense.scores(query, flat)
     target = np.argmax(is_item & (items == targets[:, None]), axis=1)
     return Candidates(scores, is_item, target, is_reached, query.rows)
 

@@ -42,8 +42,10 @@ def conclude_run(
         The ensemble for the card, or None if it was stopped; it continues where it was when it is
         called again.
     """
+    if is_stopped():
+        return None
     second, earlier_s = None, 0.0
-    if config.ensemble.second_context:
+    if config.ensemble.has_second:
         trainer = _second_trainer(config, data, folder.second, watch)
         earlier_s = trainer.trainer_state.core_seconds
         trainer.run(is_stopped)
@@ -64,8 +66,11 @@ def _second_trainer(
 ) -> Trainer:
     """The trainer of the second transformer, at the last checkpoint if there is one."""
     spec, batches = spec_of(second_config(config, data), data)
-    watch(message_only(f"training the second transformer, {quantity(spec.total_steps, 'step')}"))
     if not exists(folder.config):
         folder.create()
         write_start(folder, Recipe(spec.config, ()), spec)
-    return Trainer(spec, folder, batches, watch)
+    trainer = Trainer(spec, folder, batches, watch)
+    if not trainer.trainer_state.finished:
+        steps = quantity(spec.total_steps, "step")
+        watch(message_only(f"training the second transformer, {steps}"))
+    return trainer

@@ -39,7 +39,7 @@ SCALE = 1e-3
 USUAL_TRANSFORMER, USUAL_SPARSE, USUAL_PURESVD = 0.6, 0.8, 4.0
 """Weights that fit most logs: of all transformers together, of all count-based members together,
 and of PureSVD, per cosine."""
-PURESVD_FACTORS = 256
+PURESVD_FACTORS = 512
 NEIGHBOURS = 200
 """Weights kept per item of the history of a linear model, those of largest magnitude."""
 MEMBER_TUNING_REQUESTS = 2_000
