@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -35,6 +36,9 @@ os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK_COMP
 # Python does not notice when a limit on file sizes truncates the bytecode that it caches. Tests
 # of full disks would leave modules behind that cannot be imported.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+# Under nohup SIGHUP is ignored, and processes that tests start would inherit that.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:
