@@ -26,8 +26,8 @@ from segue.recommender import Recommender, Run
 from segue.trainer import train
 
 BASELINES = ("popularity", "co-occurrence", "item-knn", "ease", "tale", "puresvd")
-METRICS = ("ndcg", "hr@10", "r_precision")
-"""How the names of the reported metrics begin."""
+METRICS = ("ndcg@10", "hr@10", "r_precision", "ndcg@500")
+"""Those that are reported, of either task."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -77,7 +77,7 @@ def measure(
     )
     models = dict.fromkeys(result.model for result in results.results)
     measured = results.results[0].per_sequence.sums
-    metrics = [name for name in measured if name.startswith(METRICS)]
+    metrics = [name for name in METRICS if name in measured]
     differences = [
         line.to_dict() | {"metric": metric, "models": [to_beat, run.name]}
         for run in runs
