@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segue import ranking
+from segue.controls import NO_CONTROLS
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Query, ScoringRanker, mask_items, ranks_from_scores, top_from_scores
@@ -180,7 +181,7 @@ def test_slices_of_queries_keep_their_rows() -> None:
         ({"seen": Ragged.from_rows([[4]])}, "seen has 1 rows, but there are 3 histories"),
         ({"excluded": Ragged.from_rows([])}, "excluded has 0 rows"),
         ({"sequence_features": [{}]}, "sequence_features has 1 rows"),
-        ({"filters": ("year > 1990",)}, "no ranker supports filters yet"),
+        ({"controls": [NO_CONTROLS]}, "controls has 1 rows, but there are 3 histories"),
     ],
 )
 def test_contradictory_queries_are_refused(changes: dict, message: str) -> None:

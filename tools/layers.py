@@ -54,9 +54,14 @@ LAYERS = (
     ),
     Layer(
         "pure",
-        (("features",), ("batches", "losses", "metrics", "model", "ranking"), ("optimizers",)),
-        "side information as arrays; batches; the transformer and its heads; losses and negative "
-        "samplers; metrics; the `Ranker` interface; dense and sparse updates",
+        (
+            ("features", "controls"),
+            ("batches", "losses", "metrics", "model", "ranking"),
+            ("optimizers",),
+        ),
+        "side information as arrays; the controls of a request; batches; the transformer and its "
+        "heads; losses and negative samplers; metrics; the `Ranker` interface; dense and sparse "
+        "updates",
     ),
     Layer(
         "storage of results",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 
+from segue.controls import Controls
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
@@ -44,9 +45,7 @@ class Query:
             unknown.
         sequence_features: values of sequence features by name, one mapping per row; None if
             there are none.
-        allowed: reserved for the only items that may be recommended.
-        filters: reserved for conditions on item attributes.
-        request_times: reserved for the time of each request.
+        controls: filters, examples, caps and dials of each row; None if no row has any.
     """
 
     histories: Ragged
@@ -56,9 +55,7 @@ class Query:
     excluded: Ragged | None = None
     times: Int64[np.ndarray, " events"] | None = None
     sequence_features: Sequence[Mapping[str, Any]] | None = None
-    allowed: Ragged | None = None
-    filters: tuple[Any, ...] = ()
-    request_times: Int64[np.ndarray, " batch"] | None = None
+    controls: Sequence[Controls] | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -68,18 +65,12 @@ class Query:
             sizes["excluded"] = self.excluded.n_rows
         if self.sequence_features is not None:
             sizes["sequence_features"] = len(self.sequence_features)
+        if self.controls is not None:
+            sizes["controls"] = len(self.controls)
         for name, size in sizes.items():
             if size != len(self):
                 message = f"{name} has {size} rows, but there are {len(self)} histories"
                 raise RequestError(message, "give one row per history")
-        reserved = {
-            "allowed": self.allowed is not None,
-            "filters": bool(self.filters),
-            "request_times": self.request_times is not None,
-        }
-        for name, is_given in reserved.items():
-            if is_given:
-                raise RequestError(f"no ranker supports {name} yet", f"leave {name} out")
 
     def __len__(self) -> int:
         return self.histories.n_rows
@@ -101,13 +92,13 @@ class Query:
             sequence_features=(
                 None if self.sequence_features is None else self.sequence_features[start:end]
             ),
+            controls=None if self.controls is None else self.controls[start:end],
         )
 
     def select(self, mask: Bool[np.ndarray, " batch"]) -> Query:
         """The requests where the mask is true."""
-        features = self.sequence_features
-        if features is not None:
-            features = [features[row] for row in np.flatnonzero(mask).tolist()]
+        rows = np.flatnonzero(mask).tolist()
+        features, controls = self.sequence_features, self.controls
         lengths = np.diff(self.histories.offsets)
         return replace(
             self,
@@ -116,8 +107,19 @@ class Query:
             rows=self.rows[mask],
             excluded=None if self.excluded is None else self.excluded.select(mask),
             times=None if self.times is None else self.times[np.repeat(mask, lengths)],
-            sequence_features=features,
+            sequence_features=None if features is None else [features[row] for row in rows],
+            controls=None if controls is None else [controls[row] for row in rows],
         )
+
+    def check_no_controls(self, ranker: str) -> None:
+        """Refuse controls that a ranker would not obey.
+
+        Raises:
+            RequestError: a row has controls.
+        """
+        if self.controls is not None:
+            message = f"{ranker} does not support the controls of a request"
+            raise RequestError(message, "leave filters, caps, examples and dials out")
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Query]]:
         """Blocks of at most ``size`` requests, each with the slice of the rows that it covers."""
@@ -222,6 +224,7 @@ class ScoringRanker(Ranker):
         self, query: Query
     ) -> Iterator[tuple[slice, Float[np.ndarray, "block vocabulary"]]]:
         """Scores per block of requests, -inf for items that are not candidates."""
+        query.check_no_controls(self.name)
         for block, block_query in query.blocks(max(1, SCORES_PER_BLOCK // self.vocabulary_size)):
             scores = self.scores(block_query)
             if np.isneginf(scores.min(initial=0)):  # -inf is for items that are not candidates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,7 @@ def test_sequence_features_reach_the_model(
     segue(verb, run, "--title", "rainy day", *features)
     segue(verb, run)
     assert calls[0]["sequence_features"] == {"name": "rainy day", "mood": "calm", "a": "b=c"}
-    assert not calls[1]["sequence_features"]
+    assert not calls[1].get("sequence_features")
 
 
 @pytest.mark.parametrize(
@@ -200,3 +201,72 @@ def test_a_list_that_is_shorter_has_a_note_in_text_and_json(run: Path, ids: list
         len(segue("recommend", run, *history, "-k", 5, "--include-seen", "--json").json["items"])
         == 5
     )
+
+
+# --- controls ---
+
+
+def artists_of(world: Path, answer: dict) -> list[str]:
+    items = Dataset.open(world).items
+    indices = items.find(answered_ids(answer))
+    return [items.describe(int(index))["artist"] for index in indices]
+
+
+def test_controls_are_those_of_the_library(run: Path, world: Path, ids: list[str]) -> None:
+    options = ["--exclude", f"{ids[1]},{ids[2]}", "--cap", "artist=1", "--popularity", "-0.5"]
+    options += ["--where", "training_count > 2", "--where", f"item_id != {ids[4]}"]
+    options += ["--like", ids[5], "--unlike", ids[6], "--diversity", "0.3"]
+    answer = segue("recommend", run, "--item", ids[0], "-k", 6, *options, "--json").json
+    expected = Recommender.load(run).recommend(
+        [ids[0]],
+        6,
+        exclude=[ids[1], ids[2]],
+        cap={"artist": 1},
+        popularity=-0.5,
+        where=["training_count > 2", f"item_id != {ids[4]}"],
+        like=[ids[5]],
+        unlike=[ids[6]],
+        diversity=0.3,
+    )
+    assert answered_ids(answer) == [item.item_id for item in expected]
+    artists = artists_of(world, answer)
+    assert len(set(artists)) == len(artists) == 6
+    only = segue("recommend", run, "--only", f"{ids[7]},{ids[8]}", "-k", 2, "--json").json
+    assert set(answered_ids(only)) == {ids[7], ids[8]}
+
+
+def test_a_query_file_holds_a_request(run: Path, ids: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps({"items": ids[:2], "k": 3, "exclude": [ids[3]]}))
+    from_file = segue("recommend", run, "--query", file, "--json").json
+    options = ("--items", f"{ids[0]},{ids[1]}", "-k", 3, "--exclude", ids[3])
+    assert answered_ids(from_file) == answered_ids(segue("recommend", run, *options, "--json").json)
+    changed = segue("recommend", run, "--query", file, "-k", 2, "--json").json
+    assert answered_ids(changed) == answered_ids(from_file)[:2]
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ('{"itmes": ["1"]}', "unknown request key 'itmes' (did you mean 'items'?)"),
+    ('{"items": [true]}', "got True"),
+    ('{"k": "5"}', "request k: Input should be a valid integer, got '5'"),
+    ('{"cap": {"artist": 1.5}}', "request cap.artist: "),
+    ("[1]", "expected an object, got list"),
+    ("{", "it is not JSON"),
+])  # fmt: skip
+def test_a_query_file_that_is_wrong(run: Path, tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "query.json"
+    file.write_text(content)
+    error = segue("recommend", run, "--query", file).error
+    assert message in error
+    assert str(file) in error
+
+
+@pytest.mark.parametrize(("option", "value", "message"), [
+    ("--cap", "artist", "--cap 'artist' is not NAME=N"),
+    ("--cap", "artist=0", "cap of artist is 0, expected an integer from 1 up"),
+    ("--exclude", "a,,b", "--exclude 'a,,b' has an empty item id"),
+    ("--where", "yaer > 3", "the items have no attribute 'yaer'"),
+    ("--diversity", "2", "diversity is 2.0, expected a number from 0 to 1"),
+])  # fmt: skip
+def test_a_control_that_is_wrong(run: Path, option: str, value: str, message: str) -> None:
+    assert message in segue("recommend", run, option, value).error

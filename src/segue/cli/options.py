@@ -97,6 +97,49 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
     return by_name
 
 
+def controls(
+    exclude: str | None,
+    only: str | None,
+    where: list[str] | None,
+    cap: list[str] | None,
+    diversity: float | None,
+    popularity: float | None,
+    like: str | None,
+    unlike: str | None,
+) -> dict[str, Any]:
+    """The controls that were given, as in ``segue.recommender.control_options``.
+
+    Raises:
+        RequestError: a list has an empty id, or a cap is not of the form NAME=N.
+    """
+    lists = {"exclude": exclude, "only": only, "like": like, "unlike": unlike}
+    values = {name: listed_ids(name, text) for name, text in lists.items() if text is not None}
+    caps = dict(_parse_cap(text) for text in cap) if cap else None
+    return values | without_none(
+        where=where or None, cap=caps, diversity=diversity, popularity=popularity
+    )
+
+
+def listed_ids(name: str, text: str) -> list[str]:
+    """The item ids of a list such as ``a,b``.
+
+    Raises:
+        RequestError: an id is empty.
+    """
+    ids = [item_id.strip() for item_id in text.split(",")]
+    if not all(ids):
+        message = f"--{name} {text!r} has an empty item id"
+        raise RequestError(message, "write A,B,C; ids with commas go into a --query file")
+    return ids
+
+
+def _parse_cap(text: str) -> tuple[str, int]:
+    name, equals, number = text.rpartition("=")
+    if not equals or not number.strip().isdecimal() or len(number) > 9:
+        raise RequestError(f"--cap {text!r} is not NAME=N", "as in --cap artist=2")
+    return name.strip(), int(number)
+
+
 def _toml_value(text: str) -> Any:
     from segue.config.loading import MAX_TOML_LINE
 
@@ -184,6 +227,58 @@ IncludeSeen = Annotated[
         "training dataset recommends.",
         show_default=False,
     ),
+]
+
+QueryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--query",
+        parser=parse_path,
+        metavar="FILE",
+        help="A request as one JSON object, with the keys of recommend in Python; other options "
+        "take precedence.",
+    ),
+]
+Exclude = Annotated[
+    str | None, typer.Option("--exclude", metavar="A,B,C", help="Item ids that are not listed.")
+]
+Only = Annotated[
+    str | None,
+    typer.Option("--only", metavar="A,B,C", help="The only item ids that may be listed."),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="A condition on an attribute of the items, such as 'year >= 1990' or 'genres has "
+        "Jazz'; repeatable, all must hold.",
+    ),
+]
+Cap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cap",
+        metavar="NAME=N",
+        help="At most so many items with the same value of an attribute, as in artist=2; "
+        "repeatable.",
+    ),
+]
+Diversity = Annotated[
+    float | None,
+    typer.Option("--diversity", metavar="0..1", help="How different the listed items should be."),
+]
+Popularity = Annotated[
+    float | None,
+    typer.Option("--popularity", metavar="-1..1", help="From discovery to mainstream."),
+]
+Like = Annotated[
+    str | None,
+    typer.Option("--like", metavar="A,B,C", help="Item ids: similar items come first."),
+]
+Unlike = Annotated[
+    str | None,
+    typer.Option("--unlike", metavar="A,B,C", help="Item ids: similar items come last."),
 ]
 
 Preset = Annotated[

@@ -28,20 +28,36 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     user: options.User = None,
     title: options.Title = None,
     sequence_features: options.SequenceFeatures = None,
-    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+    k: Annotated[int | None, typer.Option("-k", help="Number of items; 10 unless given.")] = None,
     include_seen: options.IncludeSeen = None,
+    exclude: options.Exclude = None,
+    only: options.Only = None,
+    where: options.Where = None,
+    cap: options.Cap = None,
+    diversity: options.Diversity = None,
+    popularity: options.Popularity = None,
+    like: options.Like = None,
+    unlike: options.Unlike = None,
+    query: options.QueryFile = None,
     without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next."""
     from segue.recommender import Recommender
+    from segue.recommender.request_body import read_body
 
-    history = options.item_ids(items, item)
-    features = options.sequence_features(title, sequence_features)
-    model = Recommender.load(run, without_ensemble=without_ensemble)
-    answer = model.recommend(
-        history, k, user=user, sequence_features=features, include_seen=include_seen
+    request = {} if query is None else read_body(query)
+    features = options.sequence_features(title, sequence_features) or None
+    request |= options.without_none(
+        items=options.item_ids(items, item) or None,
+        k=k,
+        user=user,
+        sequence_features=features,
+        include_seen=include_seen,
     )
+    request |= options.controls(exclude, only, where, cap, diversity, popularity, like, unlike)
+    model = Recommender.load(run, without_ensemble=without_ensemble)
+    answer = model.recommend(**request)
     print_answer(answer, model, as_json)
 
 

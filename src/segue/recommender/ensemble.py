@@ -23,10 +23,11 @@ from segue.features import SequenceVocabulary
 from segue.machine import check_fork
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
-from segue.recommender import search, shapes, similarity
+from segue.recommender import search, shapes, similarity, steering
 from segue.recommender.encoder import Encoder
 from segue.recommender.masks import catalogue_mask, request_masks
 from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember
+from segue.recommender.reranking import rerank
 from segue.recommender.search import EncodedQuery, SparseBonus
 from segue.recommender.search_kernels import largest_score
 from segue.recommender.second_transformer import SecondTransformer
@@ -49,6 +50,7 @@ class Ensemble:
     Attributes:
         encoder: the transformer.
         encoder_weight: factor on its scores.
+        training_counts: training events by item index; None if unknown.
         further_dense: the dense members besides the encoder.
         dense: the dense members that score items: the encoder, if its weight is not 0, comes
             first.
@@ -64,6 +66,7 @@ class Ensemble:
         sparse: Sequence[SparseMember] = (),
         is_candidate: Bool[np.ndarray, " vocabulary"] | None = None,
         encoder_weight: float = 1.0,
+        training_counts: Int64[np.ndarray, " vocabulary"] | None = None,
     ) -> None:
         """Combine the members.
 
@@ -74,6 +77,7 @@ class Ensemble:
                 tokens; by default the whole catalogue may.
             encoder_weight: factor on the scores of the encoder, 0 or more. With 0 it is not
                 computed, except for the probability of END.
+            training_counts: training events by item index, for the popularity dial.
 
         Raises:
             RequestError: a member or ``is_candidate`` has another number of items, or the weight
@@ -89,6 +93,7 @@ class Ensemble:
             )
         self.encoder = encoder
         self.encoder_weight = encoder_weight
+        self.training_counts = training_counts
         self.further_dense = tuple(dense)
         self.dense: tuple[DenseMember, ...] = self.further_dense
         if encoder_weight:
@@ -115,7 +120,9 @@ class Ensemble:
 
     def encoder_alone(self) -> Ensemble:
         """The encoder without the other members."""
-        return Ensemble(self.encoder, is_candidate=self.is_candidate)
+        return Ensemble(
+            self.encoder, is_candidate=self.is_candidate, training_counts=self.training_counts
+        )
 
     @property
     def members(self) -> tuple[DenseMember | SparseMember, ...]:
@@ -147,26 +154,49 @@ class Ensemble:
     ) -> EncodedQuery:
         """Encode at most ``shapes.MAX_ROWS`` requests.
 
+        Its states are those of ``vectors_of(query)``.
+
         Args:
             catalogue: the mask of the items that are not candidates, if it is not the model's.
         """
         n_rows = shapes.row_bucket(len(query))
         left_out = [query.seen] if query.excluded is None else [query.seen, query.excluded]
+        masks = request_masks(
+            self.catalogue if catalogue is None else catalogue, left_out, n_rows, query.controls
+        )
         return EncodedQuery(
             len(query),
             self._states(query),
-            request_masks(self.catalogue if catalogue is None else catalogue, left_out, n_rows),
+            masks,
             self._sparse_bonus(query),
             self._dense_bonus(query),
         )
 
+    def vectors_of(self, query: Query) -> search.Vectors:
+        """The item vectors that belong to the states of a query: those of the dense members.
+
+        The dials and examples of the requests add further ones.
+        """
+        if query.controls is None:
+            return self.vectors
+        added = steering.steering_vectors(
+            query.controls, lambda: self._popularity, lambda: self._unit_vectors
+        )
+        return (*self.vectors, *added)
+
     def top(self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None) -> Ranked:
-        """The ``query.k`` best items of each request; see ``search.top``.
+        """The list of each request: its ``query.k`` best items, under all of its controls.
 
         Raises:
             NotFiniteError: the scores of the requests may not be finite; so of all methods here.
         """
-        return self.next_items(query, catalogue=catalogue).ranked
+
+        def best(query: Query) -> Ranked:
+            return self.next_items(query, catalogue=catalogue).ranked
+
+        if query.controls is None or not any(row.reranks for row in query.controls):
+            return best(query)
+        return rerank(query, best, self._unit_rows, self.n_candidates)
 
     def next_items(
         self,
@@ -176,6 +206,8 @@ class Ensemble:
         end_temperature: float | None = None,
     ) -> NextItems:
         """The ``query.k`` best items of each request and, if asked for, the scores of END.
+
+        Caps and diversity, which concern a list, are not applied; see ``top``.
 
         END keeps the probability that the encoder gives it at the temperature, whatever the weight
         of the encoder is: its odds against the whole catalogue are those of the encoder alone.
@@ -191,7 +223,7 @@ class Ensemble:
         size = shapes.rows_per_block(self.vocabulary_size, n_results)
         for block, block_query in query.blocks(size):
             encoded = self.encode(block_query, catalogue)
-            items[block], scores[block] = search.top(encoded, self.vectors, query.k)
+            items[block], scores[block] = search.top(encoded, self.vectors_of(block_query), query.k)
             self._check_finite(encoded.states)
             if end_scores is not None and end_temperature is not None:
                 end_scores[block] = self._end_scores(block_query, encoded, end_temperature)
@@ -207,7 +239,7 @@ class Ensemble:
         ranks = np.zeros(len(query), np.int64)
         for block, block_query in query.blocks(shapes.MAX_ROWS):
             encoded = self.encode(block_query, catalogue)
-            ranks[block] = search.ranks(encoded, self.vectors, targets[block])
+            ranks[block] = search.ranks(encoded, self.vectors_of(block_query), targets[block])
             self._check_finite(encoded.states)
         return ranks
 
@@ -222,7 +254,8 @@ class Ensemble:
             offsets, values = items.slice(block.start, block.stop)
             rows = np.repeat(np.arange(len(block_query)), np.diff(offsets))
             states = self._states(block_query)
-            scores.append(search.pair_scores(states, self.vectors, rows, values))
+            vectors = self.vectors_of(block_query)
+            scores.append(search.pair_scores(states, vectors, rows, values))
             self._check_finite(states)
             if (dense_bonus := self._dense_bonus(block_query)) is not None:
                 scores[-1] += dense_bonus[values, rows]
@@ -271,7 +304,14 @@ class Ensemble:
             for member in self.further_dense
             if weight or not isinstance(member, PureSVD)
         ]
-        return Ensemble(self.encoder, dense, self.sparse, self.is_candidate, self.encoder_weight)
+        return Ensemble(
+            self.encoder,
+            dense,
+            self.sparse,
+            self.is_candidate,
+            self.encoder_weight,
+            self.training_counts,
+        )
 
     def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
         """The ``k`` items with the most similar vectors per item; see ``similarity``.
@@ -284,24 +324,43 @@ class Ensemble:
 
     @cached_property
     def _unit_vectors(self) -> search.Vectors:
-        members = [m for m in self.further_dense if not isinstance(m, ItemBias)]
-        vectors = _on_device([self.encoder, *members])
+        vectors = self._vectors_of_content
         states = tuple(jnp.zeros((1, member.shape[1])) for member in vectors)
         _check_finite(states, _largest_of(vectors))
         return similarity.unit_vectors(vectors)
 
+    @cached_property
+    def _vectors_of_content(self) -> search.Vectors:
+        """The vectors by which items are similar: without item biases, which have no direction."""
+        members = [m for m in self.further_dense if not isinstance(m, ItemBias)]
+        return _on_device([self.encoder, *members])
+
+    def _unit_rows(self, items: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+        """The vectors of some items, scaled to length 1."""
+        rows = tuple(member[jnp.asarray(items)] for member in self._vectors_of_content)
+        return np.concatenate([np.asarray(m) for m in similarity.unit_vectors(rows)], axis=1)
+
+    @cached_property
+    def _popularity(self) -> Array:
+        if self.training_counts is None:
+            message = "the popularity dial needs the training counts of the items"
+            raise RequestError(message, "leave popularity out, or give training_counts")
+        return jnp.asarray(steering.popularity_vectors(self.training_counts, self.is_candidate))
+
     def _states(self, query: Query) -> search.States:
-        """For each member of ``dense`` its state per request, padded, on the device."""
+        """For each vector of ``vectors_of(query)`` the state per request, padded, on the device."""
         check_fork()
         n_rows = shapes.row_bucket(len(query))
         states = [jnp.asarray(member.states(query, n_rows)) for member in self.dense]
         if self.encoder_weight not in (0, 1):
             states[0] *= self.encoder_weight
+        if query.controls is not None:
+            states += steering.steering_states(query.controls, n_rows, lambda: self._unit_vectors)
         return tuple(states)
 
     def _check_finite(self, states: search.States) -> None:
-        """``_check_finite`` of all dense members."""
-        _check_finite(states, self._largest_of_vectors)
+        """``_check_finite`` of all dense members. What steers a request is bounded."""
+        _check_finite(states[: len(self.dense)], self._largest_of_vectors)
 
     @cached_property
     def _largest_of_vectors(self) -> Float32[Array, " members"]:
@@ -353,9 +412,11 @@ class Ensemble:
         alone = EncodedQuery(encoded.n, states, encoded.masks)
         rows = np.arange(encoded.n)
         scores = search.pair_scores(states, vectors, rows, np.full(encoded.n, END))
-        if not self.members and self.encoder_weight == 1:
+        if not self.members and self.encoder_weight == 1 and query.controls is None:
             return scores
-        combined = search.log_normalisers(encoded, self.vectors, self.catalogue, temperature)
+        combined = search.log_normalisers(
+            encoded, self.vectors_of(query), self.catalogue, temperature
+        )
         encoder = search.log_normalisers(alone, vectors, self.catalogue, temperature)
         _check_finite(states, self._largest_of_encoder)
         return scores + np.float32(temperature) * (combined - encoder)

@@ -54,7 +54,14 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
     is_candidate = items.candidate_mask(vocabulary_size)[:vocabulary_size]
     name = folder.path.name
     return LoadedRun(
-        Ensemble(encoder, members.dense, members.sparse, is_candidate, members.encoder_weight),
+        Ensemble(
+            encoder,
+            members.dense,
+            members.sparse,
+            is_candidate,
+            members.encoder_weight,
+            items.training_counts[:vocabulary_size],
+        ),
         items,
         f"{name} (without ensemble)" if without_ensemble else name,
         dataset,

@@ -12,9 +12,18 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from segue.controls import Controls
 from segue.ragged import Ragged
 from segue.recommender.shapes import ITEM_MULTIPLE
 from segue.tokens import N_SPECIALS
+
+
+def allowed_bits(is_allowed: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.ndarray, " bytes"]:
+    """The reverse of a mask: packed bits that are 1 for an item that may be recommended."""
+    n_bits = -(-len(is_allowed) // ITEM_MULTIPLE) * ITEM_MULTIPLE
+    bits = np.zeros(n_bits, bool)
+    bits[: len(is_allowed)] = is_allowed
+    return np.packbits(bits, bitorder="little")
 
 
 def catalogue_mask(is_candidate: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.ndarray, " bytes"]:
@@ -23,15 +32,15 @@ def catalogue_mask(is_candidate: Bool[np.ndarray, " vocabulary"]) -> UInt8[np.nd
     Args:
         is_candidate: by item index, whether an item may be recommended.
     """
-    n_bits = -(-len(is_candidate) // ITEM_MULTIPLE) * ITEM_MULTIPLE
-    is_left_out = np.ones(n_bits, bool)
-    is_left_out[: len(is_candidate)] = ~is_candidate
-    is_left_out[:N_SPECIALS] = True
-    return np.packbits(is_left_out, bitorder="little")
+    is_item = np.arange(len(is_candidate)) >= N_SPECIALS
+    return ~allowed_bits(is_candidate & is_item)
 
 
 def request_masks(
-    catalogue: UInt8[np.ndarray, " bytes"], left_out: Sequence[Ragged], n_rows: int
+    catalogue: UInt8[np.ndarray, " bytes"],
+    left_out: Sequence[Ragged],
+    n_rows: int,
+    controls: Sequence[Controls] | None = None,
 ) -> UInt8[np.ndarray, "bytes rows"]:
     """The masks of a block of requests.
 
@@ -40,6 +49,7 @@ def request_masks(
         left_out: item indices to leave out, one row per request each. Indices beyond the
             vocabulary have no effect.
         n_rows: number of columns; at least the number of requests.
+        controls: of each request; what is not in its ``allowed`` is left out.
     """
     masks = np.repeat(catalogue[:, None], n_rows, axis=1)
     for items in left_out:
@@ -48,6 +58,10 @@ def request_masks(
         values = items.values[is_inside]
         bits = np.left_shift(1, values & 7).astype(np.uint8)
         np.bitwise_or.at(masks, (values >> 3, rows[is_inside]), bits)
+    for row, its_controls in enumerate(controls or ()):
+        if its_controls.allowed is not None:
+            masks[: len(its_controls.allowed), row] |= ~its_controls.allowed
+            masks[len(its_controls.allowed) :, row] = 255
     return masks
 
 

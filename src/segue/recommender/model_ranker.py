@@ -95,6 +95,7 @@ class ModelRanker(Ranker):
 
     def _translate(self, query: Query) -> Query:
         """The same requests in the item indices of the model."""
+        query.check_no_controls(self.name)
         return replace(
             query,
             histories=self._translate_items(query.histories),

@@ -6,22 +6,24 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 from jaxtyping import Float32
 
 from segue.dataset import Dataset, Items
-from segue.errors import RequestError
+from segue.errors import RequestError, quantity
 from segue.features import USER
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
+from segue.recommender.control_options import ControlOptions, count_allowed, merged
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
 from segue.recommender.histories import Histories, TrainingHistories, open_histories
 from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_per_history
+from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.loading import load_run
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
@@ -78,6 +80,7 @@ class Recommender:
             always_has_sequence_features=always_has_sequence_features,
             model=name,
             histories=histories or self._training,
+            attributes=ItemAttributes(items, ensemble.vocabulary_size),
         )
 
     @classmethod
@@ -135,6 +138,8 @@ class Recommender:
         user: Id | None = None,
         sequence_features: Mapping[str, str] | None = None,
         include_seen: bool | None = None,
+        controls: Mapping[str, Any] | None = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answer: ...
 
     @overload
@@ -146,6 +151,8 @@ class Recommender:
         user: Sequence[Id | None] | None = None,
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool | None = None,
+        controls: Sequence[Mapping[str, Any] | None] | None = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answers: ...
 
     def recommend(
@@ -156,6 +163,8 @@ class Recommender:
         user: Any = None,
         sequence_features: Any = None,
         include_seen: bool | None = None,
+        controls: Any = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answer | Answers:
         """Recommend the ``k`` items most likely to come next, for one history or many.
 
@@ -173,6 +182,11 @@ class Recommender:
                 per history.
             include_seen: whether items of the history may be recommended. By default as the audit
                 of the training dataset recommends: they may where many events repeat an item.
+            controls: with many histories, a list with the controls of each (a mapping with the
+                names below, or None), which take precedence over those of all.
+            **shared_controls: filters, examples, caps and dials of all histories: ``exclude``,
+                ``only``, ``where``, ``cap``, ``diversity``, ``popularity``, ``like`` and
+                ``unlike``; see the page "Control" of the documentation.
 
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
@@ -183,11 +197,12 @@ class Recommender:
             DatasetError: a user is given, and the training dataset is not in its place.
             RequestError: ``k`` is below 1 or above the size of the catalogue, ``items`` is not
                 an ordered collection of ids, the user is unknown, the model does not have a
-                given sequence feature, or the history is empty and the model has no START.
+                given sequence feature, a control is not possible, or the history is empty and the
+                model has no START.
         """
         start_time = time.perf_counter()
         self._check_count("k", k)
-        requests, has_many = self._read(items, user, sequence_features)
+        requests, has_many = self._read(items, user, sequence_features, controls, shared_controls)
         includes_seen = self._includes_seen(include_seen)
         ranked = self.ensemble.top(query_of(requests, k, include_seen=includes_seen))
         return self._answers(ranked, requests, includes_seen, has_many, start_time)
@@ -448,7 +463,14 @@ class Recommender:
     def _includes_seen(self, include_seen: bool | None) -> bool:
         return self.includes_seen if include_seen is None else bool(include_seen)
 
-    def _read(self, items: Any, user: Any, sequence_features: Any) -> tuple[list[Request], bool]:
+    def _read(
+        self,
+        items: Any,
+        user: Any,
+        sequence_features: Any,
+        controls: Any = None,
+        shared_controls: Mapping[str, Any] | None = None,
+    ) -> tuple[list[Request], bool]:
         """Look up one history or many, and say whether many were given."""
         histories, has_many = histories_of(items)
         users = one_per_history("user", user, len(histories), has_many=has_many)
@@ -459,11 +481,20 @@ class Recommender:
             if not isinstance(values, Mapping | None):
                 message = f"sequence_features is {values!r}, expected a mapping of names to values"
                 raise RequestError(message, 'give {"name": "rainy day"}, for example')
+        all_controls = [
+            merged(shared_controls or {}, own)
+            for own in one_per_history("controls", controls, len(histories), has_many=has_many)
+        ]
         requests = [
             self._requests.read(
-                history, None if user_id is None else id_string(user_id, "user"), values or {}
+                history,
+                None if user_id is None else id_string(user_id, "user"),
+                values or {},
+                its_controls,
             )
-            for history, user_id, values in zip(histories, users, features, strict=True)
+            for history, user_id, values, its_controls in zip(
+                histories, users, features, all_controls, strict=True
+            )
         ]
         return requests, has_many
 
@@ -505,9 +536,23 @@ class Recommender:
             truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,
             took_ms=took_ms,
-            notes=request.notes + short_list_notes(ranked.items[row], includes_seen),
+            notes=request.notes
+            + short_list_notes(ranked.items[row], includes_seen, self._restriction(request)),
             seen=None if includes_seen is None else "include" if includes_seen else "exclude",
         )
+
+    def _restriction(self, request: Request) -> str | None:
+        """What restricts the list of a request, in words; None if nothing does."""
+        controls, excluded = request.controls.controls, request.controls.excluded
+        reasons = []
+        if controls.allowed is not None:
+            n_allowed = count_allowed(controls.allowed, self.ensemble.is_candidate)
+            items = quantity(n_allowed, "item satisfies", "items satisfy")
+            reasons.append(f"{items} {request.controls.filters}")
+        if len(excluded):
+            reasons.append(f"{quantity(len(excluded), 'item')} excluded")
+        reasons += [f"cap {cap.attribute}={cap.limit}" for cap in controls.caps]
+        return ", ".join(reasons) or None
 
 
 def _needs_user(ensemble: Ensemble) -> bool:

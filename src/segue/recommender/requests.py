@@ -14,7 +14,13 @@ from segue.errors import RequestError
 from segue.features import USER, SequenceVocabulary
 from segue.ragged import Ragged
 from segue.ranking import Query
+from segue.recommender.control_options import (
+    NO_REQUEST_CONTROLS,
+    RequestControls,
+    read_controls,
+)
 from segue.recommender.histories import Histories
+from segue.recommender.item_attributes import ItemAttributes
 from segue.tokens import INDEX_DTYPE, UNK
 
 
@@ -27,12 +33,14 @@ class Request:
         sequence_features: values by name.
         unknown_items: item ids that are not in the model's catalogue.
         notes: caveats for the answer, such as ignored values.
+        controls: filters, examples, caps and dials.
     """
 
     history: Int32[np.ndarray, " history"]
     sequence_features: Mapping[str, Any]
     unknown_items: list[str]
     notes: list[str]
+    controls: RequestControls = NO_REQUEST_CONTROLS
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class RequestReader:
         always_has_sequence_features: whether every training sequence had its features.
         model: name of the model in messages.
         histories: the histories of users.
+        attributes: the attributes of the items, for filters and caps.
     """
 
     items: Items
@@ -58,12 +67,14 @@ class RequestReader:
     always_has_sequence_features: bool
     model: str
     histories: Histories
+    attributes: ItemAttributes
 
     def read(
         self,
         item_ids: list[str],
         user: str | None,
         sequence_features: Mapping[str, str],
+        controls: Mapping[str, Any],
     ) -> Request:
         """Look up one request.
 
@@ -71,10 +82,11 @@ class RequestReader:
             item_ids: the events of the request, oldest first.
             user: its user, whose events come before ``item_ids``; None for none.
             sequence_features: values of the request; they take precedence over those of the user.
+            controls: as in ``ControlOptions``.
 
         Raises:
-            RequestError: the user is unknown, the model does not have a sequence feature, or the
-                history is empty and the model has no START.
+            RequestError: the user is unknown, the model does not have a sequence feature, the
+                history is empty and the model has no START, or a control is not possible.
         """
         requested, unknown = self.find_items(item_ids)
         stored, stored_features, notes = self._find_user(user)
@@ -92,7 +104,8 @@ class RequestReader:
                 "always had in training (train with training.feature_dropout to allow requests "
                 "without)"
             )
-        return Request(history, features, unknown, notes)
+        read = read_controls(controls, self.attributes, self.find_items)
+        return Request(history, features, unknown, notes + read.notes, read)
 
     def find_items(self, item_ids: list[str]) -> tuple[Int32[np.ndarray, " items"], list[str]]:
         """The item indices (UNK for unknown ids), and the ids that are not in the catalogue."""
@@ -158,10 +171,14 @@ def query_of(requests: list[Request], k: int, *, include_seen: bool) -> Query:
     """
     histories = Ragged.from_rows([request.history for request in requests])
     nothing = Ragged.from_rows([np.zeros(0, INDEX_DTYPE)] * len(requests))
+    excluded = [request.controls.excluded for request in requests]
+    controls = [request.controls.controls for request in requests]
     return Query(
         histories,
         seen=nothing if include_seen else histories,
         rows=np.full(len(requests), -1),
         k=k,
+        excluded=Ragged.from_rows(excluded) if any(map(len, excluded)) else None,
+        controls=None if all(row.are_neutral for row in controls) else controls,
         sequence_features=[request.sequence_features for request in requests],
     )

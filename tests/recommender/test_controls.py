@@ -1,0 +1,299 @@
+"""Request-time controls: each against an obvious reference over the scores of all items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segue.dataset import Dataset
+from segue.errors import RequestError
+from segue.recommender import Answer, Recommender, reranking, shapes, steering
+from segue.tokens import N_SPECIALS
+from small_ensembles import mixed_copy
+
+HISTORY = ["200", "301", "402"]
+
+
+@pytest.fixture(scope="module", params=["transformer", "ensemble", "ensemble of a large catalogue"])
+def model(
+    request: pytest.FixtureRequest,
+    genre_run: Path,
+    genres: Dataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Recommender]:
+    run = genre_run
+    if request.param != "transformer":
+        run = mixed_copy(genre_run, genres, tmp_path_factory.mktemp("controls") / "mixed")
+    with pytest.MonkeyPatch.context() as patch:
+        if "large" in request.param:
+            patch.setattr(shapes, "MAX_DENSE_BONUS_ITEMS", 0)
+        yield Recommender.load(run)
+
+
+@pytest.fixture(scope="module")
+def table(genres: Dataset) -> dict[str, dict[str, Any]]:
+    """The attributes of each item by id."""
+    return {row["item_id"]: row for row in genres.items.table.to_pylist()}
+
+
+def ids_of(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer]
+
+
+def scores_of(model: Recommender, history: list[str] = HISTORY) -> dict[str, float]:
+    """The score of every item that is not in the history, as without controls."""
+    listed = model.recommend(history, model.ensemble.n_candidates)
+    return {item.item_id: item.score for item in listed}
+
+
+def n_left(model: Recommender) -> int:
+    return len(scores_of(model))
+
+
+# --- filters ---
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_filters_never_leak_and_fill_the_list(
+    model: Recommender, table: dict[str, dict[str, Any]], data: st.DataObject
+) -> None:
+    ids = model.item_ids
+    some = st.lists(st.sampled_from(ids), max_size=12, unique=True)
+    exclude, only = data.draw(some), data.draw(st.none() | some)
+    genre = data.draw(st.none() | st.sampled_from(["Comedy", "drama", "Nothing"]))
+    k = data.draw(st.integers(1, len(ids)))
+    where = [] if genre is None else [f"genres has {genre}"]
+    answer = model.recommend(HISTORY, k, exclude=exclude, only=only, where=where)
+    expected = [
+        item_id
+        for item_id in scores_of(model)
+        if item_id not in exclude
+        and (only is None or item_id in only)
+        and (genre is None or genre.lower() in map(str.lower, table[item_id]["genres"]))
+    ]
+    assert ids_of(answer) == expected[:k]
+    assert bool(answer.notes) == (len(expected) < k)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("genres has Comedy", lambda row: "Comedy" in row["genres"]),
+        ("genres lacks comedy", lambda row: "Comedy" not in row["genres"]),
+        ("year >= 1993", lambda row: row["year"] >= 1993),
+        ("year<1993.5", lambda row: row["year"] < 1993.5),
+        ("year == 1992", lambda row: row["year"] == 1992),
+        ("year != 1992", lambda row: row["year"] != 1992),
+        ("title has ie 2", lambda row: "ie 2" in row["title"]),
+        ("title lacks ie 2", lambda row: "ie 2" not in row["title"]),
+        ('item_id = "201"', lambda row: row["item_id"] == "201"),
+        ("item_id != 201", lambda row: row["item_id"] != "201"),
+        ("training_count > 3", lambda row: row["training_count"] > 3),
+    ],
+)
+def test_conditions(
+    model: Recommender, table: dict[str, dict[str, Any]], condition: str, holds: Any
+) -> None:
+    expected = [item_id for item_id in scores_of(model) if holds(table[item_id])]
+    assert ids_of(model.recommend(HISTORY, 30, where=condition)) == expected[:30]
+
+
+def test_several_conditions_must_all_hold(model: Recommender) -> None:
+    both = model.recommend(HISTORY, 5, where=["genres has Comedy", "genres lacks Comedy"])
+    assert ids_of(both) == []
+    (note,) = both.notes
+    assert "0 items satisfy where genres has Comedy and where genres lacks Comedy" in note
+
+
+def test_an_exclusion_changes_no_score(model: Recommender) -> None:
+    expected = scores_of(model)
+    excluded = list(expected)[:3]
+    answer = model.recommend(HISTORY, 10, exclude=excluded)
+    np.testing.assert_allclose(
+        [item.score for item in answer], list(expected.values())[3:13], rtol=1e-5
+    )
+
+
+def test_unknown_ids_of_controls_are_named(model: Recommender) -> None:
+    answer = model.recommend(HISTORY, 3, exclude=["no-item"], like=["nor-this"])
+    assert ids_of(answer) == list(scores_of(model))[:3]
+    assert answer.notes == [
+        "1 unknown id of like ignored: 'nor-this'",
+        "1 unknown id of exclude ignored: 'no-item'",
+    ]
+
+
+# --- caps ---
+
+
+@settings(max_examples=8, deadline=None)
+@given(limit=st.integers(1, 4), k=st.integers(1, 36), column=st.sampled_from(["genres", "year"]))
+def test_caps_hold_and_take_the_best_of_what_is_left(
+    model: Recommender, table: dict[str, dict[str, Any]], limit: int, k: int, column: str
+) -> None:
+    answer = model.recommend(HISTORY, min(k, n_left(model)), cap={column: limit})
+    counts: Counter[Any] = Counter()
+    expected = []
+    for item_id in scores_of(model):
+        values = table[item_id][column]
+        values = values if isinstance(values, list) else [values]
+        if all(counts[value] < limit for value in values):
+            counts.update(values)
+            expected.append(item_id)
+    assert ids_of(answer) == expected[:k]
+
+
+def test_a_pool_that_is_too_small_grows(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = ids_of(model.recommend(HISTORY, 8, cap={"genres": 2}))
+    monkeypatch.setattr(reranking, "MIN_POOL", 1)
+    monkeypatch.setattr(reranking, "POOL_PER_ITEM", 1)
+    assert ids_of(model.recommend(HISTORY, 8, cap={"genres": 2})) == expected
+
+
+# --- diversity ---
+
+
+def unit_vectors(model: Recommender) -> dict[str, np.ndarray]:
+    items = model.ensemble._unit_rows(
+        np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=np.int32)
+    )
+    return dict(zip(model.item_ids, items, strict=True))
+
+
+@pytest.mark.parametrize("diversity", [0.2, 0.7, 1.0])
+def test_diversity_is_maximal_marginal_relevance(model: Recommender, diversity: float) -> None:
+    scores, vectors = scores_of(model), unit_vectors(model)
+    expected: list[str] = []
+    while len(expected) < 6:
+        values = {}
+        for item_id, score in scores.items():
+            if item_id not in expected:
+                cosines = [float(vectors[item_id] @ vectors[listed]) for listed in expected]
+                penalty = reranking.DIVERSITY_NATS * max(cosines, default=-1.0)
+                values[item_id] = (1 - diversity) * score - diversity * penalty
+        expected.append(max(values, key=lambda item_id: values[item_id]))
+    answer = model.recommend(HISTORY, 6, diversity=diversity)
+    assert ids_of(answer) == expected
+    for item in answer:
+        assert item.score == pytest.approx(scores[item.item_id], rel=1e-5)
+
+
+def test_more_diversity_gives_less_similar_lists(model: Recommender) -> None:
+    vectors = unit_vectors(model)
+
+    def similarity(diversity: float) -> float:
+        listed = [vectors[i] for i in ids_of(model.recommend(HISTORY, 6, diversity=diversity))]
+        cosines = np.array(listed) @ np.array(listed).T
+        return float(cosines[np.triu_indices(6, 1)].mean())
+
+    assert similarity(1.0) < similarity(0.0)
+
+
+# --- dials and examples ---
+
+
+def test_the_popularity_dial_moves_the_mean_count_monotonically(
+    model: Recommender, table: dict[str, dict[str, Any]]
+) -> None:
+    means = []
+    for dial in (-1, -0.5, 0, 0.25, 1):
+        answer = model.recommend(HISTORY, 8, popularity=dial)
+        counts = [table[item_id]["training_count"] for item_id in ids_of(answer)]
+        means.append(round(float(np.log1p(counts).mean()), 9))
+    assert means == sorted(means)
+    assert means[0] < means[-1]
+
+
+@pytest.mark.parametrize("controls", [
+    {"popularity": 0.5}, {"popularity": -1}, {"like": ["101"]}, {"unlike": ["101", "300"]},
+    {"like": ["100", "104"], "unlike": ["302"], "popularity": 0.3},
+], ids=str)  # fmt: skip
+def test_dials_and_examples_add_to_the_scores(
+    model: Recommender, table: dict[str, dict[str, Any]], controls: dict[str, Any]
+) -> None:
+    scores, vectors = scores_of(model), unit_vectors(model)
+    logs = {i: np.log1p(table[i]["training_count"]) for i in model.item_ids}
+    mean, spread = np.mean(list(logs.values())), np.std(list(logs.values()))
+    expected = {}
+    for item_id, score in scores.items():
+        dial = controls.get("popularity", 0) * steering.POPULARITY_NATS
+        terms = [dial * (logs[item_id] - mean) / spread]
+        for name, sign in (("like", 1), ("unlike", -1)):
+            cosines = [float(vectors[item_id] @ vectors[i]) for i in controls.get(name, [])]
+            terms.append(sign * steering.SIMILARITY_NATS * np.mean(cosines) if cosines else 0)
+        if item_id not in [*controls.get("like", []), *controls.get("unlike", [])]:
+            expected[item_id] = score + sum(terms)
+    answer = model.recommend(HISTORY, len(expected), **controls)
+    assert {item.item_id: item.score for item in answer} == pytest.approx(
+        expected, rel=1e-4, abs=1e-4
+    )
+    assert np.diff([item.score for item in answer]).max() <= 0
+
+
+# --- many histories ---
+
+
+def test_a_batch_gives_each_history_the_list_that_it_gets_alone(model: Recommender) -> None:
+    histories = [HISTORY, ["100"], ["303", "400"], HISTORY]
+    own = [{"where": "year > 1992"}, None, {"cap": {"genres": 1}}, {"like": ["100"], "exclude": []}]
+    together = model.recommend(histories, 5, controls=own, exclude=["305"], popularity=0.2)
+    for history, controls, answer in zip(histories, own, together, strict=True):
+        merged = {"exclude": ["305"], "popularity": 0.2} | (controls or {})
+        alone = model.recommend(history, 5, **merged)
+        assert ids_of(answer) == ids_of(alone)
+        assert answer.notes == alone.notes
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(("controls", "message"), [
+    ({"where": "yaer > 3"}, "the items have no attribute 'yaer' (did you mean 'year'?"),
+    ({"where": "genres = Comedy"}, "genres is a list (its operators: has, lacks)"),
+    ({"where": "title < 3"}, "title is a text"),
+    ({"where": "year >= new"}, "expected a number, because year is"),
+    ({"where": "year"}, "expected an attribute, an operator and a value"),
+    ({"where": "year hasty"}, "expected an attribute, an operator and a value"),
+    ({"where": ""}, "the items have no attribute ''"),
+    ({"where": 3}, "where is 3, expected conditions"),
+    ({"where": [3]}, "where has 3, expected a condition as text"),
+    ({"cap": {"album": 2}}, "cap is on 'album', which is no attribute of the items"),
+    ({"cap": {"year": 0}}, "cap of year is 0, expected an integer from 1 up"),
+    ({"cap": {"year": True}}, "cap of year is True"),
+    ({"cap": 2}, "cap is 2, expected a mapping"),
+    ({"diversity": -0.1}, "diversity is -0.1, expected a number from 0 to 1"),
+    ({"diversity": float("nan")}, "diversity is nan"),
+    ({"popularity": 1.5}, "popularity is 1.5, expected a number from -1 to 1"),
+    ({"popularity": "high"}, "popularity is 'high'"),
+    ({"only": "101"}, "only is the single value '101', expected a list of item ids"),
+    ({"like": [None]}, "item id None stands for a missing id"),
+    ({"novelty": 1}, "unknown control 'novelty'"),
+    ({"controls": [{}]}, "controls has [{}], expected a mapping"),
+], ids=str)  # fmt: skip
+def test_impossible_controls(model: Recommender, controls: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        model.recommend(HISTORY, 3, **controls)
+    assert message in str(raised.value)
+
+
+def test_baselines_and_other_datasets_refuse_controls(model: Recommender, genres: Dataset) -> None:
+    from segue import baselines
+    from segue.controls import Controls
+    from segue.ragged import Ragged
+    from segue.ranking import Query
+
+    history = Ragged.from_rows([[5, 6]])
+    query = Query(history, history, np.array([-1]), controls=[Controls(popularity=0.5)])
+    for ranker in (baselines.fit("popularity", genres), model.ranker(genres)):
+        with pytest.raises(RequestError, match="does not support the controls"):
+            ranker.top(query)
