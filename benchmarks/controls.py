@@ -79,6 +79,7 @@ def measure(model: Recommender, data: Dataset, n_requests: int) -> list[dict[str
     controls |= {f"diversity {d:g}": [{"diversity": d}] * same for d in DIVERSITIES}
     for attribute in [a for a in ("artist", "year", "genres") if a in lists.attributes.names]:
         controls |= {f"cap {attribute}={n}": [{"cap": {attribute: n}}] * same for n in (1, 2)}
+    controls["exclude the listed"] = [{"exclude": [example]} for example in examples]
     controls["like the listed"] = [{"like": [example]} for example in examples]
     controls["unlike the listed"] = [{"unlike": [example]} for example in examples]
     return [
@@ -125,7 +126,7 @@ class Lists:
         n_most, cosines, to_example = [], [], []
         for items, example in zip(ranked.items, self._items.find(examples), strict=True):
             listed = items[items >= N_SPECIALS]
-            vectors = self._ensemble._unit_rows(np.append(listed, example))
+            vectors = self._ensemble.unit_rows(np.append(listed, example))
             products = vectors[:-1] @ vectors[:-1].T
             pairs = np.triu_indices(len(listed), 1)
             cosines.append(products[pairs].mean() if len(listed) > 1 else 0.0)

@@ -1,4 +1,4 @@
-"""``Controls``: what a request asks of its list besides the history, in item indices."""
+"""``Controls``: filters, examples, caps and dials of a request, in item indices."""
 
 from __future__ import annotations
 

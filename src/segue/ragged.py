@@ -43,6 +43,11 @@ class Ragged(NamedTuple):
         offsets = self.offsets + np.concatenate([[0], np.cumsum(mask)])
         return Ragged(offsets, np.insert(self.values, ends, values[mask]))
 
+    def any(self, flags: Bool[np.ndarray, " values"]) -> Bool[np.ndarray, " rows"]:
+        """Whether a row has a value whose flag is true."""
+        sums = np.append(0, np.cumsum(flags))
+        return np.diff(sums[self.offsets]) > 0
+
     @property
     def n_rows(self) -> int:
         """Number of rows, including empty ones."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from controls import measure, measure_filter, report
+from controls import measure, measure_filter, report, untrained
 
 from segue.dataset import Dataset
-from segue.recommender import Recommender
+from segue.recommender import Recommender, steering
+from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 
 def test_each_control_does_what_its_name_says(
@@ -24,8 +26,9 @@ def test_each_control_does_what_its_name_says(
     assert counts == sorted(counts)
     assert rows["diversity 1"]["cosine_within"] < rows["none"]["cosine_within"]
     assert rows["cap year=1"]["most_of_one_value"] == 1
-    example = [rows[f"{name} the listed"]["cosine_to_example"] for name in ("unlike", "like")]
-    assert example[0] < rows["none"]["cosine_to_example"] <= example[1]
+    names = [f"{name} the listed" for name in ("unlike", "exclude", "like")]
+    unlike, exclude, like = (rows[name]["cosine_to_example"] for name in names)
+    assert unlike < exclude < like
 
 
 def test_the_time_of_a_filter() -> None:
@@ -36,3 +39,20 @@ def test_the_time_of_a_filter() -> None:
         for unit in ("ms", "core_ms")
     }
     assert min(times.values()) > 0
+
+
+def test_a_search_in_many_groups_of_items_obeys_all_controls() -> None:
+    model = untrained(3_000)
+    history, ids = model.item_ids[:5], model.item_ids
+    indices = np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=INDEX_DTYPE)
+    vectors = model.ensemble.unit_rows(indices)
+    scores = model.score(history, ids) + steering.SIMILARITY_NATS * vectors @ vectors[7]
+    answer = model.recommend(
+        history, 4, where="year >= 90", exclude=ids[90:100], cap={"year": 1}, like=[ids[7]]
+    )
+    expected: list[int] = []
+    for item in np.argsort(-scores).tolist():
+        is_allowed = item % 100 >= 90 and not 90 <= item < 100
+        if is_allowed and item % 100 not in [listed % 100 for listed in expected]:
+            expected.append(item)
+    assert [int(item.item_id) for item in answer] == expected[:4]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segue.dataset import Dataset
+from segue.dataset import Dataset, Items
+from segue.dataset.items import build_items_table
 from segue.errors import RequestError
 from segue.recommender import Answer, Recommender, reranking, shapes, steering
+from segue.recommender.item_attributes import ItemAttributes
 from segue.tokens import N_SPECIALS
 from small_ensembles import mixed_copy
 
@@ -106,11 +110,45 @@ def test_conditions(
     assert ids_of(model.recommend(HISTORY, 30, where=condition)) == expected[:30]
 
 
+@pytest.mark.parametrize(("condition", "note"), [
+    ("genres lacks comedi", "no item has genres 'comedi' (did you mean 'comedy'?)"),
+    ("title = Nothing like it", "no item has title 'Nothing like it'"),
+    ("title has zzz", "no item has title 'zzz'"),
+])  # fmt: skip
+def test_a_value_that_no_item_has_is_named(model: Recommender, condition: str, note: str) -> None:
+    assert note in model.recommend(HISTORY, 3, where=condition).notes
+
+
+def test_generators_and_sets_hold_for_every_history(model: Recommender) -> None:
+    first, second = ids_of(model.recommend(HISTORY, 2))
+    answers = model.recommend(
+        [HISTORY, HISTORY],
+        5,
+        exclude=(item_id for item_id in [first]),
+        unlike={second},
+        where=(condition for condition in ["genres has all"]),
+    )
+    assert ids_of(answers[0]) == ids_of(answers[1])
+    assert first not in ids_of(answers[0])
+
+
 def test_several_conditions_must_all_hold(model: Recommender) -> None:
     both = model.recommend(HISTORY, 5, where=["genres has Comedy", "genres lacks Comedy"])
     assert ids_of(both) == []
     (note,) = both.notes
     assert "0 items satisfy where genres has Comedy and where genres lacks Comedy" in note
+
+
+def test_a_short_list_says_what_restricts_it(model: Recommender) -> None:
+    answer = model.recommend(
+        HISTORY, 9, only=["100", "101", "101", "303"], exclude=["303"] * 3, like=["100"]
+    )
+    assert ids_of(answer) == ["101"]
+    assert answer.notes == [
+        "the list has 1 of the 9 items requested: no other item is left under its controls (3 "
+        "items satisfy only, 1 item excluded, liked and disliked items are left out; items of the "
+        "history are left out)"
+    ]
 
 
 def test_an_exclusion_changes_no_score(model: Recommender) -> None:
@@ -151,20 +189,25 @@ def test_caps_hold_and_take_the_best_of_what_is_left(
     assert ids_of(answer) == expected[:k]
 
 
-def test_a_pool_that_is_too_small_grows(
+def test_a_pool_that_caps_exhaust_is_followed_by_another(
     model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = ids_of(model.recommend(HISTORY, 8, cap={"genres": 2}))
-    monkeypatch.setattr(reranking, "MIN_POOL", 1)
-    monkeypatch.setattr(reranking, "POOL_PER_ITEM", 1)
-    assert ids_of(model.recommend(HISTORY, 8, cap={"genres": 2})) == expected
+    controls = [{"cap": {"year": 1}}, {"cap": {"year": 2}, "exclude": ["101"]}, None]
+    expected = model.recommend([HISTORY] * 3, 8, controls=controls, diversity=0.0)
+    monkeypatch.setattr(reranking, "pool_size", lambda k, n_items: 2)
+    answers = model.recommend([HISTORY] * 3, 8, controls=controls)
+    assert list(map(ids_of, answers)) == list(map(ids_of, expected))
+    assert [len(answer) for answer in answers] == [8, 8, 8]
+    # With diversity, an item of a later pool is compared with those of earlier ones.
+    diverse = model.recommend(HISTORY, 8, cap={"year": 1}, diversity=0.9)
+    assert len(set(ids_of(diverse))) == 8
 
 
 # --- diversity ---
 
 
 def unit_vectors(model: Recommender) -> dict[str, np.ndarray]:
-    items = model.ensemble._unit_rows(
+    items = model.ensemble.unit_rows(
         np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=np.int32)
     )
     return dict(zip(model.item_ids, items, strict=True))
@@ -240,6 +283,49 @@ def test_dials_and_examples_add_to_the_scores(
     assert np.diff([item.score for item in answer]).max() <= 0
 
 
+# --- attributes of all types ---
+
+
+def attributes_of(**columns: pa.Array) -> ItemAttributes:
+    n_items = len(next(iter(columns.values())))
+    ids = pa.array([str(i) for i in range(n_items)])
+    table = build_items_table(pa.table({"item_id": ids, **columns}), np.ones(n_items, np.int64))
+    return ItemAttributes(Items(table), N_SPECIALS + n_items)
+
+
+def satisfying(attributes: ItemAttributes, text: str) -> list[int]:
+    bits = np.unpackbits(attributes.mask(attributes.condition(text)), bitorder="little")
+    return (np.flatnonzero(bits[N_SPECIALS : attributes.vocabulary_size])).tolist()
+
+
+def test_attributes_of_all_types() -> None:
+    attributes = attributes_of(**{
+        "genre": pa.array(["Jazz", None, "jazz", ""]).dictionary_encode(),
+        "genre name": pa.array(["a", "b", "c", "d"]),
+        "price": pa.array([Decimal("1.50"), None, Decimal("2.00"), Decimal("3.25")]),
+        "explicit": pa.array([True, False, None, True]),
+        "year": pa.array([float("nan"), 1990.0, float("nan"), 1991.0]),
+        "tags": pa.array([["a", None], [], None, ["A", "b"]]),
+        "city": pa.array(["ΟΔΟΣ", "İstanbul", "Straße", "it's"]),
+    })  # fmt: skip
+    assert satisfying(attributes, "genre = JAZZ") == [0, 2]
+    assert satisfying(attributes, "genre != jazz") == [1, 3]
+    assert satisfying(attributes, "genre name = b") == [1]
+    assert satisfying(attributes, "price >= 2") == [2, 3]
+    assert satisfying(attributes, "explicit = true") == [0, 3]
+    assert satisfying(attributes, "explicit != true") == [1, 2]
+    assert satisfying(attributes, "year != 1990") == [0, 2, 3]
+    assert satisfying(attributes, "tags has a") == [0, 3]
+    assert satisfying(attributes, "tags lacks b") == [0, 1, 2]
+    assert satisfying(attributes, "city = ΟΔΟΣ") == [0]
+    assert satisfying(attributes, "city = 'İstanbul'") == [1]
+    assert satisfying(attributes, 'city has "\'"') == [3]
+    # What is no value is not limited by a cap.
+    for name, lengths in (("genre", [1, 0, 1, 0]), ("year", [0, 1, 0, 1]), ("tags", [1, 0, 0, 2])):
+        values = attributes.cap(name, 1).values
+        assert np.diff(values.offsets)[N_SPECIALS:].tolist() == lengths
+
+
 # --- many histories ---
 
 
@@ -261,13 +347,18 @@ def test_a_batch_gives_each_history_the_list_that_it_gets_alone(model: Recommend
     ({"where": "yaer > 3"}, "the items have no attribute 'yaer' (did you mean 'year'?"),
     ({"where": "genres = Comedy"}, "genres is a list (its operators: has, lacks)"),
     ({"where": "title < 3"}, "title is a text"),
-    ({"where": "year >= new"}, "expected a number, because year is"),
+    ({"where": "year >= new"}, "expected a number, because year is one"),
     ({"where": "year"}, "expected an attribute, an operator and a value"),
     ({"where": "year hasty"}, "expected an attribute, an operator and a value"),
     ({"where": ""}, "the items have no attribute ''"),
     ({"where": 3}, "where is 3, expected conditions"),
     ({"where": [3]}, "where has 3, expected a condition as text"),
-    ({"cap": {"album": 2}}, "cap is on 'album', which is no attribute of the items"),
+    ({"where": "year >= 1990 and year < 1995"}, "expected one condition (give several conditions"),
+    ({"where": "title => x"}, "expected an attribute, an operator and a value"),
+    ({"where": "year = nan"}, "expected a number, because year is one"),
+    ({"where": "sound has 1"}, "conditions do not support sound, which is of type list"),
+    ({"where": "year >= " + "9" * 5000}, "expected a number, because year is one"),
+    ({"cap": {"album": 2}}, "the items do not have: 'album'"),
     ({"cap": {"year": 0}}, "cap of year is 0, expected an integer from 1 up"),
     ({"cap": {"year": True}}, "cap of year is True"),
     ({"cap": 2}, "cap is 2, expected a mapping"),
@@ -278,12 +369,15 @@ def test_a_batch_gives_each_history_the_list_that_it_gets_alone(model: Recommend
     ({"only": "101"}, "only is the single value '101', expected a list of item ids"),
     ({"like": [None]}, "item id None stands for a missing id"),
     ({"novelty": 1}, "unknown control 'novelty'"),
+    ({"controls": {1: 2}}, "unknown control 1"),
+    ({"like": ["100", "101"], "unlike": ["101"]}, "an item is in like and in unlike"),
     ({"controls": [{}]}, "controls has [{}], expected a mapping"),
 ], ids=str)  # fmt: skip
 def test_impossible_controls(model: Recommender, controls: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError) as raised:
         model.recommend(HISTORY, 3, **controls)
     assert message in str(raised.value)
+    assert len(str(raised.value)) < 500
 
 
 def test_baselines_and_other_datasets_refuse_controls(model: Recommender, genres: Dataset) -> None:
@@ -294,6 +388,7 @@ def test_baselines_and_other_datasets_refuse_controls(model: Recommender, genres
 
     history = Ragged.from_rows([[5, 6]])
     query = Query(history, history, np.array([-1]), controls=[Controls(popularity=0.5)])
-    for ranker in (baselines.fit("popularity", genres), model.ranker(genres)):
+    lists = baselines.ListRanker("lists", Ragged.from_rows([[5]] * len(genres.sequences)))
+    for ranker in (baselines.fit("popularity", genres), model.ranker(genres), lists):
         with pytest.raises(RequestError, match="does not support the controls"):
             ranker.top(query)

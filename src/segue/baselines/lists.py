@@ -79,6 +79,7 @@ class ListRanker(Ranker):
     def ranks(
         self, query: Query, targets: Int32[np.ndarray, " batch"]
     ) -> Int64[np.ndarray, " batch"]:
+        query.check_no_controls(self.name)
         ranks = np.zeros(len(query), np.int64)
         for i, target in enumerate(targets):
             positions = np.flatnonzero(self._candidates(query, i) == target)
@@ -86,6 +87,7 @@ class ListRanker(Ranker):
         return ranks
 
     def top(self, query: Query) -> Ranked:
+        query.check_no_controls(self.name)
         items = np.full((len(query), query.k), PAD, INDEX_DTYPE)
         scores = np.full((len(query), query.k), -np.inf, np.float32)
         for i in range(len(query)):

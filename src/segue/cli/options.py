@@ -98,14 +98,14 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
 
 
 def controls(
-    exclude: str | None,
-    only: str | None,
+    exclude: list[str] | None,
+    only: list[str] | None,
     where: list[str] | None,
     cap: list[str] | None,
     diversity: float | None,
     popularity: float | None,
-    like: str | None,
-    unlike: str | None,
+    like: list[str] | None,
+    unlike: list[str] | None,
 ) -> dict[str, Any]:
     """The controls that were given, as in ``segue.recommender.control_options``.
 
@@ -113,24 +113,27 @@ def controls(
         RequestError: a list has an empty id, or a cap is not of the form NAME=N.
     """
     lists = {"exclude": exclude, "only": only, "like": like, "unlike": unlike}
-    values = {name: listed_ids(name, text) for name, text in lists.items() if text is not None}
-    caps = dict(_parse_cap(text) for text in cap) if cap else None
+    values = {name: _listed_ids(name, texts) for name, texts in lists.items() if texts}
     return values | without_none(
-        where=where or None, cap=caps, diversity=diversity, popularity=popularity
+        where=where or None, cap=_caps(cap), diversity=diversity, popularity=popularity
     )
 
 
-def listed_ids(name: str, text: str) -> list[str]:
-    """The item ids of a list such as ``a,b``.
-
-    Raises:
-        RequestError: an id is empty.
-    """
-    ids = [item_id.strip() for item_id in text.split(",")]
+def _listed_ids(name: str, texts: list[str]) -> list[str]:
+    """The item ids of lists such as ``a,b``."""
+    ids = [item_id.strip() for text in texts for item_id in text.split(",")]
     if not all(ids):
-        message = f"--{name} {text!r} has an empty item id"
+        message = f"--{name} {','.join(texts)!r} has an empty item id"
         raise RequestError(message, "write A,B,C; ids with commas go into a --query file")
     return ids
+
+
+def _caps(texts: list[str] | None) -> dict[str, int] | None:
+    caps = [_parse_cap(text) for text in texts or []]
+    names = [name for name, _ in caps]
+    if len(set(names)) < len(names):
+        raise RequestError(f"--cap is given twice for one of {', '.join(names)}", "give one number")
+    return dict(caps) or None
 
 
 def _parse_cap(text: str) -> tuple[str, int]:
@@ -240,11 +243,14 @@ QueryFile = Annotated[
     ),
 ]
 Exclude = Annotated[
-    str | None, typer.Option("--exclude", metavar="A,B,C", help="Item ids that are not listed.")
+    list[str] | None,
+    typer.Option("--exclude", metavar="A,B,C", help="Item ids that are not listed; repeatable."),
 ]
 Only = Annotated[
-    str | None,
-    typer.Option("--only", metavar="A,B,C", help="The only item ids that may be listed."),
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="A,B,C", help="The only item ids that may be listed; repeatable."
+    ),
 ]
 Where = Annotated[
     list[str] | None,
@@ -273,12 +279,14 @@ Popularity = Annotated[
     typer.Option("--popularity", metavar="-1..1", help="From discovery to mainstream."),
 ]
 Like = Annotated[
-    str | None,
-    typer.Option("--like", metavar="A,B,C", help="Item ids: similar items come first."),
+    list[str] | None,
+    typer.Option("--like", metavar="A,B,C", help="Item ids: similar items come first; repeatable."),
 ]
 Unlike = Annotated[
-    str | None,
-    typer.Option("--unlike", metavar="A,B,C", help="Item ids: similar items come last."),
+    list[str] | None,
+    typer.Option(
+        "--unlike", metavar="A,B,C", help="Item ids: similar items come last; repeatable."
+    ),
 ]
 
 Preset = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -111,14 +111,16 @@ class Answers(list[Answer]):
 
 
 def short_list_notes(
-    items: Int32[np.ndarray, " k"], includes_seen: bool | None, restriction: str | None = None
+    items: Int32[np.ndarray, " k"],
+    includes_seen: bool | None,
+    restriction: Callable[[], str | None] = lambda: None,
 ) -> list[str]:
     """Why a list has fewer items than requested, and what to do; empty for a complete list.
 
     Args:
         items: a row of ``Ranked``; missing entries are special tokens.
         includes_seen: whether items of the history were candidates; None without a history.
-        restriction: what else restricts the list, in words.
+        restriction: what else restricts the list, in words; called for a short list.
     """
     n_items = int(np.count_nonzero(items >= N_SPECIALS))
     if n_items == len(items):
@@ -126,9 +128,9 @@ def short_list_notes(
     listed = f"the list has {n_items:,} of the {quantity(len(items), 'item')} requested: "
     if END in items:
         return [listed + "the model ended the sequence there (end_weight 0 never ends it)"]
-    if restriction is not None:
+    if (reason := restriction()) is not None:
         seen = "" if includes_seen else "; items of the history are left out"
-        return [f"{listed}no other item is left under its controls ({restriction}{seen})"]
+        return [f"{listed}no other item is left under its controls ({reason}{seen})"]
     if includes_seen is False:
         return [
             listed + "every other item that may be recommended is in the history or the list "

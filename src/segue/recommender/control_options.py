@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Int32, UInt8
 
 from segue.config import nearest_hint
-from segue.controls import NO_CONTROLS, Controls
+from segue.controls import NO_CONTROLS, Cap, Controls
 from segue.errors import RequestError, quantity
 from segue.recommender.ids import Id, id_strings
-from segue.recommender.item_attributes import ItemAttributes
+from segue.recommender.item_attributes import EXAMPLE, MAX_SHOWN, ItemAttributes
 from segue.recommender.masks import allowed_bits
+from segue.storage.reading import one_line
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 NAMED_IDS = 5
@@ -56,6 +57,9 @@ class ControlOptions(TypedDict, total=False):
 
 
 NAMES = tuple(ControlOptions.__annotations__)
+LISTS_OF_IDS = ("exclude", "only", "like", "unlike")
+MAX_EXAMPLES = 100
+"""Liked, and disliked, items of a request: their vectors are gathered together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,7 @@ class RequestControls:
         excluded: item indices that are not listed.
         controls: all else.
         filters: the conditions and lists that allow some items only, in words; empty if none do.
+        n_excluded: number of items that ``exclude`` leaves out.
         notes: caveats for the answer, such as unknown ids.
     """
 
@@ -74,6 +79,7 @@ class RequestControls:
     )
     controls: Controls = NO_CONTROLS
     filters: str = ""
+    n_excluded: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -81,7 +87,7 @@ NO_REQUEST_CONTROLS = RequestControls()
 
 
 def read_controls(
-    options: Mapping[str, Any], attributes: ItemAttributes, find_items: FindItems
+    options: Mapping[Any, Any], attributes: ItemAttributes, find_items: FindItems
 ) -> RequestControls:
     """Look up the ids and attributes of some controls.
 
@@ -92,12 +98,10 @@ def read_controls(
 
     Raises:
         RequestError: a name is unknown, a number is out of range, a condition cannot be read or
-            does not suit its attribute, or ids are not a list.
+            does not suit its attribute, ids are not a collection, or an item is both liked and
+            disliked.
     """
-    for name in options:
-        if name not in NAMES:
-            raise RequestError(f"unknown control {name!r}", nearest_hint(name, list(NAMES)))
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in listed(options).items() if value is not None}
     if not given:
         return NO_REQUEST_CONTROLS
     notes: list[str] = []
@@ -106,32 +110,57 @@ def read_controls(
         items, unknown = find_items(id_strings(given.get(name, ()), name))
         if unknown:
             notes.append(_unknown_note(name, unknown))
-        return items[items != UNK]
+        return np.unique(items[items != UNK])
 
-    conditions = _conditions(given.get("where", ()))
-    filters = [attributes.condition(text) for text in conditions]
-    masks = [attributes.mask(condition) for condition in filters]
+    conditions = [attributes.condition(text) for text in given.get("where", ())]
+    notes += [note for condition in conditions if (note := attributes.note(condition))]
+    masks = [attributes.mask(condition) for condition in conditions]
     if "only" in given:
         masks.append(_only(indices("only"), attributes.vocabulary_size))
-    liked, disliked = (_inside(indices(name), attributes) for name in ("like", "unlike"))
-    cap = given.get("cap", {})
-    if not isinstance(cap, Mapping):
-        message = f"cap is {cap!r}, expected a mapping of attributes to numbers"
-        raise RequestError(message, 'give {"artist": 2}, for example')
+    # A single mask is not copied: requests with the same condition share one.
+    allowed = np.bitwise_and.reduce(masks) if len(masks) > 1 else masks[0] if masks else None
+    liked, disliked = _examples(indices("like"), indices("unlike"), attributes.vocabulary_size)
     controls = Controls(
-        allowed=np.bitwise_and.reduce(masks) if masks else None,
+        allowed=allowed,
         popularity=_number("popularity", given.get("popularity", 0), -1),
         liked=liked,
         disliked=disliked,
-        caps=tuple(attributes.cap(str(name), limit) for name, limit in cap.items()),
+        caps=_caps(given.get("cap", {}), attributes),
         diversity=_number("diversity", given.get("diversity", 0), 0),
     )
-    described = [f"where {condition}" for condition in filters] + ["only"] * ("only" in given)
-    excluded = np.concatenate([indices("exclude"), liked, disliked]).astype(INDEX_DTYPE)
-    return RequestControls(excluded, controls, " and ".join(described), notes)
+    filters = [f"where {condition}" for condition in conditions] + ["only"] * ("only" in given)
+    excluded = indices("exclude")
+    return RequestControls(
+        np.concatenate([excluded, liked, disliked]).astype(INDEX_DTYPE),
+        NO_CONTROLS if controls.are_neutral else controls,
+        " and ".join(filters),
+        len(excluded),
+        notes,
+    )
 
 
-def merged(shared: Mapping[str, Any], own: Any) -> Mapping[str, Any]:
+def listed(options: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The options with lists in place of iterables, which may be readable only once.
+
+    Raises:
+        RequestError: a name is unknown, or ids or conditions are not a collection.
+    """
+    values = dict(options)
+    for name, value in options.items():
+        if name not in NAMES:
+            shown = one_line(repr(name), MAX_SHOWN)
+            raise RequestError(f"unknown control {shown}", nearest_hint(str(name), list(NAMES)))
+        if value is None:
+            continue
+        if name == "where":
+            values[name] = _conditions(value)
+        elif name in LISTS_OF_IDS:
+            # Unlike a history, these have no order.
+            values[name] = id_strings(list(value) if isinstance(value, Set) else value, name)
+    return values
+
+
+def merged(shared: Mapping[str, Any], own: Any) -> Mapping[Any, Any]:
     """The controls of one of many histories: its own ones take precedence.
 
     Raises:
@@ -142,33 +171,62 @@ def merged(shared: Mapping[str, Any], own: Any) -> Mapping[str, Any]:
     if not isinstance(own, Mapping):
         message = f"controls has {own!r}, expected a mapping or None per history"
         raise RequestError(message, 'give {"exclude": ["12"]}, for example')
-    return {**shared, **own}
+    return {**shared, **own} if own else shared
 
 
-def count_allowed(
-    mask: UInt8[np.ndarray, " bytes"], is_candidate: Bool[np.ndarray, " vocabulary"]
-) -> int:
-    """How many candidates a mask allows."""
-    return int(np.bitwise_count(mask & allowed_bits(is_candidate)).sum())
+def restriction(controls: RequestControls, catalogue: UInt8[np.ndarray, " bytes"]) -> str | None:
+    """What restricts the list of a request, in words; None if nothing does.
+
+    Args:
+        catalogue: the mask of the items that are never recommended.
+    """
+    reasons = []
+    if (allowed := controls.controls.allowed) is not None:
+        n_allowed = int(np.bitwise_count(allowed & ~catalogue[: len(allowed)]).sum())
+        items = quantity(n_allowed, "item satisfies", "items satisfy")
+        reasons.append(f"{items} {controls.filters}")
+    if controls.n_excluded:
+        reasons.append(f"{quantity(controls.n_excluded, 'item')} excluded")
+    if controls.controls.has_examples:
+        reasons.append("liked and disliked items are left out")
+    reasons += [f"cap {cap.attribute}={cap.limit}" for cap in controls.controls.caps]
+    return ", ".join(reasons) or None
 
 
 def _conditions(where: Any) -> list[str]:
     conditions = [where] if isinstance(where, str) else where
     if not isinstance(conditions, Iterable) or isinstance(conditions, Mapping | bytes):
-        raise RequestError(f"where is {where!r}, expected conditions", 'such as "year >= 1990"')
+        message = f"where is {one_line(repr(where), MAX_SHOWN)}, expected conditions"
+        raise RequestError(message, f"such as {EXAMPLE}")
     conditions = list(conditions)
     for condition in conditions:
         if not isinstance(condition, str):
-            message = f"where has {condition!r}, expected a condition as text"
-            raise RequestError(message, 'such as "year >= 1990"')
+            shown = one_line(repr(condition), MAX_SHOWN)
+            raise RequestError(
+                f"where has {shown}, expected a condition as text", f"such as {EXAMPLE}"
+            )
     return conditions
 
 
-def _inside(
-    items: Int32[np.ndarray, " items"], attributes: ItemAttributes
-) -> Int32[np.ndarray, " inside"]:
-    """The items of the catalogue, which have vectors."""
-    return items[items < attributes.vocabulary_size]
+def _caps(cap: Any, attributes: ItemAttributes) -> tuple[Cap, ...]:
+    if not isinstance(cap, Mapping):
+        message = f"cap is {one_line(repr(cap), MAX_SHOWN)}, expected a mapping of names to numbers"
+        raise RequestError(message, 'give {"artist": 2}, for example')
+    return tuple(attributes.cap(str(name), limit) for name, limit in cap.items())
+
+
+def _examples(
+    liked: Int32[np.ndarray, " liked"], disliked: Int32[np.ndarray, " disliked"], size: int
+) -> tuple[Int32[np.ndarray, " liked"], Int32[np.ndarray, " disliked"]]:
+    """The examples in the catalogue, which have vectors."""
+    if len(np.intersect1d(liked, disliked)):
+        message = "an item is in like and in unlike"
+        raise RequestError(message, "leave it out of one of them")
+    for name, items in (("like", liked), ("unlike", disliked)):
+        if len(items) > MAX_EXAMPLES:
+            message = f"{name} has {len(items):,} items, expected at most {MAX_EXAMPLES}"
+            raise RequestError(message, "give those that matter most")
+    return liked[liked < size], disliked[disliked < size]
 
 
 def _only(items: Int32[np.ndarray, " items"], size: int) -> UInt8[np.ndarray, " bytes"]:

@@ -196,7 +196,7 @@ class Ensemble:
 
         if query.controls is None or not any(row.reranks for row in query.controls):
             return best(query)
-        return rerank(query, best, self._unit_rows, self.n_candidates)
+        return rerank(query, best, self.unit_rows, self.vocabulary_size)
 
     def next_items(
         self,
@@ -235,7 +235,14 @@ class Ensemble:
         targets: Int32[np.ndarray, " batch"],
         catalogue: UInt8[np.ndarray, " bytes"] | None = None,
     ) -> Int64[np.ndarray, " batch"]:
-        """The rank of the target of each request; see ``search.ranks``."""
+        """The rank of the target of each request; see ``search.ranks``.
+
+        Raises:
+            RequestError: a request has caps or diversity, which concern a list.
+        """
+        if query.controls is not None and any(row.reranks for row in query.controls):
+            message = "a rank under caps or diversity is not defined"
+            raise RequestError(message, "leave them out, or look the target up in a list")
         ranks = np.zeros(len(query), np.int64)
         for block, block_query in query.blocks(shapes.MAX_ROWS):
             encoded = self.encode(block_query, catalogue)
@@ -266,8 +273,10 @@ class Ensemble:
     def states(self, query: Query) -> Float32[np.ndarray, "batch dim"]:
         """The states of all members of ``dense``, concatenated.
 
-        Their inner products with ``item_vectors`` are the scores without sparse members.
+        Their inner products with ``item_vectors`` are the scores without sparse members, dials and
+        examples.
         """
+        query = replace(query, controls=None)
         dim = sum(member.shape[1] for member in self.vectors)
         blocks = [np.zeros((0, dim), np.float32)]
         for _, block_query in query.blocks(shapes.MAX_ROWS):
@@ -335,10 +344,12 @@ class Ensemble:
         members = [m for m in self.further_dense if not isinstance(m, ItemBias)]
         return _on_device([self.encoder, *members])
 
-    def _unit_rows(self, items: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+    def unit_rows(self, items: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
         """The vectors of some items, scaled to length 1."""
-        rows = tuple(member[jnp.asarray(items)] for member in self._vectors_of_content)
-        return np.concatenate([np.asarray(m) for m in similarity.unit_vectors(rows)], axis=1)
+        n_rows = shapes.result_bucket(len(items), self.vocabulary_size)
+        padded = np.pad(items, (0, n_rows - len(items)))
+        rows = similarity.unit_rows(self._vectors_of_content, padded)
+        return np.concatenate([np.asarray(member) for member in rows], axis=1)[: len(items)]
 
     @cached_property
     def _popularity(self) -> Array:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -18,10 +19,15 @@ from segue.dataset import Items
 from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.recommender.masks import allowed_bits
+from segue.storage.reading import one_line
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 MAX_STORED_MASKS = 64
 """Masks of conditions that are kept, those used last: .3 MB each for two million items."""
+MAX_SHOWN = 80
+"""Characters of a condition in a message."""
+MAX_COMPARED = 2_000
+"""Distinct values that the hint for a value without items is looked for in."""
 
 NUMBER_TESTS: dict[str, Callable[[Any, float], Any]] = {
     "<": np.less,
@@ -31,9 +37,15 @@ NUMBER_TESTS: dict[str, Callable[[Any, float], Any]] = {
     "=": np.equal,
     "!=": np.not_equal,
 }
-TEXT_TESTS = ("=", "!=", "has", "lacks")
-LIST_TESTS = ("has", "lacks")
-OPERATORS = (*NUMBER_TESTS, "has", "lacks")
+OPERATORS = {
+    "number": tuple(NUMBER_TESTS),
+    "text": ("=", "!=", "has", "lacks"),
+    "list": ("has", "lacks"),
+}
+"""The operators of each kind of attribute."""
+OPPOSITES = {"!=": "=", "lacks": "has"}
+_OPERATOR = r"(>=|<=|!=|==|=|<|>|has(?=\s)|lacks(?=\s))"
+EXAMPLE = '"year >= 1990" or "genres has Jazz"'
 
 
 class Condition(NamedTuple):
@@ -50,7 +62,7 @@ class Condition(NamedTuple):
     value: str
 
     def __str__(self) -> str:
-        return f"{self.attribute} {self.operator} {self.value}"
+        return one_line(f"{self.attribute} {self.operator} {self.value}", MAX_SHOWN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,19 +70,27 @@ class AttributeColumn:
     """The values of an attribute by item of the vocabulary.
 
     Attributes:
-        kind: ``number``, ``text`` or ``list``.
+        kind: a key of ``OPERATORS``.
         values: codes of the item's values, by item index.
         distinct: the value of each code: numbers, or texts in lower case.
     """
 
     kind: str
     values: Ragged
-    distinct: np.ndarray
+    distinct: pa.Array
 
-    def any_value(self, is_code: Bool[np.ndarray, " codes"]) -> Bool[np.ndarray, " vocabulary"]:
-        """Which items have a value whose code is selected."""
-        hits = np.append(0, np.cumsum(is_code[self.values.values]))
-        return np.diff(hits[self.values.offsets]) > 0
+    def codes(self, operator: str, value: str) -> Bool[np.ndarray, " codes"]:
+        """The codes of the values that equal, contain or compare with a value."""
+        if self.kind == "number":
+            distinct = self.distinct.to_numpy(zero_copy_only=False)
+            return NUMBER_TESTS[operator](distinct, float(value))
+        lowered = pc.call_function("utf8_lower", [pa.scalar(value, pa.large_string())])
+        if operator == "has" and self.kind == "text":
+            options = pc.MatchSubstringOptions(lowered.as_py())
+            is_match = pc.call_function("match_substring", [self.distinct], options)
+        else:
+            is_match = pc.call_function("equal", [self.distinct, lowered])
+        return is_match.to_numpy(zero_copy_only=False)
 
 
 class ItemAttributes:
@@ -86,52 +106,52 @@ class ItemAttributes:
             items: the items of the model, catalogue first.
             vocabulary_size: number of special tokens and catalogue items.
         """
-        self._table = items.table
         self.vocabulary_size = vocabulary_size
+        self._table = items.table
         self._columns: dict[str, AttributeColumn] = {}
         self._mask = lru_cache(MAX_STORED_MASKS)(self._compute_mask)
 
     @cached_property
     def names(self) -> list[str]:
-        """The attributes that conditions and caps may name; vectors are none."""
-        return [
-            field.name
-            for field in self._table.schema
-            if field.name not in ("index", "is_candidate") and _kind(field.type) is not None
-        ]
+        """The attributes that conditions and caps may name."""
+        names = [name for name in self._table.column_names if name not in ("index", "is_candidate")]
+        return [name for name in names if _kind(self._table.schema.field(name).type) is not None]
 
     def condition(self, text: str) -> Condition:
         """Read a condition such as ``year >= 1990`` or ``genres has Jazz``.
 
-        The value may be in double quotes. The longest attribute that the text begins with is the
-        one meant, so that names may contain spaces.
+        The value may be in quotes, single or double. The attribute meant is the longest one that
+        the text begins with, so that names may contain spaces.
 
         Raises:
             RequestError: no attribute has this name, or what follows is not an operator and a
                 value that suits the attribute.
         """
-        stripped = text.strip()
-        begun = [n for n in self.names if stripped.startswith(n) and _ends_name(stripped[len(n) :])]
-        if not begun:
+        stripped, shown = text.strip(), f"where is {one_line(repr(text), MAX_SHOWN)}"
+        matches = [
+            (name, match)
+            for name in self._table.column_names
+            if (match := re.match(rf"{re.escape(name)}(?!\w)\s*(.*)", stripped, re.DOTALL))
+        ]
+        if not matches:
             name = stripped.split(maxsplit=1)[0] if stripped else ""
-            message = f"where is {text!r}, but the items have no attribute {name!r}"
-            raise RequestError(message, self._nearest(name))
-        name = max(begun, key=len)
-        rest = stripped[len(name) :].strip()
-        operator = next((o for o in _by_length(OPERATORS) if _begins_with(rest, o)), "")
-        value = rest[len(operator) :].strip()
-        if operator == "=":
-            value = value.removeprefix("=").strip()
-        if len(value) > 1 and value[0] == value[-1] == '"':
-            value = value[1:-1]
-        if not operator or not value:
+            raise self._unknown(f"{shown}, but the items have no attribute", name)
+        name, match = max(matches, key=lambda pair: len(pair[0]))
+        kind = _kind(self._table.schema.field(name).type)
+        if kind is None:
+            dtype = self._table.schema.field(name).type
+            message = f"{shown}, but conditions do not support {name}, which is of type {dtype}"
+            raise RequestError(message, f"attributes: {', '.join(self.names)}")
+        parsed = re.fullmatch(rf"{_OPERATOR}\s*(.*)", match[1], re.DOTALL)
+        if parsed is None or not parsed[2].strip() or parsed[2][0] in "<>=!":
+            operators = ", ".join(OPERATORS[kind])
             raise RequestError(
-                f"where is {text!r}, expected an attribute, an operator and a value",
-                f'operators: {", ".join(OPERATORS)}; such as "year >= 1990" or "genres has Jazz"',
+                f"{shown}, expected an attribute, an operator and a value",
+                f"such as {EXAMPLE}; operators of {name}: {operators}",
             )
-        condition = Condition(name, operator, value)
-        self._check(condition, text)
-        return condition
+        operator, value = parsed[1].replace("==", "="), self._value(parsed[2].strip(), shown)
+        _check(name, kind, operator, value, shown)
+        return Condition(name, operator, value)
 
     def mask(self, condition: Condition) -> UInt8[np.ndarray, " bytes"]:
         """One bit per item index, 1 for an item that satisfies the condition.
@@ -140,6 +160,18 @@ class ItemAttributes:
         """
         return self._mask(condition)
 
+    def note(self, condition: Condition) -> str | None:
+        """That no item has the text of a condition, which may be misspelt; else None."""
+        column = self._column(condition.attribute)
+        operator = OPPOSITES.get(condition.operator, condition.operator)
+        if column.kind == "number" or column.codes(operator, condition.value).any():
+            return None
+        message = f"no item has {condition.attribute} {one_line(repr(condition.value), MAX_SHOWN)}"
+        if len(column.distinct) > MAX_COMPARED:
+            return message
+        hint = nearest_hint(condition.value.lower(), column.distinct.to_pylist())
+        return f"{message} ({hint})" if hint.startswith("did you mean") else message
+
     def cap(self, attribute: str, limit: Any) -> Cap:
         """A limit on the number of items with the same value of an attribute.
 
@@ -147,38 +179,36 @@ class ItemAttributes:
             RequestError: there is no such attribute, or the limit is not an integer above 0.
         """
         if attribute not in self.names:
-            message = f"cap is on {attribute!r}, which is no attribute of the items"
-            raise RequestError(message, self._nearest(attribute))
+            raise self._unknown("cap is on an attribute that the items do not have:", attribute)
         if not isinstance(limit, int | np.integer) or isinstance(limit, bool) or limit < 1:
             message = f"cap of {attribute} is {limit!r}, expected an integer from 1 up"
             raise RequestError(message, "2 admits at most two items with the same value")
         return Cap(attribute, int(limit), self._column(attribute).values)
 
-    def _check(self, condition: Condition, text: str) -> None:
-        kind = _kind(self._table.schema.field(condition.attribute).type)
-        allowed = {"number": tuple(NUMBER_TESTS), "text": TEXT_TESTS, "list": LIST_TESTS}[str(kind)]
-        if condition.operator not in allowed:
-            message = f"where is {text!r}, but {condition.attribute} is a {kind}"
-            raise RequestError(message, f"its operators: {', '.join(allowed)}")
-        if kind == "number":
-            try:
-                float(condition.value)
-            except ValueError:
-                message = f"where is {text!r}, expected a number, because {condition.attribute} is"
-                raise RequestError(message, f"such as {condition.attribute} >= 1990") from None
+    def _value(self, text: str, shown: str) -> str:
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            return text[1:-1]
+        names = "|".join(re.escape(name) for name in self.names)
+        if re.search(rf"\s(and|or)\s+({names})\s*{_OPERATOR}", text, re.IGNORECASE):
+            hint = "give several conditions, all of which must hold, or put the value in quotes"
+            raise RequestError(f"{shown}, expected one condition", hint)
+        return text
 
-    def _nearest(self, name: str) -> str:
+    def _unknown(self, message: str, name: str) -> RequestError:
         if not self.names:
-            return "the items of this run have no attributes"
-        return f"{nearest_hint(name, self.names)}; attributes: {', '.join(self.names)}"
+            hint = "the items of this run have no attributes"
+        else:
+            hint = nearest_hint(name, self.names)
+            if hint.startswith("did you mean"):
+                hint += f"; attributes: {', '.join(self.names)}"
+        return RequestError(f"{message} {one_line(repr(name), MAX_SHOWN)}", hint)
 
     def _compute_mask(self, condition: Condition) -> UInt8[np.ndarray, " bytes"]:
         column = self._column(condition.attribute)
-        is_code = _selected_codes(column, condition)
-        is_allowed = column.any_value(is_code)
-        if condition.operator in ("!=", "lacks"):
-            is_allowed = ~is_allowed
-        return allowed_bits(is_allowed)
+        is_opposite = condition.operator in OPPOSITES
+        operator = OPPOSITES.get(condition.operator, condition.operator)
+        is_code = column.codes(operator, condition.value)
+        return allowed_bits(column.values.any(is_code[column.values.values]) ^ is_opposite)
 
     def _column(self, name: str) -> AttributeColumn:
         # Two threads may both read a column: the same result is stored twice.
@@ -188,62 +218,55 @@ class ItemAttributes:
         return self._columns[name]
 
 
-def _selected_codes(column: AttributeColumn, condition: Condition) -> Bool[np.ndarray, " codes"]:
-    """The codes of the values that equal, contain or compare with the value of a condition.
-
-    For ``!=`` and ``lacks`` they are those of the opposite, which covers items without a value.
-    """
-    operator = {"!=": "=", "lacks": "has"}.get(condition.operator, condition.operator)
-    if column.kind == "number":
-        return NUMBER_TESTS[operator](column.distinct, float(condition.value))
-    value = condition.value.lower()
-    if operator == "has" and column.kind == "text":
-        return np.array([value in text for text in column.distinct.tolist()], bool)
-    return column.distinct == value
+def _check(name: str, kind: str, operator: str, value: str, shown: str) -> None:
+    """Check that an operator and a value suit the kind of an attribute."""
+    if operator not in OPERATORS[kind]:
+        hint = f"its operators: {', '.join(OPERATORS[kind])}"
+        raise RequestError(f"{shown}, but {name} is a {kind}", hint)
+    if kind != "number":
+        return
+    try:
+        is_finite = bool(np.isfinite(float(value)))
+    except ValueError:
+        is_finite = False
+    if not is_finite:
+        message = f"{shown}, expected a number, because {name} is one"
+        raise RequestError(message, f"such as {name} >= 1990")
 
 
 def _read_column(column: pa.ChunkedArray) -> AttributeColumn:
-    """The codes of a column; special tokens have no values."""
-    kind = _kind(column.type)
+    """The codes of a column. Special tokens and items without a value have none.
+
+    Missing elements of a list, numbers that are not a number and empty texts are no values.
+    """
+    kind = str(_kind(column.type))
     array = column.combine_chunks()
+    lengths = np.ones(len(array), np.int64)
     if kind == "list":
         lengths = pc.call_function("list_value_length", [array]).fill_null(0).to_numpy()
-        array = array.flatten().fill_null("")
-    else:
-        lengths = np.asarray(array.is_valid()).astype(np.int64)
-        array = array.drop_null()
+        array = array.flatten()
+    array = array.cast(pa.float64() if kind == "number" else pa.large_string())
     if kind == "number":
-        distinct, codes = np.unique(array.to_numpy(zero_copy_only=False), return_inverse=True)
+        is_value = pc.call_function("is_finite", [array]).fill_null(False)
     else:
-        array = pc.call_function("utf8_lower", [array.cast(pa.large_string())])
-        encoded = array.dictionary_encode()
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        distinct = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    offsets = np.concatenate([np.zeros(N_SPECIALS + 1, np.int64), np.cumsum(lengths)])
-    values = Ragged(offsets.astype(np.int64), codes.astype(INDEX_DTYPE))
-    return AttributeColumn(str(kind), values, distinct)
+        array = pc.call_function("utf8_lower", [array])
+        is_value = pc.call_function("not_equal", [array, pa.scalar("")]).fill_null(False)
+    encoded = array.filter(is_value).dictionary_encode()
+    rows = np.repeat(np.arange(len(lengths)), lengths)[is_value.to_numpy(zero_copy_only=False)]
+    counts = np.bincount(rows, minlength=len(lengths))
+    offsets = np.concatenate([np.zeros(N_SPECIALS + 1, np.int64), np.cumsum(counts)])
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(INDEX_DTYPE)
+    return AttributeColumn(kind, Ragged(offsets, codes), encoded.dictionary)
 
 
 def _kind(dtype: pa.DataType) -> str | None:
     """``number``, ``text`` (also for ``true`` and ``false``) or ``list`` of text; else None."""
-    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
+    if pa.types.is_dictionary(dtype):
+        return _kind(dtype.value_type)
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         return "number"
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_boolean(dtype):
         return "text"
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return "list" if _kind(dtype.value_type) == "text" else None
     return None
-
-
-def _by_length(operators: tuple[str, ...]) -> Iterator[str]:
-    return iter(sorted(operators, key=len, reverse=True))
-
-
-def _ends_name(rest: str) -> bool:
-    return not rest or rest[0].isspace() or rest[0] in "<>=!"
-
-
-def _begins_with(rest: str, operator: str) -> bool:
-    """Whether a text begins with an operator, which a space follows if it is a word."""
-    following = rest[len(operator) :][:1]
-    return rest.startswith(operator) and (not operator.isalpha() or following.isspace())

@@ -51,18 +51,37 @@ def request_masks(
         n_rows: number of columns; at least the number of requests.
         controls: of each request; what is not in its ``allowed`` is left out.
     """
-    masks = np.repeat(catalogue[:, None], n_rows, axis=1)
+    masks = _controlled_masks(catalogue, n_rows, controls or ())
     for items in left_out:
         rows = np.repeat(np.arange(items.n_rows), np.diff(items.offsets))
         is_inside = items.values < 8 * len(catalogue)
         values = items.values[is_inside]
         bits = np.left_shift(1, values & 7).astype(np.uint8)
         np.bitwise_or.at(masks, (values >> 3, rows[is_inside]), bits)
-    for row, its_controls in enumerate(controls or ()):
-        if its_controls.allowed is not None:
-            masks[: len(its_controls.allowed), row] |= ~its_controls.allowed
-            masks[len(its_controls.allowed) :, row] = 255
     return masks
+
+
+def _controlled_masks(
+    catalogue: UInt8[np.ndarray, " bytes"], n_rows: int, controls: Sequence[Controls]
+) -> UInt8[np.ndarray, "bytes rows"]:
+    """The masks of the catalogue and of what the controls of each request do not allow."""
+    allowed = [row.allowed for row in controls]
+    if not allowed or all(bits is allowed[0] for bits in allowed):
+        shared = catalogue if not allowed else _without(catalogue, allowed[0])
+        return np.repeat(shared[:, None], n_rows, axis=1)
+    # By row first, since columns of a wide array are slow to write.
+    rows = np.repeat(catalogue[None], n_rows, axis=0)
+    for row, bits in enumerate(allowed):
+        rows[row] = _without(catalogue, bits)
+    return np.ascontiguousarray(rows.T)
+
+
+def _without(
+    catalogue: UInt8[np.ndarray, " bytes"], allowed: UInt8[np.ndarray, " bytes"] | None
+) -> UInt8[np.ndarray, " bytes"]:
+    if allowed is None:
+        return catalogue
+    return catalogue | ~np.pad(allowed, (0, len(catalogue) - len(allowed)))
 
 
 def is_masked(

@@ -12,12 +12,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from segue.dataset import Dataset, Items
-from segue.errors import RequestError, quantity
+from segue.errors import RequestError
 from segue.features import USER
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
-from segue.recommender.control_options import ControlOptions, count_allowed, merged
+from segue.recommender.control_options import ControlOptions, listed, merged, restriction
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
@@ -386,7 +386,9 @@ class Recommender:
         rows = np.split(scores, indices.offsets[1:-1])
         return rows if has_many else rows[0]
 
-    def warm_up(self, max_rows: int = 64, max_k: int = 100) -> list[dict[str, int]]:
+    def warm_up(
+        self, max_rows: int = 64, max_k: int = 100, *, controls: bool = False
+    ) -> list[dict[str, int]]:
         """Compile ``recommend`` and ``generate`` for the numbers of histories and items given.
 
         Without it, the first request of each shape takes a second or more. What was compiled is
@@ -395,6 +397,8 @@ class Recommender:
         Args:
             max_rows: largest number of histories per call; larger calls use the same shapes.
             max_k: largest ``k``, and ``top_k`` of ``generate``.
+            controls: whether to compile what dials, examples, caps and diversity need, too, which
+                takes three times as long.
 
         Returns:
             The compiled shapes: number of histories, input tokens and results of each.
@@ -405,7 +409,7 @@ class Recommender:
         if max_rows < 1:
             raise RequestError(f"max_rows is {max_rows}, expected 1 or more", "64 is usual")
         self._check_count("max_k", max_k)
-        return warm_up(self.ensemble, max_rows, max_k)
+        return warm_up(self.ensemble, max_rows, max_k, controls=controls)
 
     def ranker(self, data: Dataset, *, use_sequence_features: bool = True) -> Ranker:
         """The model as a ``Ranker`` for evaluation on a dataset, joined by item id.
@@ -481,8 +485,10 @@ class Recommender:
             if not isinstance(values, Mapping | None):
                 message = f"sequence_features is {values!r}, expected a mapping of names to values"
                 raise RequestError(message, 'give {"name": "rainy day"}, for example')
+        shared = listed(shared_controls or {})
+        read = self._requests.read_controls(shared)
         all_controls = [
-            merged(shared_controls or {}, own)
+            read if own is None else self._requests.read_controls(merged(shared, own))
             for own in one_per_history("controls", controls, len(histories), has_many=has_many)
         ]
         requests = [
@@ -537,22 +543,13 @@ class Recommender:
             model=self.name,
             took_ms=took_ms,
             notes=request.notes
-            + short_list_notes(ranked.items[row], includes_seen, self._restriction(request)),
+            + short_list_notes(
+                ranked.items[row],
+                includes_seen,
+                lambda: restriction(request.controls, self.ensemble.catalogue),
+            ),
             seen=None if includes_seen is None else "include" if includes_seen else "exclude",
         )
-
-    def _restriction(self, request: Request) -> str | None:
-        """What restricts the list of a request, in words; None if nothing does."""
-        controls, excluded = request.controls.controls, request.controls.excluded
-        reasons = []
-        if controls.allowed is not None:
-            n_allowed = count_allowed(controls.allowed, self.ensemble.is_candidate)
-            items = quantity(n_allowed, "item satisfies", "items satisfy")
-            reasons.append(f"{items} {request.controls.filters}")
-        if len(excluded):
-            reasons.append(f"{quantity(len(excluded), 'item')} excluded")
-        reasons += [f"cap {cap.attribute}={cap.limit}" for cap in controls.caps]
-        return ", ".join(reasons) or None
 
 
 def _needs_user(ensemble: Ensemble) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int32
 
+from segue.controls import NO_CONTROLS
 from segue.dataset import Items
 from segue.errors import RequestError
 from segue.features import USER, SequenceVocabulary
@@ -74,7 +75,7 @@ class RequestReader:
         item_ids: list[str],
         user: str | None,
         sequence_features: Mapping[str, str],
-        controls: Mapping[str, Any],
+        controls: RequestControls,
     ) -> Request:
         """Look up one request.
 
@@ -82,11 +83,11 @@ class RequestReader:
             item_ids: the events of the request, oldest first.
             user: its user, whose events come before ``item_ids``; None for none.
             sequence_features: values of the request; they take precedence over those of the user.
-            controls: as in ``ControlOptions``.
+            controls: filters, examples, caps and dials.
 
         Raises:
-            RequestError: the user is unknown, the model does not have a sequence feature, the
-                history is empty and the model has no START, or a control is not possible.
+            RequestError: the user is unknown, the model does not have a sequence feature, or the
+                history is empty and the model has no START.
         """
         requested, unknown = self.find_items(item_ids)
         stored, stored_features, notes = self._find_user(user)
@@ -104,8 +105,11 @@ class RequestReader:
                 "always had in training (train with training.feature_dropout to allow requests "
                 "without)"
             )
-        read = read_controls(controls, self.attributes, self.find_items)
-        return Request(history, features, unknown, notes + read.notes, read)
+        return Request(history, features, unknown, notes + controls.notes, controls)
+
+    def read_controls(self, options: Mapping[Any, Any]) -> RequestControls:
+        """Look up the controls of a request; see ``control_options.read_controls``."""
+        return read_controls(options, self.attributes, self.find_items)
 
     def find_items(self, item_ids: list[str]) -> tuple[Int32[np.ndarray, " items"], list[str]]:
         """The item indices (UNK for unknown ids), and the ids that are not in the catalogue."""
@@ -179,6 +183,6 @@ def query_of(requests: list[Request], k: int, *, include_seen: bool) -> Query:
         rows=np.full(len(requests), -1),
         k=k,
         excluded=Ragged.from_rows(excluded) if any(map(len, excluded)) else None,
-        controls=None if all(row.are_neutral for row in controls) else controls,
+        controls=None if all(row is NO_CONTROLS for row in controls) else controls,
         sequence_features=[request.sequence_features for request in requests],
     )

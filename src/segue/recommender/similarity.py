@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int32, UInt8
+from jaxtyping import Array, Float32, Int32, UInt8
 
 from segue.bfloat16 import to_float32
 from segue.ragged import Ragged
@@ -24,6 +24,14 @@ def unit_vectors(vectors: search.Vectors) -> search.Vectors:
     lengths = jnp.sqrt(sum(squares[1:], start=squares[0]))
     scale = jnp.where(lengths > 0, 1 / jnp.maximum(lengths, jnp.finfo(jnp.float32).tiny), 0)
     return tuple(member * scale for member in in_float32)
+
+
+@jax.jit
+def unit_rows(
+    vectors: search.Vectors, items: Int32[Array, " items"]
+) -> tuple[Float32[Array, "items _"], ...]:
+    """``unit_vectors`` of some items only."""
+    return unit_vectors(tuple(member[items] for member in vectors))
 
 
 def _with_largest_near_one(vectors: list[Array]) -> list[Array]:

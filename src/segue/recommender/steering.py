@@ -46,7 +46,8 @@ def steering_vectors(
     Args:
         controls: of each request.
         popularity: the vectors of ``popularity_vectors``, on the device; called if necessary.
-        unit_vectors: per dense member the item vectors, together of length 1; so, too.
+        unit_vectors: the item vectors of each dense member, together of length 1; called if
+            necessary.
     """
     vectors: Vectors = ()
     if _have_dials(controls):
@@ -75,7 +76,8 @@ def steering_states(
 
 
 def _have_dials(controls: Sequence[Controls]) -> bool:
-    return any(row.popularity for row in controls)
+    """Whether there are dials, or examples: both at once would be a further shape to compile."""
+    return any(row.popularity or row.has_examples for row in controls)
 
 
 def _have_examples(controls: Sequence[Controls]) -> bool:

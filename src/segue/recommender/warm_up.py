@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from segue.controls import Controls
 from segue.ragged import Ragged
 from segue.ranking import Query
-from segue.recommender import search, shapes
+from segue.recommender import reranking, search, shapes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
+VARIANTS = (
+    None,
+    Controls(popularity=0.5),
+    Controls(liked=np.full(1, N_SPECIALS, INDEX_DTYPE)),
+)
+"""Controls that add vectors to a search, which is compiled for each number of them."""
 
-def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int]]:
+
+def warm_up(
+    ensemble: Ensemble, max_rows: int, max_k: int, *, controls: bool = False
+) -> list[dict[str, int]]:
     """Compile ``next_items`` for up to ``max_rows`` requests of up to ``max_k`` items.
+
+    Args:
+        controls: whether to compile what dials, examples, caps and diversity need, too.
 
     Returns:
         The shapes: rows, input tokens and results of each.
@@ -21,6 +36,11 @@ def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int
     layout, vocabulary_size = ensemble.encoder.layout, ensemble.vocabulary_size
     end_temperature = 1.0 if layout.end else None
     results = {shapes.result_bucket(k, vocabulary_size) for k in range(1, max_k + 1)}
+    if controls:
+        pools = {reranking.pool_size(k, vocabulary_size) for k in range(1, max_k + 1)}
+        results |= {shapes.result_bucket(pool, vocabulary_size) for pool in pools}
+        for n_items in pools:
+            ensemble.unit_rows(np.full(n_items, N_SPECIALS, INDEX_DTYPE))
     lengths = {length for encoder in ensemble.encoders for length in _lengths(encoder)}
     largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
     compiled = []
@@ -29,7 +49,9 @@ def warm_up(ensemble: Ensemble, max_rows: int, max_k: int) -> list[dict[str, int
             query = _query(rows, max(0, length - int(layout.start)))
             for k in sorted(results):
                 if rows <= shapes.rows_per_block(vocabulary_size, k):
-                    ensemble.next_items(query.with_k(k), end_temperature=end_temperature)
+                    for variant in VARIANTS if controls else VARIANTS[:1]:
+                        steered = replace(query.with_k(k), controls=variant and [variant] * rows)
+                        ensemble.next_items(steered, end_temperature=end_temperature)
                     compiled.append({"rows": rows, "length": length, "k": k})
             if ensemble.has_sparse_bonus:
                 _compile_pair_scores(ensemble, query)
