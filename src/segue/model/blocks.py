@@ -12,6 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from segue.config import ModelConfig
+from segue.model.kv_cache import LayerCache
 from segue.random_bits import random_bits
 
 ACTIVATIONS = {
@@ -100,11 +101,8 @@ class Attention(nnx.Module):
         Args:
             positions: the position of each row.
         """
-        assert self.project_in.bias is not None
-        kernel, width = self.project_in.kernel[...], x.shape[-1]
-        bias = self.project_in.bias[...].reshape(*(1,) * (x.ndim - 1), -1)
-        queries = select_positions(x, positions, shapes) @ kernel[:, :width] + bias[..., :width]
-        keys_and_values = x @ kernel[:, width:] + bias[..., width:]
+        queries = self._project(select_positions(x, positions, shapes), 0, 1)
+        keys_and_values = self._project(x, 1, 3)
         row_shapes = None if shapes is None else [(rows, 1) for rows, _ in shapes]
         mixed, first_row = [], 0
         for query, projected in zip(
@@ -118,6 +116,46 @@ class Attention(nnx.Module):
             mixed.append(self._attend(query_heads, key, value, mask, keys))
             first_row += rows
         return self.project_out(_join_buckets(mixed, row_shapes))
+
+    def extend(
+        self,
+        x: Float[Array, "batch length dim"],
+        positions: Int32[Array, "batch length"],
+        cache: LayerCache,
+        selected: Int32[Array, " batch"] | None = None,
+    ) -> tuple[Float[Array, "batch queries dim"], LayerCache]:
+        """The output for inputs that follow cached positions, and the cache with these inputs.
+
+        Args:
+            positions: the position of each input.
+            cache: keys and values of the positions before.
+            selected: the index of the one input of each row whose output is computed; by default
+                all are.
+        """
+        if selected is None:
+            query, key, value = jnp.unstack(self._split_heads(self.project_in(x), 3), axis=2)
+        else:
+            key, value = jnp.unstack(self._split_heads(self._project(x, 1, 3), 2), axis=2)
+            queries = self._project(select_positions(x, selected), 0, 1)
+            query = self._split_heads(queries, 1)[:, :, 0]
+        cache = cache.write(key, value, positions)
+        last = positions if selected is None else positions[jnp.arange(len(x)), selected][:, None]
+        query = query.swapaxes(1, 2) / query.shape[-1] ** 0.5
+        scores = jnp.einsum("bhqd,bhkd->bhqk", query, cache.keys)
+        slots = jnp.arange(scores.shape[-1])
+        is_before = slots[None, None, None, :] <= last[:, None, :, None]
+        weights = jax.nn.softmax(jnp.where(is_before, scores, -jnp.inf), axis=-1)
+        mixed = jnp.einsum("bhqk,bhkd->bhqd", weights, cache.values).swapaxes(1, 2)
+        return self.project_out(mixed.reshape(*mixed.shape[:2], -1)), cache
+
+    def _project(
+        self, x: Float[Array, "*positions dim"], first: int, end: int
+    ) -> Float[Array, "*positions features"]:
+        """Some of the projections of the input: queries are the first part, then keys, values."""
+        assert self.project_in.bias is not None
+        columns = slice(first * x.shape[-1], end * x.shape[-1])
+        bias = self.project_in.bias[...][columns].reshape(*(1,) * (x.ndim - 1), -1)
+        return x @ self.project_in.kernel[...][:, columns] + bias
 
     def _split_heads(
         self, x: Float[Array, "batch length features"], n_parts: int
@@ -199,6 +237,29 @@ class Block(nnx.Module):
         x = select_positions(x, positions, shapes) + mixed
         x = x if self.pre_norm else self.attention_norm(x)
         return self._residual(x, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
+
+    def extend(
+        self,
+        x: Float[Array, "batch length dim"],
+        positions: Int32[Array, "batch length"],
+        cache: LayerCache,
+        selected: Int32[Array, " batch"] | None = None,
+    ) -> tuple[Float[Array, "batch queries dim"], LayerCache]:
+        """The block's output for inputs that follow cached positions, and the longer cache.
+
+        Args:
+            positions: the position of each input.
+            cache: keys and values of the positions before.
+            selected: the index of the one input of each row whose output is computed; by default
+                all are.
+        """
+        attended = self.attention_norm(x) if self.pre_norm else x
+        mixed, cache = self.attention.extend(attended, positions, cache, selected)
+        x = x if selected is None else select_positions(x, selected)
+        x = x + mixed if self.pre_norm else self.attention_norm(x + mixed)
+        keys = DropoutKeys(None)
+        x = self._residual(x, lambda y: self.feed_forward(y, keys), self.feed_forward_norm, keys)
+        return x, cache
 
     def _residual(
         self,

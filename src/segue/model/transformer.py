@@ -32,6 +32,7 @@ from segue.model.blocks import (
 )
 from segue.model.embeddings import EmbeddingBag, initial_embeddings
 from segue.model.heads import HEADS
+from segue.model.kv_cache import KVCache, LayerCache
 
 
 class Transformer(nnx.Module):
@@ -142,6 +143,42 @@ class Transformer(nnx.Module):
         x = x if self.final_norm is None else self.final_norm(x)
         return self.head(x, sequence_vectors)
 
+    def extend(
+        self,
+        tokens: Int32[Array, "batch length"],
+        first: Int32[Array, " batch"],
+        selected: Int32[Array, " batch"],
+        cache: KVCache,
+        item_features: ItemFeatures | None = None,
+        sequence_features: FeatureIds | None = None,
+    ) -> tuple[Float[Array, "batch output_dim"], KVCache]:
+        """The hidden state of one of the tokens that follow the cached positions of each row.
+
+        Equal to the state that ``states_at`` computes from all tokens of the row. Not for heads of
+        one state per sequence, which need the states of all positions.
+
+        Args:
+            tokens: item indices below ``vocabulary_size``. Those after the last token of a row are
+                padding; what the cache has of them is overwritten by the next tokens.
+            first: the position of the first of the tokens of each row.
+            selected: the index of the token of each row whose state is returned.
+            cache: keys and values of the positions before ``first``, as returned by this method.
+
+        Returns:
+            The states, and the cache with the positions of the tokens.
+        """
+        positions = first[:, None] + jnp.arange(tokens.shape[1], dtype=first.dtype)[None]
+        x, vectors = self._input(
+            tokens, item_features, sequence_features, DropoutKeys(None), positions
+        )
+        longer = []
+        for block, layer in zip(self.blocks, cache, strict=True):
+            selects = tokens.shape[1] > 1 and len(longer) == len(cache) - 1
+            x, longer_layer = block.extend(x, positions, layer, selected if selects else None)
+            longer.append(longer_layer)
+        x = x[:, 0] if self.final_norm is None else self.final_norm(x[:, 0])
+        return self.head(x, vectors), tuple(longer)
+
     def states_of_buckets(
         self,
         tokens: Sequence[Int32[Array, "_rows _length"]],
@@ -202,6 +239,24 @@ class Transformer(nnx.Module):
             item_features.feature_ids, jnp.asarray(item_features.vectors)
         )
 
+    def empty_cache(self, n_rows: int, n_slots: int) -> KVCache:
+        """A key-value cache without positions.
+
+        Args:
+            n_slots: the largest number of positions, at most the context.
+        """
+        width = self.item_embeddings.shape[1]
+        layers = [
+            jnp.zeros((n_rows, block.attention.heads, n_slots, width // block.attention.heads))
+            for block in self.blocks
+        ]
+        return tuple(LayerCache(zeros, zeros) for zeros in layers)
+
+    @property
+    def output_width(self) -> int:
+        """Dimensions of the hidden states that are scored, and of the output embeddings."""
+        return self._output_parameter.shape[1]
+
     @property
     def vocabulary_size(self) -> int:
         """Rows of the item embeddings: special tokens and catalogue items."""
@@ -213,11 +268,21 @@ class Transformer(nnx.Module):
         item_features: ItemFeatures | None,
         sequence_features: FeatureIds | None,
         keys: DropoutKeys,
+        positions: Int32[Array, "batch length"] | None = None,
     ) -> tuple[Float[Array, "batch length dim"], Float[Array, "batch feature_dim"] | None]:
-        """The input of the first block, and the vector of each row's sequence features."""
+        """The input of the first block, and the vector of each row's sequence features.
+
+        Args:
+            positions: the position of each token; by default 0, 1, 2, ...
+        """
         x = self._embed(self.item_embeddings, tokens, item_features, "input") * self.scale
         if self.position_embeddings is not None:
-            x = x + self.position_embeddings[...][None, : tokens.shape[1]] * self.scale
+            embeddings = self.position_embeddings[...]
+            x = x + self.scale * (
+                embeddings[None, : tokens.shape[1]]
+                if positions is None
+                else embeddings.at[positions].get(mode="clip")
+            )
         vectors = None
         if self.sequence_feature_embeddings is not None and sequence_features is not None:
             vectors = self.sequence_feature_embeddings(sequence_features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property, partial
 
 import jax
@@ -12,10 +13,11 @@ from jaxtyping import Array, Float, Int32, Real
 from segue.batches import PromptLayout
 from segue.config import ModelConfig
 from segue.features import FeatureIds, Features, ItemFeatures, SequenceVocabulary
-from segue.model import HEADS, Transformer
+from segue.model import HEADS, StaticGraph, Transformer
 from segue.ranking import Query
+from segue.recommender import shapes
 from segue.recommender.members import DenseMember
-from segue.recommender.shapes import length_bucket
+from segue.recommender.prefix_cache import PrefixCache
 
 
 def prompt_layout(config: ModelConfig, vocabulary_size: int) -> PromptLayout:
@@ -47,11 +49,40 @@ class Encoder(DenseMember):
         layout: PromptLayout,
         features: Features,
     ) -> None:
-        self._graph = graph
+        self._graph = StaticGraph(graph)
         self._params = params
         self._item_features = jax.device_put(features.items)
         self.layout = layout
         self.vocabulary: SequenceVocabulary = features.vocabulary
+        self._prefix_cache: PrefixCache | None = None
+
+    def caching(self) -> Encoder:
+        """A copy for histories that grow; see ``PrefixCache``.
+
+        Padding on the left moves every token with each event, and so does a window that moves one
+        event at a time, as that of a short context. Then nothing can be kept, and this is the
+        encoder itself.
+        """
+        if not self.keeps_positions:
+            return self
+        encoder = copy(self)
+        encoder._prefix_cache = PrefixCache(
+            self._graph, self._params, self._item_features, self.layout
+        )
+        return encoder
+
+    @property
+    def keeps_positions(self) -> bool:
+        """Whether the positions of a history that grows stay the same for several events."""
+        return not self.layout.left_padding and shapes.slide_step(self.layout.context) > 1
+
+    @cached_property
+    def cache_bytes_per_row(self) -> int:
+        """Memory of the keys and values of one history, with ``caching``."""
+        if not self.keeps_positions:
+            return 0
+        cache = jax.eval_shape(lambda: self.model().empty_cache(1, self.layout.context))
+        return sum(array.size * array.dtype.itemsize for array in jax.tree.leaves(cache))
 
     def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
         """The hidden state that predicts the next item of each history, on the device.
@@ -60,11 +91,15 @@ class Encoder(DenseMember):
             query: at most ``n_rows`` requests.
             n_rows: number of rows of the result; those beyond the requests are padding.
         """
-        tokens, last = self.layout.prompts(query.histories)
-        if not self.layout.left_padding:
-            tokens = tokens[:, : length_bucket(int(last.max(initial=0)) + 1, self.layout.context)]
         features = query.sequence_features
         feature_ids = self.vocabulary.encode([{}] * len(query) if features is None else features)
+        if self._prefix_cache is not None:
+            return self._prefix_cache.states(query.histories, feature_ids, n_rows)
+        tokens, last = self.layout.prompts(query.histories)
+        if not self.layout.left_padding:
+            tokens = tokens[
+                :, : shapes.length_bucket(int(last.max(initial=0)) + 1, self.layout.context)
+            ]
         padding = ((0, n_rows - len(query)), (0, 0))
         return _states_at(
             self._graph,
@@ -88,7 +123,7 @@ class Encoder(DenseMember):
 
     def model(self) -> Transformer:
         """The transformer with its weights."""
-        return nnx.merge(self._graph, self._params)
+        return self._graph.merge(self._params)
 
     @property
     def item_features(self) -> ItemFeatures | None:
@@ -98,18 +133,18 @@ class Encoder(DenseMember):
 
 @partial(jax.jit, static_argnums=0)
 def _states_at(
-    graph: nnx.GraphDef[Transformer],
+    graph: StaticGraph,
     params: nnx.State,
     features: ItemFeatures | None,
     tokens: Int32[Array, "batch length"],
     last: Int32[Array, " batch"],
     sequence_features: FeatureIds,
 ) -> Float[Array, "batch dim"]:
-    return nnx.merge(graph, params).states_at(tokens, last, features, sequence_features)
+    return graph.merge(params).states_at(tokens, last, features, sequence_features)
 
 
 @partial(jax.jit, static_argnums=0)
 def _output_embeddings(
-    graph: nnx.GraphDef[Transformer], params: nnx.State, features: ItemFeatures | None
+    graph: StaticGraph, params: nnx.State, features: ItemFeatures | None
 ) -> Real[Array, "vocabulary dim"]:
-    return nnx.merge(graph, params).output_embeddings(features)
+    return graph.merge(params).output_embeddings(features)

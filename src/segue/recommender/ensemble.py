@@ -8,9 +8,10 @@ combines them. The score of an item is the sum over the members.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -35,6 +36,19 @@ from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
 MIN_TEMPERATURE = 1e-30
 """Lower temperatures overflow, so they are raised to this one; both always take the best item."""
+
+
+ValueT = TypeVar("ValueT")
+
+
+class shared_property(cached_property[ValueT]):  # noqa: N801 - used like ``cached_property``
+    """A cached property that copies of an ensemble take from their original."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The value of the original, computed on first use."""
+        if instance is None:
+            return self
+        return super().__get__(instance._original or instance, owner)
 
 
 class NextItems(NamedTuple):
@@ -91,6 +105,7 @@ class Ensemble:
                 "encoder_weight is 0, and no other member scores all items",
                 "add an ItemBias, such as ItemBias.of_popularity",
             )
+        self._original: Ensemble | None = None
         self.encoder = encoder
         self.encoder_weight = encoder_weight
         self.training_counts = training_counts
@@ -124,12 +139,36 @@ class Ensemble:
             self.encoder, is_candidate=self.is_candidate, training_counts=self.training_counts
         )
 
+    def caching(self) -> Ensemble:
+        """A copy for queries whose histories grow; see ``PrefixCache``.
+
+        Its members keep what they computed for the last query, so each query must be one block,
+        of at most ``shapes.rows_per_block`` requests. It is for one thread at a time.
+        """
+        ensemble = copy(self)
+        ensemble._original = self._original or self
+        ensemble.encoder = self.encoder.caching()
+        ensemble.further_dense = tuple(member.caching() for member in self.further_dense)
+        ensemble.dense = ensemble.further_dense
+        if self.encoder_weight:
+            ensemble.dense = (ensemble.encoder, *ensemble.dense)
+        return ensemble
+
+    def rows_per_caching_block(self, k: int) -> int:
+        """Largest number of requests for ``k`` items in a query of a copy by ``caching``."""
+        n_results = shapes.result_bucket(k, self.vocabulary_size)
+        bytes_per_row = sum(encoder.cache_bytes_per_row for encoder in self.encoders)
+        return min(
+            shapes.rows_per_block(self.vocabulary_size, n_results),
+            shapes.cached_rows(bytes_per_row),
+        )
+
     @property
     def members(self) -> tuple[DenseMember | SparseMember, ...]:
         """All members besides the encoder."""
         return (*self.further_dense, *self.sparse)
 
-    @cached_property
+    @shared_property
     def vectors(self) -> search.Vectors:
         """For each member of ``dense`` its item vectors, on the device."""
         return _on_device(self.dense)
@@ -331,14 +370,14 @@ class Ensemble:
         check_fork()
         return similarity.similar_items(self._unit_vectors, self.catalogue, items, k)
 
-    @cached_property
+    @shared_property
     def _unit_vectors(self) -> search.Vectors:
         vectors = self._vectors_of_content
         states = tuple(jnp.zeros((1, member.shape[1])) for member in vectors)
         _check_finite(states, _largest_of(vectors))
         return similarity.unit_vectors(vectors)
 
-    @cached_property
+    @shared_property
     def _vectors_of_content(self) -> search.Vectors:
         """The vectors by which items are similar: without item biases, which have no direction."""
         members = [m for m in self.further_dense if not isinstance(m, ItemBias)]
@@ -351,7 +390,7 @@ class Ensemble:
         rows = similarity.unit_rows(self._vectors_of_content, padded)
         return np.concatenate([np.asarray(member) for member in rows], axis=1)[: len(items)]
 
-    @cached_property
+    @shared_property
     def _popularity(self) -> Array:
         if self.training_counts is None:
             message = "the popularity dial needs the training counts of the items"
@@ -373,15 +412,15 @@ class Ensemble:
         """``_check_finite`` of all dense members. What steers a request is bounded."""
         _check_finite(states[: len(self.dense)], self._largest_of_vectors)
 
-    @cached_property
+    @shared_property
     def _largest_of_vectors(self) -> Float32[Array, " members"]:
         return _largest_of(self.vectors)
 
-    @cached_property
+    @shared_property
     def _encoder_vectors(self) -> search.Vectors:
         return _on_device([self.encoder])
 
-    @cached_property
+    @shared_property
     def _largest_of_encoder(self) -> Float32[Array, " members"]:
         return _largest_of(self._encoder_vectors)
 

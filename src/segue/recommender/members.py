@@ -37,6 +37,11 @@ class DenseMember(ABC):
     def states(self, query: Query, n_rows: int) -> Float[Array | np.ndarray, "rows dim"]:
         """One state per request, then padding, ``n_rows`` rows in all."""
 
+    def caching(self) -> DenseMember:
+        """The member for queries whose histories grow: it may keep what it computed for the last
+        one. Its states are the same; it is for one thread at a time."""
+        return self
+
 
 @runtime_checkable
 class SparseScores(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class SecondTransformer(DenseMember):
         weights = np.zeros((n_rows, 1), np.float32)
         weights[: len(query), 0] = self.weight * self._is_known(query)
         return self.encoder.states(query, n_rows) * weights
+
+    def caching(self) -> SecondTransformer:
+        """A copy for histories that grow; see ``Encoder.caching``."""
+        return replace(self, encoder=self.encoder.caching())
 
     def _is_known(self, query: Query) -> Bool[np.ndarray, " batch"]:
         """Whether the encoder knows the user of each request, if it reads the user at all."""

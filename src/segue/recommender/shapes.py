@@ -28,6 +28,24 @@ PAIR_BUCKETS = (256, 4096, 1 << 16)
 CONTEXT_SHARES = (4, 1)
 """Divisors of the context that give the lengths of the model's input."""
 
+CHUNK_SHARE = 8
+"""Share of the context that is added to a key-value cache at a time: more waste padding, less make
+the matrix products small."""
+
+MIN_CHUNK = 16
+"""Least number of these tokens: for fewer, a call takes longer than what it computes."""
+
+SLIDE_SHARE = 4
+"""Share of the context by which the window of a growing history moves once it is full. The keys and
+values of the new window are computed again, so each event costs about 1 / share of a context. What
+the shorter windows cost in accuracy is in ``docs/generation.md``."""
+
+MOVED_ROWS_SHARE = 8
+"""Share of the rows of a batch that are computed again without the others, if these are few."""
+
+MAX_CACHE_BYTES = 1 << 28
+"""Memory of the key-value caches of a block of requests, 256 MiB."""
+
 GROUP_SIZE = 64
 """Items per group, for which the first stage of a search stores one maximum. Smaller groups give
 more maxima to store and search, larger ones more items to score again."""
@@ -85,6 +103,28 @@ def length_bucket(length: int, context: int) -> int:
     """The number of input tokens, padding included, for prompts of up to ``length`` tokens."""
     sizes = [-(-context // share) for share in CONTEXT_SHARES]
     return next(size for size in sizes if size >= min(length, context))
+
+
+def chunk_length(context: int) -> int:
+    """The number of tokens that are added to a key-value cache together, if it is not one."""
+    return min(context, max(MIN_CHUNK, -(-context // CHUNK_SHARE)))
+
+
+def slide_step(context: int) -> int:
+    """The number of events by which the window of a growing history moves beyond the context."""
+    return max(1, context // SLIDE_SHARE)
+
+
+def cached_rows(bytes_per_row: int) -> int:
+    """Largest number of requests whose key-value caches are in memory together."""
+    limit = MAX_CACHE_BYTES // max(1, bytes_per_row)
+    return max(size for size in ROW_BUCKETS if size <= max(1, limit))
+
+
+def moved_row_bucket(n_rows: int, n_all_rows: int) -> int:
+    """The number of rows, padding included, that ``n_rows`` of ``n_all_rows`` are computed with."""
+    few = max(1, n_all_rows // MOVED_ROWS_SHARE)
+    return few if n_rows <= few else n_all_rows
 
 
 def is_small(vocabulary_size: int, k: int) -> bool:

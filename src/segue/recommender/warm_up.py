@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -53,8 +54,11 @@ def warm_up(
                         steered = replace(query.with_k(k), controls=variant and [variant] * rows)
                         ensemble.next_items(steered, end_temperature=end_temperature)
                     compiled.append({"rows": rows, "length": length, "k": k})
-            if ensemble.has_sparse_bonus:
-                _compile_pair_scores(ensemble, query)
+        # Those of locked items, and of the support, whose size differs between requests.
+        n_sizes = len(shapes.PAIR_BUCKETS) if ensemble.has_sparse_bonus else 1
+        _compile_pair_scores(ensemble, rows, shapes.PAIR_BUCKETS[:n_sizes])
+        if rows <= ensemble.rows_per_caching_block(1):
+            _compile_caches(ensemble, rows)
     return compiled
 
 
@@ -73,9 +77,25 @@ def _query(n_rows: int, length: int) -> Query:
     return Query(Ragged.from_rows([history] * n_rows), seen, np.full(n_rows, -1))
 
 
-def _compile_pair_scores(ensemble: Ensemble, query: Query) -> None:
-    """Compile the scores of the support, whose size differs between requests."""
-    states = ensemble.encode(query).states
-    for n_pairs in shapes.PAIR_BUCKETS:
+def _compile_pair_scores(ensemble: Ensemble, n_rows: int, sizes: Sequence[int]) -> None:
+    """Compile the scores of pairs of a request and an item."""
+    states = ensemble.encode(_query(n_rows, 1)).states
+    for n_pairs in sizes:
         zeros = np.zeros(n_pairs, np.int64)
         search.pair_scores(states, ensemble.vectors, zeros, zeros)
+
+
+def _compile_caches(ensemble: Ensemble, n_rows: int) -> None:
+    """Compile what histories that grow take: new ones, one more event, and some that move."""
+    for encoder in ensemble.caching().encoders:
+        if not encoder.keeps_positions:
+            continue
+        context = encoder.layout.context
+        few = shapes.moved_row_bucket(1, n_rows)
+        lengths = np.full(n_rows, context)
+        # All are new; all have one more event, so that all windows move; some have fewer events.
+        for change, n_changed in ((0, n_rows), (1, n_rows), (1, n_rows), (-2, 1), (-2, few + 1)):
+            lengths[:n_changed] += change
+            rows = [np.full(length, N_SPECIALS, INDEX_DTYPE) for length in lengths]
+            histories = Ragged.from_rows(rows)
+            encoder.states(Query(histories, histories, np.full(n_rows, -1)), n_rows)
