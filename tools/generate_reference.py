@@ -40,6 +40,7 @@ EXCEPTIONS = (
 )
 RETURNED = (
     ("segue.recommender", "Recommendation"),
+    ("segue.recommender", "Session"),
     ("segue.evaluation", "Result"),
     ("segue.evaluation", "Estimate"),
     ("segue.evaluation", "Comparison"),

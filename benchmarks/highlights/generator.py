@@ -14,7 +14,8 @@ from segue.features import stored_features
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.recommender import Ensemble, Recommender
-from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.generation import generate
+from segue.recommender.sampling import Sampling
 from segue.tokens import N_SPECIALS
 
 GREEDY = Sampling(temperature=0.0)
@@ -71,8 +72,7 @@ class Generator:
         """
         # A seed per playlist, so that their noise is independent.
         seeds = [sampling.seed, *([sampling.seed, row] for row in range(1, prompts.n_rows))]
-        decoder, query = EncodingDecoder(self.ensemble), self.query(prompts, rows)
-        return generate_sequences(decoder, query, length, sampling, seeds).items
+        return generate(self.ensemble, self.query(prompts, rows), length, sampling, seeds).items
 
     def hidden(self, prompts: Ragged) -> Float32[np.ndarray, "playlists dim"]:
         """The hidden state after each prompt, without sequence features."""

@@ -43,6 +43,15 @@ class Ragged(NamedTuple):
         offsets = self.offsets + np.concatenate([[0], np.cumsum(mask)])
         return Ragged(offsets, np.insert(self.values, ends, values[mask]))
 
+    def join(self, rows: Ragged) -> Ragged:
+        """Each row followed by that of another array with as many rows."""
+        own, added = np.diff(self.offsets), np.diff(rows.offsets)
+        offsets = self.offsets + rows.offsets
+        values = np.empty(offsets[-1], self.values.dtype)
+        values[span_indices(offsets[:-1], own)] = self.values
+        values[span_indices(offsets[:-1] + own, added)] = rows.values
+        return Ragged(offsets, values)
+
     def any(self, flags: Bool[np.ndarray, " values"]) -> Bool[np.ndarray, " rows"]:
         """Whether a row has a value whose flag is true."""
         sums = np.append(0, np.cumsum(flags))

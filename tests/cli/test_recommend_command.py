@@ -118,6 +118,15 @@ def test_generate_prints_the_answer_of_the_library(run: Path, ids: list[str]) ->
     assert len({ids[0], *answered_ids(answer)}) == 6
 
 
+def test_generate_locks_positions_and_samples_from_a_nucleus(run: Path, ids: list[str]) -> None:
+    options = ("--length", 4, "--top-p", 0.8, "--lock", f"1={ids[7]}", "--lock", f"3 = {ids[5]}")
+    answer = segue("generate", run, "--item", ids[0], *options, "--json").json
+    locked = {1: ids[7], 3: ids[5]}
+    expected = Recommender.load(run).generate([ids[0]], 4, top_p=0.8, locked=locked)
+    assert answered_ids(answer) == [item.item_id for item in expected.items]
+    assert answered_ids(answer)[1::2] == [ids[7], ids[5]]
+
+
 def test_greedy_is_temperature_0(run: Path, ids: list[str]) -> None:
     arguments = ("generate", run, "--item", ids[0], "--length", 3, "--json")
     greedy = segue(*arguments, "--greedy", "--seed", 1).json
@@ -180,6 +189,13 @@ def test_sequence_features_reach_the_model(
         (["generate", "--length", "161"], "length is 161, more than the catalogue of "),
         (["generate", "--top-k", "-1"], "expected 1 or more"),
         (["generate", "--temperature", "-0.5"], "temperature"),
+        (["generate", "--top-p", "0"], "top_p is 0.0, expected a number above 0 and up to 1"),
+        (["generate", "--top-p", "1.1"], "top_p is 1.1, expected a number above 0 and up to 1"),
+        (["generate", "--lock", "20=a"], "position 20 is locked, but a list of 20 has the"),
+        (["generate", "--lock", "2=nothing"], "the locked item 'nothing' is not in the catalogue"),
+        (["generate", "--lock", "first=a"], "--lock 'first=a' is not of the form POSITION=ID"),
+        (["generate", "--lock", "2="], "--lock '2=' is not of the form POSITION=ID"),
+        (["generate", "--lock", "2=a", "--lock", "2=b"], "the position is locked already"),
     ],
 )
 def test_invalid_requests_are_errors(arguments: list[str], expected: str, run: Path) -> None:

@@ -19,10 +19,11 @@ from segue.ranking import Query
 from segue.recommender import item_item_scores, shapes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
-from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.generation import EnsembleDecoder, generate_sequences
 from segue.recommender.item_item_scores import ItemItemScores
 from segue.recommender.masks import catalogue_mask
 from segue.recommender.members import ItemBias, PureSVD, SparseMember
+from segue.recommender.sampling import Sampling
 from segue.tokens import END, N_SPECIALS, PAD, UNK
 
 pytestmark = [pytest.mark.usefixtures("strict_types"), pytest.mark.usefixtures("bonus_limit")]
@@ -311,7 +312,7 @@ def test_an_ensemble_ends_with_the_probability_of_the_encoder(temperature: float
     query = query_of([history] * n, seen=False)
     options = Sampling(temperature, top_k=56, end_weight=1.0)
     ended = generate_sequences(
-        EncodingDecoder(ensemble), query, 1, options, [[7, row] for row in range(n)]
+        EnsembleDecoder(ensemble), query, 1, options, [[7, row] for row in range(n)]
     ).items[:, 0]
     assert (ended == END).mean() == pytest.approx(1 / 3, abs=0.03)
 

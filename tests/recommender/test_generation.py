@@ -13,7 +13,8 @@ from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Query, Ranked, mask_items, top_from_scores
 from segue.recommender.ensemble import NextItems
-from segue.recommender.generation import Decoder, Sampling, generate_sequences
+from segue.recommender.generation import Decoder, generate_sequences
+from segue.recommender.sampling import Sampling
 from segue.tokens import END, N_SPECIALS, PAD
 
 N_ITEMS = 12
@@ -22,12 +23,19 @@ LAST_ITEM = VOCABULARY_SIZE - 1
 BIGRAM = np.random.default_rng(3).normal(size=(VOCABULARY_SIZE, VOCABULARY_SIZE)).astype(np.float32)
 
 
-def next_items(rows: list[list[int]], k: int) -> NextItems:
-    """Bigram scores by the last item; special tokens get the highest scores."""
-    scores = BIGRAM[[min(row[-1], LAST_ITEM) if row else 0 for row in rows]]
+def next_scores(rows: list[list[int]]) -> np.ndarray:
+    """Bigram scores by the last item."""
+    return BIGRAM[[min(row[-1], LAST_ITEM) if row else 0 for row in rows]]
+
+
+def next_items(rows: list[list[int]], k: int, excluded: Ragged | None = None) -> NextItems:
+    """The best items that are not in the rows; special tokens get the highest scores."""
+    scores = next_scores(rows)
     end_scores = scores[:, END].copy()
     scores[:, :N_SPECIALS] = 100
     mask_items(scores, Ragged.from_rows(rows))
+    if excluded is not None:
+        mask_items(scores, excluded)
     return NextItems(top_from_scores(scores, k), end_scores)
 
 
@@ -37,24 +45,36 @@ class BigramDecoder(Decoder):
     def begin(self, query: Query, end_temperature: float | None) -> NextItems:
         self._rows = [query.histories.row(i).tolist() for i in range(len(query))]
         self._k, self._with_end = query.k, end_temperature is not None
+        self._excluded = query.excluded or Ragged.from_rows([[]] * len(query))
         return self._next_items()
 
-    def extend(self, items: np.ndarray) -> NextItems:
+    def extend(self, items: np.ndarray, excluded: Ragged | None = None) -> NextItems:
         for row, item in zip(self._rows, items.tolist(), strict=True):
             row.extend([item] if item >= N_SPECIALS else [])
+        if excluded is not None:
+            self._excluded = self._excluded.join(excluded)
         return self._next_items()
 
+    def scores(self, items: np.ndarray) -> np.ndarray:
+        return next_scores(self._rows)[np.arange(len(items)), items]
+
     def _next_items(self) -> NextItems:
-        ranked, end_scores = next_items(self._rows, self._k)
+        ranked, end_scores = next_items(self._rows, self._k, self._excluded)
         return NextItems(ranked, end_scores if self._with_end else None)
 
 
-def generate(rows: list[list[int]], length: int, **sampling) -> Ranked:
+def generate(
+    rows: list[list[int]], length: int, locked=None, exclusions=None, **sampling
+) -> Ranked:
     """Generate with independent noise per row."""
     histories, options = Ragged.from_rows(rows), Sampling(**sampling)
     query = Query(histories, histories, np.full(len(rows), -1))
     seeds = [[options.seed, row] for row in range(len(rows))]
-    return generate_sequences(BigramDecoder(), query, length, options, seeds)
+    if locked is not None:
+        locked = np.array(locked, np.int32).reshape(len(rows), length)
+    return generate_sequences(
+        BigramDecoder(), query, length, options, seeds, locked=locked, exclusions=exclusions
+    )
 
 
 histories = st.lists(st.lists(st.integers(N_SPECIALS, LAST_ITEM + 3), max_size=6), max_size=3)
@@ -278,6 +298,123 @@ def test_only_end_is_left_when_all_items_are_used():
     assert generated.items.tolist() == [[END, PAD, PAD]]
 
 
+# --- top-p ---
+
+
+def nucleus_of(logits: np.ndarray, top_p: float) -> set[int]:
+    """The fewest best items with probabilities that sum to ``top_p``, one by one."""
+    probabilities = np.exp(logits) / np.exp(logits).sum()
+    nucleus, total = set(), 0.0
+    for item in np.argsort(-probabilities):
+        if total >= top_p:
+            break
+        nucleus.add(int(item))
+        total += probabilities[item]
+    return nucleus
+
+
+@pytest.mark.parametrize(("top_p", "temperature"), [(0.3, 1.0), (0.7, 1.0), (0.7, 2.0), (1.0, 1.0)])
+def test_samples_follow_the_softmax_over_the_nucleus(top_p, temperature):
+    logits = BIGRAM[4].astype(np.float64) / temperature
+    logits[: N_SPECIALS + 1] = -np.inf  # specials, and item 4 itself
+    nucleus = nucleus_of(logits, top_p)
+    n, options = 4000, {"temperature": temperature, "top_k": N_ITEMS, "top_p": top_p}
+    items = generate([[4]] * n, 1, **options).items[:, 0]
+    assert set(items.tolist()) == nucleus
+    expected = np.exp(logits) * [item in nucleus for item in range(VOCABULARY_SIZE)]
+    shares = np.bincount(items, minlength=VOCABULARY_SIZE) / n
+    np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.025)
+
+
+def test_the_smallest_top_p_is_greedy():
+    generated = generate([[4], [9]], 5, top_p=1e-9, temperature=5.0)
+    np.testing.assert_array_equal(generated.items, generate([[4], [9]], 5, temperature=0.0).items)
+
+
+def test_top_p_counts_within_the_top_k():
+    """Two items of equal share have .5 each, whatever the others have."""
+    items = generate([[4]] * 200, 1, top_k=2, top_p=0.5, temperature=1e30).items
+    assert (items == items[0]).all()
+    items = generate([[4]] * 200, 1, top_k=2, top_p=0.6, temperature=1e30).items
+    assert len(np.unique(items)) == 2
+
+
+# --- locked positions ---
+
+
+@given(data=st.data(), length=st.integers(1, 6), seed=st.integers(0, 50))
+def test_locked_items_are_at_their_positions_only(data, length, seed):
+    locked = np.zeros((2, length), np.int32)
+    for row in range(2):
+        positions = data.draw(st.sets(st.integers(0, length - 1), max_size=3))
+        its_items = data.draw(st.permutations(range(N_SPECIALS, VOCABULARY_SIZE)))
+        locked[row, sorted(positions)] = its_items[: len(positions)]
+    rows = [[4], [9, 5]]
+    items, scores = generate(rows, length, locked, seed=seed, end_weight=0.5)
+    for row, row_locked, its_items in zip(rows, locked.tolist(), items.tolist(), strict=True):
+        for item, its_lock in zip(its_items, row_locked, strict=True):
+            assert its_lock in (PAD, item)
+        generated = [i for i in its_items if i >= N_SPECIALS]
+        assert len(set(generated)) == len(generated)
+        filled = [i for i, lock in zip(its_items, row_locked, strict=True) if lock == PAD]
+        assert not set(filled) & set(row)
+    assert np.isfinite(scores[items >= N_SPECIALS]).all()
+
+
+def test_positions_before_a_lock_are_those_without_it():
+    free = generate([[4]], 6, temperature=0.0)
+    unused = next(i for i in range(N_SPECIALS, VOCABULARY_SIZE) if i not in [4, *free.items[0]])
+    locked = generate([[4]], 6, [[0, 0, 0, unused, 0, 0]], temperature=0.0)
+    np.testing.assert_array_equal(locked.items[0, :3], free.items[0, :3])
+    np.testing.assert_array_equal(
+        locked.items[0, 4:], argmax_chain([4, *locked.items[0, :4].tolist()], 2)
+    )
+
+
+def test_the_score_of_a_locked_item_is_that_at_its_position():
+    generated = generate([[4], [6]], 2, [[0, 9], [9, 0]], temperature=0.0)
+    first = generated.items[0, 0]
+    assert generated.scores[0, 1] == BIGRAM[first, 9]
+    assert generated.scores[1, 0] == BIGRAM[6, 9]
+    assert generated.items[1, 1] == argmax_chain([6, 9], 1)[0]
+
+
+def test_a_locked_item_may_be_in_the_history():
+    assert generate([[4, 5]], 2, [[0, 4]]).items[0, 1] == 4
+
+
+def test_no_sequence_ends_before_its_last_locked_position():
+    generated = generate([[4], [4]], 4, [[0, 0, 9, 0], [0] * 4], end_weight=1e30)
+    assert (generated.items[0, :3] >= N_SPECIALS).all()
+    assert generated.items[0, 3] == END
+    assert generated.items[1].tolist() == [END, PAD, PAD, PAD]
+
+
+def test_no_item_left_before_a_locked_position_is_refused():
+    history = list(range(N_SPECIALS, LAST_ITEM - 1))
+    with pytest.raises(RequestError, match="no item is left for position 1, before the locked"):
+        generate([history], 4, [[0, 0, 0, LAST_ITEM]])
+
+
+# --- exclusions that depend on the items so far ---
+
+
+def test_exclusions_hold_from_the_next_position_on():
+    """After an even item, no other even item."""
+    evens = [item for item in range(N_SPECIALS, VOCABULARY_SIZE) if item % 2 == 0]
+    seen: list[np.ndarray] = []
+
+    def exclusions(items: np.ndarray) -> Ragged:
+        seen.append(items)
+        return Ragged.from_rows([evens if item % 2 == 0 else [] for item in items.tolist()])
+
+    generated = generate([[4], [9]], 5, exclusions=exclusions, seed=3)
+    assert ((generated.items % 2 == 0).sum(axis=1) <= 1).all()
+    free = generate([[4], [9]], 5, seed=3)
+    assert ((free.items % 2 == 0).sum(axis=1) > 1).any()
+    np.testing.assert_array_equal(np.stack(seen, axis=1), generated.items[:, :4])
+
+
 # --- refused options ---
 
 
@@ -287,6 +424,9 @@ def test_only_end_is_left_when_all_items_are_used():
         ({"top_k": 0}, "top_k is 0, expected 1 or more"),
         ({"temperature": -0.5}, "temperature is -0.5, expected a number from 0 to 1e"),
         ({"temperature": float("nan")}, "temperature is nan, expected"),
+        ({"top_p": 0.0}, "top_p is 0.0, expected a number above 0 and up to 1"),
+        ({"top_p": 1.5}, "top_p is 1.5, expected a number above 0 and up to 1"),
+        ({"top_p": float("nan")}, "top_p is nan, expected a number above 0"),
         ({"end_weight": -1.0}, "end_weight is -1.0, expected a number from 0 to 1e"),
         ({"end_weight": float("inf")}, "end_weight is inf, expected"),
         ({"seed": -1}, "seed is -1, expected 0 or more"),

@@ -26,15 +26,37 @@ def generate(  # noqa: PLR0913 - one parameter per option
     top_k: Annotated[
         int, typer.Option(help="Sample only among this number of most likely items.")
     ] = 50,
+    top_p: Annotated[
+        float,
+        typer.Option(
+            help="Of these, sample from the fewest most likely ones whose probabilities sum to "
+            "this share."
+        ),
+    ] = 1.0,
     end_weight: Annotated[
         float,
         typer.Option(help="Factor on the probability that the sequence ends; 0 never ends it."),
     ] = 0.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
+    lock: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POSITION=ID",
+            help="Put an item at a position of the list, counted from 0; the others are filled; "
+            "repeatable.",
+        ),
+    ] = None,
     include_seen: options.IncludeSeen = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the sampling; the same seed gives the same items.")
     ] = 0,
+    exclude: options.Exclude = None,
+    only: options.Only = None,
+    where: options.Where = None,
+    cap: options.Cap = None,
+    popularity: options.Popularity = None,
+    like: options.Like = None,
+    unlike: options.Unlike = None,
     without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
@@ -43,6 +65,8 @@ def generate(  # noqa: PLR0913 - one parameter per option
 
     history = options.item_ids(items, item)
     features = options.sequence_features(title, sequence_features)
+    locked = options.locked_items(lock)
+    controls = options.controls(exclude, only, where, cap, None, popularity, like, unlike)
     model = Recommender.load(run, without_ensemble=without_ensemble)
     answer = model.generate(
         history,
@@ -51,8 +75,11 @@ def generate(  # noqa: PLR0913 - one parameter per option
         sequence_features=features,
         temperature=0.0 if greedy else temperature,
         top_k=top_k,
+        top_p=top_p,
         end_weight=end_weight,
+        locked=locked,
         include_seen=include_seen,
         seed=seed,
+        **controls,
     )
     print_answer(answer, model, as_json)

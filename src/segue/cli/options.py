@@ -18,6 +18,10 @@ MAX_NUMBERS = 100
 """Numbers of a list: each cut-off is measured for every target."""
 
 
+MAX_DIGITS = 9
+"""Digits of a position of a list."""
+
+
 def parse_cutoffs(text: str) -> tuple[int, ...]:
     """The positive integers of a list such as ``5,10,20``."""
     return _parse_integers(text, 1, "5,10,20")
@@ -95,6 +99,25 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
             )
         by_name[name.strip()] = value.strip()
     return by_name
+
+
+def locked_items(locks: list[str] | None) -> dict[int, str]:
+    """The item id by position of each ``--lock``.
+
+    Raises:
+        RequestError: a lock is not of the form POSITION=ID, or a position is locked twice.
+    """
+    locked: dict[int, str] = {}
+    for text in locks or []:
+        position, equals, item_id = (part.strip() for part in text.partition("="))
+        if not (equals and item_id and position.isascii() and position.isdecimal()):
+            message = f"--lock {text!r} is not of the form POSITION=ID"
+            raise RequestError(message, "write 3=ID for the fourth item of the list")
+        if len(position) > MAX_DIGITS or int(position) in locked:
+            message = f"--lock {text!r}: the position is locked already, or is too large"
+            raise RequestError(message, "lock each position of the list at most once")
+        locked[int(position)] = item_id
+    return locked
 
 
 def controls(

@@ -11,6 +11,7 @@ from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
 from segue.recommender.run import Run
 from segue.recommender.second_transformer import SecondTransformer
+from segue.recommender.session import Session
 from segue.recommender.stored_members import Members, load_members, write_members
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Recommender",
     "Run",
     "SecondTransformer",
+    "Session",
     "SparseMember",
     "load_members",
     "prompt_layout",

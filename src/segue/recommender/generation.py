@@ -1,62 +1,29 @@
-"""Autoregressive generation of sequences: greedy decoding and top-k sampling."""
+"""Autoregressive generation of sequences, item by item, with locked positions."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Float32, Int32
 
 from segue.errors import RequestError
+from segue.ragged import Ragged
 from segue.ranking import Query, Ranked
+from segue.recommender.cap_exclusions import CapExclusions, check_no_diversity
 from segue.recommender.ensemble import Ensemble, NextItems
-from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
+from segue.recommender.sampling import Sampling, sample, with_end
+from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
 
-MAX_OPTION = 1e30
-"""Largest temperature and end weight; larger values overflow."""
+Exclusions: TypeAlias = Callable[[Int32[np.ndarray, " batch"]], Ragged | None]
+"""Called after each position with the item that each row has there (a special token where the row
+has ended); returns the items that each row must not have from there on, or None."""
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next item is selected from the model's distribution.
-
-    Attributes:
-        temperature: divides the scores; 0 always takes the best item, 1 samples from the
-            model's distribution, values above 1 from a flatter one.
-        top_k: number of best items to sample from.
-        end_weight: factor on the probability of END; 0 never ends the sequence.
-        seed: the same seed gives the same sequence.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 50
-    end_weight: float = 0.0
-    seed: int = 0
-
-    def check(self, *, has_end: bool) -> None:
-        """Validate the options.
-
-        Args:
-            has_end: whether the model was trained to predict END.
-
-        Raises:
-            RequestError: an option is out of range.
-        """
-        if self.top_k < 1:
-            raise RequestError(f"top_k is {self.top_k}, expected 1 or more", "50 is usual")
-        for name, value in (("temperature", self.temperature), ("end_weight", self.end_weight)):
-            if not 0 <= value <= MAX_OPTION:
-                message = f"{name} is {value}, expected a number from 0 to {MAX_OPTION:g}"
-                raise RequestError(message, "0 and 1 are usual")
-        if self.end_weight and not has_end:
-            raise RequestError(
-                f"end_weight is {self.end_weight}, but the model does not predict END",
-                "leave it out, or train with model.end=true",
-            )
-        if self.seed < 0:
-            raise RequestError(f"seed is {self.seed}, expected 0 or more", "give another one")
+Seeds: TypeAlias = Sequence[int | Sequence[int]] | None
+"""A seed per request; None for that of ``Sampling`` for all."""
 
 
 class Decoder(ABC):
@@ -75,16 +42,30 @@ class Decoder(ABC):
         """
 
     @abstractmethod
-    def extend(self, items: Int32[np.ndarray, " batch"]) -> NextItems:
+    def extend(
+        self, items: Int32[np.ndarray, " batch"], excluded: Ragged | None = None
+    ) -> NextItems:
         """Append an item to each sequence, except where it is a special token.
+
+        Args:
+            items: one item per sequence.
+            excluded: items that are left out from now on, one row per sequence.
 
         Returns:
             The best next items, none of which are in the sequence.
         """
 
+    @abstractmethod
+    def scores(self, items: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, " batch"]:
+        """The score of one item as the next one of each sequence, whatever is left out."""
 
-class EncodingDecoder(Decoder):
-    """Encodes every sequence again at each step."""
+
+class EnsembleDecoder(Decoder):
+    """Sequences that are continued by an ensemble.
+
+    With ``Ensemble.caching`` a step costs the transformers one position; with the ensemble itself
+    every sequence is encoded again.
+    """
 
     def __init__(self, ensemble: Ensemble) -> None:
         self._ensemble = ensemble
@@ -93,18 +74,72 @@ class EncodingDecoder(Decoder):
         self._query, self._end_temperature = query, end_temperature
         return self._next_items()
 
-    def extend(self, items: Int32[np.ndarray, " batch"]) -> NextItems:
+    def extend(
+        self, items: Int32[np.ndarray, " batch"], excluded: Ragged | None = None
+    ) -> NextItems:
         is_item = items >= N_SPECIALS
         self._query = replace(
             self._query,
             histories=self._query.histories.append(items, is_item),
             seen=self._query.seen.append(items, is_item),
+            excluded=_joined(self._query.excluded, excluded),
             times=None,
         )
         return self._next_items()
 
+    def scores(self, items: Int32[np.ndarray, " batch"]) -> Float32[np.ndarray, " batch"]:
+        return self._ensemble.scores(self._query, Ragged.from_rows([[i] for i in items.tolist()]))
+
     def _next_items(self) -> NextItems:
         return self._ensemble.next_items(self._query, end_temperature=self._end_temperature)
+
+
+def generate(
+    ensemble: Ensemble,
+    query: Query,
+    length: int,
+    sampling: Sampling,
+    seeds: Seeds = None,
+    *,
+    locked: Int32[np.ndarray, "batch length"] | None = None,
+) -> Ranked:
+    """Generate sequences with an ensemble, in blocks whose key-value caches fit into memory.
+
+    Args:
+        ensemble: the model.
+        query: as in ``generate_sequences``; so are the arguments and results without a line here.
+            Caps of its controls apply to each sequence.
+        length: number of items.
+        sampling: how an item is selected.
+        seeds: a seed per request.
+        locked: locked items.
+
+    Raises:
+        RequestError: a request has diversity, or as in ``generate_sequences``.
+    """
+    check_no_diversity(query.controls)
+    if locked is None:
+        locked = np.full((len(query), length), PAD, INDEX_DTYPE)
+    generated = [Ranked(*(np.zeros((0, length), dtype) for dtype in (INDEX_DTYPE, np.float32)))]
+    for block, block_query in query.blocks(ensemble.rows_per_caching_block(sampling.top_k)):
+        exclusions, controls = None, block_query.controls
+        if controls is not None and any(row.caps for row in controls):
+            exclusions = CapExclusions(controls, locked[block])
+            excluded = _joined(block_query.excluded, exclusions.initial)
+            block_query = replace(block_query, excluded=excluded)  # noqa: PLW2901
+        generated.append(
+            generate_sequences(
+                EnsembleDecoder(ensemble.caching()),
+                block_query,
+                length,
+                sampling,
+                None if seeds is None else seeds[block],
+                locked=locked[block],
+                exclusions=exclusions,
+            )
+        )
+    items, scores = (np.concatenate(arrays) for arrays in zip(*generated, strict=True))
+    return Ranked(items, scores)
 
 
 def generate_sequences(
@@ -112,9 +147,15 @@ def generate_sequences(
     query: Query,
     length: int,
     sampling: Sampling,
-    seeds: Sequence[int | Sequence[int]] | None = None,
+    seeds: Seeds = None,
+    *,
+    locked: Int32[np.ndarray, "batch length"] | None = None,
+    exclusions: Exclusions | None = None,
 ) -> Ranked:
     """Generate ``length`` items after each history, without repeats.
+
+    An item is selected from what comes before it only: it does not depend on items that are locked
+    at later positions, except that it is none of them.
 
     Args:
         decoder: the model.
@@ -123,11 +164,17 @@ def generate_sequences(
         sampling: how an item is selected.
         seeds: a seed per request; by default that of ``sampling`` for all, so that a request
             gets the same sequence whatever others it is computed with.
+        locked: the item at each position that is not generated, PAD at the others; the items of a
+            row must differ. A sequence does not end before its last locked position.
+        exclusions: what to leave out, depending on the items so far.
 
     Returns:
-        The generated items in order, and the score of each when it was selected. If END was
+        The items in order, and the score of each when it was selected. If END was
         generated, it follows the last item. Positions after END, or after all items of the
         catalogue are used, are PAD with the score -inf.
+
+    Raises:
+        RequestError: no item is left for a position before a locked one.
     """
     n, greedy = len(query), sampling.temperature == 0
     rngs = [np.random.default_rng(seed) for seed in seeds or [sampling.seed] * n]
@@ -135,46 +182,54 @@ def generate_sequences(
     scores = np.full((n, length), -np.inf, np.float32)
     if not items.size:
         return Ranked(items, scores)
+    if locked is None:
+        locked = np.zeros((n, length), INDEX_DTYPE)
+    last_locked = np.where(locked != PAD, np.arange(length), -1).max(axis=1)
+    if (last_locked >= 0).any():
+        of_rows = Ragged.from_rows([row[row != PAD] for row in locked])
+        query = replace(query, excluded=_joined(query.excluded, of_rows))
     end_temperature = (sampling.temperature or 1.0) if sampling.end_weight else None
     best, end_scores = decoder.begin(query.with_k(1 if greedy else sampling.top_k), end_temperature)
     is_active = np.ones(n, bool)
     for position in range(length):
-        candidates = best if end_scores is None else _with_end(best, end_scores, sampling)
-        selected = _sample(candidates.scores, sampling.temperature, rngs)[is_active]
-        items[is_active, position] = candidates.items[is_active, selected]
-        scores[is_active, position] = candidates.scores[is_active, selected]
+        candidates = best
+        if end_scores is not None:
+            candidates = with_end(best, end_scores, position > last_locked, sampling)
+        columns = sample(candidates.scores, sampling, rngs)[is_active]
+        items[is_active, position] = candidates.items[is_active, columns]
+        scores[is_active, position] = candidates.scores[is_active, columns]
+        is_locked = locked[:, position] != PAD
+        if is_locked.any():
+            # Any item stands for one where none is locked.
+            its_scores = decoder.scores(np.maximum(locked[:, position], N_SPECIALS))
+            items[is_locked, position] = locked[is_locked, position]
+            scores[is_locked, position] = its_scores[is_locked]
         is_active &= items[:, position] >= N_SPECIALS
+        _check_locked_positions(last_locked[~is_active], position)
         if not is_active.any() or position == length - 1:
             break
-        best, end_scores = decoder.extend(items[:, position])
+        selected = items[:, position]
+        excluded = None if exclusions is None else exclusions(selected)
+        best, end_scores = decoder.extend(selected, excluded)
     return Ranked(items, scores)
 
 
-def _with_end(
-    best: Ranked, end_scores: Float32[np.ndarray, " batch"], sampling: Sampling
-) -> Ranked:
-    """Append END to the best items of each row where it scores at least as high as the last one.
+def _check_locked_positions(last_locked: np.ndarray, position: int) -> None:
+    """Check that no sequence ended at a position before a locked one.
 
-    Its score counts with or without ``end_weight``, whichever is higher.
-
-    The log of the weight is multiplied by the temperature, by which all scores are divided
-    later, so that the weight is a factor on the probability at any temperature. For greedy
-    decoding it is a factor on the probability at temperature 1.
+    Args:
+        last_locked: the last locked position of each sequence that ended.
     """
-    weighted = end_scores + np.float32((sampling.temperature or 1.0) * np.log(sampling.end_weight))
-    is_in_top_k = np.maximum(end_scores, weighted) >= best.scores[:, -1]
-    end_column = np.where(is_in_top_k, weighted, -np.inf).astype(np.float32)[:, None]
-    items = np.pad(best.items, ((0, 0), (0, 1)), constant_values=END)
-    return Ranked(items, np.concatenate([best.scores, end_column], axis=1))
+    if (last_locked >= position).any():
+        raise RequestError(
+            f"no item is left for position {position}, before the locked position "
+            f"{int(last_locked.max())}",
+            "lock earlier positions, or leave out less",
+        )
 
 
-def _sample(
-    scores: Float32[np.ndarray, "batch k"], temperature: float, rngs: list[np.random.Generator]
-) -> Int64[np.ndarray, " batch"]:
-    """Sample a column per row from the softmax of ``scores / temperature`` (Gumbel-max trick).
-
-    The noise is multiplied by the temperature instead of dividing the scores by it, which would
-    overflow at temperatures near 0.
-    """
-    noise = np.stack([rng.gumbel(size=scores.shape[1]) for rng in rngs])
-    return np.argmax(scores + temperature * noise, axis=1)
+def _joined(rows: Ragged | None, more: Ragged | None) -> Ragged | None:
+    """The values of both per row."""
+    if rows is None or more is None:
+        return rows if more is None else more
+    return rows.join(more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Unpack, overload
 
@@ -20,14 +21,17 @@ from segue.recommender.answers import Answer, Answers, Recommendation, short_lis
 from segue.recommender.control_options import ControlOptions, listed, merged, restriction
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
-from segue.recommender.generation import EncodingDecoder, Sampling, generate_sequences
+from segue.recommender.generation import generate
 from segue.recommender.histories import Histories, TrainingHistories, open_histories
 from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_per_history
 from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.loading import load_run
+from segue.recommender.locks import locked_items
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.requests import Request, RequestReader, query_of
+from segue.recommender.sampling import Sampling
 from segue.recommender.second_transformer import SecondTransformer
+from segue.recommender.session import Session
 from segue.recommender.single_members import single_members
 from segue.recommender.warm_up import warm_up
 from segue.runs import RunFolder
@@ -217,9 +221,13 @@ class Recommender:
         sequence_features: Mapping[str, str] | None = None,
         temperature: float = 1.0,
         top_k: int = 50,
+        top_p: float = 1.0,
         end_weight: float = 0.0,
+        locked: Mapping[int, Id] | None = None,
         include_seen: bool | None = None,
         seed: int = 0,
+        controls: Mapping[str, Any] | None = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answer: ...
 
     @overload
@@ -232,9 +240,13 @@ class Recommender:
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         temperature: float = 1.0,
         top_k: int = 50,
+        top_p: float = 1.0,
         end_weight: float = 0.0,
+        locked: Sequence[Mapping[int, Id] | None] | None = None,
         include_seen: bool | None = None,
         seed: int = 0,
+        controls: Sequence[Mapping[str, Any] | None] | None = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answers: ...
 
     def generate(  # noqa: PLR0913 - one parameter per option
@@ -246,11 +258,18 @@ class Recommender:
         sequence_features: Any = None,
         temperature: float = 1.0,
         top_k: int = 50,
+        top_p: float = 1.0,
         end_weight: float = 0.0,
+        locked: Any = None,
         include_seen: bool | None = None,
         seed: int = 0,
+        controls: Any = None,
+        **shared_controls: Unpack[ControlOptions],
     ) -> Answer | Answers:
         """Continue a sequence item by item; one sequence or many. No item is generated twice.
+
+        Each item is selected from what comes before it. A sequence that outgrows the context moves
+        the window that the transformers read by a quarter of the context at a time.
 
         Args:
             items: the sequence so far, oldest first, as in ``recommend``; or many.
@@ -260,10 +279,19 @@ class Recommender:
             temperature: divides the scores; 0 always takes the best item, 1 samples from the
                 model's distribution.
             top_k: number of best items to sample from; all if the catalogue is smaller.
+            top_p: of these, the share of the probability to sample from, the best items first; 1
+                for all of it.
             end_weight: factor on the probability of END; 0 never ends before ``length``.
+            locked: items at given positions of the list, such as ``{3: "item id"}``, counted from
+                0; the other positions are filled. A locked item is at its position only, whatever
+                is left out, and has no influence on earlier positions. No sequence ends before its
+                last locked position. With many sequences, a list with one mapping or None per
+                sequence.
             include_seen: whether items of the sequence so far may be generated, each once; by
                 default as in ``recommend``.
             seed: the same seed gives the same sequence, alone or among many.
+            controls: as in ``recommend``.
+            **shared_controls: as in ``recommend``, except ``diversity``.
 
         Returns:
             An answer with the items in order, or with many sequences a list of answers. If it has
@@ -274,14 +302,39 @@ class Recommender:
         """
         start_time = time.perf_counter()
         self._check_count("length", length)
-        sampling = Sampling(temperature, top_k, end_weight, seed)
+        sampling = Sampling(temperature, top_k, top_p, end_weight, seed)
         sampling.check(has_end=self.encoder.layout.end)
         sampling = replace(sampling, top_k=min(top_k, self.ensemble.n_candidates))
-        requests, has_many = self._read(items, user, sequence_features)
+        requests, has_many = self._read(items, user, sequence_features, controls, shared_controls)
+        locks = one_per_history("locked", locked, len(requests), has_many=has_many)
+        locked = locked_items(locks, length, self._requests.find_items)
         includes_seen = self._includes_seen(include_seen)
         query = query_of(requests, sampling.top_k, include_seen=includes_seen)
-        generated = generate_sequences(EncodingDecoder(self.ensemble), query, length, sampling)
+        generated = generate(self.ensemble, query, length, sampling, locked=locked)
         return self._answers(generated, requests, includes_seen, has_many, start_time)
+
+    def session(
+        self,
+        items: Iterable[Id] = (),
+        *,
+        user: Id | None = None,
+        sequence_features: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Start a session: a history that grows, one event at a time.
+
+        Args:
+            items: the history so far, as in ``recommend``.
+            user: as in ``recommend``.
+            sequence_features: as in ``recommend``.
+
+        Raises:
+            RequestError: as in ``recommend``.
+        """
+        ids = id_strings(items)
+        self._read(ids, user, sequence_features)
+        model = copy(self)
+        model.ensemble = self.ensemble.caching()
+        return Session(model.recommend, ids, user, sequence_features)
 
     def encode(
         self, items: Any = (), *, user: Any = None, sequence_features: Any = None

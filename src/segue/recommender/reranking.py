@@ -173,5 +173,14 @@ class CapCount:
     def forbidden(self) -> Bool[np.ndarray, " vocabulary"]:
         """By item index, whether a value of the item has reached the limit."""
         full = [value for value, count in self._counts.items() if count >= self._cap.limit]
+        return self._has_one_of(full)
+
+    def items_with(self, codes: list[int]) -> Int32[np.ndarray, " items"]:
+        """The items that have one of some values."""
+        if not codes:
+            return np.zeros(0, INDEX_DTYPE)
+        return np.flatnonzero(self._has_one_of(codes)).astype(INDEX_DTYPE)
+
+    def _has_one_of(self, codes: list[int]) -> Bool[np.ndarray, " vocabulary"]:
         values = self._cap.values
-        return values.any(np.isin(values.values, np.array(full, INDEX_DTYPE)))
+        return values.any(np.isin(values.values, np.array(codes, INDEX_DTYPE)))
