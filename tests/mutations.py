@@ -46,6 +46,7 @@ OTHER_FILES: dict[Kind, tuple[str, ...]] = {
         "items.parquet",
         "weights.safetensors",
         *(f"ensemble/{name}.safetensors" for name in MEMBERS),
+        "histories.arrow",
         "metrics.jsonl",
     ),
 }
@@ -124,6 +125,36 @@ def seal(folder: Path) -> None:
                 if path.is_file() and path.stat().st_size <= LARGEST_SEALED:
                     content[key][path.relative_to(folder).as_posix()] = _blake2b(path)
         file.write_text(json.dumps(content))
+    _seal_histories(folder / "histories.arrow")
+
+
+def _seal_histories(file: Path) -> None:
+    """Write the checksum of edited items into the histories, if these can be edited."""
+    items = file.parent / "items.parquet"
+    if not items.is_file() or items.stat().st_size > LARGEST_SEALED:
+        return
+    try:
+        batch = _read_batch(file)
+        content = json.loads(batch.schema.metadata[b"segue"])
+        if content["items"] == (checksum := _blake2b(items)):
+            return
+        metadata = json.dumps({**content, "items": checksum})
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException):
+        return
+    _write_batch(file, batch.replace_schema_metadata({"segue": metadata}))
+
+
+def _read_batch(file: Path) -> pa.RecordBatch:
+    """The only record batch of an Arrow file."""
+    if not file.is_file() or file.stat().st_size > LARGEST_SEALED:
+        raise FileNotFoundError(file)
+    with pa.OSFile(str(file)) as source:
+        return pa.ipc.open_file(source).get_batch(0)
+
+
+def _write_batch(file: Path, batch: pa.RecordBatch) -> None:
+    with pa.ipc.new_file(str(file), batch.schema) as writer:
+        writer.write_batch(batch)
 
 
 def _seal_ensemble(index: Path) -> None:
@@ -298,17 +329,11 @@ def _edit_json(name: str, path: tuple[Any, ...], text: str | None, folder: Path)
 Edit = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
-def edit_sequences(edit: Edit, folder: Path) -> None:
-    """Rewrite ``sequences.arrow`` with an edited batch."""
-    path = folder / "sequences.arrow"
-    if not path.is_file():
-        return
-    with pa.OSFile(str(path)) as source:
-        batch = pa.ipc.open_file(source).get_batch(0)
-    batch = edit(batch)
-    with pa.ipc.new_file(str(path), batch.schema) as writer:
-        writer.write_batch(batch)
-    seal(folder)
+def edit_batch(edit: Edit, name: str, folder: Path) -> None:
+    """Rewrite an Arrow file with an edited batch."""
+    if (folder / name).is_file():
+        _write_batch(folder / name, edit(_read_batch(folder / name)))
+        seal(folder)
 
 
 def _with(batch: Any, name: str, values: Any) -> Any:
@@ -351,18 +376,17 @@ def _set_event(name: str, position: int, value: float, batch: pa.RecordBatch) ->
 
 
 def patch_offsets(
-    name: str, position: int, value: int, occurrence: int | None, folder: Path
+    name: str, position: int, value: int, occurrence: int | None, file: str, folder: Path
 ) -> None:
-    """Overwrite one offset of a column in ``sequences.arrow``, which no writer would do.
+    """Overwrite one offset of a column in an Arrow file, which no writer would do.
 
     Args:
         occurrence: which of the columns with the same offsets, from 0; all if None.
     """
-    path = folder / "sequences.arrow"
+    path = folder / file
     if not path.is_file():
         return
-    with pa.OSFile(str(path)) as source:
-        batch = pa.ipc.open_file(source).get_batch(0)
+    batch = _read_batch(path)
     column = batch.column(name)
     kind = np.int32 if pa.types.is_string(column.type) else np.int64
     old = np.frombuffer(column.buffers()[1], kind)[: len(column) + 1]
@@ -481,7 +505,7 @@ SEQUENCE_EDITS: dict[str, Edit] = {
 """Edits of ``sequences.arrow``."""
 
 
-OFFSET_EDITS: dict[str, Callable[[Path], object]] = {
+OFFSET_EDITS: dict[str, Callable[[str, Path], object]] = {
     "text offset beyond the text": partial(patch_offsets, "sequence_id", -1, 2**30, None),
     "text offset falls": partial(patch_offsets, "sequence_id", 5, 0, None),
     "text offset negative": partial(patch_offsets, "sequence_id", 3, -5, None),
@@ -494,6 +518,53 @@ OFFSET_EDITS: dict[str, Callable[[Path], object]] = {
     "offsets of one column": partial(patch_offsets, "items", 4, 1, 1),
 }
 """Edits of the offsets in ``sequences.arrow``."""
+
+
+def _metadata(text: str | None, batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.replace_schema_metadata(None if text is None else {"segue": text})
+
+
+def _reversed(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.take(pa.array(np.arange(len(batch))[::-1]))
+
+
+HISTORY_EDITS: dict[str, Edit] = {
+    **{f"no {name}": partial(_without, name) for name in ("user", "items")},
+    **{f"null in {name}": partial(_with_null, name) for name in ("user", "items")},
+    "null events": partial(_with_null_events, "items"),
+    "two columns items": partial(_twice, "items"),
+    "items as list of int64": partial(_cast, "items", pa.large_list(pa.int64())),
+    "items as list of 32-bit offsets": partial(_cast, "items", pa.list_(pa.int32())),
+    "items as numbers": lambda batch: _with(batch, "items", pa.array(range(len(batch)))),
+    "user as int64": partial(_cast, "user", pa.int64()),
+    "user not UTF-8": partial(_text_bytes, "user"),
+    "equal users": partial(_duplicate, "user"),
+    "users descending": _reversed,
+    **{
+        f"item {value}": partial(_set_event, "items", 3, value)
+        for value in (0, 1, 2, -1, -(2**31), 2**31 - 1, 1000)
+    },
+    "no users": lambda batch: batch.slice(0, 0),
+    "no metadata": partial(_metadata, None),
+    "metadata empty": partial(_metadata, "{}"),
+    "metadata broken": partial(_metadata, '{"items": '),
+    "metadata of another version": partial(
+        _metadata, '{"format_version": 2, "items": "", "dataset": "", "fingerprint": ""}'
+    ),
+    "dataset as number": partial(_metadata, '{"items": "", "dataset": 3, "fingerprint": ""}'),
+}
+"""Edits of ``histories.arrow``."""
+
+HISTORY_OFFSET_EDITS: dict[str, Callable[[str, Path], object]] = {
+    "text offset beyond the text": partial(patch_offsets, "user", -1, 2**30, None),
+    "text offset falls": partial(patch_offsets, "user", 5, 0, None),
+    **{
+        label: edit
+        for label, edit in OFFSET_EDITS.items()
+        if label.startswith(("offset ", "first", "last"))
+    },
+}
+"""Edits of the offsets in ``histories.arrow``."""
 
 
 def _compressed(codec: str, folder: Path) -> None:
@@ -904,11 +975,12 @@ def array_mutations(kind: Kind) -> list[Mutation]:
     ]
     if kind == "dataset":
         mutations += [
-            Mutation(f"sequences.arrow: {label}", partial(edit_sequences, edit))
+            Mutation(f"sequences.arrow: {label}", partial(edit_batch, edit, "sequences.arrow"))
             for label, edit in SEQUENCE_EDITS.items()
         ]
         mutations += [
-            Mutation(f"sequences.arrow: {label}", edit) for label, edit in OFFSET_EDITS.items()
+            Mutation(f"sequences.arrow: {label}", partial(edit, "sequences.arrow"))
+            for label, edit in OFFSET_EDITS.items()
         ]
         mutations += [
             Mutation("sequences.arrow: lz4", partial(_compressed, "lz4")),
@@ -927,6 +999,14 @@ def array_mutations(kind: Kind) -> list[Mutation]:
             for size in (0, 1, 2**40, 2**63)
         ]
         mutations += [Mutation(f"{name}: not finite", partial(_not_finite, name))]
+    mutations += [
+        Mutation(f"histories.arrow: {label}", partial(edit_batch, edit, "histories.arrow"))
+        for label, edit in HISTORY_EDITS.items()
+    ]
+    mutations += [
+        Mutation(f"histories.arrow: {label}", partial(edit, "histories.arrow"))
+        for label, edit in HISTORY_OFFSET_EDITS.items()
+    ]
     mutations += [
         Mutation(f"ensemble/co-occurrence.safetensors: {label}", partial(_edit_matrix, edit))
         for label, edit in MATRIX_EDITS.items()

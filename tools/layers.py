@@ -65,8 +65,8 @@ LAYERS = (
     ),
     Layer(
         "storage of results",
-        (("runs",),),
-        "run folder, checkpoints, weights, metrics log",
+        (("runs", "catalogue_search"),),
+        "run folder, checkpoints, weights, metrics log; search index of the catalogue",
     ),
     Layer(
         "rankers",

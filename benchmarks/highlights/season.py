@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from highlights.generator import GREEDY, Generator, top_50_sampling
+from segue.catalogue_search import scan_items
 from segue.dataset import Dataset
 from segue.ragged import Ragged
 from segue.tokens import N_SPECIALS
@@ -70,7 +71,7 @@ def find_prompt(data: Dataset, title: str, items: SeasonalItems) -> tuple[int, s
         The item index, and how it was found: ``title`` or ``most frequent of the season``. None
         if the catalogue has neither.
     """
-    matches = data.items.search(title, SEARCH_LIMIT)
+    matches = scan_items(data.items, title, SEARCH_LIMIT, "title")
     for index, item_title in zip(matches.tolist(), data.items.titles(matches), strict=True):
         if item_title.casefold() == title.casefold() and index < data.vocabulary_size:
             return index, "title"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,6 +83,7 @@ def test_the_json_examples_have_the_printed_keys(
         "compare": [[per_sequence_file]],
         "recommend": [[run]],
         "search": [[world, "a"]],
+        "attach": [[shutil.copytree(run, tmp_path / "run"), world]],
         "draw": [[run, "curves", "-o", tmp_path / "curves.svg"]],
         "doctor": [[]],
     }

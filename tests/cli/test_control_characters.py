@@ -70,7 +70,7 @@ def hostile_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_verbs_that_print_a_dataset(hostile_dataset: Path, tmp_path: Path) -> None:
     assert r"data\x1b[1m" in assert_harmless(segue("inspect", hostile_dataset)).out
-    outcome = assert_harmless(segue("search", hostile_dataset, "title 3"))
+    outcome = assert_harmless(segue("search", hostile_dataset, "5mtitle 3"))
     assert r"\x1b[5mtitle 3" in outcome.out
     assert_harmless(segue("search", hostile_dataset, "\x1b nothing"))
     outcome = segue("evaluate", "popularity", "--data", hostile_dataset, "--resamples", 10)
@@ -80,7 +80,7 @@ def test_verbs_that_print_a_dataset(hostile_dataset: Path, tmp_path: Path) -> No
 
 
 def test_json_keeps_them(hostile_dataset: Path) -> None:
-    outcome = segue("search", hostile_dataset, "title 3", "--json")
+    outcome = segue("search", hostile_dataset, "5mtitle 3", "--json")
     assert outcome.json["items"][0]["title"] == "\x1b[5mtitle 3"
     assert "\x1b" not in outcome.out
 

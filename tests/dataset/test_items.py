@@ -1,4 +1,4 @@
-"""Items by index: numbering, ids, titles, categories and search."""
+"""Items by index: numbering, ids, titles and categories."""
 
 from __future__ import annotations
 
@@ -132,44 +132,3 @@ def test_length_and_ids():
 def test_an_index_without_an_item_is_an_error(index):
     with pytest.raises(IndexError):
         make_items().describe(index)
-
-
-SEARCHED = {
-    "item_id": ["a1", "b2", "c3", "d4"],
-    "title": ["Über den Wolken", None, "The Clouds (Live)", "wolken"],
-    "artist": ["Reinhard", "The Wolken Band", None, None],
-    "training_count": [9, 7, 2, 0],
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "matches"),
-    [
-        ("wolken", [0, 1, 3]),
-        ("ÜBER", [0]),
-        ("b2", [1]),
-        ("(live)", [2]),
-        ("the", [1, 2]),
-        (".*", []),
-        ("", [0, 1, 2, 3]),
-    ],
-)
-def test_search_ignores_case_and_sorts_by_training_count(text: str, matches: list[int]) -> None:
-    items = Items(pa.table(SEARCHED))
-    assert items.search(text, 10).tolist() == [N_SPECIALS + row for row in matches]
-
-
-def test_search_does_not_depend_on_the_order_of_the_items() -> None:
-    items = Items(pa.table(SEARCHED).take([3, 2, 0, 1]))
-    assert [items.ids[i - N_SPECIALS] for i in items.search("wolken", 10)] == ["a1", "b2", "d4"]
-    assert [items.ids[i - N_SPECIALS] for i in items.search("wolken", 2)] == ["a1", "b2"]
-
-
-def test_search_gives_at_most_the_limit() -> None:
-    items = Items(pa.table(SEARCHED))
-    assert items.search("wolken", 2).tolist() == [N_SPECIALS, N_SPECIALS + 1]
-
-
-def test_search_of_items_without_titles_matches_ids() -> None:
-    items = Items(pa.table({name: SEARCHED[name] for name in ("item_id", "training_count")}))
-    assert items.search("D4", 5).tolist() == [N_SPECIALS + 3]

@@ -127,13 +127,7 @@ def test_after_warm_up_no_request_compiles(
             history = [f"i{i}" for i in range(lengths[0])]
             model.recommend(history, k=k, include_seen=True)
             model.generate(history, length=2, top_k=k)
-            model.generate([history, ["i1"]], length=4, top_k=k, include_seen=True)
             model.encode(history)
-        model.generate(["i1"], length=3, locked={1: "i5"})
-        session = model.session(["i1"])
-        for i in range(12):
-            session.append(f"i{i}")
-            session.recommend(3, include_seen=True)
     assert not compilations(caplog)
 
 

@@ -23,12 +23,15 @@ from mutations import (
     seal,
 )
 from segue.baselines.cooccurrence import CoOccurrence
+from segue.catalogue_search import write_index
 from segue.cli.inspect import inspect
 from segue.cli.search import search
 from segue.dataset import Dataset
+from segue.dataset.items_file import read_items
 from segue.pictures import draw_curves
 from segue.recommender import ItemBias, PureSVD, Recommender, Run, SparseMember, write_members
 from segue.runs import RunFolder
+from segue.runs.checksums import checksum
 from segue.trainer import train
 
 REFUSED_SHARE = 0.3
@@ -48,6 +51,8 @@ def run(genre_run: Path, genres: Dataset, tmp_path_factory: pytest.TempPathFacto
     ]
     write_members(RunFolder(folder), members, 0.5)
     seal(folder)
+    Run(folder).attach(genres)
+    write_index(folder / "search.sqlite", read_items(folder), checksum(folder / "items.parquet"))
     return folder
 
 
@@ -86,6 +91,7 @@ def test_an_edited_file_is_refused_in_one_line(run: Path, mutation: Mutation, tm
         "weights.safetensors: metadata as number",  # not read
         "ensemble/puresvd.safetensors: metadata as number",
         "ensemble/co-occurrence.safetensors: metadata as number",
+        "histories.arrow missing",
     }
     errors = errors_of(mutation, run, tmp_path / "copy", (describe, load))
     file = mutation.name.split(" ")[0].strip(":")

@@ -68,6 +68,7 @@ def test_a_run_folder_contains_the_documented_files(cycle_run: Path, cycles: Dat
         "checkpoints",
         "events",
         "metrics.jsonl",
+        "search.sqlite",
         "card.json",
         "items.parquet",
     }

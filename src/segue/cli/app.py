@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import segue
+from segue.cli.attach import attach
 from segue.cli.compare import compare
 from segue.cli.demo import demo
 from segue.cli.doctor import doctor
@@ -49,6 +50,7 @@ VERBS = (
     recommend,
     generate,
     search,
+    attach,
     draw,
     demo,
     doctor,

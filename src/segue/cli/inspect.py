@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segue.cli.attach import histories_line
 from segue.cli.console import histogram, key_values, percent, print_json, stderr, stdout, table
 from segue.cli.options import Json, parse_path
 from segue.cli.train import card_summary
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from segue.dataset import Dataset
     from segue.inspection import ModuleRow
+    from segue.runs import RunFolder
 
 MODEL_COLUMNS = ("module", "kind", "parameter shapes", "output", "parameters", "FLOPs")
 
@@ -174,13 +176,17 @@ def print_card(run: Path, as_json: bool) -> None:
 
     folder = RunFolder(run)
     card = folder.verify()
+    histories = _histories(folder, card)
     config, _ = folder.read_config()
     ensemble = folder.ensemble.summary() if folder.ensemble.exists() else None
     if as_json:
         content = {"kind": "run", "path": str(folder.path), "card": card, "ensemble": ensemble}
+        content["histories"] = histories
         print_json({**content, "config": config.model_dump(mode="json")})
         return
     rows = card_summary(folder.path, card)
+    if histories is not None:
+        rows["histories"] = histories_line(histories)
     for section, values in config.model_dump(mode="json").items():
         rows[section] = _named_values(values)
     stdout().print(key_values(rows))
@@ -188,6 +194,20 @@ def print_card(run: Path, as_json: bool) -> None:
         stdout().print()
         stdout().print("ensemble", style="bold")
         stdout().print(key_values(_members(ensemble)))
+
+
+def _histories(folder: RunFolder, card: dict[str, Any]) -> dict[str, Any] | None:
+    """Verify the histories of a run and summarise them; None if it has none."""
+    from segue.dataset.items_file import read_items
+    from segue.runs.checksums import RUN_PROBLEMS
+    from segue.runs.histories import StoredHistories
+    from segue.storage.reading import exists
+
+    if not exists(folder.histories):
+        return None
+    n_items = len(read_items(folder.path, RUN_PROBLEMS))
+    checksum = card["checksums"][folder.items.name]
+    return StoredHistories(folder.histories, checksum, n_items).summary()
 
 
 def _named_values(values: dict[str, Any]) -> str:

@@ -222,7 +222,8 @@ User = Annotated[
     typer.Option(
         "--user",
         metavar="ID",
-        help="A sequence of the training dataset, whose events come before the items.",
+        help="A user of the run's histories or else of the training dataset; the user's events "
+        "come before the items.",
     ),
 ]
 Title = Annotated[

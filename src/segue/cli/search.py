@@ -1,4 +1,4 @@
-"""``segue search``: find the ids of items by their titles."""
+"""``segue search``: find items by the words of their titles and other attributes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,40 @@ def search(
         ),
     ],
     text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="Part of a title, an artist or an id.")
+        str,
+        typer.Argument(metavar="TEXT", help="Words of a title, an artist or another attribute."),
     ],
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column", metavar="NAME", help="Search this attribute, or item_id, and no other."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option("-n", min=1, help="Largest number of items.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Find items by part of their title, artist or id."""
+    """Find items by the words of their title, artist and other attributes, or by their id.
+
+    The last word may be incomplete. One edit is forgiven in words of five letters or more.
+    """
+    from segue.catalogue_search import CatalogueSearch, scan_items
     from segue.dataset.items_file import read_items
     from segue.dataset.manifest import DATASET_PROBLEMS
-    from segue.runs.folder import RUN_PROBLEMS, check_run_or_dataset, is_run
+    from segue.runs import RunFolder, check_run_or_dataset, is_run
+    from segue.runs.checksums import RUN_PROBLEMS, checksum
 
     check_run_or_dataset(folder)
-    items = read_items(folder, RUN_PROBLEMS if is_run(folder) else DATASET_PROBLEMS)
-    matches = [items.describe(int(index)) for index in items.search(text, limit)]
-    notes = [] if matches else [f"no item matches {text!r}"]
+    if is_run(folder):
+        run, items = RunFolder(folder), read_items(folder, RUN_PROBLEMS)
+        catalogue = CatalogueSearch(items, run.search_index, checksum(run.items))
+        indices, notes = catalogue.search(text, limit, column), [catalogue.note]
+    else:
+        items = read_items(folder, DATASET_PROBLEMS)
+        indices, notes = scan_items(items, text, limit, column), []
+    matches = [items.describe(index) for index in indices.tolist()]
+    if not matches:
+        notes.append(f"no item matches {text!r}")
+    notes = [note for note in notes if note]
     for note in notes:
         stderr().print(note, soft_wrap=True)
     if as_json:

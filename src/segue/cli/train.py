@@ -53,6 +53,13 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter per option
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run from its last checkpoint.")
     ] = False,
+    with_histories: Annotated[
+        bool,
+        typer.Option(
+            "--with-histories",
+            help="Copy the histories of the dataset into the run, as segue attach does.",
+        ),
+    ] = False,
     overfit: Annotated[
         bool,
         typer.Option(
@@ -77,7 +84,11 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     changed = parse_changes(changes)
     if overfit:
-        options = {"-o": out is not None, "--resume": resume}
+        options = {
+            "-o": out is not None,
+            "--resume": resume,
+            "--with-histories": with_histories,
+        }
         if unusable := [name for name, is_given in options.items() if is_given]:
             message = f"{unusable[0]} cannot be used with --overfit-one-batch, which writes nothing"
             raise RequestError(message, "leave it out")
@@ -97,6 +108,7 @@ def train(  # noqa: PLR0913, PLR0917 - one parameter per option
             budget=budget,
             ensemble=ensemble,
             resume=resume,
+            with_histories=with_histories,
             watch=display,
             **changed,
         )

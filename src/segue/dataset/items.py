@@ -12,14 +12,10 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Int, Int32, Int64
 
 from segue.errors import DatasetError
-from segue.ids import id_of
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 SPECIAL_TITLES = ("<pad>", "<start>", "<end>", "<unk>")
 """Display titles of the special tokens, by item index."""
-
-SEARCH_COLUMNS = ("title", "artist", "item_id")
-"""Columns that ``Items.search`` searches."""
 
 
 def item_order(
@@ -138,8 +134,8 @@ class Items:
         codes[N_SPECIALS:] = encoded.indices.fill_null(-1).to_numpy()
         return codes if codes.max(initial=-1) >= 0 else None
 
-    def find(self, ids: Sequence[str]) -> Int32[np.ndarray, " ids"]:
-        """Item indices of the caller's ids; ``UNK`` for unknown ids.
+    def find(self, ids: Sequence[str | None]) -> Int32[np.ndarray, " ids"]:
+        """Item indices of the caller's ids; ``UNK`` for unknown ids and None.
 
         Raises:
             DatasetError: several items have the same id.
@@ -168,30 +164,11 @@ class Items:
         row = self.table.slice(index - N_SPECIALS, 1).to_pylist()[0]
         return {name: _readable(value) for name, value in row.items() if value is not None}
 
-    def search(self, text: str, limit: int) -> Int32[np.ndarray, " matches"]:
-        """Items whose title, artist or id contains ``text``, ignoring case.
-
-        Also the item whose id ``text`` is by the rule for ids: ``" 12.0"`` finds the item ``12``.
-
-        Returns:
-            At most ``limit`` item indices, by descending training count; ties go to the lower
-            index.
-        """
-        options = pc.MatchSubstringOptions(text, ignore_case=True)
-        is_match = np.zeros(len(self), bool)
-        for name in set(SEARCH_COLUMNS).intersection(self.table.column_names):
-            contains = pc.call_function("match_substring", [self.table.column(name)], options)
-            is_match |= contains.fill_null(False).to_numpy()
-        index = self._index_of.get(id_of(text) or "", UNK)
-        if index != UNK:
-            is_match[index - N_SPECIALS] = True
-        matches = np.flatnonzero(is_match) + N_SPECIALS
-        order = np.argsort(-self.training_counts[matches], kind="stable")
-        return matches[order[:limit]].astype(INDEX_DTYPE)
-
     @cached_property
-    def _index_of(self) -> dict[str, int]:
-        index_of = {item_id: index for index, item_id in enumerate(self.ids, start=N_SPECIALS)}
+    def _index_of(self) -> dict[str | None, int]:
+        index_of: dict[str | None, int] = {
+            item_id: index for index, item_id in enumerate(self.ids, start=N_SPECIALS)
+        }
         if len(index_of) < len(self):
             repeated = next(
                 item_id

@@ -1,9 +1,9 @@
-"""Histories of known users: from a dataset, a Parquet file or a function of the caller."""
+"""Histories of known users: from the run, a dataset, a Parquet file or a function."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segue.dataset import Dataset
+from segue.dataset import Dataset, Items
 from segue.errors import DatasetError, RequestError
 from segue.features import USER, stored_features
 from segue.recommender.ids import id_string, id_strings
+from segue.runs import RunFolder
+from segue.runs.histories import StoredHistories
 from segue.storage.paths import checked_path
+from segue.storage.reading import exists
 from segue.tokens import N_SPECIALS
 
 HISTORY_COLUMNS = ("user", "items")
@@ -27,11 +30,11 @@ class UserHistory(NamedTuple):
     """The history and the sequence features of a user.
 
     Attributes:
-        item_ids: the user's events, oldest first.
+        item_ids: the user's events, oldest first; None for an item that the run does not know.
         sequence_features: values by name.
     """
 
-    item_ids: list[str]
+    item_ids: Sequence[str | None]
     sequence_features: Mapping[str, Any]
 
 
@@ -72,6 +75,49 @@ def open_histories(histories: Any) -> Histories:
     return (
         FileHistories(path) if path.suffix == ".parquet" else DatasetHistories(Dataset.open(path))
     )
+
+
+class RunHistories(Histories):
+    """The histories that are attached to a run."""
+
+    def __init__(self, stored: StoredHistories, items: Items, model: str) -> None:
+        """Find users of a run.
+
+        Args:
+            stored: the histories.
+            items: the items of the run.
+            model: name of the run in messages.
+        """
+        self._stored = stored
+        self._items = items
+        self._model = model
+
+    @classmethod
+    def open(cls, folder: RunFolder, items: Items, items_checksum: str) -> RunHistories | None:
+        """Map the histories of a run; None if it has none.
+
+        Raises:
+            RunError: the file is damaged or of other items.
+        """
+        if not exists(folder.histories):
+            return None
+        stored = StoredHistories(folder.histories, items_checksum, len(items))
+        return cls(stored, items, folder.path.name)
+
+    @property
+    def source(self) -> str:
+        return f"the histories of {self._model} (from the dataset {self._stored.metadata.dataset})"
+
+    def find(self, user: str) -> UserHistory | None:
+        stored = self._stored.find(user)
+        if stored is None:
+            return None
+        ids = self._items.ids
+        item_ids = [
+            ids[index - N_SPECIALS] if index >= N_SPECIALS else None
+            for index in stored.items.tolist()
+        ]
+        return UserHistory(item_ids, stored.features)
 
 
 class DatasetHistories(Histories):
@@ -116,7 +162,10 @@ class TrainingHistories(Histories):
         Raises:
             DatasetError: it is not at its path any more, or it has changed.
         """
-        hint = "give the history itself instead of a user, or load the model with histories="
+        hint = (
+            "give the history itself instead of a user, attach histories with `segue attach`, or "
+            "load the model with histories="
+        )
         try:
             dataset = Dataset.open(self._path)
         except DatasetError as error:

@@ -21,6 +21,7 @@ class LoadedRun(NamedTuple):
         name: name of the run, which says whether the ensemble was left out.
         dataset: ``fingerprint`` and ``path`` of the training dataset.
         always_has_sequence_features: whether training never dropped the sequence features.
+        items_checksum: that of ``items.parquet``.
         includes_seen: whether items of the history may be recommended by default, as the audit of
             the training dataset recommends. False for runs that did not record it.
     """
@@ -30,6 +31,7 @@ class LoadedRun(NamedTuple):
     name: str
     dataset: dict[str, Any]
     always_has_sequence_features: bool
+    items_checksum: str
     includes_seen: bool
 
 
@@ -44,7 +46,7 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
         RunError: the folder is not a complete run, or a file in it was changed.
     """
     use_compilation_cache()
-    folder.verify()
+    card = folder.verify()
     encoder, items, config, dataset = load_encoder(folder)
     vocabulary_size = encoder.layout.vocabulary_size
     reads_features = bool(encoder.vocabulary.values)
@@ -66,5 +68,6 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
         f"{name} (without ensemble)" if without_ensemble else name,
         dataset,
         always_has_sequence_features=reads_features and not config.training.feature_dropout,
+        items_checksum=card["checksums"][folder.items.name],
         includes_seen=dataset.get("recommended_seen") == "include",
     )

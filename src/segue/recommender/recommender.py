@@ -12,6 +12,7 @@ from typing import Any, Unpack, overload
 import numpy as np
 from jaxtyping import Float32
 
+from segue.catalogue_search import CatalogueSearch
 from segue.dataset import Dataset, Items
 from segue.errors import RequestError
 from segue.features import USER
@@ -22,7 +23,12 @@ from segue.recommender.control_options import ControlOptions, listed, merged, re
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import generate
-from segue.recommender.histories import Histories, TrainingHistories, open_histories
+from segue.recommender.histories import (
+    Histories,
+    RunHistories,
+    TrainingHistories,
+    open_histories,
+)
 from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_per_history
 from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.loading import load_run
@@ -56,6 +62,7 @@ class Recommender:
         always_has_sequence_features: bool = False,
         includes_seen: bool = False,
         histories: Histories | None = None,
+        catalogue_search: CatalogueSearch | None = None,
     ) -> None:
         """Create a recommender from an ensemble.
 
@@ -68,12 +75,14 @@ class Recommender:
             includes_seen: whether items of the history may be recommended unless a request says
                 otherwise.
             histories: the histories of known users; by default those of the training dataset.
+            catalogue_search: the search of the items; by default with an index of its own.
         """
         self.ensemble = ensemble
         self.items = items
         self.name = name
         self.includes_seen = includes_seen
         self._dataset = dataset
+        self._catalogue_search = catalogue_search or CatalogueSearch(items)
         self._training = TrainingHistories(dataset["path"], dataset["fingerprint"], name)
         self._requests = RequestReader(
             items,
@@ -97,18 +106,21 @@ class Recommender:
             run: a run, or its folder.
             histories: the histories of known users: a prepared dataset or its folder; a Parquet
                 file with the columns ``user`` and ``items`` (the list of a user's item ids); or a
-                function from a user id to the user's item ids, or to None. By default they come
-                from the dataset that the model was trained on, if it is still in its place.
+                function from a user id to the user's item ids, or to None. By default those
+                that are attached to the run, or else those of the dataset that the model was
+                trained on, if it is still in its place.
             without_ensemble: whether to load the transformer alone. Its name in answers and
                 results then ends with "(without ensemble)".
 
         Raises:
-            RunError: the folder is not a complete run, or a file in it was changed.
+            RunError: the folder is not a complete run, or a file in it was changed or is of
+                another run.
             DatasetError: the histories cannot be read.
             RequestError: ``histories`` is none of these, or this process was forked from one that
                 had used JAX.
         """
-        loaded = load_run(RunFolder(run), without_ensemble=without_ensemble)
+        folder = RunFolder(run)
+        loaded = load_run(folder, without_ensemble=without_ensemble)
         return cls(
             loaded.ensemble,
             loaded.items,
@@ -116,7 +128,12 @@ class Recommender:
             dataset=loaded.dataset,
             always_has_sequence_features=loaded.always_has_sequence_features,
             includes_seen=loaded.includes_seen,
-            histories=None if histories is None else open_histories(histories),
+            histories=RunHistories.open(folder, loaded.items, loaded.items_checksum)
+            if histories is None
+            else open_histories(histories),
+            catalogue_search=CatalogueSearch(
+                loaded.items, folder.search_index, loaded.items_checksum
+            ),
         )
 
     @property
@@ -177,8 +194,9 @@ class Recommender:
                 generator, an array or a column. Or an iterable of histories, which are computed
                 in batches. Unknown ids are reported in the answer.
             k: number of items.
-            user: the id of a user, whose history is put before ``items``: a sequence of the
-                training dataset, or of the ``histories`` given to ``load``. A model with the
+            user: the id of a user, whose history is put before ``items``: one of the
+                ``histories`` given to ``load``, or attached to the run, or a sequence of the
+                training dataset. A model with the
                 sequence feature ``user`` also accepts unknown users, and ignores their id. With
                 many histories, a list with one id or None per history.
             sequence_features: values of the model's sequence features, such as
@@ -397,6 +415,41 @@ class Recommender:
         request = Request(indices[:0], {}, [], [])
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         return self._answer(ranked, 0, request, None, took_ms)
+
+    def search(
+        self, text: str, limit: int = 10, *, column: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Find items by the words of their titles, artists and other attributes, as you type.
+
+        Case and accents do not matter. An item matches if it has every word of the text; more
+        letters of the last word may follow. One edit is forgiven in a word of five letters or
+        more: a missing, extra or wrong letter, or two neighbours exchanged. Matches come in this
+        order: the text is the id or the title; all words occur; the last word is the beginning of
+        one; the text is the beginning of the id; with edits. Equal ones come by training count.
+
+        Of Chinese, Japanese, Thai and other scripts without spaces, each pair of neighbouring
+        characters is a word. The first 1,000 characters and 32 words of the text count. Text
+        without letters, digits or symbols matches nothing.
+
+        The index is a file of the run. Where it is missing, the first call builds it, which takes
+        about half a minute of one core per million items, in a temporary file if the run cannot
+        be written.
+
+        Args:
+            text: what was typed; any text is allowed.
+            limit: largest number of items.
+            column: the attribute to search, or ``item_id``; by default all.
+
+        Returns:
+            The items, best first: ``index``, ``item_id``, the attributes that the item has, and
+            ``training_count``.
+
+        Raises:
+            RequestError: ``limit`` is below 1, the column cannot be searched, or the SQLite of
+                this Python has no full-text search.
+        """
+        indices = self._catalogue_search.search(text, limit, column)
+        return [self.items.describe(index) for index in indices.tolist()]
 
     def score(
         self,

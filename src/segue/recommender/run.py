@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from segue.config import Config
+from segue.dataset import Dataset
+from segue.recommender.attach import attach_histories
 from segue.recommender.recommender import Recommender
 from segue.runs import RunFolder
 
@@ -98,6 +100,31 @@ class Run(os.PathLike[str]):
         """
         folder = RunFolder(self.path).ensemble
         return folder.summary() if folder.exists() else None
+
+    def attach(self, data: Dataset | str | os.PathLike[str]) -> dict[str, Any]:
+        """Copy the histories of a dataset into the run, so that ``user`` needs nothing outside it.
+
+        All events of all sequences are copied, those of validation and test too. Histories that
+        are attached already are replaced. The run then contains the data of people.
+
+        Args:
+            data: a prepared dataset, or its folder; its items are joined to the run's by id.
+
+        Returns:
+            ``users``, ``events``, ``bytes``, ``dataset``, ``fingerprint``, and
+            ``unknown_events``, those of items that the run does not know.
+
+        Raises:
+            DatasetError: the dataset cannot be opened, or two sequences have the same id.
+            RequestError: no item of the dataset is an item of the run.
+            RunError: the run is damaged, or is being trained.
+            StorageError: no space or no permission; the histories of before are unchanged.
+        """
+        folder = RunFolder(self.path)
+        folder.read_config()
+        data = data if isinstance(data, Dataset) else Dataset.open(data)
+        with folder.locked():
+            return attach_histories(folder, data)
 
     def load(self, *, without_ensemble: bool = False) -> Recommender:
         """The model: ``Recommender.load`` of this run.

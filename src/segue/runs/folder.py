@@ -10,6 +10,10 @@
 ``second/``                   the run folder of the second transformer, if there is one
 ``weights.safetensors``       the weights with the best validation metric
 ``card.json``                 data fingerprint, seed, machine, results, checksums of files
+``histories.arrow``           the histories of users, if some were attached; see
+                              ``segue.runs.histories``
+``search.sqlite``             the index of ``segue search``, derived from the items, and built
+                              where it is missing; see ``segue.catalogue_search``
 ``metrics.jsonl``             one line per logged step or validation
 ``events/``                   the same records for TensorBoard
 ``checkpoints/``              checkpoints, from which an interrupted run is resumed
@@ -70,6 +74,8 @@ class RunFolder:
         self.items = self.path / "items.parquet"
         self.sequence_values = self.path / "sequence_values.json"
         self.ensemble = EnsembleFolder(self.path / "ensemble", self.second_path)
+        self.histories = self.path / "histories.arrow"
+        self.search_index = self.path / "search.sqlite"
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"

@@ -20,6 +20,7 @@ from segue.dataset import Dataset
 from segue.errors import ResourceError, RunError
 from segue.machine import use_compilation_cache
 from segue.recommender import Run
+from segue.recommender.attach import attach_histories
 from segue.runs import RunFolder
 from segue.trainer.budget import Clock, with_steps, without_steps
 from segue.trainer.ensemble.conclude import conclude_run
@@ -28,11 +29,12 @@ from segue.trainer.plan.recommendations import check_memory
 from segue.trainer.progress import Progress, message_only
 from segue.trainer.recipe import GivenOptions, Recipe, choose_recipe
 from segue.trainer.run_spec import spec_of
+from segue.trainer.search_index import write_search_index
 from segue.trainer.second import second_config
 from segue.trainer.start_files import write_start
 
 
-def train(
+def train(  # noqa: PLR0913 - one parameter per option
     data: Dataset | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -41,6 +43,7 @@ def train(
     budget: float | int | str | None = None,
     ensemble: bool | None = None,
     resume: bool = False,
+    with_histories: bool = False,
     watch: Callable[[Progress], None] | None = None,
     **changes: Any,
 ) -> Run:
@@ -66,6 +69,8 @@ def train(
             transformer; by default unless a preset or a configuration is given.
         resume: continue the run in the folder from its last checkpoint, with its own
             configuration.
+        with_histories: copy the histories of the dataset into the run, as ``Run.attach`` does; the
+            run then contains the data of people.
         watch: a function that is called with the progress every few steps.
         changes: values of configuration keys, which take precedence over ``preset`` and
             ``config``: ``epochs=3``, or with the section ``**{"training.epochs": 3}``.
@@ -93,18 +98,22 @@ def train(
         if recipe.config.ensemble.has_second:
             second, _ = spec_of(second_config(recipe.config, data), data)
             check_memory(second)
-    with folder.locked(), stop_signals() as is_stopped, memory_errors():
-        if not resume:
-            folder.create()
-            recipe = with_steps(recipe, data, clock)
-            spec, batches = spec_of(recipe.config, data)
-            write_start(folder, recipe, spec)
-            for reason in recipe.reasons:
-                watch(message_only(reason))
-        conclude = None
-        if recipe.config.ensemble.is_fitted:
-            conclude = partial(conclude_run, recipe.config, data, folder, watch)
-        Trainer(spec, folder, batches, watch, clock.spent_s, conclude).run(is_stopped)
+    with folder.locked(), memory_errors():
+        with stop_signals() as is_stopped:
+            if not resume:
+                folder.create()
+                recipe = with_steps(recipe, data, clock)
+                spec, batches = spec_of(recipe.config, data)
+                write_start(folder, recipe, spec)
+                for reason in recipe.reasons:
+                    watch(message_only(reason))
+            if with_histories:
+                attach_histories(folder, data)
+            conclude = None
+            if recipe.config.ensemble.is_fitted:
+                conclude = partial(conclude_run, recipe.config, data, folder, watch)
+            Trainer(spec, folder, batches, watch, clock.spent_s, conclude).run(is_stopped)
+        write_search_index(folder, data.items, watch)
     return Run(folder.path)
 
 
