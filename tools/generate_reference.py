@@ -41,6 +41,9 @@ EXCEPTIONS = (
 RETURNED = (
     ("segue.recommender", "Recommendation"),
     ("segue.recommender", "Session"),
+    ("segue.recommender", "Explanation"),
+    ("segue.recommender", "Why"),
+    ("segue.recommender", "Reason"),
     ("segue.evaluation", "Result"),
     ("segue.evaluation", "Estimate"),
     ("segue.evaluation", "Comparison"),

@@ -25,6 +25,12 @@ def test_a_picture_is_written_and_its_name_printed(run: Path, tmp_path: Path, wh
     assert file.stat().st_size > 1000
 
 
+def test_a_run_without_calibration_has_no_reliability(run: Path, tmp_path: Path) -> None:
+    outcome = segue("draw", run, "reliability", "-o", tmp_path / "reliability.svg")
+    assert outcome.code == 2
+    assert "were not calibrated" in outcome.err
+
+
 def test_a_list_with_posters_and_notes_on_missing_ones(
     run: Path, ids: list[str], tmp_path: Path
 ) -> None:

@@ -44,6 +44,21 @@ def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -
     assert not {ids[0], ids[3]} & set(answered_ids(answer))
 
 
+def test_reasons_and_probabilities_are_those_of_the_library(
+    mixed_run: Path, ids: list[str]
+) -> None:
+    arguments = ("recommend", mixed_run, "--items", f"{ids[0]},{ids[3]}", "-k", 3)
+    answer = segue(*arguments, "--why", "--probabilities", "--json").json
+    expected = Recommender.load(mixed_run).explain([ids[0], ids[3]], 3, probabilities=True)
+    assert answer["items"] == expected.answer.to_dict()["items"]
+    assert answer["items"][0]["why"]["reasons"][0]["item_id"] in (ids[0], ids[3])
+    printed = segue(*arguments, "--why", "--probabilities")
+    assert "because of" in printed.out
+    assert f"{100 * answer['items'][0]['probability']:.1f} %" in printed.out
+    assert "the probabilities are not calibrated" in printed.err
+    assert "because of" not in segue(*arguments).out
+
+
 @pytest.mark.parametrize("verb", ["recommend", "generate"])
 def test_the_ensemble_can_be_left_out(
     verb: str, run: Path, mixed_run: Path, ids: list[str]

@@ -34,6 +34,28 @@ from segue.runs import RunFolder
 from segue.runs.checksums import checksum
 from segue.trainer import train
 
+ENSEMBLE = {
+    "choice": "all members",
+    "weights": {"transformer": 0.5, "co-occurrence": 1.0},
+    "held_out_ndcg@10": {"transformer": 0.1, "all members": 0.2},
+    "requests": 60,
+    "calibration": {
+        "temperature": 0.9,
+        "requests": 60,
+        "nats_at_1": 3.1,
+        "nats": 3.0,
+        "reliability": {
+            "top-1": {
+                "error_at_1": 0.02,
+                "error": 0.01,
+                "error_by_chance": 0.01,
+                "bins": [{"probability": 0.1, "share": 0.11, "n": 60}],
+            }
+        },
+    },
+}
+"""The ensemble in the card of a run that fitted one."""
+
 REFUSED_SHARE = 0.3
 """Smallest share of the edits of JSON values that must be refused; the others are harmless."""
 
@@ -50,6 +72,8 @@ def run(genre_run: Path, genres: Dataset, tmp_path_factory: pytest.TempPathFacto
         SparseMember(ranker, 1.0, 0.01, {"window": 5, "decay": "1/d"}),
     ]
     write_members(RunFolder(folder), members, 0.5)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"ensemble": ENSEMBLE}))
     seal(folder)
     Run(folder).attach(genres)
     write_index(folder / "search.sqlite", read_items(folder), checksum(folder / "items.parquet"))

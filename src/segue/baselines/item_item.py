@@ -55,9 +55,7 @@ class HistoryWeights:
         rows, items = rows[counts], items[counts]
         ends = np.cumsum(np.bincount(rows, minlength=len(query)))
         ages = ends[rows] - np.arange(len(rows))
-        weights = 1.0 / ages**self.power
-        if self.half_life is not None:
-            weights *= 0.5 ** ((ages - 1) / self.half_life)
+        weights = self.of_ages(ages)
         if self.half_life_s is not None and query.times is not None:
             times = query.times[counts]
             seconds = (times[np.maximum(ends[rows] - 1, 0)] - times) / US_PER_SECOND
@@ -66,6 +64,15 @@ class HistoryWeights:
             is_recent = ages <= self.length
             rows, items, weights = rows[is_recent], items[is_recent], weights[is_recent]
         return sparse.csr_matrix((weights, (rows, items)), shape=(len(query), vocabulary_size))
+
+    def of_ages(self, ages: Int64[np.ndarray, " events"]) -> Float64[np.ndarray, " events"]:
+        """The weights of events by age, from 1, without ``half_life_s``; 0 beyond ``length``."""
+        weights = 1.0 / ages**self.power
+        if self.half_life is not None:
+            weights *= 0.5 ** ((ages - 1) / self.half_life)
+        if self.length is not None:
+            weights[ages > self.length] = 0
+        return weights
 
 
 HistoryRankerT = TypeVar("HistoryRankerT", bound="HistoryRanker")

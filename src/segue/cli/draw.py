@@ -1,4 +1,4 @@
-"""``segue draw``: pictures of the recommendations, training curves or model graph of a run."""
+"""``segue draw``: pictures of a run: recommendations, training curves, reliability, model graph."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def draw(  # noqa: PLR0913 - one parameter per option
     *,
     run: options.RunPath,
     kind: Annotated[
-        Literal["list", "curves", "model"],
+        Literal["list", "curves", "reliability", "model"],
         typer.Argument(
-            metavar="list|curves|model",
-            help="A list of recommendations for a history, the training curves, or the graph of "
-            "the model.",
+            metavar="list|curves|reliability|model",
+            help="A list of recommendations for a history, the training curves, the reliability "
+            "of the probabilities, or the graph of the model.",
         ),
     ],
     out: Annotated[
@@ -57,7 +57,7 @@ def draw(  # noqa: PLR0913 - one parameter per option
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Draw the recommendations, training curves or model of a run.
+    """Draw recommendations, curves, reliability or model of a run.
 
     Needs the extra `pictures`: pip install "segue[pictures]".
     """
@@ -81,6 +81,8 @@ def draw(  # noqa: PLR0913 - one parameter per option
     pictures.check_format(out)
     if kind == "curves":
         picture = pictures.draw_curves(run, out)
+    elif kind == "reliability":
+        picture = pictures.draw_reliability(run, out)
     elif kind == "model":
         picture = pictures.draw_model(Recommender.load(run), out)
     else:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.cli import options
-from segue.cli.console import print_json, stderr, stdout, table
+from segue.cli.console import percent, print_json, stderr, stdout, table
 from segue.errors import quantity
 
 if TYPE_CHECKING:
-    from segue.recommender import Answer, Recommender
+    from segue.recommender import Answer, Recommendation, Recommender
 
 ATTRIBUTES = ("artist", "year")
 """Attributes shown beside the title, where the items have them."""
@@ -39,11 +39,17 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     like: options.Like = None,
     unlike: options.Unlike = None,
     query: options.QueryFile = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say because of which item of the history.")
+    ] = False,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability to be the next item.")
+    ] = False,
     without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next."""
-    from segue.recommender import Recommender
+    from segue.recommender import Explanation, Recommender
     from segue.recommender.request_body import read_body
 
     request = {} if query is None else read_body(query)
@@ -57,8 +63,8 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     )
     request |= options.controls(exclude, only, where, cap, diversity, popularity, like, unlike)
     model = Recommender.load(run, without_ensemble=without_ensemble)
-    answer = model.recommend(**request)
-    print_answer(answer, model, as_json)
+    answer = (model.explain if why else model.recommend)(**request, probabilities=probabilities)
+    print_answer(answer.answer if isinstance(answer, Explanation) else answer, model, as_json)
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -87,6 +93,18 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     for item, index in zip(answer.items, indices, strict=True):
         description = model.items.describe(int(index))
         values = [str(description.get(name, "")) for name in attributes]
-        rows.append([str(item.rank), item.item_id, item.title, *values, f"{item.score:.3f}"])
-    columns = ("rank", "id", "title", *attributes, "score")
-    stdout().print(table(columns, rows, text_columns=("id", "title", "artist")))
+        values += [f"{item.score:.3f}", *_optional(item).values()]
+        rows.append([str(item.rank), item.item_id, item.title, *values])
+    optional = _optional(answer.items[0]) if answer.items else ()
+    columns = ("rank", "id", "title", *attributes, "score", *optional)
+    stdout().print(table(columns, rows, text_columns=("id", "title", "artist", "why")))
+
+
+def _optional(item: Recommendation) -> dict[str, str]:
+    """The columns that an item has on request."""
+    columns = {}
+    if item.probability is not None:
+        columns["probability"] = percent(item.probability)
+    if item.why is not None:
+        columns["why"] = item.why.text
+    return columns

@@ -226,11 +226,27 @@ def _ensemble(ensemble: dict[str, Any]) -> dict[str, str]:
         return {}
     if "why" in ensemble:
         return {"ensemble": f"{ensemble['choice']} alone: {ensemble['why']}"}
-    weights = [f"{name} {weight:.2g}" for name, weight in ensemble["weights"].items() if weight]
-    text, values = " + ".join(weights), ensemble["held_out_ndcg@10"]
-    if values:
-        text += f", ndcg@10 {values[ensemble['choice']]:.4f} on held-out halves of validation"
-    return {"ensemble": text}
+    fitted = ensemble.get("weights", {})
+    weights = [f"{name} {weight:.2g}" for name, weight in fitted.items() if weight]
+    text, choice = " + ".join(weights), ensemble.get("choice")
+    values = ensemble.get("held_out_ndcg@10", {})
+    if choice in values:
+        text += f", ndcg@10 {values[choice]:.4f} on held-out halves of validation"
+    return {"ensemble": text, **_calibration(ensemble.get("calibration"))}
+
+
+def _calibration(calibration: dict[str, Any] | None) -> dict[str, str]:
+    """The temperature of the probabilities, and how reliable they are; nothing for older runs."""
+    if calibration is None:
+        return {}
+    errors = [
+        f"{name} {of_name['error']:.4f} (by chance {of_name['error_by_chance']:.4f})"
+        for name, of_name in calibration["reliability"].items()
+    ]
+    return {
+        "probabilities": f"temperature {calibration['temperature']:.3f}, calibration error "
+        f"{', '.join(errors)} on held-out halves of validation"
+    }
 
 
 def print_overfit_result(result: OverfitResult, as_json: bool) -> None:

@@ -1,7 +1,7 @@
-"""Pictures of a run: recommendations as cards, training curves, and the model graph.
+"""Pictures of a run: recommendations as cards, training curves, reliability, and the model graph.
 
-``draw_list``, ``draw_curves`` and ``draw_model`` each write one .png, .svg or .pdf file. They
-need the extra ``pictures``.
+``draw_list``, ``draw_curves``, ``draw_reliability`` and ``draw_model`` each write one .png, .svg or
+.pdf file. They need the extra ``pictures``.
 """
 
 from segue.errors import RequestError
@@ -19,5 +19,13 @@ from segue.pictures.curves import draw_curves
 from segue.pictures.diagram import draw_model
 from segue.pictures.figures import Picture, check_format
 from segue.pictures.recommendation_list import draw_list
+from segue.pictures.reliability import draw_reliability
 
-__all__ = ["Picture", "check_format", "draw_curves", "draw_list", "draw_model"]
+__all__ = [
+    "Picture",
+    "check_format",
+    "draw_curves",
+    "draw_list",
+    "draw_model",
+    "draw_reliability",
+]

@@ -6,6 +6,8 @@ The same object serves requests, validates during training and is evaluated as a
 from segue.recommender.answers import Answer, Answers, Recommendation
 from segue.recommender.encoder import Encoder, prompt_layout
 from segue.recommender.ensemble import Ensemble
+from segue.recommender.explaining.explanation import Explanation
+from segue.recommender.explaining.why import Reason, Why
 from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.recommender import Recommender
@@ -19,16 +21,19 @@ __all__ = [
     "Answers",
     "Encoder",
     "Ensemble",
+    "Explanation",
     "ItemBias",
     "Members",
     "ModelRanker",
     "PureSVD",
+    "Reason",
     "Recommendation",
     "Recommender",
     "Run",
     "SecondTransformer",
     "Session",
     "SparseMember",
+    "Why",
     "load_members",
     "prompt_layout",
     "write_members",

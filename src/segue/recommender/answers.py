@@ -11,6 +11,7 @@ import pyarrow as pa
 from jaxtyping import Int32
 
 from segue.errors import quantity
+from segue.recommender.explaining.why import Why
 from segue.tables import pandas_of
 from segue.tokens import END, N_SPECIALS
 
@@ -28,13 +29,20 @@ HISTORY = pa.field("history", pa.int64())
 """Additional first column of ``Answers.to_arrow``."""
 
 
-class Recommendation(msgspec.Struct, frozen=True):
-    """One item of a list, with its score and its rank from 1."""
+class Recommendation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One item of a list, with its score and its rank from 1.
+
+    Attributes:
+        probability: that it is the next item, if that was requested.
+        why: the events that it is because of, if that was requested.
+    """
 
     item_id: str
     title: str
     score: float
     rank: int
+    probability: float | None = None
+    why: Why | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -50,7 +58,7 @@ class Answer(msgspec.Struct, frozen=True):
         notes: caveats, such as a user id that was not in the training data, or why the list is
             shorter than requested.
         seen: whether items of the history could be recommended: ``include`` or ``exclude``; None
-            for similar items.
+            for similar items, and where the candidates were given.
     """
 
     items: list[Recommendation]
@@ -74,8 +82,11 @@ class Answer(msgspec.Struct, frozen=True):
         return msgspec.to_builtins(self)
 
     def to_arrow(self) -> pa.Table:
-        """Convert ``items`` to a table with the columns item_id, title, score and rank."""
-        return pa.Table.from_pylist([msgspec.to_builtins(item) for item in self.items], ITEM_SCHEMA)
+        """Convert ``items`` to a table with the columns item_id, title, score and rank.
+
+        If they were requested, it also has the probability, and the text of ``why``.
+        """
+        return _table(self.items, _schema(self.items))
 
     def to_pandas(self) -> Any:
         """Convert ``items`` to a pandas data frame with the columns of ``to_arrow``.
@@ -95,10 +106,11 @@ class Answers(list[Answer]):
         Its columns are ``history``, the number of the history from 0, and those of
         ``Answer.to_arrow``. A history without items has no row.
         """
-        tables = [answer.to_arrow() for answer in self]
+        schema = _schema([item for answer in self for item in answer.items])
+        tables = [_table(answer.items, schema) for answer in self]
         numbers = [pa.repeat(pa.scalar(i, HISTORY.type), len(t)) for i, t in enumerate(tables)]
         columns = [t.add_column(0, HISTORY, n) for t, n in zip(tables, numbers, strict=True)]
-        empty = pa.schema([HISTORY, *ITEM_SCHEMA]).empty_table()
+        empty = pa.schema([HISTORY, *schema]).empty_table()
         return pa.concat_tables([empty, *columns])
 
     def to_pandas(self) -> Any:
@@ -108,6 +120,23 @@ class Answers(list[Answer]):
             RequestError: pandas is not installed.
         """
         return pandas_of(self.to_arrow())
+
+
+def _schema(items: list[Recommendation]) -> pa.Schema:
+    """``ITEM_SCHEMA``, with a column for each optional value that an item has."""
+    schema = ITEM_SCHEMA
+    if any(item.probability is not None for item in items):
+        schema = schema.append(pa.field("probability", pa.float64()))
+    if any(item.why is not None for item in items):
+        schema = schema.append(pa.field("why", pa.string()))
+    return schema
+
+
+def _table(items: list[Recommendation], schema: pa.Schema) -> pa.Table:
+    rows = [msgspec.structs.asdict(item) for item in items]
+    for row in rows:
+        row["why"] = None if row["why"] is None else row["why"].text
+    return pa.Table.from_pylist(rows, schema)
 
 
 def short_list_notes(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from functools import cached_property, partial
+from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, Int32, Real
+from jaxtyping import Array, Float, Float32, Int32, Real
 
 from segue.batches import PromptLayout
 from segue.config import ModelConfig
@@ -18,6 +20,7 @@ from segue.ranking import Query
 from segue.recommender import shapes
 from segue.recommender.members import DenseMember
 from segue.recommender.prefix_cache import PrefixCache
+from segue.recommender.removals import states_without_events
 
 
 def prompt_layout(config: ModelConfig, vocabulary_size: int) -> PromptLayout:
@@ -108,6 +111,20 @@ class Encoder(DenseMember):
             np.pad(tokens, padding),
             np.pad(last, padding[0]),
             FeatureIds(*(np.pad(array, padding) for array in feature_ids)),
+        )
+
+    def states_without_events(
+        self, history: Int32[np.ndarray, " events"], sequence_features: Mapping[str, Any]
+    ) -> Float32[np.ndarray, "removed dim"]:
+        """The state of a history without each of its last ``context`` events; see ``removals``.
+
+        Args:
+            history: item indices, oldest first.
+            sequence_features: values by name.
+        """
+        feature_ids = self.vocabulary.encode([sequence_features])
+        return states_without_events(
+            self._graph, self._params, self._item_features, self.layout, history, feature_ids
         )
 
     @cached_property

@@ -51,6 +51,13 @@ class shared_property(cached_property[ValueT]):  # noqa: N801 - used like ``cach
         return super().__get__(instance._original or instance, owner)
 
 
+NOT_FINITE = (
+    "the scores of the model are not finite",
+    "its training diverged: train again with a lower optimizer.learning_rate",
+)
+"""Message and hint of the error about such scores."""
+
+
 class NextItems(NamedTuple):
     """The best next items of each request, and the scores of END if requested."""
 
@@ -306,7 +313,7 @@ class Ensemble:
             if (dense_bonus := self._dense_bonus(block_query)) is not None:
                 scores[-1] += dense_bonus[values, rows]
             if (sparse_bonus := self._sparse_bonus(block_query)) is not None:
-                scores[-1] += _bonus_at(sparse_bonus, rows, values, self.vocabulary_size)
+                scores[-1] += search.bonus_at(sparse_bonus, rows, values, self.vocabulary_size)
         return np.concatenate(scores)
 
     def states(self, query: Query) -> Float32[np.ndarray, "batch dim"]:
@@ -504,25 +511,4 @@ def _check_finite(states: search.States, largest: Float32[Array, " members"]) ->
         NotFiniteError: one can, or a state or a vector is not finite.
     """
     if not np.isfinite(largest_score(states, largest)):
-        raise NotFiniteError(
-            "the scores of the model are not finite",
-            "its training diverged: train again with a lower optimizer.learning_rate",
-        )
-
-
-def _bonus_at(
-    bonus: SparseBonus,
-    rows: Int64[np.ndarray, " pairs"],
-    items: Int32[np.ndarray, " pairs"],
-    vocabulary_size: int,
-) -> Float32[np.ndarray, " pairs"]:
-    """The bonus of each pair of a request and an item; 0 outside the support."""
-    keys, pairs = (
-        row * vocabulary_size + item
-        for row, item in ((bonus.rows, bonus.items), (rows, items.astype(np.int64)))
-    )
-    order = np.argsort(keys)
-    positions = np.searchsorted(keys[order], pairs)
-    # One more entry, so that positions beyond the last key are valid.
-    sorted_keys, values = np.append(keys[order], -1), np.append(bonus.values[order], 0)
-    return np.where(sorted_keys[positions] == pairs, values[positions], 0).astype(np.float32)
+        raise NotFiniteError(*NOT_FINITE)

@@ -24,6 +24,7 @@ class LoadedRun(NamedTuple):
         items_checksum: that of ``items.parquet``.
         includes_seen: whether items of the history may be recommended by default, as the audit of
             the training dataset recommends. False for runs that did not record it.
+        temperature: of the next-item probabilities; None if it was not fitted for this model.
     """
 
     ensemble: Ensemble
@@ -33,6 +34,7 @@ class LoadedRun(NamedTuple):
     always_has_sequence_features: bool
     items_checksum: str
     includes_seen: bool
+    temperature: float | None
 
 
 def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
@@ -70,4 +72,13 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
         always_has_sequence_features=reads_features and not config.training.feature_dropout,
         items_checksum=card["checksums"][folder.items.name],
         includes_seen=dataset.get("recommended_seen") == "include",
+        temperature=_temperature(
+            card, is_whole=not (without_ensemble and folder.ensemble.exists())
+        ),
     )
+
+
+def _temperature(card: dict[str, Any], *, is_whole: bool) -> float | None:
+    """The temperature in the card of a run, which is that of the whole ensemble."""
+    calibration = card["ensemble"].get("calibration")
+    return calibration["temperature"] if calibration and is_whole else None

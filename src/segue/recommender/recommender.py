@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Unpack, overload
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from segue.catalogue_search import CatalogueSearch
 from segue.dataset import Dataset, Items
@@ -22,6 +22,11 @@ from segue.recommender.answers import Answer, Answers, Recommendation, short_lis
 from segue.recommender.control_options import ControlOptions, listed, merged, restriction
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
+from segue.recommender.explaining.explanation import (
+    Explanation,
+    explain_answers,
+    rank_candidates,
+)
 from segue.recommender.generation import generate
 from segue.recommender.histories import (
     Histories,
@@ -34,6 +39,7 @@ from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.loading import load_run
 from segue.recommender.locks import locked_items
 from segue.recommender.model_ranker import ModelRanker
+from segue.recommender.probabilities import NOT_CALIBRATED, next_item_probabilities
 from segue.recommender.requests import Request, RequestReader, query_of
 from segue.recommender.sampling import Sampling
 from segue.recommender.second_transformer import SecondTransformer
@@ -52,7 +58,7 @@ class Recommender:
     raises a ``RequestError``: start processes with ``multiprocessing.get_context("spawn")``.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter per part of a run
         self,
         ensemble: Ensemble,
         items: Items,
@@ -63,6 +69,7 @@ class Recommender:
         includes_seen: bool = False,
         histories: Histories | None = None,
         catalogue_search: CatalogueSearch | None = None,
+        temperature: float | None = None,
     ) -> None:
         """Create a recommender from an ensemble.
 
@@ -76,11 +83,13 @@ class Recommender:
                 otherwise.
             histories: the histories of known users; by default those of the training dataset.
             catalogue_search: the search of the items; by default with an index of its own.
+            temperature: of the next-item probabilities; None if none was fitted.
         """
         self.ensemble = ensemble
         self.items = items
         self.name = name
         self.includes_seen = includes_seen
+        self.temperature = temperature
         self._dataset = dataset
         self._catalogue_search = catalogue_search or CatalogueSearch(items)
         self._training = TrainingHistories(dataset["path"], dataset["fingerprint"], name)
@@ -134,6 +143,7 @@ class Recommender:
             catalogue_search=CatalogueSearch(
                 loaded.items, folder.search_index, loaded.items_checksum
             ),
+            temperature=loaded.temperature,
         )
 
     @property
@@ -159,6 +169,7 @@ class Recommender:
         user: Id | None = None,
         sequence_features: Mapping[str, str] | None = None,
         include_seen: bool | None = None,
+        probabilities: bool = False,
         controls: Mapping[str, Any] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Answer: ...
@@ -172,6 +183,7 @@ class Recommender:
         user: Sequence[Id | None] | None = None,
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool | None = None,
+        probabilities: bool = False,
         controls: Sequence[Mapping[str, Any] | None] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Answers: ...
@@ -184,6 +196,7 @@ class Recommender:
         user: Any = None,
         sequence_features: Any = None,
         include_seen: bool | None = None,
+        probabilities: bool = False,
         controls: Any = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Answer | Answers:
@@ -204,12 +217,15 @@ class Recommender:
                 per history.
             include_seen: whether items of the history may be recommended. By default as the audit
                 of the training dataset recommends: they may where many events repeat an item.
+            probabilities: whether to add the probability of each item to be the next one, among
+                all items that were not seen and may be recommended. It takes another pass over
+                the catalogue. The temperature of these probabilities is fitted on validation
+                events, if the run has an ensemble.
             controls: with many histories, a list with the controls of each (a mapping with the
                 names below, or None), which take precedence over those of all.
             **shared_controls: filters, examples, caps and dials of all histories: ``exclude``,
                 ``only``, ``where``, ``cap``, ``diversity``, ``popularity``, ``like`` and
                 ``unlike``; see the page "Control" of the documentation.
-
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
             of the whole call. Both have ``to_arrow()`` and ``to_pandas()``. A list is shorter than
@@ -226,8 +242,12 @@ class Recommender:
         self._check_count("k", k)
         requests, has_many = self._read(items, user, sequence_features, controls, shared_controls)
         includes_seen = self._includes_seen(include_seen)
-        ranked = self.ensemble.top(query_of(requests, k, include_seen=includes_seen))
-        return self._answers(ranked, requests, includes_seen, has_many, start_time)
+        query = query_of(requests, k, include_seen=includes_seen)
+        ranked = self.ensemble.top(query)
+        of_items = None
+        if probabilities:
+            of_items = next_item_probabilities(self.ensemble, query, ranked, self.temperature)
+        return self._answers(ranked, requests, includes_seen, has_many, start_time, of_items)
 
     @overload
     def generate(
@@ -353,6 +373,116 @@ class Recommender:
         model = copy(self)
         model.ensemble = self.ensemble.caching()
         return Session(model.recommend, ids, user, sequence_features)
+
+    @overload
+    def explain(
+        self,
+        items: Iterable[Id] = (),
+        k: int = 10,
+        *,
+        candidates: Iterable[Id] | None = None,
+        user: Id | None = None,
+        sequence_features: Mapping[str, str] | None = None,
+        include_seen: bool | None = None,
+        probabilities: bool = False,
+        controls: Mapping[str, Any] | None = None,
+        **shared_controls: Unpack[ControlOptions],
+    ) -> Explanation: ...
+
+    @overload
+    def explain(
+        self,
+        items: Iterable[Iterable[Id]],
+        k: int = 10,
+        *,
+        candidates: Sequence[Iterable[Id]] | None = None,
+        user: Sequence[Id | None] | None = None,
+        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
+        include_seen: bool | None = None,
+        probabilities: bool = False,
+        controls: Sequence[Mapping[str, Any] | None] | None = None,
+        **shared_controls: Unpack[ControlOptions],
+    ) -> list[Explanation]: ...
+
+    def explain(
+        self,
+        items: Any = (),
+        k: int = 10,
+        *,
+        candidates: Any = None,
+        user: Any = None,
+        sequence_features: Any = None,
+        include_seen: bool | None = None,
+        probabilities: bool = False,
+        controls: Any = None,
+        **shared_controls: Unpack[ControlOptions],
+    ) -> Explanation | list[Explanation]:
+        """Recommend, and say how much each event of the history contributes to each item.
+
+        The contribution of an event is the score of the item minus its score for the history
+        without the event. All histories without one event are computed in one pass, so the time
+        grows with the number of events within the model's context.
+
+        Args:
+            items: one history or many, as in ``recommend``.
+            k: number of items.
+            candidates: the items to explain instead of the ``k`` best, in any order; with many
+                histories a list with those of each.
+            user: as in ``recommend``.
+            sequence_features: as in ``recommend``.
+            include_seen: as in ``recommend``.
+            probabilities: as in ``recommend``; given candidates have none.
+            controls: as in ``recommend``.
+            **shared_controls: as in ``recommend``; given candidates are explained whatever
+                filters, caps and diversity say.
+
+        Returns:
+            An explanation: the answer of ``recommend``, in which each item has ``why``, and all
+            contributions. With many histories a list of explanations.
+
+        Raises:
+            RequestError: a candidate is not in the catalogue, or as in ``recommend``.
+        """
+        start_time = time.perf_counter()
+        shared = listed(shared_controls)
+        histories, has_many = histories_of(items)
+        items = histories if has_many else histories[0]
+        requests, _ = self._read(items, user, sequence_features, controls, shared)
+        includes_seen = self._includes_seen(include_seen)
+        query = query_of(requests, k, include_seen=includes_seen)
+        if candidates is None:
+            answers = self.recommend(
+                items,
+                k,
+                user=user,
+                sequence_features=sequence_features,
+                include_seen=include_seen,
+                probabilities=probabilities,
+                controls=controls,
+                **shared,
+            )
+            answers = answers if isinstance(answers, Answers) else Answers([answers])
+        else:
+            candidates = list(candidates) if has_many else candidates
+            lists = one_per_history("candidates", candidates, len(requests), has_many=has_many)
+            indices = Ragged.from_rows([self._find_candidates(ids) for ids in lists])
+            ranked = rank_candidates(self.ensemble, query, indices)
+            answers = Answers(
+                self._answer(ranked, row, request, None, 0.0)
+                for row, request in enumerate(requests)
+            )
+        explanations = explain_answers(
+            self.ensemble, self.items, query, answers, histories, start_time
+        )
+        return explanations if has_many else explanations[0]
+
+    def _find_candidates(self, candidates: Any) -> Int32[np.ndarray, " candidates"]:
+        ids = id_strings(candidates, "candidates")
+        indices, unknown = self._requests.find_items(ids)
+        if unknown:
+            message = f"candidate {unknown[0]!r} is not in the catalogue of {self.name}"
+            raise RequestError(message, "give ids of items of the catalogue")
+        return indices
 
     def encode(
         self, items: Any = (), *, user: Any = None, sequence_features: Any = None
@@ -617,10 +747,18 @@ class Recommender:
         includes_seen: bool,
         has_many: bool,
         start_time: float,
+        probabilities: Float32[np.ndarray, "batch k"] | None = None,
     ) -> Answer | Answers:
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         answers = [
-            self._answer(ranked, row, request, includes_seen, took_ms)
+            self._answer(
+                ranked,
+                row,
+                request,
+                includes_seen,
+                took_ms,
+                None if probabilities is None else probabilities[row],
+            )
             for row, request in enumerate(requests)
         ]
         return Answers(answers) if has_many else answers[0]
@@ -632,28 +770,34 @@ class Recommender:
         request: Request,
         includes_seen: bool | None,
         took_ms: float,
+        probabilities: Float32[np.ndarray, " k"] | None = None,
     ) -> Answer:
         """Convert one row of item indices to an answer with ids and titles.
 
         Args:
             includes_seen: whether items of the history were candidates; None without a history.
+            probabilities: those of the items of the row, if requested.
         """
         is_item = ranked.items[row] >= N_SPECIALS
         indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]
         ids = [self.items.ids[index - N_SPECIALS] for index in indices]
-        rows = zip(ids, self.items.titles(indices), scores.tolist(), strict=True)
+        of_items = [None] * len(ids) if probabilities is None else probabilities[is_item].tolist()
+        ranks = range(1, len(ids) + 1)
+        rows = zip(ids, self.items.titles(indices), scores.tolist(), ranks, of_items, strict=True)
+        notes = request.notes + short_list_notes(
+            ranked.items[row],
+            includes_seen,
+            lambda: restriction(request.controls, self.ensemble.catalogue),
+        )
+        if probabilities is not None and self.temperature is None:
+            notes.append(NOT_CALIBRATED)
         return Answer(
-            items=[Recommendation(*row, rank=rank) for rank, row in enumerate(rows, start=1)],
+            items=[Recommendation(*row) for row in rows],
             unknown_items=request.unknown_items,
             truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,
             took_ms=took_ms,
-            notes=request.notes
-            + short_list_notes(
-                ranked.items[row],
-                includes_seen,
-                lambda: restriction(request.controls, self.ensemble.catalogue),
-            ),
+            notes=notes,
             seen=None if includes_seen is None else "include" if includes_seen else "exclude",
         )
 

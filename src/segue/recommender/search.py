@@ -181,18 +181,68 @@ def log_normalisers(
         temperature: above 0.
     """
     masks = np.broadcast_to(catalogue[:, None], encoded.masks.shape)
-    scale, block_size = np.float32(temperature), _block_size(encoded, vectors)
-    log_sums = kernels.log_sums(
-        encoded.states, vectors, masks, scale, block_size, encoded.dense_bonus
+    return log_sums(encoded, vectors, masks, np.array([temperature], np.float32))[0]
+
+
+def log_sums(
+    encoded: EncodedQuery,
+    vectors: Vectors,
+    masks: UInt8[np.ndarray, "bytes rows"],
+    temperatures: Float32[np.ndarray, " temperatures"],
+) -> Float32[np.ndarray, "temperatures batch"]:
+    """The log of the sum of exp(score / temperature) over the unmasked items, per request.
+
+    Args:
+        masks: the items that are left out of the sums.
+        temperatures: above 0.
+    """
+    block_size = _block_size(encoded, vectors)
+    sums = kernels.log_sums(
+        encoded.states, vectors, masks, temperatures, block_size, encoded.dense_bonus
     )
-    logs = np.array(log_sums)[: encoded.n]
+    logs = np.array(sums)[:, : encoded.n]
     if encoded.sparse_bonus is not None:
         rows, items, values = _unmasked(encoded.sparse_bonus, masks)
-        added = pair_scores(encoded.states, vectors, rows, items) / scale
-        # exp(a + b) - exp(a) = exp(a) (exp(b) - 1), and log(exp(b) - 1) = b + log(1 - exp(-b)).
-        bonus = values / scale
-        np.logaddexp.at(logs, rows, added + bonus + np.log(-np.expm1(-bonus)))
+        scores = pair_scores(encoded.states, vectors, rows, items)
+        for i, temperature in enumerate(temperatures):
+            # exp(a + b) - exp(a) = exp(a) (exp(b) - 1), and log(exp(b) - 1) = b + log(1 - exp(-b)).
+            bonus = values / temperature
+            added = scores / temperature + bonus + np.log(-np.expm1(-bonus))
+            np.logaddexp.at(logs[i], rows, added)
     return logs
+
+
+def scores_of(
+    encoded: EncodedQuery,
+    vectors: Vectors,
+    rows: Int[np.ndarray, " pairs"],
+    items: Int[np.ndarray, " pairs"],
+) -> Float32[np.ndarray, " pairs"]:
+    """The score of each pair of a request and an item, with bonus, whether it is masked or not."""
+    scores = pair_scores(encoded.states, vectors, rows, items)
+    if encoded.dense_bonus is not None:
+        scores += encoded.dense_bonus[items, rows]
+    if encoded.sparse_bonus is not None:
+        scores += bonus_at(encoded.sparse_bonus, rows, items, len(vectors[0]))
+    return scores
+
+
+def bonus_at(
+    bonus: SparseBonus,
+    rows: Int[np.ndarray, " pairs"],
+    items: Int[np.ndarray, " pairs"],
+    vocabulary_size: int,
+) -> Float32[np.ndarray, " pairs"]:
+    """The bonus of each pair of a request and an item; 0 outside the support."""
+    keys, pairs = (
+        row * vocabulary_size + item.astype(np.int64)
+        for row, item in ((bonus.rows, bonus.items), (rows, items))
+    )
+    order = np.argsort(keys)
+    positions = np.searchsorted(keys[order], pairs)
+    # One more entry, so that positions beyond the last key are valid.
+    sorted_keys, values = np.append(keys[order], -1), np.append(bonus.values[order], 0)
+    return np.where(sorted_keys[positions] == pairs, values[positions], 0).astype(np.float32)
 
 
 def _block_size(encoded: EncodedQuery, vectors: Vectors) -> int:

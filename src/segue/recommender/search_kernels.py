@@ -156,14 +156,18 @@ def log_sums(
     states: States,
     vectors: Vectors,
     masks: UInt8[Array, "bytes rows"],
-    temperature: Float32[Array, ""],
+    temperatures: Float32[Array, " temperatures"],
     block_size: int,
     bonus: DenseBonus | None = None,
-) -> Float32[Array, " rows"]:
+) -> Float32[Array, "temperatures rows"]:
     """The log of the sum of exp(score / temperature) over the unmasked items."""
 
-    def block_log_sum(scores: Float32[Array, "items rows"], _: Index) -> Float32[Array, " rows"]:
-        return jax.nn.logsumexp(scores / temperature, axis=0)
+    def block_log_sum(
+        scores: Float32[Array, "items rows"], _: Index
+    ) -> Float32[Array, "temperatures rows"]:
+        return jax.lax.map(
+            lambda temperature: jax.nn.logsumexp(scores / temperature, axis=0), temperatures
+        )
 
     log_sums = _over_blocks(block_log_sum, states, vectors, masks, bonus, block_size)
     return jax.nn.logsumexp(log_sums, axis=0)

@@ -45,6 +45,16 @@ MOVED_ROWS_SHARE = 8
 
 MAX_CACHE_BYTES = 1 << 28
 """Memory of the key-value caches of a block of requests, 256 MiB."""
+TOKENS_TO_ENCODE = 1 << 11
+"""Largest number of tokens that are encoded together where there are many histories per request:
+the activations of so many stay in the cache of a processor."""
+
+SUFFIX_SHARE = 4
+"""Number of lengths of what follows a shared prefix."""
+
+SUFFIX_TOKENS = 1 << 10
+"""Largest number of tokens that are encoded together after a shared prefix, whose keys and values
+take as much of the cache of a processor again."""
 
 GROUP_SIZE = 64
 """Items per group, for which the first stage of a search stores one maximum. Smaller groups give
@@ -77,6 +87,28 @@ def row_bucket(n_rows: int) -> int:
         n_rows: at most ``MAX_ROWS``.
     """
     return next(size for size in ROW_BUCKETS if size >= n_rows)
+
+
+def rows_to_encode(length: int) -> int:
+    """Largest number of histories of ``length`` tokens that are encoded together."""
+    return max(size for size in ROW_BUCKETS if size * length <= max(length, TOKENS_TO_ENCODE))
+
+
+def suffix_lengths(context: int) -> list[int]:
+    """Numbers of tokens that are encoded after the prefix that histories share."""
+    step = -(-context // SUFFIX_SHARE)
+    return [min(context, step * i) for i in range(1, SUFFIX_SHARE + 1)]
+
+
+def suffix_rows(length: int, context: int) -> int:
+    """Number of histories that are encoded together after a shared prefix.
+
+    Of each of ``suffix_lengths`` there are at most as many as the first one is long; they are
+    divided into equal blocks.
+    """
+    n_rows = -(-context // SUFFIX_SHARE)
+    n_blocks = -(-n_rows * length // SUFFIX_TOKENS)
+    return -(-n_rows // n_blocks)
 
 
 def rows_per_block(vocabulary_size: int, k: int) -> int:

@@ -61,6 +61,71 @@ class Machine(msgspec.Struct):
     jax: str
 
 
+Temperature = Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class ReliabilityBin(msgspec.Struct):
+    """Listed items of similar probability: their mean probability, and the share that came next."""
+
+    probability: Probability
+    share: Probability
+    n: Count
+
+
+class Reliability(msgspec.Struct):
+    """How far probabilities are from shares, and the bins by which this is measured.
+
+    Attributes:
+        error_at_1: the expected calibration error at the temperature 1.
+        error: that at the fitted temperature.
+        error_by_chance: that of probabilities without any error, for so few items.
+        bins: with equal numbers of items, by ascending probability.
+    """
+
+    error_at_1: Probability
+    error: Probability
+    error_by_chance: Probability
+    bins: Annotated[list[ReliabilityBin], msgspec.Meta(max_length=1000)]
+
+
+class Calibration(msgspec.Struct):
+    """The temperature of next-item probabilities, and how reliable they are.
+
+    Attributes:
+        temperature: divides the scores before the softmax.
+        requests: number of validation requests.
+        nats_at_1: minus the mean log-probability of the targets, in nats, at the temperature 1.
+        nats: that of each half of the requests at the temperature of the other half.
+        reliability: by ``top-1`` and ``top-10``, that of so many best items of each request; as
+            ``nats`` with the temperature of the other half.
+    """
+
+    temperature: Temperature
+    requests: Count
+    nats_at_1: Annotated[float, msgspec.Meta(ge=-1e30, le=1e30)]
+    nats: Annotated[float, msgspec.Meta(ge=-1e30, le=1e30)]
+    reliability: dict[str, Reliability]
+
+
+class CardEnsemble(msgspec.Struct):
+    """The ensemble in a card; empty for a run that fitted none.
+
+    Attributes:
+        choice: the chosen combination of members.
+        why: why it was not fitted.
+        weights: by member.
+        held_out: by combination, its NDCG@10 on held-out halves of the validation requests.
+        calibration: of the next-item probabilities; None for older runs.
+    """
+
+    choice: str = ""
+    why: str = ""
+    weights: dict[str, Amount] = {}
+    held_out: dict[str, float] = msgspec.field(name="held_out_ndcg@10", default_factory=dict)
+    calibration: Calibration | None = None
+
+
 class Card(msgspec.Struct):
     """``card.json``."""
 
@@ -72,7 +137,7 @@ class Card(msgspec.Struct):
     finished: str
     seconds: Amount
     core_seconds: Amount
-    ensemble: dict[str, Any]
+    ensemble: CardEnsemble
     validation: BestValidation
     results: dict[str, Any]
     machine: Machine

@@ -59,6 +59,10 @@ def test_the_run_is_served_with_its_members(run: Path, cycles: Dataset):
     for name, weight in stored.items():
         assert weight in (pytest.approx(weights[name], rel=1e-6), fit.TIE_BREAKER)
     assert {name for name, weight in weights.items() if weight} - {"transformer"} <= stored.keys()
+    calibration = card_of(run)["ensemble"]["calibration"]
+    assert calibration["requests"] == 60
+    assert Recommender.load(run).temperature == calibration["temperature"]
+    assert Recommender.load(run, without_ensemble=True).temperature is None
     [best] = Recommender.load(run).recommend(["i3"], k=1).items
     assert best.item_id == "i4"
 

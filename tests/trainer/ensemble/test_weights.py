@@ -11,8 +11,8 @@ from scipy.special import log_softmax
 from segue.trainer.ensemble.weights import (
     SHRINKAGE,
     Candidates,
-    _halves,
     choose_mixture,
+    halves,
     maximum_likelihood,
 )
 
@@ -108,7 +108,7 @@ def test_ndcg_counts_ties_like_the_evaluation():
 
 def test_halves_are_of_different_sequences():
     sequences = np.repeat(np.arange(40), 5)
-    for first, second in _halves(sequences, 0):
+    for first, second in halves(sequences, 0):
         assert not set(sequences[first]) & set(sequences[second])
         assert len(first) == len(second) == 100
 

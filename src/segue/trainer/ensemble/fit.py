@@ -28,6 +28,7 @@ from segue.recommender import (
 from segue.recommender.single_members import TIE_BREAKER
 from segue.recommender.stored_members import Member
 from segue.runs import RunFolder
+from segue.trainer.ensemble.calibration import calibrate
 from segue.trainer.ensemble.candidates import score_candidates
 from segue.trainer.ensemble.requests import fitting_requests
 from segue.trainer.ensemble.weights import Mixture, choose_mixture
@@ -71,7 +72,8 @@ def fit_ensemble(
 
     Returns:
         None if it was stopped, else the ``ensemble`` object of the card: the chosen combination,
-        the weights, and the NDCG@10 of every combination on held-out halves of the requests.
+        the weights, the NDCG@10 of every combination on held-out halves of the requests, and the
+        calibration of the probabilities.
 
     Raises:
         StorageError: the members cannot be written.
@@ -98,7 +100,16 @@ def fit_ensemble(
     # A second transformer has no scores for users that it does not know.
     not_alone = () if second is None else (second.name,)
     mixture = choose_mixture(candidates, names, _usual_weights(members), seed, not_alone)
-    _write(folder, members, mixture)
+    kept, encoder_weight = _kept(members, mixture)
+    ensemble = Ensemble(
+        encoder,
+        [member for member in kept if not isinstance(member, SparseMember)],
+        [member for member in kept if isinstance(member, SparseMember)],
+        transformer.is_candidate,
+        encoder_weight,
+    )
+    calibration = calibrate(ensemble, requests, seed)
+    write_members(folder, kept, encoder_weight)
     weights = dict(zip(names, mixture.weights.tolist(), strict=True))
     values = {name: round(value, 6) for name, value in mixture.values.items()}
     report(_summary(mixture, names, len(requests)))
@@ -107,6 +118,7 @@ def fit_ensemble(
         "weights": weights,
         "held_out_ndcg@10": values,
         "requests": len(requests),
+        "calibration": calibration,
     }
 
 
@@ -159,13 +171,16 @@ def _fit_member(name: MemberName, data: Dataset, config: Config, *, continuation
     return SparseMember(ranker, 1.0, SCALE, tuned.params)
 
 
-def _write(folder: RunFolder, members: list[Member], mixture: Mixture) -> None:
-    """Write the members that have a weight; a popularity of no weight still orders ties."""
+def _kept(members: list[Member], mixture: Mixture) -> tuple[list[Member], float]:
+    """The members that have a weight, and the weight of the transformer.
+
+    Where nothing else scores all items, a popularity of no weight still orders ties.
+    """
     encoder_weight, weights = float(mixture.weights[0]), mixture.weights[1:]
     kept = [_weighted(m, w) for m, w in zip(members, weights.tolist(), strict=True) if w > 0]
     if encoder_weight == 0 and not any(isinstance(member, ItemBias) for member in kept):
         kept.append(_weighted(members[-1], TIE_BREAKER))
-    write_members(folder, kept, encoder_weight)
+    return kept, encoder_weight
 
 
 def _weighted(member: Member, weight: float) -> Member:

@@ -158,7 +158,7 @@ def choose_mixture(
     if n_members > 2:
         free[f"all but {names[0]}"] = np.arange(n_members) > 0
     judged: dict[str, list[float]] = {name: [] for name in (*alone, *free)}
-    for fitting, judging in _halves(candidates.sequences, seed):
+    for fitting, judging in halves(candidates.sequences, seed):
         fitted_on, judged_on = candidates.rows(fitting), candidates.rows(judging)
         for name, weights in alone.items():
             judged[name].append(float(judged_on.ndcg(weights).mean()))
@@ -172,9 +172,9 @@ def choose_mixture(
     return Mixture(maximum_likelihood(candidates, free[choice], usual), choice, values)
 
 
-def _halves(
+def halves(
     sequences: Int64[np.ndarray, " requests"], seed: int
-) -> list[tuple[Int64[np.ndarray, " half"], Int64[np.ndarray, " half"]]]:
+) -> list[tuple[Int64[np.ndarray, " _half"], Int64[np.ndarray, " _half"]]]:
     """Pairs of disjoint sets of requests, of different sequences."""
     random, halves = np.random.default_rng(seed), []
     distinct = np.unique(sequences)
