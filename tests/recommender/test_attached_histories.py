@@ -11,7 +11,6 @@ import pytest
 
 from segue.dataset import Dataset
 from segue.errors import DatasetError, RequestError, RunError, StorageError
-from segue.features import USER
 from segue.preparation import prepare
 from segue.recommender import Recommender, Run
 from segue.recommender.histories import RunHistories
@@ -133,11 +132,6 @@ def test_sequence_features_of_the_user_are_stored(
         history = model._requests.histories.find(user)
         assert history is not None
         assert history.sequence_features.keys() == {"gender"}
-        request = model._requests.read([], user, {})
-        assert request.sequence_features == {
-            "gender": history.sequence_features["gender"],
-            USER: user,
-        }
         answer, same = model.recommend(user=user, k=4), expected.recommend(user=user, k=4)
         assert [(i.item_id, i.score) for i in answer] == [(i.item_id, i.score) for i in same]
 

@@ -281,8 +281,20 @@ def test_given_candidates_are_explained(model: Recommender) -> None:
         assert item.score == pytest.approx(scores[item.item_id], rel=1e-4)
     many = model.explain([["i3"], []], candidates=[["i4"], []])
     assert [len(one) for one in many] == [1, 0]
+    assert all(not one.answer.notes for one in many)
     with pytest.raises(RequestError, match="candidate 'nowhere' is not in the catalogue"):
         model.explain(["i3"], candidates=["i4", "nowhere"])
+
+
+def test_controls_decide_what_is_listed_and_contribute_nothing(model: Recommender) -> None:
+    plain = model.explain(["i2", "i3"], k=9)
+    steered = model.explain(["i2", "i3"], k=3, popularity=0.5, like=["i7"], exclude=["i4"])
+    listed = model.recommend(["i2", "i3"], k=3, popularity=0.5, like=["i7"], exclude=["i4"])
+    assert [item.item_id for item in steered] == [item.item_id for item in listed]
+    rows = {item.item_id: row for item, row in zip(plain, plain.contributions, strict=True)}
+    for item, row in zip(steered, steered.contributions, strict=True):
+        np.testing.assert_allclose(row, rows[item.item_id], atol=1e-5)
+        assert item.item_id != "i4"
 
 
 def test_an_explanation_is_plain_values_and_an_answer_without_one_has_no_new_keys(

@@ -74,6 +74,16 @@ def test_exclusions_change_no_probability(run: Path) -> None:
     assert of_excluding[:5].sum() < 0.9
 
 
+def test_controls_change_no_probability(run: Path) -> None:
+    model = Recommender.load(run)
+    plain = model.recommend(["i3", "i4"], k=10, probabilities=True)
+    by_id = {item.item_id: item.probability for item in plain}
+    steered = model.recommend(["i3", "i4"], k=3, popularity=-1.0, unlike=["i5"], probabilities=True)
+    assert [item.item_id for item in steered] != list(by_id)[:3]
+    for item in steered:
+        assert item.probability == pytest.approx(by_id[item.item_id], rel=1e-4)
+
+
 def test_missing_entries_have_no_probability(run: Path) -> None:
     ensemble = Recommender.load(run).ensemble
     histories = Ragged.from_rows([np.arange(5, 16)])

@@ -72,6 +72,21 @@ def test_similar_items_have_the_largest_cosine(model: Recommender) -> None:
     )
 
 
+def test_filters_of_similar_items_apply_before_the_list_is_cut(model: Recommender) -> None:
+    order = [item.item_id for item in model.similar_items("i4", k=11)]
+    ids = [item.item_id for item in model.similar_items("i4", 4, exclude=order[:3])]
+    assert ids == order[3:7]
+    only = [order[8], order[2], order[5], "i4", "unknown"]
+    answer = model.similar_items("i4", 4, only=only)
+    assert [item.item_id for item in answer] == [order[2], order[5], order[8]]
+    assert answer.notes[0] == "1 unknown id of only ignored: 'unknown'"
+    assert "the list has 3 of the 4 items requested" in answer.notes[1]
+    ids = [item.item_id for item in model.similar_items("i4", 2, where=f"item_id = {order[6]}")]
+    assert ids == [order[6]]
+    with pytest.raises(RequestError, match="the items have no attribute 'colour'"):
+        model.similar_items("i4", where="colour = red")
+
+
 @pytest.mark.parametrize(
     ("item", "k", "message"),
     [
@@ -127,7 +142,13 @@ def test_after_warm_up_no_request_compiles(
             history = [f"i{i}" for i in range(lengths[0])]
             model.recommend(history, k=k, include_seen=True)
             model.generate(history, length=2, top_k=k)
+            model.generate([history, ["i1"]], length=4, top_k=k, include_seen=True)
             model.encode(history)
+        model.generate(["i1"], length=3, locked={1: "i5"})
+        session = model.session(["i1"])
+        for i in range(12):
+            session.append(f"i{i}")
+            session.recommend(3, include_seen=True)
     assert not compilations(caplog)
 
 

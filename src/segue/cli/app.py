@@ -22,6 +22,7 @@ from segue.cli.plan import plan
 from segue.cli.prepare import prepare
 from segue.cli.recommend import recommend
 from segue.cli.search import search
+from segue.cli.similar import similar
 from segue.cli.train import train
 from segue.errors import RequestError
 
@@ -49,6 +50,7 @@ VERBS = (
     compare,
     recommend,
     generate,
+    similar,
     search,
     attach,
     draw,

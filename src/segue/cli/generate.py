@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segue.cli import options
+from segue.cli import batch, options
 from segue.cli.recommend import print_answer
 
 
@@ -57,29 +57,44 @@ def generate(  # noqa: PLR0913 - one parameter per option
     popularity: options.Popularity = None,
     like: options.Like = None,
     unlike: options.Unlike = None,
+    source: batch.Input = None,
+    output: batch.Output = None,
+    id_column: batch.IdColumn = None,
+    before: batch.Before = None,
+    overwrite: batch.Overwrite = False,
     without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
-    """Continue a sequence item by item; no item is generated twice."""
+    """Continue a sequence item by item, or all of a file; no item is generated twice.
+
+    With --input FILE --output FILE, every row of a file is continued. A batch that was stopped
+    continues with the same command.
+    """
     from segue.recommender import Recommender
 
     history = options.item_ids(items, item)
     features = options.sequence_features(title, sequence_features)
     locked = options.locked_items(lock)
     controls = options.controls(exclude, only, where, cap, None, popularity, like, unlike)
-    model = Recommender.load(run, without_ensemble=without_ensemble)
-    answer = model.generate(
-        history,
-        length,
-        user=user,
-        sequence_features=features,
-        temperature=0.0 if greedy else temperature,
-        top_k=top_k,
-        top_p=top_p,
-        end_weight=end_weight,
-        locked=locked,
-        include_seen=include_seen,
-        seed=seed,
-        **controls,
+    files = batch.batch_files(
+        source, output, id_column, before, overwrite, items=history, user=user, locked=locked
     )
+    arguments = {
+        "length": length,
+        "sequence_features": features,
+        "temperature": 0.0 if greedy else temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "end_weight": end_weight,
+        "include_seen": include_seen,
+        "seed": seed,
+        **controls,
+    }
+    model = Recommender.load(run, without_ensemble=without_ensemble)
+    if files is not None:
+        batch.run_batch(
+            lambda watch: model.generate_file(**files.arguments, **arguments, watch=watch), as_json
+        )
+        return
+    answer = model.generate(history, user=user, locked=locked, **arguments)
     print_answer(answer, model, as_json)

@@ -142,6 +142,17 @@ def controls(
     )
 
 
+def filters(
+    exclude: list[str] | None, only: list[str] | None, where: list[str] | None
+) -> dict[str, Any]:
+    """The filters that were given, as in ``Recommender.similar_items``.
+
+    Raises:
+        RequestError: a list has an empty id.
+    """
+    return controls(exclude, only, where, *[None] * 5)
+
+
 def _listed_ids(name: str, texts: list[str]) -> list[str]:
     """The item ids of lists such as ``a,b``."""
     ids = [item_id.strip() for text in texts for item_id in text.split(",")]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segue.cli import options
+from segue.cli import batch, options
 from segue.cli.console import percent, print_json, stderr, stdout, table
-from segue.errors import quantity
+from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
     from segue.recommender import Answer, Recommendation, Recommender
@@ -45,10 +45,19 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Add the probability to be the next item.")
     ] = False,
+    source: batch.Input = None,
+    output: batch.Output = None,
+    id_column: batch.IdColumn = None,
+    before: batch.Before = None,
+    overwrite: batch.Overwrite = False,
     without_ensemble: options.WithoutEnsemble = False,
     as_json: options.Json = False,
 ) -> None:
-    """List the items most likely to come next."""
+    """List the items most likely to come next, for one history or for all of a file.
+
+    With --input FILE --output FILE, every row of a file is a request. A batch that was stopped
+    continues with the same command.
+    """
     from segue.recommender import Explanation, Recommender
     from segue.recommender.request_body import read_body
 
@@ -60,10 +69,22 @@ def recommend(  # noqa: PLR0913 - one parameter per option
         user=user,
         sequence_features=features,
         include_seen=include_seen,
+        probabilities=probabilities or None,
     )
     request |= options.controls(exclude, only, where, cap, diversity, popularity, like, unlike)
+    in_rows = {name: request.get(name) for name in ("items", "user")}
+    files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
     model = Recommender.load(run, without_ensemble=without_ensemble)
-    answer = (model.explain if why else model.recommend)(**request, probabilities=probabilities)
+    if files is not None:
+        if why or probabilities:
+            message = "--why and --probabilities are for one history, not for a file"
+            raise RequestError(message, "leave them out")
+        arguments = {name: value for name, value in request.items() if name not in in_rows}
+        batch.run_batch(
+            lambda watch: model.recommend_file(**files.arguments, **arguments, watch=watch), as_json
+        )
+        return
+    answer = (model.explain if why else model.recommend)(**request)
     print_answer(answer.answer if isinstance(answer, Explanation) else answer, model, as_json)
 
 

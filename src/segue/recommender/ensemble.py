@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float32, Int32, Int64, UInt8
 from scipy import sparse
 
 from segue.bfloat16 import largest_value, to_float32
+from segue.controls import Controls
 from segue.errors import NotFiniteError, RequestError, RunError
 from segue.features import SequenceVocabulary
 from segue.machine import check_fork
@@ -368,14 +369,27 @@ class Ensemble:
             self.training_counts,
         )
 
-    def similar_items(self, items: Int32[np.ndarray, " batch"], k: int) -> Ranked:
+    def similar_items(
+        self,
+        items: Int32[np.ndarray, " batch"],
+        k: int,
+        *,
+        excluded: Ragged | None = None,
+        controls: Sequence[Controls] | None = None,
+    ) -> Ranked:
         """The ``k`` items with the most similar vectors per item; see ``similarity``.
 
         The vectors are those of the encoder and of the other dense members, whatever their
         weights are, without item biases, which have no direction.
+
+        Args:
+            excluded: item indices that are not listed, one row per item.
+            controls: of each item; only what they allow is listed, and all else has no effect.
         """
         check_fork()
-        return similarity.similar_items(self._unit_vectors, self.catalogue, items, k)
+        return similarity.similar_items(
+            self._unit_vectors, self.catalogue, items, k, excluded=excluded, controls=controls
+        )
 
     @shared_property
     def _unit_vectors(self) -> search.Vectors:

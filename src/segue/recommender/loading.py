@@ -10,6 +10,7 @@ from segue.recommender.ensemble import Ensemble
 from segue.recommender.stored_encoder import load_encoder
 from segue.recommender.stored_members import Members, load_members
 from segue.runs import RunFolder
+from segue.runs.checksums import fingerprint_of
 
 
 class LoadedRun(NamedTuple):
@@ -25,6 +26,7 @@ class LoadedRun(NamedTuple):
         includes_seen: whether items of the history may be recommended by default, as the audit of
             the training dataset recommends. False for runs that did not record it.
         temperature: of the next-item probabilities; None if it was not fitted for this model.
+        fingerprint: of the checksums of all files that the model is loaded from.
     """
 
     ensemble: Ensemble
@@ -35,6 +37,7 @@ class LoadedRun(NamedTuple):
     items_checksum: str
     includes_seen: bool
     temperature: float | None
+    fingerprint: str
 
 
 def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
@@ -75,6 +78,7 @@ def load_run(folder: RunFolder, *, without_ensemble: bool = False) -> LoadedRun:
         temperature=_temperature(
             card, is_whole=not (without_ensemble and folder.ensemble.exists())
         ),
+        fingerprint=fingerprint_of(card["checksums"]),
     )
 
 

@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -14,12 +15,28 @@ from jaxtyping import Float32, Int32
 
 from segue.catalogue_search import CatalogueSearch
 from segue.dataset import Dataset, Items
+from segue.dataset.targets import SplitPart
 from segue.errors import RequestError
 from segue.features import USER
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
 from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
-from segue.recommender.control_options import ControlOptions, listed, merged, restriction
+from segue.recommender.batch import (
+    GENERATE_COLUMNS,
+    RECOMMEND_COLUMNS,
+    BatchModel,
+    BatchOptions,
+    BatchSummary,
+    Watch,
+    run_batch,
+)
+from segue.recommender.control_options import (
+    ControlOptions,
+    listed,
+    merged,
+    read_controls,
+    restriction,
+)
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.explaining.explanation import (
@@ -70,6 +87,7 @@ class Recommender:
         histories: Histories | None = None,
         catalogue_search: CatalogueSearch | None = None,
         temperature: float | None = None,
+        fingerprint: str = "",
     ) -> None:
         """Create a recommender from an ensemble.
 
@@ -84,12 +102,14 @@ class Recommender:
             histories: the histories of known users; by default those of the training dataset.
             catalogue_search: the search of the items; by default with an index of its own.
             temperature: of the next-item probabilities; None if none was fitted.
+            fingerprint: what identifies the files of the run; empty for a model without a run.
         """
         self.ensemble = ensemble
         self.items = items
         self.name = name
         self.includes_seen = includes_seen
         self.temperature = temperature
+        self.fingerprint = fingerprint
         self._dataset = dataset
         self._catalogue_search = catalogue_search or CatalogueSearch(items)
         self._training = TrainingHistories(dataset["path"], dataset["fingerprint"], name)
@@ -144,6 +164,7 @@ class Recommender:
                 loaded.items, folder.search_index, loaded.items_checksum
             ),
             temperature=loaded.temperature,
+            fingerprint=loaded.fingerprint,
         )
 
     @property
@@ -226,6 +247,7 @@ class Recommender:
             **shared_controls: filters, examples, caps and dials of all histories: ``exclude``,
                 ``only``, ``where``, ``cap``, ``diversity``, ``popularity``, ``like`` and
                 ``unlike``; see the page "Control" of the documentation.
+
         Returns:
             An answer, or with many histories a list of answers in their order, each with the time
             of the whole call. Both have ``to_arrow()`` and ``to_pandas()``. A list is shorter than
@@ -432,7 +454,8 @@ class Recommender:
             sequence_features: as in ``recommend``.
             include_seen: as in ``recommend``.
             probabilities: as in ``recommend``; given candidates have none.
-            controls: as in ``recommend``.
+            controls: as in ``recommend``. They decide which items are listed; what they add to a
+                score is no contribution of an event.
             **shared_controls: as in ``recommend``; given candidates are explained whatever
                 filters, caps and diversity say.
 
@@ -467,9 +490,10 @@ class Recommender:
             lists = one_per_history("candidates", candidates, len(requests), has_many=has_many)
             indices = Ragged.from_rows([self._find_candidates(ids) for ids in lists])
             ranked = rank_candidates(self.ensemble, query, indices)
+            lengths = np.diff(indices.offsets).tolist()
             answers = Answers(
-                self._answer(ranked, row, request, None, 0.0)
-                for row, request in enumerate(requests)
+                self._answer(Ranked(*(array[:, :n] for array in ranked)), row, request, None, 0.0)
+                for row, (request, n) in enumerate(zip(requests, lengths, strict=True))
             )
         explanations = explain_answers(
             self.ensemble, self.items, query, answers, histories, start_time
@@ -483,6 +507,162 @@ class Recommender:
             message = f"candidate {unknown[0]!r} is not in the catalogue of {self.name}"
             raise RequestError(message, "give ids of items of the catalogue")
         return indices
+
+    def recommend_file(  # noqa: PLR0913 - one parameter per option
+        self,
+        source: Any,
+        output: str | os.PathLike[str],
+        k: int = 10,
+        *,
+        include_seen: bool | None = None,
+        sequence_features: Mapping[str, str] | None = None,
+        id_column: str | None = None,
+        before: SplitPart | None = None,
+        overwrite: bool = False,
+        watch: Watch | None = None,
+        **shared_controls: Unpack[ControlOptions],
+    ) -> BatchSummary:
+        """Recommend for all requests of a file or dataset, and write the lists to a file.
+
+        It takes little memory for any number of requests. What was stopped, also by ``kill -9``,
+        continues when it is called again, with the same result.
+
+        Args:
+            source: a Parquet file (``.parquet``) or JSON lines (``.jsonl``) with a row per
+                request: ``items`` (the list of its item ids) and optionally ``id`` and the names
+                of the arguments and controls of ``recommend`` for this row. Or a prepared dataset
+                or its folder: the sequences with their features.
+            output: a file whose suffix chooses the format. ``.parquet`` and ``.csv`` have a row
+                per listed item: the id of the request (without ids ``row``, its number from 0),
+                ``item_id``, ``title``, ``score`` and ``rank``. ``.jsonl`` has an object per
+                request. Unknown items, truncated events and notes of requests are in
+                ``NAME.notes.parquet`` beside it, if there are any.
+            k: number of items.
+            include_seen: as in ``recommend``.
+            sequence_features: of all requests; those of a row take precedence.
+            id_column: the column with the ids of the rows, ``id`` by default.
+            before: of a dataset, use the events before this part (``validation`` or ``test``) of
+                the sequences that have events of it; by default all events of all sequences.
+            overwrite: whether to replace an existing output.
+            watch: called with a ``BatchProgress`` every few hundred requests.
+            **shared_controls: of all requests; those of a row take precedence.
+
+        Returns:
+            Counts of what was written and of what was unknown or incomplete.
+
+        Raises:
+            RequestError: the input or a row is not possible, which is found before anything is
+                computed, or the output exists.
+            StorageError: the output cannot be written.
+        """
+        self._check_count("k", k)
+
+        def rank(requests: list[Request], k: int, includes_seen: bool) -> Ranked:
+            return self.ensemble.top(query_of(requests, k, include_seen=includes_seen))
+
+        shared = {"sequence_features": sequence_features, **shared_controls}
+        includes_seen = self._includes_seen(include_seen)
+        return run_batch(
+            self._batch_model,
+            rank,
+            BatchOptions(
+                "recommend",
+                RECOMMEND_COLUMNS,
+                k,
+                includes_seen,
+                shared,
+                id_column=id_column,
+                before=before,
+            ),
+            source,
+            output,
+            overwrite=overwrite,
+            watch=watch,
+        )
+
+    def generate_file(  # noqa: PLR0913 - one parameter per option
+        self,
+        source: Any,
+        output: str | os.PathLike[str],
+        length: int = 20,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 50,
+        top_p: float = 1.0,
+        end_weight: float = 0.0,
+        include_seen: bool | None = None,
+        seed: int = 0,
+        sequence_features: Mapping[str, str] | None = None,
+        id_column: str | None = None,
+        before: SplitPart | None = None,
+        overwrite: bool = False,
+        watch: Watch | None = None,
+        **shared_controls: Unpack[ControlOptions],
+    ) -> BatchSummary:
+        """Continue all sequences of a file or dataset, and write the items to a file.
+
+        Args:
+            source: as in ``recommend_file``; a row may have the arguments and controls of
+                ``generate``, without ``locked``.
+            output: as in ``recommend_file``; ``rank`` is the position in the list, from 1.
+            length: number of items to generate.
+            temperature: as in ``generate``.
+            top_k: as in ``generate``.
+            top_p: as in ``generate``.
+            end_weight: as in ``generate``.
+            include_seen: as in ``generate``.
+            seed: as in ``generate``: each row gets the items that it gets alone.
+            sequence_features: as in ``recommend_file``.
+            id_column: as in ``recommend_file``.
+            before: as in ``recommend_file``.
+            overwrite: as in ``recommend_file``.
+            watch: as in ``recommend_file``.
+            **shared_controls: as in ``generate``; those of a row take precedence.
+
+        Raises:
+            RequestError, StorageError: as in ``recommend_file``, or a number is out of range.
+        """
+        self._check_count("length", length)
+        sampling = Sampling(temperature, top_k, top_p, end_weight, seed)
+        sampling.check(has_end=self.encoder.layout.end)
+        sampling = replace(sampling, top_k=min(top_k, self.ensemble.n_candidates))
+
+        def rank(requests: list[Request], length: int, includes_seen: bool) -> Ranked:
+            query = query_of(requests, sampling.top_k, include_seen=includes_seen)
+            return generate(self.ensemble, query, length, sampling)
+
+        shared = {"sequence_features": sequence_features, **shared_controls}
+        includes_seen = self._includes_seen(include_seen)
+        return run_batch(
+            self._batch_model,
+            rank,
+            BatchOptions(
+                "generate",
+                GENERATE_COLUMNS,
+                length,
+                includes_seen,
+                shared,
+                further=asdict(sampling),
+                id_column=id_column,
+                before=before,
+            ),
+            source,
+            output,
+            overwrite=overwrite,
+            watch=watch,
+        )
+
+    @property
+    def _batch_model(self) -> BatchModel:
+        return BatchModel(
+            self._requests,
+            self.items,
+            self.ensemble.catalogue,
+            self.encoder.layout.n_truncated,
+            partial(self._check_count, "k"),
+            self.name,
+            self.fingerprint,
+        )
 
     def encode(
         self, items: Any = (), *, user: Any = None, sequence_features: Any = None
@@ -519,7 +699,15 @@ class Recommender:
         """The ids of the catalogue, in the order of ``item_vectors``."""
         return self.items.ids[: self.ensemble.vocabulary_size - N_SPECIALS]
 
-    def similar_items(self, item: Any, k: int = 10) -> Answer:
+    def similar_items(
+        self,
+        item: Any,
+        k: int = 10,
+        *,
+        exclude: Iterable[Id] = (),
+        only: Iterable[Id] | None = None,
+        where: str | Iterable[str] = (),
+    ) -> Answer:
         """The ``k`` items most similar to one, by the cosine of their vectors.
 
         The first call computes the vectors scaled to length 1, as large as ``item_vectors``.
@@ -527,9 +715,12 @@ class Recommender:
         Args:
             item: an item id of the catalogue, a string or an integer.
             k: number of items.
+            exclude: item ids that are not listed.
+            only: the only item ids that may be listed.
+            where: conditions on attributes that all listed items satisfy, as in ``recommend``.
 
         Raises:
-            RequestError: the item is unknown, or ``k`` is out of range.
+            RequestError: the item is unknown, ``k`` is out of range, or a filter is not possible.
         """
         start_time = time.perf_counter()
         self._check_count("k", k)
@@ -541,8 +732,18 @@ class Recommender:
         if unknown:
             message = f"item {unknown[0]!r} is not in the catalogue of {self.name}"
             raise RequestError(message, "give the id of an item of the catalogue")
-        ranked = self.ensemble.similar_items(indices, k)
-        request = Request(indices[:0], {}, [], [])
+        filters = read_controls(
+            {"exclude": exclude, "only": only, "where": where},
+            self._requests.attributes,
+            self._requests.find_items,
+        )
+        ranked = self.ensemble.similar_items(
+            indices,
+            k,
+            excluded=Ragged.from_rows([filters.excluded]),
+            controls=[filters.controls],
+        )
+        request = Request(indices[:0], {}, [], filters.notes, filters)
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
         return self._answer(ranked, 0, request, None, took_ms)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Bool, Int32
 
 from segue.controls import NO_CONTROLS
 from segue.dataset import Items
@@ -42,6 +42,28 @@ class Request:
     unknown_items: list[str]
     notes: list[str]
     controls: RequestControls = NO_REQUEST_CONTROLS
+
+
+class KnownUser(NamedTuple):
+    """What is stored of the user of a request.
+
+    Attributes:
+        history: item indices, oldest first; UNK for items outside the catalogue.
+        sequence_features: values by name.
+        notes: caveats for the answer.
+    """
+
+    history: Int32[np.ndarray, " events"]
+    sequence_features: Mapping[str, Any]
+    notes: list[str]
+
+
+NO_USER = KnownUser(np.zeros(0, INDEX_DTYPE), {}, [])
+"""Of a request without a user."""
+
+
+class UnanswerableError(RequestError):
+    """A request without anything to predict from: no known user, or no history and no START."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +108,49 @@ class RequestReader:
             controls: filters, examples, caps and dials.
 
         Raises:
-            RequestError: the user is unknown, the model does not have a sequence feature, or the
-                history is empty and the model has no START.
+            UnanswerableError: the user is unknown, or the history is empty and the model has no
+                START.
+            RequestError: the model does not have a sequence feature.
         """
         requested, unknown = self.find_items(item_ids)
-        stored, stored_features, notes = self._find_user(user)
-        history = np.concatenate([stored, requested]).astype(INDEX_DTYPE)
+        return self.request(requested, unknown, self.find_user(user), sequence_features, controls)
+
+    def request(
+        self,
+        items: Int32[np.ndarray, " events"],
+        unknown_items: list[str],
+        user: KnownUser,
+        sequence_features: Mapping[str, str],
+        controls: RequestControls,
+    ) -> Request:
+        """A request whose ids are looked up already.
+
+        Args:
+            items: item indices of its events, oldest first; UNK for unknown ids.
+            unknown_items: the ids of the events outside the catalogue.
+            user: what is stored of its user.
+            sequence_features: values of the request.
+            controls: filters, examples, caps and dials.
+
+        Raises:
+            UnanswerableError: the history is empty, and the model has no START.
+            RequestError: the model does not have a sequence feature.
+        """
+        history = np.concatenate([user.history, items]).astype(INDEX_DTYPE)
         if not len(history) and not self.has_start:
-            raise RequestError(
+            raise UnanswerableError(
                 "the history is empty, and this model has no START to predict from",
                 "give at least one item",
             )
-        notes += self._check_sequence_features(sequence_features)
-        features = {**stored_features, **sequence_features}
+        notes = user.notes + self.feature_notes(sequence_features)
+        features = {**user.sequence_features, **sequence_features}
         if self._lacks_sequence_features(features):
             notes.append(
                 f"this request has no {' or '.join(self.vocabulary.values)}, which the model "
                 "always had in training (train with training.feature_dropout to allow requests "
                 "without)"
             )
-        return Request(history, features, unknown, notes + controls.notes, controls)
+        return Request(history, features, unknown_items, notes + controls.notes, controls)
 
     def read_controls(self, options: Mapping[Any, Any]) -> RequestControls:
         """Look up the controls of a request; see ``control_options.read_controls``."""
@@ -114,30 +159,45 @@ class RequestReader:
     def find_items(self, item_ids: list[str]) -> tuple[Int32[np.ndarray, " items"], list[str]]:
         """The item indices (UNK for unknown ids), and the ids that are not in the catalogue."""
         indices = self.items.find(item_ids)
-        is_outside = (indices == UNK) | (indices >= self.vocabulary_size)
-        return indices, [item_ids[i] for i in np.flatnonzero(is_outside)]
+        return indices, [item_ids[i] for i in np.flatnonzero(self.are_outside(indices))]
 
-    def _find_user(
-        self, user: str | None
-    ) -> tuple[Int32[np.ndarray, " events"], dict[str, Any], list[str]]:
-        """The events and sequence features of a user, and a note if the id is unknown."""
+    def are_outside(self, indices: Int32[np.ndarray, " items"]) -> Bool[np.ndarray, " items"]:
+        """Which items are not in the catalogue of the model."""
+        return (indices == UNK) | (indices >= self.vocabulary_size)
+
+    def find_user(self, user: str | None) -> KnownUser:
+        """What is stored of a user, and a note if the model does not know the id.
+
+        Raises:
+            UnanswerableError: the user is unknown, and the model does not answer from the id.
+        """
         if user is None:
-            return np.zeros(0, INDEX_DTYPE), {}, []
+            return NO_USER
         stored = self.histories.find(user)
         if stored is None and not self.knows_users:
-            raise RequestError(
+            raise UnanswerableError(
                 f"user {user!r} is not in {self.histories.source}",
                 "give the history itself instead",
             )
+        if stored is None:
+            return self.known_user(user, NO_USER.history, {})
+        return self.known_user(user, self.items.find(stored.item_ids), stored.sequence_features)
+
+    def known_user(
+        self, user: str, history: Int32[np.ndarray, " events"], features: Mapping[str, Any]
+    ) -> KnownUser:
+        """A user with the stored history and sequence features.
+
+        Args:
+            history: item indices, oldest first.
+            features: values by name; the id replaces an attribute called ``user``.
+        """
         notes = []
         if USER in self.vocabulary.values and self.vocabulary.is_unknown(USER, user):
             notes = [f"user {user} was not in the training data: the user id was ignored"]
-        if stored is None:
-            return np.zeros(0, INDEX_DTYPE), {USER: user}, notes
-        # The id replaces an attribute of this name.
-        return self.items.find(stored.item_ids), {**stored.sequence_features, USER: user}, notes
+        return KnownUser(history, {**features, USER: user}, notes)
 
-    def _check_sequence_features(self, requested: Mapping[str, str]) -> list[str]:
+    def feature_notes(self, requested: Mapping[str, str]) -> list[str]:
         """A note for each value that is ignored.
 
         Raises:

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64, UInt8
 
+from segue.controls import Controls
 from segue.ragged import Ragged
 from segue.ranking import Ranked
 from segue.recommender import search_kernels as kernels
@@ -68,6 +69,7 @@ def query_of_states(
     states: States,
     catalogue: UInt8[np.ndarray, " bytes"],
     left_out: Sequence[Ragged] = (),
+    controls: Sequence[Controls] | None = None,
 ) -> EncodedQuery:
     """A block of requests that are given by their states, without bonus.
 
@@ -75,13 +77,14 @@ def query_of_states(
         states: for each dense member its state per request; at most ``shapes.MAX_ROWS`` requests.
         catalogue: the mask of the items that are never recommended.
         left_out: item indices to leave out, one row per request each.
+        controls: of each request; what they do not allow is left out.
     """
     n = len(states[0])
     n_rows = shapes.row_bucket(n)
     padded = tuple(
         jnp.asarray(np.pad(np.asarray(member), ((0, n_rows - n), (0, 0)))) for member in states
     )
-    return EncodedQuery(n, padded, request_masks(catalogue, left_out, n_rows))
+    return EncodedQuery(n, padded, request_masks(catalogue, left_out, n_rows, controls))
 
 
 def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:

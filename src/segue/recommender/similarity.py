@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, UInt8
 
 from segue.bfloat16 import to_float32
+from segue.controls import Controls
 from segue.ragged import Ragged
 from segue.ranking import Ranked
 from segue.recommender import search
@@ -49,6 +52,9 @@ def similar_items(
     catalogue: UInt8[np.ndarray, " bytes"],
     items: Int32[np.ndarray, " batch"],
     k: int,
+    *,
+    excluded: Ragged | None = None,
+    controls: Sequence[Controls] | None = None,
 ) -> Ranked:
     """The ``k`` items with the largest cosine to each item, without itself.
 
@@ -56,7 +62,11 @@ def similar_items(
         unit: for each dense member the vectors of ``unit_vectors``.
         catalogue: the mask of the items that are never returned.
         items: at most ``shapes.MAX_ROWS`` item indices.
+        excluded: item indices that are not listed, one row per item.
+        controls: of each item; what they do not allow is not listed.
     """
-    itself = Ragged(np.arange(len(items) + 1), items)
+    left_out = [Ragged(np.arange(len(items) + 1), items)]
+    if excluded is not None:
+        left_out.append(excluded)
     states = tuple(member[items] for member in unit)
-    return search.top(search.query_of_states(states, catalogue, [itself]), unit, k)
+    return search.top(search.query_of_states(states, catalogue, left_out, controls), unit, k)

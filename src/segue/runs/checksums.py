@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from segue.errors import RunError
@@ -34,6 +35,15 @@ def checksum(file: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
         return digest.hexdigest()[:32]
+
+
+def fingerprint_of(checksums: Mapping[str, str]) -> str:
+    """One checksum for the files of a run, in 32 hexadecimal digits.
+
+    Args:
+        checksums: by the names of the files.
+    """
+    return hashlib.blake2b(repr(sorted(checksums.items())).encode()).hexdigest()[:32]
 
 
 def _check_structure(file: Path) -> None:

@@ -40,6 +40,7 @@ from segue.runs.checksums import RESTORE_HINT, RUN_PROBLEMS, VALUES_BYTES, check
 from segue.runs.ensemble import EnsembleFolder
 from segue.runs.schema import Card, RunConfig, SequenceValues
 from segue.storage.atomic import partial_path, replace_file
+from segue.storage.locks import locked_folder
 from segue.storage.reading import (
     JSON_BYTES,
     exists,
@@ -103,26 +104,20 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Lock the folder against training by another process; create it if necessary.
 
-        The lock ends with the process, even if it is killed.
+        The lock ends with the process; see ``locked_folder``.
 
         Raises:
             RunError: another process trains in the folder, or the path is a file.
             StorageError: the folder cannot be created.
         """
         self._make_directory()
-        if os.name == "nt":  # folders cannot be locked on Windows
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            if not _lock(descriptor):
+        with locked_folder(self.path) as is_locked:
+            if not is_locked:
                 raise RunError(
                     f"another process trains in {self.path}",
                     "wait until it has ended, or choose another folder",
                 )
             yield
-        finally:
-            os.close(descriptor)
 
     def _make_directory(self) -> None:
         with self._create_errors():
@@ -301,19 +296,6 @@ class RunFolder:
 def _not_empty_error(path: Path) -> RunError:
     hint = "continue it with --resume, or choose another folder"
     return RunError(f"{path} exists and is not empty", hint)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock an open folder until it is closed; False if another process has locked it."""
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 def _to_json_bytes(content: dict[str, Any]) -> bytes:

@@ -1,0 +1,92 @@
+"""The rows of a batch from a file of JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from segue.errors import RequestError, SourceError
+from segue.recommender.batch.columns import choose_columns, id_field
+from segue.recommender.batch.files import INPUT_PROBLEMS, file_fingerprint
+from segue.recommender.batch.rows import BatchInput, RowBlock
+from segue.recommender.ids import id_string, id_strings
+from segue.sources.text.lines import is_decoded, lines
+from segue.storage.reading import regular_size
+
+_KEYS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUES = msgspec.json.Decoder(dict[str, Any])
+
+
+class JsonLinesInput(BatchInput):
+    """A text file with one JSON object per request, with the keys that a column may have."""
+
+    def __init__(self, path: Path, id_column: str | None, option_names: Sequence[str]) -> None:
+        """Read the keys of all lines.
+
+        Raises:
+            RequestError: a line is not a JSON object, or the keys do not suit.
+        """
+        self.name, self.files = str(path), (path,)
+        self._path = path
+        regular_size(path, INPUT_PROBLEMS)
+        names: dict[str, None] = {}
+        for row in self._rows(_KEYS):
+            names.update(dict.fromkeys(row))
+        self._columns = choose_columns(self.name, list(names), id_column, option_names)
+        self.ignored_columns = self._columns.ignored
+        self.id_field = id_field(self._columns.id, pa.string())
+
+    def fingerprint(self) -> dict[str, Any]:
+        return file_fingerprint(self._path)
+
+    def blocks(self, first: int = 0) -> Iterator[RowBlock]:
+        rows = islice(self._rows(_VALUES), first, None)
+        while block := list(islice(rows, self.rows_per_block)):
+            yield self._block(block, first)
+            first += len(block)
+
+    def _rows(self, decoder: msgspec.json.Decoder[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        try:
+            for number, line in enumerate(lines(self._path, "utf-8"), start=1):
+                if line.strip():
+                    yield self._object(decoder, line, number)
+        except SourceError as error:
+            raise RequestError(error.message, error.hint) from None
+
+    def _object(
+        self, decoder: msgspec.json.Decoder[dict[str, Any]], line: str, number: int
+    ) -> dict[str, Any]:
+        try:
+            return decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+            problem = "a JSON object" if is_decoded(line) else "UTF-8 text"
+            message = f"{self.name}: line {number:,} is not {problem}"
+            raise RequestError(message, "is the file cut short? expected one per line") from None
+
+    def _block(self, rows: Sequence[dict[str, Any]], first: int) -> RowBlock:
+        ids: list[str | None] = []
+        histories: list[list[str]] = []
+        for row_number, row in enumerate(rows, start=first):
+            try:
+                ids.append(self._id(row))
+                histories.append(id_strings(row.get("items") or []))
+            except RequestError as error:
+                raise self.row_error(row_number, error.message, error.hint) from None
+        column = pa.array(ids, pa.string())
+        if self._columns.id is None:
+            column = pa.array(np.arange(first, first + len(rows)))
+        options = None
+        if self._columns.options:
+            names = self._columns.options
+            options = [{n: row[n] for n in names if row.get(n) is not None} for row in rows]
+        return RowBlock(first, column, pa.array(histories, pa.large_list(pa.string())), options)
+
+    def _id(self, row: dict[str, Any]) -> str | None:
+        value = None if self._columns.id is None else row.get(self._columns.id)
+        return None if value is None else id_string(value, "id")
