@@ -151,7 +151,7 @@ class Ensemble:
         """A copy for queries whose histories grow; see ``PrefixCache``.
 
         Its members keep what they computed for the last query, so each query must be one block,
-        of at most ``shapes.rows_per_block`` requests. It is for one thread at a time.
+        of at most ``rows_per_block`` requests. It is for one thread at a time.
         """
         ensemble = copy(self)
         ensemble._original = self._original or self
@@ -167,7 +167,7 @@ class Ensemble:
         n_results = shapes.result_bucket(k, self.vocabulary_size)
         bytes_per_row = sum(encoder.cache_bytes_per_row for encoder in self.encoders)
         return min(
-            shapes.rows_per_block(self.vocabulary_size, n_results),
+            self.rows_per_block(n_results),
             shapes.cached_rows(bytes_per_row),
         )
 
@@ -191,6 +191,17 @@ class Ensemble:
         """Whether there are sparse members, and too many items for an array of their bonuses."""
         return bool(self.sparse) and self.vocabulary_size > shapes.MAX_DENSE_BONUS_ITEMS
 
+    def rows_per_block(self, k: int | None = None) -> int:
+        """Largest number of requests that are computed together.
+
+        Args:
+            k: number of results of a search; None for none.
+        """
+        size = shapes.MAX_ROWS if k is None else shapes.rows_per_block(self.vocabulary_size, k)
+        if self.sparse and not self.has_sparse_bonus:
+            size = min(size, shapes.dense_bonus_rows(self.vocabulary_size))
+        return size
+
     @cached_property
     def n_candidates(self) -> int:
         """Number of items that may be recommended."""
@@ -199,7 +210,7 @@ class Ensemble:
     def encode(
         self, query: Query, catalogue: UInt8[np.ndarray, " bytes"] | None = None
     ) -> EncodedQuery:
-        """Encode at most ``shapes.MAX_ROWS`` requests.
+        """Encode at most ``rows_per_block`` requests.
 
         Its states are those of ``vectors_of(query)``.
 
@@ -267,7 +278,7 @@ class Ensemble:
         items = np.zeros((len(query), query.k), INDEX_DTYPE)
         scores = np.zeros((len(query), query.k), np.float32)
         end_scores = None if end_temperature is None else np.zeros(len(query), np.float32)
-        size = shapes.rows_per_block(self.vocabulary_size, n_results)
+        size = self.rows_per_block(n_results)
         for block, block_query in query.blocks(size):
             encoded = self.encode(block_query, catalogue)
             items[block], scores[block] = search.top(encoded, self.vectors_of(block_query), query.k)
@@ -291,7 +302,7 @@ class Ensemble:
             message = "a rank under caps or diversity is not defined"
             raise RequestError(message, "leave them out, or look the target up in a list")
         ranks = np.zeros(len(query), np.int64)
-        for block, block_query in query.blocks(shapes.MAX_ROWS):
+        for block, block_query in query.blocks(self.rows_per_block()):
             encoded = self.encode(block_query, catalogue)
             ranks[block] = search.ranks(encoded, self.vectors_of(block_query), targets[block])
             self._check_finite(encoded.states)
@@ -304,7 +315,7 @@ class Ensemble:
             items: item indices to score, one row per request.
         """
         scores = [np.zeros(0, np.float32)]
-        for block, block_query in query.blocks(shapes.MAX_ROWS):
+        for block, block_query in query.blocks(self.rows_per_block()):
             offsets, values = items.slice(block.start, block.stop)
             rows = np.repeat(np.arange(len(block_query)), np.diff(offsets))
             states = self._states(block_query)
@@ -326,7 +337,7 @@ class Ensemble:
         query = replace(query, controls=None)
         dim = sum(member.shape[1] for member in self.vectors)
         blocks = [np.zeros((0, dim), np.float32)]
-        for _, block_query in query.blocks(shapes.MAX_ROWS):
+        for _, block_query in query.blocks(self.rows_per_block()):
             states = self._states(block_query)
             members = [np.asarray(member) for member in states]
             blocks.append(np.concatenate(members, axis=1)[: len(block_query)])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from segue.ranking import Query, Ranked
-from segue.recommender import search, shapes
+from segue.recommender import search
 from segue.recommender.ensemble import Ensemble
 from segue.tokens import PAD
 
@@ -57,7 +57,7 @@ def observe(
     )
     scores = np.zeros(items.shape, np.float32)
     log_sums = np.zeros((len(query), len(temperatures)), np.float32)
-    for block, block_query in plain.blocks(shapes.MAX_ROWS):
+    for block, block_query in plain.blocks(ensemble.rows_per_block()):
         encoded = ensemble.encode(block_query)
         rows = np.repeat(np.arange(len(block_query)), items.shape[1])
         flat = search.scores_of(encoded, ensemble.vectors, rows, items[block].ravel())

@@ -234,14 +234,18 @@ def _products(states: States, rows: Vectors) -> Float32[Array, "items rows"]:
     product = partial(
         jnp.matmul, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
+    is_single = len(states[0]) == 1
     products = []
     for member_states, member in zip(states, rows, strict=True):
         vectors = to_float32(member)
-        if len(member_states) == 1:  # XLA is slow for a product with one column, not with one row
-            products.append(product(member_states, vectors.T).reshape(-1, 1))
+        if is_single:
+            # XLA is slow for a product with one column, and ten times as slow for a product that
+            # it fuses with the sum below, which the barrier prevents.
+            products.append(jax.lax.optimization_barrier(product(member_states, vectors.T)))
         else:
             products.append(product(vectors, member_states.T))
-    return sum(products[1:], start=products[0])
+    scores = sum(products[1:], start=products[0])
+    return scores.reshape(-1, 1) if is_single else scores
 
 
 def _bits(masks: UInt8[Array, "bytes rows"]) -> Bool[Array, "items rows"]:

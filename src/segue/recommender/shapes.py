@@ -71,10 +71,14 @@ MAX_STORED_SCORES = 1 << 25
 """Largest number of group maxima, or scores, stored per block of requests: 128 MiB of float32."""
 
 
-MAX_DENSE_BONUS_ITEMS = 1 << 16
-"""Largest vocabulary for which the bonuses of the sparse members are an array of all items: 64 MiB
-of float32 for a block of requests. Long histories have most of a small catalogue in their support,
-where adding up an array is some ten times faster than sparse entries."""
+MAX_DENSE_BONUS_ITEMS = 1 << 20
+"""Largest vocabulary for which the bonuses of the sparse members are an array of all items. Long
+histories have much of a catalogue in their support, where adding up an array is some ten times
+faster than sparse entries."""
+
+MAX_DENSE_BONUS_VALUES = 1 << 24
+"""Largest size of this array for a block of requests, which limits their number: 64 MiB of
+float32."""
 
 ITEM_MULTIPLE = MAX_ROWS
 """Item blocks and masks cover a multiple of this many items, hence whole groups of items."""
@@ -115,6 +119,12 @@ def rows_per_block(vocabulary_size: int, k: int) -> int:
     """Largest number of requests that are searched together for ``k`` results each."""
     n_stored = vocabulary_size if is_small(vocabulary_size, k) else n_groups(vocabulary_size)
     limit = MAX_STORED_SCORES // n_stored
+    return max(size for size in ROW_BUCKETS if size <= max(1, limit))
+
+
+def dense_bonus_rows(vocabulary_size: int) -> int:
+    """Largest number of requests that have an array of the bonuses of all items together."""
+    limit = MAX_DENSE_BONUS_VALUES // vocabulary_size
     return max(size for size in ROW_BUCKETS if size <= max(1, limit))
 
 

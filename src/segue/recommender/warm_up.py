@@ -49,7 +49,7 @@ def warm_up(
         for length in sorted(lengths):
             query = _query(rows, max(0, length - int(layout.start)))
             for k in sorted(results):
-                if rows <= shapes.rows_per_block(vocabulary_size, k):
+                if rows <= ensemble.rows_per_block(k):
                     for variant in VARIANTS if controls else VARIANTS[:1]:
                         steered = replace(query.with_k(k), controls=variant and [variant] * rows)
                         ensemble.next_items(steered, end_temperature=end_temperature)
