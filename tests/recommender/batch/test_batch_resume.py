@@ -88,11 +88,12 @@ def test_stopped_at_every_change_of_the_file_system(
                 is_killed = False
         if not is_killed:
             break
-        # Where only the empty folder of parts was left, the batch was complete.
-        is_done = (folder / "out.parquet").exists() and not PartFiles(
-            folder / "out.parquet"
-        ).read_header()
-        resumed.append(run(model, folder, overwrite=is_done).resumed_rows)
+        output = folder / "out.parquet"
+        if output.exists() and PartFiles(output).read_header() is None:  # it was complete
+            with pytest.raises(RequestError, match=r"out\.parquet exists"):
+                run(model, folder)
+        else:
+            resumed.append(run(model, folder).resumed_rows)
         assert files_of(folder) == expected
     assert killer.count < moment
     assert set(resumed) == {0, 8, 16, 24, 27}
@@ -158,6 +159,18 @@ def test_a_damaged_part_is_computed_again(model: Recommender, stopped: Path) -> 
     assert run(model, stopped).resumed_rows == 0
 
 
+def test_an_input_that_changes_while_it_is_read(model: Recommender, tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.jsonl", ROWS)
+
+    def shorten(progress: Any) -> None:
+        if (progress.phase, progress.rows) == ("answer", 0):
+            write_rows(tmp_path / "in.jsonl", ROWS[:20])
+
+    with pytest.raises(RequestError, match="had 27 rows, and now has 20"):
+        run(model, tmp_path, watch=shorten)
+    assert not (tmp_path / "out.parquet").exists()
+
+
 def test_a_full_disk_is_one_line_and_the_batch_continues(
     model: Recommender, stopped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +196,7 @@ def test_two_processes_do_not_write_the_same_output(model: Recommender, stopped:
 
 @pytest.mark.slow
 def test_five_kills_of_a_process(mixed_genre_run: Path, tmp_path: Path) -> None:
-    rows = [{"id": i, "items": [str(100 * (1 + i % 4))]} for i in range(60_000)]
+    rows = [{"id": i, "items": [str(100 * (1 + i % 4))]} for i in range(100_000)]
     source = write_rows(tmp_path / "in.parquet", rows, row_group_size=7_000)
     command = [sys.executable, "-m", "segue", "recommend", str(mixed_genre_run)]
     command += ["--input", str(source), "-k", "5", "--json"]
@@ -191,14 +204,14 @@ def test_five_kills_of_a_process(mixed_genre_run: Path, tmp_path: Path) -> None:
     subprocess.run([*command, "--output", str(whole)], check=True, stdout=subprocess.DEVNULL)
     draw, kills = random.Random(0), 0
     while kills < 5:
-        process = subprocess.Popen([*command, "--output", str(killed)], stdout=subprocess.PIPE)
+        process = subprocess.Popen([*command, "--output", str(killed)], stdout=subprocess.DEVNULL)
         deadline, partial = time.monotonic() + 60, tmp_path / "killed.parquet.partial"
         n_parts = len(list(partial.glob("*.arrow"))) if partial.exists() else 0
         while time.monotonic() < deadline and process.poll() is None:
             if partial.exists() and len(list(partial.glob("*.arrow"))) > n_parts:
                 break
             time.sleep(0.01)
-        time.sleep(draw.random() * 0.3)
+        time.sleep(draw.random() * 0.05)
         os.kill(process.pid, signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         if process.returncode == 0:

@@ -170,6 +170,7 @@ class BatchJob:
                 "choose another output, or discard them with --overwrite (overwrite=True)",
             )
         if not overwrite and self._output.exists():
+            self._parts.remove_remains()
             message = f"the output {self._output} exists"
             raise RequestError(message, "choose another one, or give --overwrite (overwrite=True)")
         return False
@@ -226,6 +227,12 @@ class BatchJob:
         for block in self._rows.parts(first) if first < n_rows else ():
             self._parts.write(number, self._answerer.answer(block, add))
             number += 1
+        if n_done != n_rows:
+            message = f"{self._rows.name} had {n_rows:,} rows, and now has {n_done:,}"
+            raise RequestError(
+                message,
+                "start again with --overwrite (overwrite=True), and leave it as it is meanwhile",
+            )
         return number, n_resumed
 
     def _write(self, n_parts: int, n_rows: int, watch: Watch) -> dict[str, int]:

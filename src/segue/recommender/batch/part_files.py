@@ -76,16 +76,15 @@ class PartFiles:
         Raises:
             StorageError: the folder has other files, or cannot be written.
         """
-        names = {path.name for path in self.path.iterdir()}
-        unexpected = sorted(name for name in names if not _is_own(name))
-        if unexpected:
-            message = f"{self.path} has other files than those of a batch: {unexpected[0]}"
-            raise StorageError(message, "choose another output")
-        self._header.unlink(missing_ok=True)  # first: without it, the parts are not valid
-        for name in names:
-            (self.path / name).unlink(missing_ok=True)
+        self._clear()
         content = json.dumps(header).encode()
         replace_file(self._header, lambda partial: partial.write_bytes(content))
+
+    def remove_remains(self) -> None:
+        """Remove the folder if the batch was stopped while it was removed."""
+        if self.path.is_dir() and not self._header.exists():
+            self._clear()
+            self.path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -131,6 +130,16 @@ class PartFiles:
         """Remove the folder, the header first."""
         self._header.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _clear(self) -> None:
+        names = sorted(path.name for path in self.path.iterdir())
+        unexpected = [name for name in names if not _is_own(name)]
+        if unexpected:
+            message = f"{self.path} has other files than those of a batch: {unexpected[0]}"
+            raise StorageError(message, "choose another output")
+        self._header.unlink(missing_ok=True)  # first: without it, the parts are not valid
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
 
     def _file(self, number: int) -> Path:
         return self.path / f"{number:06}{_SUFFIX}"
