@@ -55,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--items", type=int, default=50_000, help="items of the filtered catalogue")
     given = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
-        data = Dataset.open(given.dataset or prepare(None, Path(folder) / "data", format="demo"))
+        if given.dataset:
+            data = Dataset.open(given.dataset)
+        else:
+            data = prepare(None, Path(folder) / "data", format="demo")
         run = given.run or train(data, Path(folder) / "run", budget="60s").path
         rows = measure(Recommender.load(run), data, given.requests)
     timing = measure_filter(given.items)

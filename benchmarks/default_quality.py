@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     with TemporaryDirectory() as folder:
-        data = Dataset.open(given.dataset or prepare(None, Path(folder) / "data", format="demo"))
+        if given.dataset:
+            data = Dataset.open(given.dataset)
+        else:
+            data = prepare(None, Path(folder) / "data", format="demo")
         runs = given.runs or [train(data, Path(folder) / "run", budget="90s").path]
         result = measure(
             data,
