@@ -34,6 +34,7 @@ docs: $(READY)  ## the pages that are generated from the code
 	$(BIN)/python tools/generate_command_line.py
 	$(BIN)/python tools/generate_architecture.py
 	$(BIN)/python tools/generate_reference.py
+	$(BIN)/python tools/generate_server_page.py
 
 lock:  ## pin again (needs uv): no header, no index addresses
 	uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \

@@ -95,7 +95,7 @@ LAYERS = (
     ),
     Layer(
         "interfaces",
-        (("cli",), ("__main__",)),
-        "one file per verb: parse, call one public function, print",
+        (("server",), ("cli",), ("__main__",)),
+        "the REST API; one file per verb: parse, call one public function, print",
     ),
 )

@@ -63,10 +63,10 @@ def id_of(value: Any) -> str | None:
     Raises:
         InvalidIdError: the value cannot be an id.
     """
-    if hasattr(value, "as_py"):
-        value = value.as_py()
     if isinstance(value, str):
         return _text_id(value)
+    if hasattr(value, "as_py"):
+        return id_of(value.as_py())
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:  # of pandas
         return None
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
@@ -172,7 +172,7 @@ def _text_id(text: str) -> str | None:
     text = text.strip(BLANKS)
     if not text or text in MISSING_WORDS:
         return None
-    return re.sub(_WHOLE_DECIMAL, _DIGITS, text)
+    return re.sub(_WHOLE_DECIMAL, _DIGITS, text) if "." in text else text
 
 
 def _number_id(value: Any) -> str | None:

@@ -22,6 +22,7 @@ from segue.cli.plan import plan
 from segue.cli.prepare import prepare
 from segue.cli.recommend import recommend
 from segue.cli.search import search
+from segue.cli.serve import serve
 from segue.cli.similar import similar
 from segue.cli.train import train
 from segue.errors import RequestError
@@ -52,6 +53,7 @@ VERBS = (
     generate,
     similar,
     search,
+    serve,
     attach,
     draw,
     demo,

@@ -198,7 +198,7 @@ class Recommender:
     @overload
     def recommend(
         self,
-        items: Iterable[Iterable[Id]],
+        items: Iterable[Iterable[Id]] | Sequence[Request],
         k: int = 10,
         *,
         user: Sequence[Id | None] | None = None,
@@ -226,7 +226,8 @@ class Recommender:
         Args:
             items: a history of item ids, oldest first: strings or integers in a list, a
                 generator, an array or a column. Or an iterable of histories, which are computed
-                in batches. Unknown ids are reported in the answer.
+                in batches, or a list of requests from ``look_up``. Unknown ids are reported in the
+                answer.
             k: number of items.
             user: the id of a user, whose history is put before ``items``: one of the
                 ``histories`` given to ``load``, or attached to the run, or a sequence of the
@@ -293,7 +294,7 @@ class Recommender:
     @overload
     def generate(
         self,
-        items: Iterable[Iterable[Id]],
+        items: Iterable[Iterable[Id]] | Sequence[Request],
         length: int = 20,
         *,
         user: Sequence[Id | None] | None = None,
@@ -372,6 +373,34 @@ class Recommender:
         query = query_of(requests, sampling.top_k, include_seen=includes_seen)
         generated = generate(self.ensemble, query, length, sampling, locked=locked)
         return self._answers(generated, requests, includes_seen, has_many, start_time)
+
+    def look_up(
+        self,
+        items: Any = (),
+        *,
+        user: Id | None = None,
+        sequence_features: Mapping[str, str] | None = None,
+        controls: Mapping[str, Any] | None = None,
+    ) -> Request:
+        """Look up the ids, features and controls of one history, and compute nothing.
+
+        A list of such requests can be given to ``recommend``, ``generate`` and ``score`` in place
+        of histories, so that a wrong request is noticed before it is computed with others.
+
+        Args:
+            items: the history, as in ``recommend``.
+            user: as in ``recommend``.
+            sequence_features: as in ``recommend``.
+            controls: filters, examples, caps and dials by name.
+
+        Raises:
+            DatasetError: as in ``recommend``.
+            RequestError: as in ``recommend``.
+        """
+        requests, has_many = self._read(items, user, sequence_features, None, controls)
+        if has_many:
+            raise RequestError("items is a list of histories, expected one", "look each up")
+        return requests[0]
 
     def session(
         self,
@@ -913,6 +942,8 @@ class Recommender:
         shared_controls: Mapping[str, Any] | None = None,
     ) -> tuple[list[Request], bool]:
         """Look up one history or many, and say whether many were given."""
+        if isinstance(items, list) and items and isinstance(items[0], Request):
+            return items, True
         histories, has_many = histories_of(items)
         users = one_per_history("user", user, len(histories), has_many=has_many)
         features = one_per_history(

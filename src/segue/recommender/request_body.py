@@ -1,9 +1,9 @@
-"""A request as one JSON object: the arguments of ``Recommender.recommend`` with strict types."""
+"""Requests as JSON objects: the arguments of ``Recommender``'s methods with strict types."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,7 +16,29 @@ from segue.storage.reading import Problems, read_json
 FILE_PROBLEMS = Problems(RequestError, 'write one JSON object, such as {"items": ["12"], "k": 5}')
 
 
-class RecommendBody(ConfigSection):
+Position = Annotated[int, Field(strict=False)]
+"""A position in a list, from 0: keys of JSON objects are text."""
+
+
+class FilterBody(ConfigSection):
+    """Which items may be listed; see ``segue.recommender.control_options.ControlOptions``."""
+
+    exclude: list[Id] | None = None
+    only: list[Id] | None = None
+    where: str | list[str] | None = None
+
+
+class ControlBody(FilterBody):
+    """The controls of a request; see ``segue.recommender.control_options.ControlOptions``."""
+
+    cap: dict[str, int] | None = None
+    diversity: float | None = None
+    popularity: float | None = None
+    like: list[Id] | None = None
+    unlike: list[Id] | None = None
+
+
+class RecommendBody(ControlBody):
     """The keys of a request; each is documented in ``Recommender.recommend``."""
 
     items: list[Id] = Field(default_factory=list)
@@ -24,14 +46,45 @@ class RecommendBody(ConfigSection):
     user: Id | None = None
     sequence_features: dict[str, str] | None = None
     include_seen: bool | None = None
-    exclude: list[Id] | None = None
-    only: list[Id] | None = None
-    where: str | list[str] | None = None
-    cap: dict[str, int] | None = None
-    diversity: float | None = None
-    popularity: float | None = None
-    like: list[Id] | None = None
-    unlike: list[Id] | None = None
+    probabilities: bool = False
+
+
+class ExplainBody(RecommendBody):
+    """The keys of a request; each is documented in ``Recommender.explain``."""
+
+    candidates: list[Id] | None = None
+
+
+class GenerateBody(ControlBody):
+    """The keys of a request; each is documented in ``Recommender.generate``."""
+
+    items: list[Id] = Field(default_factory=list)
+    length: int = 20
+    user: Id | None = None
+    sequence_features: dict[str, str] | None = None
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    end_weight: float = 0.0
+    locked: dict[Position, Id] | None = None
+    include_seen: bool | None = None
+    seed: int = 0
+
+
+class ScoreBody(ConfigSection):
+    """The keys of a request; each is documented in ``Recommender.score``."""
+
+    items: list[Id] = Field(default_factory=list)
+    candidates: list[Id]
+    user: Id | None = None
+    sequence_features: dict[str, str] | None = None
+
+
+class SimilarBody(FilterBody):
+    """The keys of a request; each is documented in ``Recommender.similar_items``."""
+
+    item: Id
+    k: int = 10
 
 
 def read_body(path: Path) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""``create_app``: the ASGI application, from models, settings and API keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
+import segue
+from segue.errors import SegueError
+from segue.server.api_keys import KeyRing
+from segue.server.errors import ApiError, api_error, error_response
+from segue.server.log import Log
+from segue.server.micro_batcher import ClosedError, QueueFullError
+from segue.server.middleware.access import AccessControl
+from segue.server.middleware.body_reading import BodyReading
+from segue.server.middleware.recording import Recording
+from segue.server.openapi import describe
+from segue.server.rate_limit import RateLimiter
+from segue.server.registry import ModelRegistry
+from segue.server.routes import catalogue, operations, recommendations
+from segue.server.service import ClientDisconnectedError, Service
+from segue.server.settings import ServerSettings
+
+MIN_GZIP_BYTES = 1_000
+"""Shorter bodies fit into one packet as they are."""
+ERRORS = (
+    ApiError,
+    SegueError,
+    QueueFullError,
+    ClosedError,
+    RequestValidationError,
+    HTTPException,
+)
+"""Exceptions that are answers; any other one is a bug."""
+
+
+def create_app(
+    registry: ModelRegistry,
+    *,
+    settings: ServerSettings | None = None,
+    keys: KeyRing | None = None,
+    log: Log | None = None,
+) -> FastAPI:
+    """The application; its lifespan warms the models up and computes what was accepted at its end.
+
+    Args:
+        registry: the models.
+        settings: limits; by default those of ``ServerSettings``.
+        keys: the API keys; by default none, so that every request is accepted.
+        log: where events are written; by default stderr.
+    """
+    settings, log = settings or ServerSettings(), log or Log()
+    service, limiter = Service(registry, settings, log), RateLimiter(settings.rate)
+    app = FastAPI(
+        title="Segue",
+        version=segue.__version__,
+        description="Learns what comes next: a history of item ids in, a list of item ids out.",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan,
+        middleware=_middleware(service, keys or KeyRing(), limiter),
+    )
+    app.state.service = service
+    app.state.limiter = limiter
+    app.state.searching = asyncio.Semaphore(1)
+    for kind in ERRORS:
+        app.add_exception_handler(kind, _respond)
+    app.add_exception_handler(ClientDisconnectedError, _respond_to_nobody)
+    for module in (recommendations, catalogue, operations):
+        app.include_router(module.router)
+    describe(app, registry)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    warming = asyncio.create_task(service.warm_up())
+    try:
+        yield
+    finally:
+        warming.cancel()
+        with suppress(asyncio.CancelledError):
+            await warming
+        await service.close()
+
+
+def _middleware(service: Service, keys: KeyRing, limiter: RateLimiter) -> list[Middleware]:
+    """What is around the routes, outermost first."""
+    settings = service.settings
+    layers = [Middleware(Recording, log=service.log, metrics=service.metrics)]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+                expose_headers=["X-Model-Version", "X-Request-ID", "Retry-After"],
+            )
+        )
+    layers += [
+        Middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5),
+        Middleware(
+            AccessControl,
+            keys=keys,
+            limiter=limiter,
+            trusted_hosts=settings.trusted_hosts,
+        ),
+        Middleware(BodyReading, max_body=settings.max_body, timeout_s=settings.receive_timeout_s),
+    ]
+    return layers
+
+
+async def _respond(request: Request, error: Exception) -> Response:
+    return error_response(request.scope, api_error(error))
+
+
+async def _respond_to_nobody(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)

@@ -1,0 +1,1 @@
+"""Around every request: its record, access control, and the reading of its body."""

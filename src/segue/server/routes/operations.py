@@ -1,0 +1,59 @@
+"""``/healthz``, ``/readyz``, ``/metrics`` and ``POST /v1/admin/reload``."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from segue.errors import SegueError
+from segue.server import metrics
+from segue.server.bodies import ReloadBody
+from segue.server.errors import ApiError, retry_later
+from segue.server.routes import BODY_ERRORS, KEY_ERRORS, OPEN_ERRORS, error_responses
+from segue.server.schemas import ReloadShape, StatusShape
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", responses={200: {"model": StatusShape}, **OPEN_ERRORS})
+async def healthz() -> Response:
+    """Whether the process answers."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+@router.get(
+    "/readyz", responses={200: {"model": StatusShape}, **OPEN_ERRORS, **error_responses(503)}
+)
+async def readyz(request: Request) -> Response:
+    """Whether every model is warmed up."""
+    if not request.app.state.service.is_ready:
+        raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
+    return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+@router.get("/metrics", response_class=Response, responses={**KEY_ERRORS})
+async def get_metrics(request: Request) -> Response:
+    """Metrics in the text format of Prometheus."""
+    return Response(request.app.state.service.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+
+@router.post(
+    "/v1/admin/reload",
+    responses={200: {"model": ReloadShape}, **BODY_ERRORS, **error_responses(403, 409)},
+    tags=["administration"],
+)
+async def reload(body: ReloadBody, request: Request) -> Response:
+    """Load the run that now lies at the path of a model, or of every model."""
+    service = request.app.state.service
+    names = service.registry.names if body.model is None else [body.model]
+    reloaded = []
+    for name in names:
+        previous = service.registry.find(name)
+        try:
+            model = await service.reload(name)
+        except SegueError as error:
+            message = f"{name} was not loaded: {error.message}; the old version stays"
+            raise ApiError(409, "reload_failed", message, error.hint) from None
+        versions = {"version": model.version, "previous_version": previous.version}
+        reloaded.append({"name": name, **versions})
+    return Response(msgspec.json.encode({"models": reloaded}), media_type="application/json")

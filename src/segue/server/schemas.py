@@ -1,0 +1,179 @@
+"""The shapes of responses, for OpenAPI only: responses are encoded without them.
+
+Tests compare every response with its shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from segue.config.section import ConfigSection
+
+
+class Item(ConfigSection):
+    """An item with what the source of the log says of it, and its ``training_count``."""
+
+    item_id: str
+    title: str
+    attributes: dict[str, Any]
+
+
+class ReasonShape(ConfigSection):
+    """An event that an item is recommended because of."""
+
+    item_id: str
+    title: str
+    position: int
+    contribution: float
+    often_follows: bool
+
+
+class WhyShape(ConfigSection):
+    """Why an item is recommended."""
+
+    text: str
+    reasons: list[ReasonShape]
+
+
+class ListedItem(Item):
+    """An item of an answer; ``probability`` and ``why`` where they were requested."""
+
+    score: float
+    rank: int
+    probability: float | None = None
+    why: WhyShape | None = None
+
+
+class ScoredItem(Item):
+    """A candidate; one outside the catalogue has no score."""
+
+    score: float | None
+
+
+class AnswerShape(ConfigSection):
+    """A list of items; see ``segue.Answer``."""
+
+    items: list[ListedItem]
+    unknown_items: list[str]
+    truncated: int
+    model: str
+    took_ms: float
+    notes: list[str]
+    seen: Literal["include", "exclude"] | None
+
+
+class AnswersShape(ConfigSection):
+    """The answers to many requests, in their order."""
+
+    answers: list[AnswerShape]
+
+
+class ExplanationShape(AnswerShape):
+    """An answer with the events of the history, and a contribution per item and event."""
+
+    events: list[str]
+    contributions: list[list[float]]
+
+
+class ExplanationsShape(ConfigSection):
+    """The explanations of many requests, in their order."""
+
+    answers: list[ExplanationShape]
+
+
+class ScoresShape(ConfigSection):
+    """The candidates in the order of the request."""
+
+    items: list[ScoredItem]
+    unknown_items: list[str]
+    model: str
+    took_ms: float
+    notes: list[str]
+
+
+class ManyScoresShape(ConfigSection):
+    """The scores of many requests, in their order."""
+
+    answers: list[ScoresShape]
+
+
+class MatchesShape(ConfigSection):
+    """The items that match a search, best first."""
+
+    query: str
+    items: list[Item]
+    model: str
+    notes: list[str]
+
+
+class ModelSummary(ConfigSection):
+    """A model of this server."""
+
+    name: str
+    version: str
+    loaded_at: str
+    n_items: int
+
+
+class ModelsShape(ConfigSection):
+    """The models of this server; the first is the default."""
+
+    models: list[ModelSummary]
+
+
+class ModelShape(ModelSummary):
+    """What is known of one model.
+
+    Attributes:
+        n_candidates: items that may be recommended.
+        context: events that the transformer reads.
+        attributes: names that ``where`` and ``cap`` accept.
+        sequence_features: names that ``sequence_features`` accepts.
+        ends_sequences: whether ``end_weight`` of ``generate`` has an effect.
+        members: names of the members of the ensemble besides the transformer.
+        card: results, data and machine of the training, without paths.
+    """
+
+    n_candidates: int
+    context: int
+    attributes: list[str]
+    sequence_features: list[str]
+    starts_empty: bool
+    ends_sequences: bool
+    members: list[str]
+    max_k: int
+    card: dict[str, Any]
+
+
+class StatusShape(ConfigSection):
+    """Whether the server is alive or ready."""
+
+    status: Literal["ok", "ready"]
+
+
+class ReloadedModel(ConfigSection):
+    """A model that was loaded again."""
+
+    name: str
+    version: str
+    previous_version: str
+
+
+class ReloadShape(ConfigSection):
+    """The models that were loaded again."""
+
+    models: list[ReloadedModel]
+
+
+class ErrorContent(ConfigSection):
+    """What went wrong: for programs, and in two sentences for people."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class ErrorShape(ConfigSection):
+    """Every error has this shape."""
+
+    error: ErrorContent

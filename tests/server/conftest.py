@@ -1,0 +1,59 @@
+"""A server of a small run inside the test process, shared by the tests of a module."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from app_client import AppClient
+from real_server import Address, real_server
+
+if TYPE_CHECKING:
+    from segue.recommender import Recommender
+    from segue.server.settings import ServerSettings
+
+
+@pytest.fixture(scope="session")
+def small_settings() -> ServerSettings:
+    """Few shapes to compile."""
+    from segue.server.settings import ServerSettings
+
+    return ServerSettings(max_k=12, max_batch=4, max_list=50, warms_controls=False)
+
+
+@pytest.fixture(scope="session")
+def cycle_model(cycle_run: Path) -> Recommender:
+    from segue.recommender import Recommender
+
+    return Recommender.load(cycle_run)
+
+
+@pytest.fixture(scope="module")
+def log_stream() -> io.BytesIO:
+    """What the server of the module logs."""
+    return io.BytesIO()
+
+
+@pytest.fixture(scope="module")
+def client(
+    cycle_run: Path, small_settings: ServerSettings, log_stream: io.BytesIO
+) -> Iterator[AppClient]:
+    """A client of a server of the run ``cycles``, without API keys."""
+    from segue.server.app import create_app
+    from segue.server.log import Log
+    from segue.server.registry import ModelRegistry
+
+    registry = ModelRegistry({"cycles": cycle_run})
+    app = create_app(registry, settings=small_settings, log=Log(log_stream))
+    with AppClient(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def address(cycle_run: Path, small_settings: ServerSettings) -> Iterator[Address]:
+    """A real server of the run ``cycles``."""
+    with real_server(cycle_run, small_settings) as address:
+        yield address

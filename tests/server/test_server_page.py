@@ -1,0 +1,72 @@
+"""``docs/server.md``: its calls are current, and work against a real server in each language."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from real_server import Address
+
+import generate_server_page
+from segue.server.errors import api_error
+from segue.server.examples import examples_of
+from segue.server.routes import BODY_ERRORS
+from segue.server.snippets import URL, curl, javascript, python
+
+EXAMPLES = [example for example in examples_of(["i1", "i2"]) if example.role == "user"]
+PAGE = generate_server_page.PAGE.read_text("utf-8")
+
+
+def check(example: Any, answer: dict[str, Any]) -> None:
+    """Check that an answer has what every answer of its kind has."""
+    assert answer.keys() & {"items", "answers", "models", "name", "item_id"}, example.name
+
+
+def test_the_calls_are_current() -> None:
+    assert generate_server_page.generated(PAGE) == PAGE, "run `make docs`"
+
+
+def test_the_statuses_are_those_of_the_api() -> None:
+    documented = {int(line.split("|")[1]) for line in PAGE.splitlines() if line[2:5].isdigit()}
+    assert documented >= set(BODY_ERRORS)
+    assert all(HTTPStatus(status).phrase for status in documented)
+    assert api_error(KeyError()).code in PAGE
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_python(example: Any, address: Address) -> None:
+    code, out = python(example).replace(URL, address.url), io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(code, {})
+    check(example, ast.literal_eval(out.getvalue()))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_curl(example: Any, address: Address) -> None:
+    command = ["bash", "-c", curl(example).replace(URL, address.url)]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    check(example, json.loads(done.stdout))
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+def test_javascript(address: Address) -> None:
+    # One process for all: each call in a scope of its own, its answer as a line of JSON.
+    prints = (
+        "console.log(await response.json());",
+        "console.log(JSON.stringify(await response.json()));",
+    )
+    calls = [javascript(example).replace(URL, address.url).replace(*prints) for example in EXAMPLES]
+    program = "\n".join(f"{{{call}}}" for call in calls)
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", program], capture_output=True, check=True, timeout=60
+    )
+    for example, line in zip(EXAMPLES, done.stdout.splitlines(), strict=True):
+        check(example, json.loads(line))
