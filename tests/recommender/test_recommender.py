@@ -338,7 +338,10 @@ def test_a_missing_training_dataset_is_reported(cycle_run: Path, monkeypatch) ->
     model._requests = replace(model._requests, histories=model._training)
     with pytest.raises(DatasetError, match="there is no folder nowhere") as caught:
         model.recommend(user="u1")
-    hint = "give the history itself instead of a user, or load the model with histories="
+    hint = (
+        "give the history itself instead of a user, attach histories with `segue attach`, or "
+        "load the model with histories="
+    )
     assert caught.value.hint == hint
 
 

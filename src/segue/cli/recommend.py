@@ -12,7 +12,7 @@ from segue.cli.console import percent, print_json, stderr, stdout, table
 from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
-    from segue.recommender import Answer, Recommendation, Recommender
+    from segue.recommender import Answer, Recommender
 
 ATTRIBUTES = ("artist", "year")
 """Attributes shown beside the title, where the items have them."""
@@ -114,18 +114,13 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     for item, index in zip(answer.items, indices, strict=True):
         description = model.items.describe(int(index))
         values = [str(description.get(name, "")) for name in attributes]
-        values += [f"{item.score:.3f}", *_optional(item).values()]
+        values.append(f"{item.score:.3f}")
+        if item.probability is not None:
+            values.append(percent(item.probability))
         rows.append([str(item.rank), item.item_id, item.title, *values])
-    optional = _optional(answer.items[0]) if answer.items else ()
-    columns = ("rank", "id", "title", *attributes, "score", *optional)
-    stdout().print(table(columns, rows, text_columns=("id", "title", "artist", "why")))
-
-
-def _optional(item: Recommendation) -> dict[str, str]:
-    """The columns that an item has on request."""
-    columns = {}
-    if item.probability is not None:
-        columns["probability"] = percent(item.probability)
-    if item.why is not None:
-        columns["why"] = item.why.text
-    return columns
+    has_probability = any(item.probability is not None for item in answer.items)
+    columns = ("rank", "id", "title", *attributes, "score", *["probability"] * has_probability)
+    stdout().print(table(columns, rows, text_columns=("id", "title", "artist")))
+    for item in answer.items:  # sentences, which a column would cut off
+        if item.why is not None:
+            stdout().print(f"{item.rank:>4}   {item.why.text}", soft_wrap=True, highlight=False)

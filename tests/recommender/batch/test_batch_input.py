@@ -57,7 +57,11 @@ def message_of(
         ({"id": [[1]], "items": [["a"]]}, {}, "the column 'id': values of type list"),
         ({"items": [["a"]], "k": ["3"]}, {}, "row 0 (from 0): column k: Input should be a valid"),
         ({"items": [["a"]], "k": [0]}, {}, "row 0 (from 0): k is 0, expected 1 or more"),
-        ({"items": [["a"]], "cap": [{"yaer": 2}]}, {}, "row 0 (from 0): cap is on 'yaer'"),
+        (
+            {"items": [["a"]], "cap": [{"yaer": 2}]},
+            {},
+            "row 0 (from 0): cap is on an attribute that the items do not have: 'yaer'",
+        ),
         ({"items": [["a"]], "where": ["year > x"]}, {}, "where is 'year > x', expected a number"),
         ({"items": [["a"]], "diversity": [7.0]}, {}, "diversity is 7.0, expected a number from 0"),
         (
