@@ -83,11 +83,11 @@ def test_a_dataset_as_input(run: Path, world: Path, tmp_path: Path) -> None:
         (["--id-column", "x", "--items", "a"], "--id-column is given without --input"),
         (
             ["--input", "in.jsonl", "--output", "out.csv", "--items", "a"],
-            "--items is an option of a single request, but --input is given",
+            "--items (or a --query file with it) is for one request, not for --input",
         ),
         (
             ["--input", "in.jsonl", "--output", "out.csv", "--user", "a"],
-            "--user is an option of a single request, but --input is given",
+            "--user (or a --query file with it) is for one request, not for --input",
         ),
         (["--input", "no.jsonl", "--output", "out.csv"], "cannot read no.jsonl: No such file"),
     ],

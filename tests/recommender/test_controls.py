@@ -306,6 +306,7 @@ def test_attributes_of_all_types() -> None:
         "explicit": pa.array([True, False, None, True]),
         "year": pa.array([float("nan"), 1990.0, float("nan"), 1991.0]),
         "tags": pa.array([["a", None], [], None, ["A", "b"]]),
+        "key": pa.array([2**60, 2**60 + 1, None, 2**62]),
         "city": pa.array(["ΟΔΟΣ", "İstanbul", "Straße", "it's"]),
     })  # fmt: skip
     assert satisfying(attributes, "genre = JAZZ") == [0, 2]
@@ -315,6 +316,9 @@ def test_attributes_of_all_types() -> None:
     assert satisfying(attributes, "explicit = true") == [0, 3]
     assert satisfying(attributes, "explicit != true") == [1, 2]
     assert satisfying(attributes, "year != 1990") == [0, 2, 3]
+    assert satisfying(attributes, f"key = {2**60 + 1}") == [1]
+    assert satisfying(attributes, f"key > {2**60}") == [1, 3]
+    assert satisfying(attributes, f"key < {10**30}") == [0, 1, 3]
     assert satisfying(attributes, "tags has a") == [0, 3]
     assert satisfying(attributes, "tags lacks b") == [0, 1, 2]
     assert satisfying(attributes, "city = ΟΔΟΣ") == [0]
@@ -368,8 +372,8 @@ def test_a_batch_gives_each_history_the_list_that_it_gets_alone(model: Recommend
     ({"popularity": "high"}, "popularity is 'high'"),
     ({"only": "101"}, "only is the single value '101', expected a list of item ids"),
     ({"like": [None]}, "item id None stands for a missing id"),
-    ({"novelty": 1}, "unknown control 'novelty'"),
-    ({"controls": {1: 2}}, "unknown control 1"),
+    ({"novelty": 1}, "unknown argument or control 'novelty'"),
+    ({"controls": {1: 2}}, "unknown argument or control 1"),
     ({"like": ["100", "101"], "unlike": ["101"]}, "an item is in like and in unlike"),
     ({"controls": [{}]}, "controls has [{}], expected a mapping"),
 ], ids=str)  # fmt: skip
@@ -378,6 +382,19 @@ def test_impossible_controls(model: Recommender, controls: dict[str, Any], messa
         model.recommend(HISTORY, 3, **controls)
     assert message in str(raised.value)
     assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("value", ["no", 1, "yes"])
+def test_include_seen_is_a_truth_value(model: Recommender, value: Any) -> None:
+    with pytest.raises((RequestError, TypeError), match="include_seen"):
+        model.recommend(HISTORY, 3, include_seen=value)
+
+
+def test_a_control_of_none_leaves_that_of_all(model: Recommender) -> None:
+    shared = {"where": "genres has Comedy"}
+    answers = model.recommend([HISTORY] * 2, 3, controls=[{"where": None}, {"where": []}], **shared)
+    assert ids_of(answers[0]) == ids_of(model.recommend(HISTORY, 3, **shared))
+    assert ids_of(answers[1]) == ids_of(model.recommend(HISTORY, 3))
 
 
 def test_baselines_and_other_datasets_refuse_controls(model: Recommender, genres: Dataset) -> None:

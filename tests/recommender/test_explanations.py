@@ -267,7 +267,7 @@ def test_many_histories_equal_each_alone(model: Recommender) -> None:
     [_, empty, _] = model.explain(histories, k=2)
     assert empty.contributions.shape == (2, 0)
     assert [item.why.text for item in empty if item.why] == [
-        "because of no event of the history"
+        "not because of any event of the history"
     ] * 2
 
 

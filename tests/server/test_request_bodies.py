@@ -26,7 +26,9 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize(("body", "method", "further"), METHODS, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("body", "method", "further"), METHODS, ids=[body.__name__ for body, _, _ in METHODS]
+)
 def test_keys_are_parameters(body: type, method: object, further: set[str]) -> None:
     parameters = inspect.signature(method).parameters  # type: ignore[arg-type]
     names = parameters.keys() - {"self", "controls", "shared_controls"}

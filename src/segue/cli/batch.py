@@ -101,8 +101,10 @@ def batch_files(
             raise RequestError(message, "a batch needs --input FILE --output FILE")
         return None
     if in_rows := [name for name, value in single.items() if value]:
-        message = f"--{in_rows[0]} is an option of a single request, but --input is given"
-        raise RequestError(message, f"make {in_rows[0]} a column of the input")
+        option = {"locked": "lock"}.get(in_rows[0], in_rows[0])
+        message = f"--{option} (or a --query file with it) is for one request, not for --input"
+        in_column = "leave it out" if option == "lock" else f"give it as the column {option}"
+        raise RequestError(message, f"{in_column}; a --query file may have options of all rows")
     return BatchFiles(source, output, id_column, before, overwrite)
 
 

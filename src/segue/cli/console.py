@@ -246,7 +246,9 @@ def bar(share: float, *, ascii_only: bool = False) -> str:
 
 
 def percent(share: float) -> str:
-    """A share between 0 and 1 as ``12.3 %``."""
+    """A share between 0 and 1 as ``12.3 %``; small ones with two digits, as ``0.0034 %``."""
+    if 0 < share < 0.001:
+        return f"{float(f'{100 * share:.1e}'):.6f}".rstrip("0") + " %"
     return f"{100 * share:.1f} %"
 
 

@@ -273,8 +273,8 @@ QueryFile = Annotated[
         "--query",
         parser=parse_path,
         metavar="FILE",
-        help="A request as one JSON object, with the keys of recommend in Python; other options "
-        "take precedence.",
+        help="A request as one JSON object: items, k, user, sequence_features, include_seen and "
+        "the controls; other options take precedence.",
     ),
 ]
 Exclude = Annotated[

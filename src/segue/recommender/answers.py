@@ -158,7 +158,7 @@ def short_list_notes(
     if END in items:
         return [listed + "the model ended the sequence there (end_weight 0 never ends it)"]
     if (reason := restriction()) is not None:
-        seen = "" if includes_seen else "; items of the history are left out"
+        seen = "; items of the history are left out" if includes_seen is False else ""
         return [f"{listed}no other item is left under its controls ({reason}{seen})"]
     if includes_seen is False:
         return [

@@ -57,6 +57,16 @@ class ControlOptions(TypedDict, total=False):
 
 
 NAMES = tuple(ControlOptions.__annotations__)
+ARGUMENTS = (
+    "k",
+    "length",
+    "user",
+    "sequence_features",
+    "include_seen",
+    "probabilities",
+    "controls",
+)
+"""Further arguments of the methods that take controls, for the hint about a misspelt one."""
 LISTS_OF_IDS = ("exclude", "only", "like", "unlike")
 MAX_EXAMPLES = 100
 """Liked, and disliked, items of a request: their vectors are gathered together."""
@@ -149,7 +159,10 @@ def listed(options: Mapping[Any, Any]) -> dict[Any, Any]:
     for name, value in options.items():
         if name not in NAMES:
             shown = one_line(repr(name), MAX_SHOWN)
-            raise RequestError(f"unknown control {shown}", nearest_hint(str(name), list(NAMES)))
+            names = [*NAMES, *ARGUMENTS]
+            raise RequestError(
+                f"unknown argument or control {shown}", nearest_hint(str(name), names)
+            )
         if value is None:
             continue
         if name == "where":
@@ -161,7 +174,7 @@ def listed(options: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def merged(shared: Mapping[str, Any], own: Any) -> Mapping[Any, Any]:
-    """The controls of one of many histories: its own ones take precedence.
+    """The controls of one of many histories: its own ones take precedence, except None.
 
     Raises:
         RequestError: ``own`` is not a mapping.
@@ -171,7 +184,7 @@ def merged(shared: Mapping[str, Any], own: Any) -> Mapping[Any, Any]:
     if not isinstance(own, Mapping):
         message = f"controls has {own!r}, expected a mapping or None per history"
         raise RequestError(message, 'give {"exclude": ["12"]}, for example')
-    return {**shared, **own} if own else shared
+    return {**shared, **{name: value for name, value in own.items() if value is not None}}
 
 
 def restriction(controls: RequestControls, catalogue: UInt8[np.ndarray, " bytes"]) -> str | None:

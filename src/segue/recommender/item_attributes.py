@@ -83,7 +83,9 @@ class AttributeColumn:
         """The codes of the values that equal, contain or compare with a value."""
         if self.kind == "number":
             distinct = self.distinct.to_numpy(zero_copy_only=False)
-            return NUMBER_TESTS[operator](distinct, float(value))
+            is_whole = re.fullmatch(r"[+-]?\d+", value) is not None
+            # Whole numbers beyond 2^53 are not exact as floats.
+            return NUMBER_TESTS[operator](distinct, int(value) if is_whole else float(value))
         lowered = pc.call_function("utf8_lower", [pa.scalar(value, pa.large_string())])
         if operator == "has" and self.kind == "text":
             options = pc.MatchSubstringOptions(lowered.as_py())
@@ -178,6 +180,12 @@ class ItemAttributes:
         Raises:
             RequestError: there is no such attribute, or the limit is not an integer above 0.
         """
+        if attribute in self._table.column_names and attribute not in self.names:
+            raise RequestError(
+                f"cap is on {attribute}, whose type {self._table.schema.field(attribute).type} is "
+                "not supported",
+                f"attributes: {', '.join(self.names)}",
+            )
         if attribute not in self.names:
             raise self._unknown("cap is on an attribute that the items do not have:", attribute)
         if not isinstance(limit, int | np.integer) or isinstance(limit, bool) or limit < 1:
@@ -245,7 +253,10 @@ def _read_column(column: pa.ChunkedArray) -> AttributeColumn:
     if kind == "list":
         lengths = pc.call_function("list_value_length", [array]).fill_null(0).to_numpy()
         array = array.flatten()
-    array = array.cast(pa.float64() if kind == "number" else pa.large_string())
+    if kind == "number" and not pa.types.is_integer(array.type):
+        array = array.cast(pa.float64())
+    elif kind != "number":
+        array = array.cast(pa.large_string())
     if kind == "number":
         is_value = pc.call_function("is_finite", [array]).fill_null(False)
     else:

@@ -565,7 +565,7 @@ class Recommender:
                 per listed item: the id of the request (without ids ``row``, its number from 0),
                 ``item_id``, ``title``, ``score`` and ``rank``. ``.jsonl`` has an object per
                 request. Unknown items, truncated events and notes of requests are in
-                ``NAME.notes.parquet`` beside it, if there are any.
+                ``OUTPUT.notes.parquet`` beside it, if there are any.
             k: number of items.
             include_seen: as in ``recommend``.
             sequence_features: of all requests; those of a row take precedence.
@@ -931,6 +931,9 @@ class Recommender:
             raise RequestError(message, "ask for fewer")
 
     def _includes_seen(self, include_seen: bool | None) -> bool:
+        if not isinstance(include_seen, bool | np.bool_ | None):
+            message = f"include_seen is {include_seen!r}, expected True, False or None"
+            raise RequestError(message, "None leaves it to the run")
         return self.includes_seen if include_seen is None else bool(include_seen)
 
     def _read(

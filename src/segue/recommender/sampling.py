@@ -45,6 +45,17 @@ class Sampling:
         Raises:
             RequestError: an option is out of range.
         """
+        for name, kinds in (
+            ("top_k", (int, np.integer)),
+            ("seed", (int, np.integer)),
+            ("temperature", (int, float, np.integer, np.floating)),
+            ("top_p", (int, float, np.integer, np.floating)),
+            ("end_weight", (int, float, np.integer, np.floating)),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                kind = "a number" if float in kinds else "an integer"
+                raise RequestError(f"{name} is {value!r}, expected {kind}", "see generate")
         if self.top_k < 1:
             raise RequestError(f"top_k is {self.top_k}, expected 1 or more", "50 is usual")
         if not 0 < self.top_p <= 1:

@@ -37,7 +37,7 @@ def lists_in(path: Path, id_name: str = "id") -> Lists:
 
 def notes_in(output: Path, id_name: str = "id") -> dict[Any, dict[str, Any]]:
     """The rows of the notes of an output by their ids."""
-    table = pq.read_table(output.with_name(f"{output.stem}.notes.parquet"))
+    table = pq.read_table(output.with_name(f"{output.name}.notes.parquet"))
     return {row.pop(id_name): row for row in table.to_pylist()}
 
 

@@ -70,7 +70,7 @@ def expected(model: Recommender, tmp_path: Path) -> dict[str, bytes]:
 def test_stopped_at_every_change_of_the_file_system(
     model: Recommender, tmp_path: Path, expected: dict[str, bytes], after: bool
 ) -> None:
-    assert set(expected) == {"in.jsonl", "out.parquet", "out.notes.parquet"}
+    assert set(expected) == {"in.jsonl", "out.parquet", "out.parquet.notes.parquet"}
     moment, resumed = 0, []
     while True:
         moment += 1

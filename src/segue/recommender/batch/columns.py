@@ -18,6 +18,9 @@ FORMAT_HINT = (
     "expected a column items with lists of item ids, optionally id and one per argument or control"
 )
 
+ARGUMENTS = ("k", "length", "temperature", "top_k", "top_p", "end_weight", "seed", "locked")
+"""Arguments of ``recommend`` and ``generate`` that might be taken for columns of the input."""
+
 
 class Columns(NamedTuple):
     """The columns of a batch file.
@@ -78,6 +81,9 @@ def choose_columns(
         )
     if id_column is None and USER_ID in options:
         id_column = USER_ID
+    if impossible := [c for c in names if c in ARGUMENTS and c not in (id_column, *options)]:
+        message = f"{name} has the column {impossible[0]!r}, which a row cannot have for itself"
+        raise RequestError(message, "rename or drop it; what holds for all rows is an option")
     used = {id_column, ITEMS, *options}
     ignored = tuple(column for column in names if column not in used)
     return Columns(id_column, has_items, options, ignored)

@@ -46,7 +46,7 @@ def check_output(output: Path, inputs: Iterable[Path]) -> None:
 
 def notes_path(output: Path) -> Path:
     """Where the notes of an output are."""
-    return output.with_name(f"{output.stem}.notes.parquet")
+    return output.with_name(f"{output.name}.notes.parquet")
 
 
 def item_table(part: pa.Table, id_field: pa.Field, items: Items) -> pa.Table:

@@ -90,7 +90,7 @@ def why(
 
 def _in_words(title: str, reasons: list[Reason]) -> str:
     if not reasons:
-        return "because of no event of the history"
+        return "not because of any event of the history"
     reason = reasons[0]
     follows = f", after which {title} often follows" if reason.often_follows else ""
     return f"because of {reason.title}{follows}"
