@@ -57,7 +57,16 @@ def test_the_members_of_an_ensemble(mixed_run: Path) -> None:
     ensemble = Run(mixed_run).ensemble
     assert segue("inspect", mixed_run, "--json").json["ensemble"] == ensemble
     printed = segue("inspect", mixed_run).out
-    words = ("transformer", "weight 0.5", "co-occurrence", "scale 0.05", "window=5", "length=10")
+    words = (
+        "configuration",
+        "members of the ensemble",
+        "transformer",
+        "weight 0.5",
+        "co-occurrence",
+        "scale 0.05",
+        "window=5",
+        "length=10",
+    )
     for word in words:
         assert word in printed
 

@@ -187,12 +187,14 @@ def print_card(run: Path, as_json: bool) -> None:
     rows = card_summary(folder.path, card)
     if histories is not None:
         rows["histories"] = histories_line(histories)
-    for section, values in config.model_dump(mode="json").items():
-        rows[section] = _named_values(values)
     stdout().print(key_values(rows))
+    stdout().print()
+    stdout().print("configuration", style="bold")
+    sections = config.model_dump(mode="json")
+    stdout().print(key_values({name: _named_values(values) for name, values in sections.items()}))
     if ensemble is not None:
         stdout().print()
-        stdout().print("ensemble", style="bold")
+        stdout().print("members of the ensemble", style="bold")
         stdout().print(key_values(_members(ensemble)))
 
 
