@@ -16,6 +16,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,15 +106,12 @@ class Lists:
         controlled = query_of(
             [Request(empty, {}, [], [], row) for row in read], K, include_seen=True
         )
-        query = self._requests.query.with_k(K)
         return self._ensemble.top(
-            type(query)(
-                query.histories,
-                query.seen,
-                query.rows,
-                K,
-                controlled.excluded,
-                sequence_features=query.sequence_features,
+            replace(
+                self._requests.query,
+                k=K,
+                times=None,
+                excluded=controlled.excluded,
                 controls=controlled.controls,
             )
         )

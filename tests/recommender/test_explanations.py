@@ -334,3 +334,11 @@ def test_only_members_of_the_next_item_say_what_follows() -> None:
     assert not often_follows([tale], 5, 39)
     assert not often_follows([tale], UNK, 6)
     assert not often_follows([ease], 5, 6)
+
+
+def test_controls_in_a_generator_are_read_once(model: Recommender) -> None:
+    history = model.item_ids[:3]
+    first = model.recommend(history, 1).items[0].item_id
+    (explained,) = model.explain([history], 3, controls=[{"exclude": (i for i in [first])}])
+    expected = model.recommend(history, 3, exclude=[first])
+    assert [item.item_id for item in explained.answer] == [item.item_id for item in expected]

@@ -496,24 +496,20 @@ class Recommender:
             RequestError: a candidate is not in the catalogue, or as in ``recommend``.
         """
         start_time = time.perf_counter()
-        shared = listed(shared_controls)
         histories, has_many = histories_of(items)
-        items = histories if has_many else histories[0]
-        requests, _ = self._read(items, user, sequence_features, controls, shared)
+        requests, _ = self._read(
+            histories if has_many else histories[0],
+            user,
+            sequence_features,
+            controls,
+            shared_controls,
+        )
         includes_seen = self._includes_seen(include_seen)
         query = query_of(requests, k, include_seen=includes_seen)
         if candidates is None:
             answers = self.recommend(
-                items,
-                k,
-                user=user,
-                sequence_features=sequence_features,
-                include_seen=include_seen,
-                probabilities=probabilities,
-                controls=controls,
-                **shared,
+                requests, k, include_seen=include_seen, probabilities=probabilities
             )
-            answers = answers if isinstance(answers, Answers) else Answers([answers])
         else:
             candidates = list(candidates) if has_many else candidates
             lists = one_per_history("candidates", candidates, len(requests), has_many=has_many)

@@ -48,9 +48,8 @@ def _result_counts(model: Recommender, max_k: int) -> list[int]:
 
 
 def _controls(examples: list[str]) -> Iterator[dict[str, Any]]:
-    """Every combination of controls that has shapes of its own."""
-    for popularity in ({}, {"popularity": 0.5}):
-        for liked in ({}, {"like": examples}):
-            for diversity in ({}, {"diversity": 0.5}):
-                if controls := popularity | liked | diversity:
-                    yield controls
+    """Every combination of controls that has shapes of its own: examples come with the dial."""
+    for steering in ({}, {"popularity": 0.5}, {"like": examples}):
+        for diversity in ({}, {"diversity": 0.5}):
+            if controls := steering | diversity:
+                yield controls
