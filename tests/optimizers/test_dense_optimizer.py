@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -120,6 +122,22 @@ def test_keeps_dtypes_and_compiles_once(options):
     assert jax.tree.structure(state) == structure
     assert jax.tree.map(lambda x: x.dtype, params) == jax.tree.map(lambda x: x.dtype, PARAMS)
     assert update._cache_size() == 1
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_step_compiled_for_one_number_of_steps_serves_any(options):
+    update = jax.jit(optimizer(OptimizerConfig(**options), total_steps=10).update)
+    longer = optimizer(OptimizerConfig(**{**options, "warmup_steps": 20}), total_steps=100)
+    state = longer.init(PARAMS)
+    expected, expected_state = longer.update(GRADIENTS, state, PARAMS)
+    actual, actual_state = update(GRADIENTS, state, PARAMS)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), actual, expected)
+    jax.tree.map(np.testing.assert_array_equal, actual_state[-1], expected_state[-1])
+    text = [
+        update.lower(GRADIENTS, tx.init(PARAMS), PARAMS).as_text()
+        for tx in (longer, optimizer(OptimizerConfig(**options), total_steps=10))
+    ]
+    assert text[0] == text[1], "the program does not contain the number of steps"
 
 
 @pytest.mark.parametrize("options", OPTIONS)

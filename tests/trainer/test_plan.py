@@ -172,6 +172,20 @@ def test_singular_vectors_of_many_sequences_need_more_memory(tmp_path: Path) -> 
     assert many - few > 4 * 64 * 4_950
 
 
+def test_the_second_transformer_and_the_members_are_part_of_the_peak(tmp_path: Path) -> None:
+    data = log_of(tmp_path, 50, 12)
+    alone = estimate_memory(spec_of(data, SMALL))
+    with_second = estimate_memory(spec_of(data, changed(ensemble={"second_context": 5})))
+    assert alone.second == alone.members == 0 < with_second.second
+    assert with_second.training >= with_second.steady + with_second.second
+    linear, with_pairs = (
+        estimate_memory(spec_of(data, changed(ensemble={"members": members})))
+        for members in (("tale",), ("co-occurrence", "tale"))
+    )
+    assert linear.members == 40 * data.n_catalogue**2
+    assert with_pairs.training >= with_pairs.steady + with_pairs.members > linear.training
+
+
 # Recommendations.
 
 
@@ -341,8 +355,9 @@ def test_a_run_reuses_the_step_that_its_plan_compiled(cycles: Dataset, tmp_path:
     config = changed(model={"width": 12})  # not used by any other test
     result = plan(cycles, config=config)
     compiled = set((folder / "xla").glob("jit_step*"))
-    train(cycles, tmp_path / "run", config=config)
-    assert set((folder / "xla").glob("jit_step*")) == compiled
+    for name, steps in {"as planned": 6, "longer": 9}.items():
+        train(cycles, tmp_path / name, config=config, max_steps=steps)
+        assert set((folder / "xla").glob("jit_step*")) == compiled
     assert result.fits is True
     assert result.available is not None
     assert result.total_steps == 6

@@ -32,6 +32,8 @@ MEMORY_LABELS = {
     "validation": "validation, in addition",
     "initialisation": "computing initial embeddings",
     "resume": "reading a checkpoint",
+    "second": "training the second transformer, in addition",
+    "members": "fitting the other members, in addition",
 }
 """Labels of the fields of ``MemoryUse``, in the order of the table."""
 AS_CONFIGURED = "as configured"

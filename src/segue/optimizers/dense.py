@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Int32
 
 from segue.config import OptimizerConfig
 from segue.optimizers.sparse import (
@@ -15,21 +19,63 @@ from segue.optimizers.sparse import (
     sparse_table_of,
 )
 
+Count = int | Int32[Array, ""]
 
-def learning_rate_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """Learning rate by step: linear warm-up from zero, then constant or decaying to zero."""
-    peak, warmup = config.learning_rate, config.warmup_steps
-    remaining = max(total_steps - warmup, 1)
+
+def learning_rate_schedule(config: OptimizerConfig, total_steps: int) -> Callable[[Count], Array]:
+    """Learning rate by step: linear warm-up, then constant or decaying to zero."""
+    return partial(
+        _learning_rate, config, warmup_steps=config.warmup_steps, total_steps=total_steps
+    )
+
+
+def _learning_rate(
+    config: OptimizerConfig, step: Count, *, warmup_steps: Count, total_steps: Count
+) -> Array:
+    """The learning rate of a step, of which the first has number 0."""
+    # The ramp starts at peak / warmup_steps, because a step at rate zero would be wasted.
+    ramp = (jnp.float32(step) + 1) / jnp.maximum(warmup_steps, 1)
+    after = jnp.float32(step) - warmup_steps
+    progress = jnp.clip(after / jnp.maximum(total_steps - warmup_steps, 1), 0, 1)
     after_warmup = {
-        "constant": optax.constant_schedule(peak),
-        "cosine": optax.cosine_decay_schedule(peak, remaining),
-        "linear": optax.linear_schedule(peak, 0.0, remaining),
+        "constant": jnp.float32(1),
+        "cosine": (1 + jnp.cos(jnp.pi * progress)) / 2,
+        "linear": 1 - progress,
     }[config.schedule]
-    if warmup == 0:
-        return after_warmup
-    # The ramp starts at peak / warmup, because a step at rate zero would be wasted.
-    ramp = optax.linear_schedule(peak / warmup, peak, max(warmup - 1, 1))
-    return optax.join_schedules([ramp, after_warmup], [warmup])
+    return jnp.where(step < warmup_steps, ramp, after_warmup) * jnp.float32(config.learning_rate)
+
+
+class ScheduleState(NamedTuple):
+    """Position in the schedule of the learning rate, and its lengths.
+
+    The lengths are part of the state, so that a step compiled for one number of steps serves any:
+    a run with a budget learns its number of steps from steps that it has timed.
+    """
+
+    step: Int32[Array, ""]
+    warmup_steps: Int32[Array, ""]
+    total_steps: Int32[Array, ""]
+
+
+def scale_by_schedule(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
+    """Multiply updates by minus the learning rate of the step."""
+
+    def init(params: optax.Params) -> ScheduleState:
+        del params
+        return ScheduleState(*map(jnp.int32, (0, config.warmup_steps, total_steps)))
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ScheduleState]:
+        del params
+        assert isinstance(state, ScheduleState)
+        rate = _learning_rate(
+            config, state.step, warmup_steps=state.warmup_steps, total_steps=state.total_steps
+        )
+        updates = jax.tree.map(lambda update: -rate.astype(update.dtype) * update, updates)
+        return updates, state._replace(step=state.step + 1)
+
+    return optax.GradientTransformation(init, update)
 
 
 def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
@@ -41,14 +87,10 @@ def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransf
     """
     norm = config.clip_norm
     clip = optax.identity() if norm is None else optax.clip_by_global_norm(norm)
-    rate = learning_rate_schedule(config, total_steps)
-    adamw = optax.adamw(
-        rate,
-        b1=config.beta1,
-        b2=config.beta2,
-        eps=config.epsilon,
-        weight_decay=config.weight_decay,
-    )
+    decay = optax.add_decayed_weights(config.weight_decay)
+    scale = scale_by_schedule(config, total_steps)
+    adam = optax.scale_by_adam(config.beta1, config.beta2, config.epsilon)
+    adamw = optax.chain(adam, decay, scale)
     modes = sparse_update_modes(config)
     if not modes:
         return optax.chain(clip, adamw)
@@ -62,8 +104,8 @@ def optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransf
         mode: optax.chain(
             direction,
             optax.scale(config.sparse_learning_rate_scale),
-            optax.add_decayed_weights(config.weight_decay),
-            optax.scale_by_learning_rate(rate),
+            decay,
+            scale,
         )
         for mode, direction in directions.items()
         if mode in modes.values()

@@ -30,7 +30,6 @@ from segue.trainer.progress import Progress, message_only
 from segue.trainer.recipe import GivenOptions, Recipe, choose_recipe
 from segue.trainer.run_spec import spec_of
 from segue.trainer.search_index import write_search_index
-from segue.trainer.second import second_config
 from segue.trainer.start_files import write_start
 
 
@@ -95,9 +94,6 @@ def train(  # noqa: PLR0913 - one parameter per option
     with memory_errors():
         spec, batches = spec_of(recipe.config, data)
         check_memory(spec)
-        if recipe.config.ensemble.has_second:
-            second, _ = spec_of(second_config(recipe.config, data), data)
-            check_memory(second)
     with folder.locked(), memory_errors():
         with stop_signals() as is_stopped:
             if not resume:

@@ -13,13 +13,17 @@ from typing import Any
 import jax
 import msgspec
 
+from segue.baselines.head_ranker import HEAD_ITEMS
 from segue.baselines.singular_vectors import OVERSAMPLING
+from segue.config.training import MemberName
 from segue.dataset.manifest import SEQUENCES
 from segue.machine import resident_memory
 from segue.optimizers import sparse_table_of
 from segue.recommender.shapes import MAX_ROWS
 from segue.storage.arrays import BLOCK_BYTES
-from segue.trainer.run_spec import RunSpec
+from segue.trainer.ensemble.fit import PURESVD_FACTORS
+from segue.trainer.run_spec import RunSpec, spec_of
+from segue.trainer.second import second_config
 from segue.trainer.step import sparse_tables_of
 from segue.trainer.train_state import TrainState
 
@@ -43,6 +47,13 @@ SEQUENCE_BYTES = 32
 """Bytes per sequence while the validation sequences are sampled."""
 TARGET_BYTES = 40
 """Bytes per validation target."""
+EASE_BYTES, TALE_BYTES = 20, 40
+"""Bytes per pair of items of the head while a linear model is fitted: measured for heads of 3,416
+and of 5,000 items."""
+PAIRS_BYTES, EVENT_PAIRS_BYTES, MAX_PAIRS_BYTES = 60_000_000, 250, 1_200_000_000
+"""Co-occurrence: a block of pairs, the pairs of an event within the window, and all pairs."""
+NEIGHBOURS_BYTES, ITEM_NEIGHBOURS_BYTES = 250_000_000, 2_000
+"""Item-kNN: a block of pairs, and the neighbours of an item."""
 COMPILER_BYTES = 250_000_000
 """Memory that compilation leaves allocated in the process."""
 
@@ -64,6 +75,8 @@ class MemoryUse(msgspec.Struct, frozen=True):
         validation: peak of a validation in addition to the state.
         initialisation: peak of computing singular vectors, before the optimizer state exists.
         resume: peak of reading a checkpoint in addition to the state.
+        second: peak of training the second transformer in addition to the state of the first one.
+        members: peak of fitting the other members of the ensemble in addition to that state.
     """
 
     process: int
@@ -79,6 +92,8 @@ class MemoryUse(msgspec.Struct, frozen=True):
     validation: int
     initialisation: int
     resume: int
+    second: int = 0
+    members: int = 0
 
     @property
     def steady(self) -> int:
@@ -90,7 +105,8 @@ class MemoryUse(msgspec.Struct, frozen=True):
     def training(self) -> int:
         """Peak memory of the run."""
         before = self.process + self.dataset + self.parameters + self.initialisation
-        return max(self.steady + max(self.step, self.validation), before)
+        phases = (self.step, self.validation, self.second, self.members)
+        return max(self.steady + max(phases), before)
 
     @property
     def saving(self) -> int:
@@ -126,6 +142,8 @@ def estimate_memory(spec: RunSpec) -> MemoryUse:
         validation=_validation(spec, logits),
         initialisation=_initialisation(spec),
         resume=READ_BLOCKS * BLOCK_BYTES,
+        second=_second(spec),
+        members=_members(spec),
     )
 
 
@@ -209,11 +227,40 @@ def _targets(spec: RunSpec) -> int:
     return SEQUENCE_BYTES * len(sequences) + per_target * round(share * held_out)
 
 
+def _second(spec: RunSpec) -> int:
+    """The second transformer with its state, a step and a validation."""
+    if not spec.config.ensemble.has_second:
+        return 0
+    second, _ = spec_of(second_config(spec.config, spec.data), spec.data)
+    memory = estimate_memory(second)
+    return memory.training - memory.process - memory.dataset - memory.compiler
+
+
+def _members(spec: RunSpec) -> int:
+    """The largest fit of a member; members are fitted one after another, and those kept are small.
+
+    The scores of the fitting requests are less than any of them.
+    """
+    n_events, n_items = len(spec.data.sequences.items), spec.data.n_catalogue
+    head = min(n_items, HEAD_ITEMS)
+    peaks: dict[MemberName, int] = {
+        "co-occurrence": PAIRS_BYTES + min(EVENT_PAIRS_BYTES * n_events, MAX_PAIRS_BYTES),
+        "ease": EASE_BYTES * head**2,
+        "item-knn": NEIGHBOURS_BYTES + ITEM_NEIGHBOURS_BYTES * n_items,
+        "puresvd": _singular_vectors(spec, min(PURESVD_FACTORS, n_items)),
+        "tale": TALE_BYTES * head**2,
+    }
+    return max((peaks[name] for name in spec.config.ensemble.members), default=0)
+
+
 def _initialisation(spec: RunSpec) -> int:
     """Computing singular vectors; the parameters exist already."""
     model = spec.config.model
     n_initial = model.width if model.initialisation == "singular-vectors" else 0
-    n_vectors = max(n_initial, spec.config.ensemble.puresvd_factors)
+    return _singular_vectors(spec, max(n_initial, spec.config.ensemble.puresvd_factors))
+
+
+def _singular_vectors(spec: RunSpec, n_vectors: int) -> int:
     if not n_vectors:
         return 0
     sequences = spec.data.sequences

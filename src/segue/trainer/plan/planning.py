@@ -133,8 +133,8 @@ def plan(
 
     The configuration is chosen as by ``train``.
 
-    The training step is compiled. The compilation cache on disk keeps it; a run of the same number
-    of steps does not compile it again.
+    The training step is compiled. The compilation cache on disk keeps it, so that a run does not
+    compile it again.
 
     Args:
         data: a prepared dataset, or its folder.
