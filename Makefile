@@ -9,11 +9,11 @@ READY := .venv/.ready
 demo: $(READY)  ## the main job on the built-in world
 	$(BIN)/segue demo --overwrite
 
-test: $(READY)  ## the test suite, six to nine minutes on two cores
+test: $(READY)  ## the test suite, a few minutes on two cores
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
-test-slow: $(READY)  ## what takes longer: five kills of a real run, scale
-	$(BIN)/pytest -m slow
+test-slow: $(READY)  ## the rest: kills, scale, all cases of large groups, more examples
+	$(BIN)/pytest -n 2 --dist worksteal -m "slow or hypothesis" --hypothesis-profile=thorough
 
 fuzz: $(READY)  ## damaged logs and folders: 2,000 of each format of logs, 500 folders
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from segue.trainer import Progress
 
 # Examples are the same in every run; there is no deadline, because compilations take seconds.
-hypothesis.settings.register_profile("segue", deadline=None, derandomize=True, max_examples=60)
-hypothesis.settings.load_profile("segue")
+# `make test-slow` runs all property tests again, with `--hypothesis-profile=thorough`.
+hypothesis.settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20)
+hypothesis.settings.load_profile("quick")
 
 # Set before JAX is imported, and inherited by processes that tests start: no implicit rank
 # promotion anywhere. (Optax mixes dtypes, so `strict_types` is for modules without it.)
@@ -64,12 +66,15 @@ def strict_types() -> Iterator[None]:
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Cache compiled programs for the session, outside the user's own cache.
 
-    Each process of pytest-xdist has its own, because a test looks at what was compiled. If
-    SEGUE_CACHE is set, its folder is used, and later sessions are faster.
+    The processes of pytest-xdist share it. If SEGUE_CACHE is set, its folder is used, and later
+    sessions are faster.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
         if "SEGUE_CACHE" not in os.environ:
-            patch.setenv("SEGUE_CACHE", str(tmp_path_factory.mktemp("cache")))
+            patch.setenv("SEGUE_CACHE", str(folder / "compilation-cache"))
         yield
 
 

@@ -6,6 +6,7 @@ import json
 
 import catalogue_size as benchmark
 import numpy as np
+import pytest
 
 from segue.tokens import N_SPECIALS, START
 
@@ -33,6 +34,7 @@ def test_batches_are_full_rows_in_which_popular_items_are_frequent():
     assert counts[N_SPECIALS] > 5 * counts[N_SPECIALS + 20] > 0
 
 
+@pytest.mark.slow
 def test_a_measurement_runs_the_step_of_the_library():
     measured = benchmark.measure("playlist-large", SMALL, n_items=60, n_steps=1)
     assert measured["step_s"] > 0

@@ -14,6 +14,7 @@ from segue.recommender import Recommender, steering
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
 
+@pytest.mark.slow
 def test_each_control_does_what_its_name_says(
     genre_run: Path, genres: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,6 +32,7 @@ def test_each_control_does_what_its_name_says(
     assert unlike < exclude < like
 
 
+@pytest.mark.slow
 def test_the_time_of_a_filter() -> None:
     times = measure_filter(2_000)
     assert set(times) == {

@@ -12,6 +12,8 @@ from segue.dataset import Dataset
 from segue.evaluation import evaluate
 from small_ensembles import mixed_copy
 
+pytestmark = pytest.mark.slow  # compiles two models
+
 
 def test_a_run_and_its_members_are_compared_with_the_baseline_to_beat(
     cycle_run: Path, cycles: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -7,10 +7,12 @@ from pathlib import Path
 import jax
 import latency
 import numpy as np
+import pytest
 
 from segue.recommender import Recommender
 
 
+@pytest.mark.slow
 def test_no_request_compiles_after_warm_up(cycle_run: Path) -> None:
     result = latency.measure(Recommender.load(cycle_run), 12, max_k=100, max_length=20)
     assert result["compilations"] == 0

@@ -26,6 +26,7 @@ def run(playlists: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(playlists, tmp_path_factory.mktemp("puresvd-runs") / "run", config=CONFIG).path
 
 
+@pytest.mark.slow
 def test_there_is_one_row_per_weight_and_setting_of_given_events(
     run: Path, playlists: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +43,7 @@ def test_there_is_one_row_per_weight_and_setting_of_given_events(
     ]
 
 
+@pytest.mark.slow
 def test_invalid_weights_are_refused(
     run: Path, playlists: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,6 +54,7 @@ def test_invalid_weights_are_refused(
     assert "invalid weights value: 'much'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_default_run_is_trained_on_the_built_in_world(
     run: Path,
     playlists: Dataset,

@@ -11,6 +11,7 @@ import pytest
 import server as benchmark
 
 
+@pytest.mark.slow
 def test_a_short_load(
     playlist_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,7 +97,7 @@ def test_a_full_disk(tmp_path: Path, log: Path) -> None:
     output = tmp_path / "out" / "data"
     arguments = [sys.executable, "-c", code, "prepare", log, "-o", output]
     process = subprocess.run(
-        [str(word) for word in arguments], capture_output=True, text=True, timeout=60, check=False
+        [str(word) for word in arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert process.returncode == 2
     assert process.stderr.startswith(f"error: cannot write {output}: ")

@@ -25,7 +25,7 @@ def small_demo() -> Iterator[None]:
         return prepare(*arguments, **options, sequences=240, items=160, mean_length=12)
 
     def train_two_steps(*arguments: Any, **options: Any) -> Run:
-        return train(*arguments, **options, max_steps=2, width=8, context=12)
+        return train(*arguments, **options, max_steps=2, layers=1, width=8, context=12)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("segue.preparation.prepare", prepare_small_world)

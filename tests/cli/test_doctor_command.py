@@ -21,6 +21,7 @@ def printed() -> dict[str, Any]:
     return segue("doctor", "--json").json
 
 
+@pytest.mark.slow
 def test_versions_devices_and_memory(printed: dict[str, Any]) -> None:
     assert printed["versions"]["segue"] == __version__
     assert printed["versions"]["python"] == platform.python_version()
@@ -29,6 +30,7 @@ def test_versions_devices_and_memory(printed: dict[str, Any]) -> None:
     assert printed["memory_bytes"]["total"] > printed["memory_bytes"]["free"] > 0
 
 
+@pytest.mark.slow
 def test_the_self_test_passes(printed: dict[str, Any]) -> None:
     assert printed["healthy"] is True
     assert [check["error"] for check in printed["checks"]] == [None, None]

@@ -98,7 +98,7 @@ from segue.cli import main
 sys.exit(main(["draw", {str(run)!r}, "curves", "-o", {str(tmp_path / "p.png")!r}]))
 """
     process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == (

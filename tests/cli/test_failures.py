@@ -154,7 +154,7 @@ def test_warnings_and_logs_of_libraries_are_not_printed() -> None:
         [sys.executable, "-W", "error", "-c", NOISY],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert process.stderr == "error: the message (the hint)\n"
@@ -180,6 +180,6 @@ def test_a_host_keeps_its_warnings_and_logging() -> None:
 def test_output_that_cannot_be_written(redirection: str, message: str) -> None:
     command = f'"{sys.executable}" -m segue --help {redirection}'
     process = subprocess.run(
-        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60, check=False
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=300, check=False
     )
     assert (process.returncode, process.stderr) == (2, message)

@@ -159,7 +159,7 @@ def test_no_exception_is_raised_inside_an_import(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (process.returncode, process.stderr) == (STOPPED, "")
@@ -185,7 +185,7 @@ def test_a_signal_inside_eval_is_exit_code_130(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (process.returncode, process.stderr) == (STOPPED, "")
@@ -198,7 +198,7 @@ def start_stubborn(folder: Path, grace_s: float) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not folder.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return process
@@ -208,18 +208,20 @@ def test_a_verb_that_does_not_stop_is_ended(tmp_path: Path) -> None:
     folder = tmp_path / "spill"
     with start_stubborn(folder, grace_s=0.3) as process:
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (STOPPED, "")
     assert not folder.exists()
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "spill"
-    with start_stubborn(folder, grace_s=60) as process:
+    with start_stubborn(folder, grace_s=3600) as process:
         process.send_signal(signal.SIGINT)
-        time.sleep(2 * signals.REPEAT_S)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        # Repeated, because signals that arrive while the process does not run count as one.
+        while process.poll() is None:
+            time.sleep(2 * signals.REPEAT_S)
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (STOPPED, "")
     assert not folder.exists()
 
@@ -289,12 +291,12 @@ def test_prepare_is_stopped_at_any_moment(
         text=True,
     ) as process:
         # However slow the machine, it is stopped while it writes.
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not any(output.iterdir()) and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(moment_s)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
     is_complete = (output / "data").exists()
     if is_complete:  # the signal came when the dataset was in place
         assert len(Dataset.open(output / "data").sequences) == 60_000
@@ -306,8 +308,18 @@ def test_prepare_is_stopped_at_any_moment(
     assert list(temporary.iterdir()) == []
 
 
+def wait_until_handled(process: subprocess.Popen[str], number: int) -> None:
+    """Wait until a process handles a signal, where the system says so; before, it just ends."""
+    status = Path(f"/proc/{process.pid}/status")
+    while status.exists() and process.poll() is None:
+        fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+        if int(fields["SigCgt"], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("moment_s", [2.0, 3.0, 4.5])
+@pytest.mark.parametrize("moment_s", [1.0, 2.0, 3.5])
 @pytest.mark.parametrize("verb", ["evaluate", "recommend", "inspect", "train"])
 def test_every_verb_is_stopped_at_any_moment(
     world: Path, run: Path, tmp_path: Path, verb: str, moment_s: float
@@ -324,8 +336,9 @@ def test_every_verb_is_stopped_at_any_moment(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        wait_until_handled(process, signal.SIGTERM)
         time.sleep(moment_s)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode in ((0, 130) if verb != "train" else (130,)), err
     assert "Traceback" not in err

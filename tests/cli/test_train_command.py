@@ -91,12 +91,12 @@ def test_ctrl_c_saves_and_prints_the_command_that_resumes(
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     metrics = RunFolder(run).metrics
     while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     result = json.loads(out)
     assert result["status"] == "stopped"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_problems import loss_problem, plain_cross_entropy, value_and_gradients
 
+from examples import examples
 from segue.losses import FIRST_CANDIDATE, sampled_softmax
 from segue.losses.negative_samplers import Negatives
 
@@ -60,7 +61,7 @@ def slow_loss(label_logit: float, logits: list[float], estimator: str, n_negativ
     return float(loss)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     shared=st.booleans(),
     corrected=st.booleans(),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from segue.features import FeatureIds, FeatureSizes
 from segue.model import Transformer
 from segue.tokens import PAD
+from slow_cases import some_fast
 from small_models import (
     CONTEXT,
     FLATTEN,
@@ -80,7 +81,7 @@ def test_states_at_equals_selecting_from_all_states(norm, layers):
     )
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("norm", ["pre", pytest.param("post", marks=pytest.mark.slow)])
 def test_states_of_buckets_equal_those_of_each_bucket(norm):
     """With item and sequence features; with all positions or one per row."""
     model = small_model(norm=norm, layers=2, **EVERYTHING)
@@ -228,7 +229,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", some_fast(((o,) for o in OPTIONS), every=3), ids=str)
 def test_with_every_option_every_parameter_gets_a_gradient(options):
     graph, params = nnx.split(small_model(layers=1, **options))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,7 @@ from segue.recommender import search, shapes
 from segue.recommender import search_kernels as kernels
 from segue.recommender.masks import catalogue_mask
 from segue.tokens import N_SPECIALS, PAD
+from slow_cases import some_fast
 
 pytestmark = pytest.mark.usefixtures("strict_types")
 
@@ -182,19 +185,20 @@ def small_blocks(monkeypatch):
     assert shapes.items_per_block(8, 10 * MIN_BLOCK, DIM) == MIN_BLOCK
 
 
+NUMBERS_OF_ROWS = [
+    MIN_BLOCK - 1,
+    MIN_BLOCK,
+    MIN_BLOCK + 1,
+    MIN_BLOCK + shapes.GROUP_SIZE,
+    2 * MIN_BLOCK,
+    3 * MIN_BLOCK + 1,
+    5 * MIN_BLOCK + 1,  # so many that they are searched by groups
+]
+
+
 @pytest.mark.parametrize(
-    "rows",
-    [
-        MIN_BLOCK - 1,
-        MIN_BLOCK,
-        MIN_BLOCK + 1,
-        MIN_BLOCK + shapes.GROUP_SIZE,
-        2 * MIN_BLOCK,
-        3 * MIN_BLOCK + 1,
-        5 * MIN_BLOCK + 1,  # so many that they are searched by groups
-    ],
+    ("values", "rows"), some_fast(itertools.product([1, 50], NUMBERS_OF_ROWS), every=2)
 )
-@pytest.mark.parametrize("values", [1, 50])
 def test_item_blocks_change_nothing(rows, values, small_blocks):
     """With ties and excluded items in every block, results equal those of brute force."""
     hidden, embeddings, _ = random_problem(5, rows, rows, values)

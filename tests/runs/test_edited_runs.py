@@ -33,6 +33,7 @@ from segue.recommender import ItemBias, PureSVD, Recommender, Run, SparseMember,
 from segue.runs import RunFolder
 from segue.runs.checksums import checksum
 from segue.trainer import train
+from slow_cases import some_fast
 
 ENSEMBLE = {
     "choice": "all members",
@@ -103,11 +104,15 @@ def load(folder: Path) -> None:
     Recommender.load(folder).items.find(["1"])
 
 
+FILES_AND_ARRAYS = [
+    (mutation,)
+    for mutation in file_mutations("run") + array_mutations("run")
+    if not mutation.name.startswith("metrics") and mutation.name != "items.parquet: many rows"
+]
+
+
 @pytest.mark.parametrize(
-    "mutation",
-    [m for m in file_mutations("run") if not m.name.startswith("metrics")]
-    + [m for m in array_mutations("run") if m.name != "items.parquet: many rows"],
-    ids=lambda m: m.name,
+    "mutation", some_fast(FILES_AND_ARRAYS, every=5), ids=lambda mutation: mutation.name
 )
 def test_an_edited_file_is_refused_in_one_line(run: Path, mutation: Mutation, tmp_path) -> None:
     harmless = {
@@ -180,7 +185,11 @@ def test_a_log_that_is_no_file_of_records_is_refused(
     assert bool(errors) != mutation.name.endswith(harmless)
 
 
-@pytest.mark.parametrize("mutation", checkpoint_mutations()[::5], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "mutation",
+    some_fast(((mutation,) for mutation in checkpoint_mutations()[::5]), every=6),
+    ids=lambda mutation: mutation.name,
+)
 def test_an_edited_checkpoint_is_refused_or_resumed(
     cycles: Dataset, cycle_run: Path, mutation: Mutation, tmp_path: Path
 ) -> None:

@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_clear_error(metrics):
         [sys.executable, "-W", "error", "-c", FULL_DISK, str(metrics.parent)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert ended.stdout.startswith("cannot write the metrics")

@@ -40,6 +40,7 @@ def n_cases(address: Address, folder: Path, max_examples: int, timeout_s: int) -
     return int(summary[1])
 
 
+@pytest.mark.slow
 def test_a_short_run(address: Address, tmp_path: Path) -> None:
     assert n_cases(address, tmp_path, SHORT, 110) > 500
 

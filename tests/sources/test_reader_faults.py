@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from segue.config import SplitConfig
 from segue.dataset import Dataset
 from segue.errors import SourceError
 from segue.sources import byte_streams
+from slow_cases import some_fast
 from small_datasets import dataset_of
 
 FILES = {name: write for name, write in LOGS.items() if name != "frame"} | ITEMS | LISTS
@@ -119,8 +121,7 @@ UNNOTICED = {("cut short", "lines"), ("cut short", "movies")}
 """What looks like a shorter file."""
 
 
-@pytest.mark.parametrize("form", FILES)
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize(("edit", "form"), some_fast(product(EDITS, FILES), every=4))
 def test_a_damaged_file(tmp_path: Path, read: Read, edit: str, form: str) -> None:
     given = FILES[form](tmp_path, ROWS)
     change, refusing = EDITS[edit]
@@ -141,8 +142,7 @@ REPLACEMENTS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("form", FILES)
-@pytest.mark.parametrize("replacement", REPLACEMENTS)
+@pytest.mark.parametrize(("replacement", "form"), some_fast(product(REPLACEMENTS, FILES), every=4))
 def test_a_file_that_is_something_else(
     tmp_path: Path, read: Read, replacement: str, form: str
 ) -> None:
@@ -260,7 +260,9 @@ MISSING = [
 
 @pytest.mark.parametrize(
     ("role", "missing", "form"),
-    [(role, value, form) for role, value in MISSING for form in with_role(EVERY, role)],
+    some_fast(
+        ((role, value, form) for role, value in MISSING for form in with_role(EVERY, role)), every=3
+    ),
 )
 def test_a_missing_id(tmp_path: Path, read: Read, form: str, role: str, missing: Any) -> None:
     is_number = isinstance(missing, float)
@@ -286,13 +288,16 @@ WRITTEN = [("item", " {}\u00a0"), ("user", "{}.0"), ("item", float)]
 
 @pytest.mark.parametrize(
     ("role", "written", "form"),
-    [
-        (role, written, form)
-        for role, written in WRITTEN
-        for form in with_role(EVERY, role)
-        # Ids of MPD are text, and a playlist has one pid.
-        if form != "MPD" or (role == "item" and written is not float)
-    ],
+    some_fast(
+        (
+            (role, written, form)
+            for role, written in WRITTEN
+            for form in with_role(EVERY, role)
+            # Ids of MPD are text, and a playlist has one pid.
+            if form != "MPD" or (role == "item" and written is not float)
+        ),
+        every=3,
+    ),
 )
 def test_an_id_of_another_form(
     tmp_path: Path, read: Read, form: str, role: str, written: Any

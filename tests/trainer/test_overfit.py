@@ -25,6 +25,7 @@ def test_one_batch_is_overfitted(cycles: Dataset, config: Config):
     assert np.isfinite(result.loss)
 
 
+@pytest.mark.slow
 def test_sequence_features_make_labels_unambiguous(genres: Dataset, feature_config: Config):
     with_features = overfit_one_batch(genres, feature_config)
     model = feature_config.model.model_copy(update={"sequence_features": ()})

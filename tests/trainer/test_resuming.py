@@ -144,17 +144,17 @@ def start(dataset: Path, run: Path, *options: str) -> subprocess.Popen[bytes]:
 
 
 def wait_until_done(process: subprocess.Popen[bytes]) -> None:
-    assert process.wait(timeout=100) == 0
+    assert process.wait(timeout=300) == 0
 
 
 def kill_when(process: subprocess.Popen[bytes], run: Path, is_ready: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while not is_ready():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.0005 if (run / "checkpoints").exists() else 0.05)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=10) == -signal.SIGKILL
+    assert process.wait(timeout=300) == -signal.SIGKILL
 
 
 def saving_after(run: Path, step: int) -> Callable[[], bool]:

@@ -38,6 +38,7 @@ from segue.trainer.run_spec import RunSpec, training_inputs
 from segue.trainer.step import StepReport, all_finite, jitted_step
 from segue.trainer.train_state import TrainState
 from segue.trainer.validation import Validation
+from slow_cases import some_fast
 from small_runs import write_cycles
 
 
@@ -147,7 +148,9 @@ def test_patience_ends_a_run(cycles: Dataset, config: Config, tmp_path: Path) ->
     assert "did not improve in 2 validations" in card["finished"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", some_fast([(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGHUP,)], every=3)
+)
 def test_a_signal_saves_a_checkpoint_and_the_run_can_be_resumed(
     cycles: Dataset, config: Config, cycle_run: Path, tmp_path: Path, number: int
 ) -> None:

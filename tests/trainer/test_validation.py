@@ -20,6 +20,7 @@ from segue.recommender import Encoder, Recommender
 from segue.tokens import END, UNK
 from segue.trainer import train
 from segue.trainer.validation import is_better
+from slow_cases import some_fast
 
 Example = tuple[int, list[int], int]
 """Row of a sequence, the history before a label, and the label."""
@@ -157,12 +158,15 @@ def test_a_lower_loss_is_better_and_a_higher_metric_is_better() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "model"),
-    [
-        ("leave-one-out", {"context": 5}),
-        ("holdout", {"context": 16}),
-        ("holdout", {"context": 4, "start": False}),
-        ("windows", {"context": 4}),
-    ],
+    some_fast(
+        [
+            ("leave-one-out", {"context": 5}),
+            ("holdout", {"context": 16}),
+            ("holdout", {"context": 4, "start": False}),
+            ("windows", {"context": 4}),
+        ],
+        every=2,
+    ),
 )
 def test_ranks_from_the_states_of_the_loss_equal_those_of_an_evaluation(
     feature_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, model: dict

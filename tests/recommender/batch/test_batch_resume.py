@@ -204,7 +204,7 @@ def test_up_to_five_kills_of_a_process(mixed_genre_run: Path, tmp_path: Path) ->
     draw, kills = random.Random(0), 0
     while kills < 5:
         process = subprocess.Popen([*command, "--output", str(killed)], stdout=subprocess.DEVNULL)
-        deadline, partial = time.monotonic() + 60, tmp_path / "killed.parquet.partial"
+        deadline, partial = time.monotonic() + 300, tmp_path / "killed.parquet.partial"
         n_parts = len(list(partial.glob("*.arrow"))) if partial.exists() else 0
         while time.monotonic() < deadline and process.poll() is None:
             if partial.exists() and len(list(partial.glob("*.arrow"))) > n_parts:

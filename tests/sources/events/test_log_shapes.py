@@ -8,6 +8,7 @@ import gzip
 import json
 import lzma
 import math
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ import zstandard
 from table_logs import column_by_sequence, open_log, read_log, write
 
 from segue.errors import SourceError
+from slow_cases import some_fast
 
 LOG = "user_id,item_id,timestamp\nu,a,1600000001\nu,b,1600000002\nv,c,1600000003\n"
 SEQUENCES = {"u": ["a", "b"], "v": ["c"]}
@@ -44,10 +46,12 @@ def test_line_ends_of_several_kinds(tmp_path: Path, data: bytes) -> None:
     assert read_log(write_bytes(tmp_path / "log.csv", data)) == SEQUENCES
 
 
+COMPRESS = (gzip.compress, zstandard.compress, bz2.compress, lzma.compress)
+
+
 @pytest.mark.parametrize(
-    "compress", [gzip.compress, zstandard.compress, bz2.compress, lzma.compress]
+    ("name", "compress"), some_fast(product(("log.csv", "log", "log.csv.gz"), COMPRESS), every=3)
 )
-@pytest.mark.parametrize("name", ["log.csv", "log", "log.csv.gz"])
 def test_compression_is_detected_by_content(tmp_path: Path, name: str, compress) -> None:
     assert read_log(write_bytes(tmp_path / name, compress(LOG.encode()))) == SEQUENCES
     data = compress(LOG[:40].encode()) + compress(LOG[40:].encode())

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from table_logs import column_by_sequence, open_log, read_log, write, write_log
 
+from examples import examples
 from segue.errors import SourceError
 
 
@@ -81,7 +82,9 @@ EVENTS = st.lists(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(events=EVENTS, timed=st.booleans())
 def test_sequences_equal_a_stable_sort(

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from table_logs import column_by_sequence, open_log, read_log, write, write_log
 
+from examples import examples
 from segue.errors import SourceError
 from segue.sources.events import times
 
@@ -51,7 +52,7 @@ def write_times(folder: Path, *texts: str) -> Path:
     return write_log(folder, *(f"u,i{row},{text}" for row, text in enumerate(texts)))
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(INSTANTS, min_size=1, max_size=6), st.sampled_from(list(NOTATIONS)))
 def test_every_notation_is_read_as_the_moment_that_was_written(
     tmp_path: Path, instants: list[datetime], notation: str

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from examples import examples
 from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.items.items_file import read_items_file
@@ -81,7 +82,9 @@ def test_a_column_without_any_vector_has_no_width(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     width=st.integers(1, 6),

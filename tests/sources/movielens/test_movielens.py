@@ -18,6 +18,7 @@ from movielens_folders import (
     write_csv,
 )
 
+from examples import examples
 from segue.config import SourceConfig
 from segue.errors import SourceError
 from segue.sources.movielens.source import MovielensSource, recognises
@@ -93,7 +94,7 @@ def test_a_release_without_users_is_read_without_them(tmp_path: Path) -> None:
         max_size=80,
     )
 )
-@hypothesis.settings(max_examples=25)
+@hypothesis.settings(max_examples=examples(25))
 def test_histories_agree_with_a_stable_sort(
     tmp_path_factory: pytest.TempPathFactory, ratings: list[tuple[int, int, float, int]]
 ) -> None:

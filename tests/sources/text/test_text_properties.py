@@ -18,10 +18,13 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from table_logs import read_log
 
+from examples import examples
 from segue.errors import SourceError
 
 PROFILE = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 COMPRESSIONS: list[Callable[[bytes], bytes]] = [

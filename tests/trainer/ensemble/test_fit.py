@@ -67,7 +67,9 @@ def test_the_run_is_served_with_its_members(run: Path, cycles: Dataset):
     assert best.item_id == "i4"
 
 
-@pytest.mark.parametrize("name", ["write_members", "choose_mixture"])
+@pytest.mark.parametrize(
+    "name", ["write_members", pytest.param("choose_mixture", marks=pytest.mark.slow)]
+)
 def test_a_run_killed_while_its_ensemble_is_fitted_ends_the_same(
     run: Path,
     cycles: Dataset,

@@ -116,6 +116,7 @@ def test_generation_and_similar_items_have_it_too(run: Run):
     assert len(model.similar_items("i3", k=2).items) == 2
 
 
+@pytest.mark.slow
 def test_it_learns_from_the_shortest_sequences(tmp_path: Path):
     log = tmp_path / "log.csv"
     rows = [f"u{u},i{(u + k) % 7},{k + 1}" for u in range(60) for k in range(4)]
@@ -185,6 +186,7 @@ def test_a_run_killed_while_it_is_trained_ends_with_the_same_bits(
     assert again.card["ensemble"] == run.card["ensemble"]
 
 
+@pytest.mark.slow
 def test_a_signal_meanwhile_leaves_the_run_unfinished(
     run: Run, cycles: Dataset, config: Config, tmp_path: Path
 ):
