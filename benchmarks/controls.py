@@ -1,12 +1,14 @@
 """What each control of a request does to the lists, what it costs in NDCG, and what a filter costs.
 
-    python benchmarks/controls.py [DATASET RUN] [--requests 1000] [--items 2262292]
+    python benchmarks/controls.py [DATASET RUN] [--requests 1000] [--items 2262292] [--filter-only]
 
 The requests are those of the validation part on which ensemble weights are fitted, so NDCG@10 is
 comparable between the rows of the table, not with a test part. Without a dataset, a model is
-trained on the built-in world. The time of a filter is that of whole requests for ten items to an
-untrained transformer of width 128 with ``--items`` items, of which the filter keeps 1 %; filtered
-and unfiltered requests alternate, and the median is reported. Prints a table, then one JSON line.
+trained on the built-in world. The time of a filter is that of whole requests for ten items to a
+transformer of width 128 with random weights and ``--items`` items, of which the filter keeps 1 %,
+alone and in an ensemble with the members that the default has for large catalogues: co-occurrence,
+item-kNN and PureSVD, fitted on the built-in world, whose tracks are the first items. Filtered and
+unfiltered requests alternate, and the median is reported. Prints a table, then one JSON line.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from flax import nnx
+from scipy import sparse
 
+from segue import baselines
+from segue.baselines.item_item import ItemItemRanker
+from segue.baselines.puresvd import PureSvd
 from segue.config import ModelConfig
 from segue.dataset import Dataset, Items
 from segue.dataset.items import build_items_table
@@ -33,7 +39,14 @@ from segue.metrics.next_item import ndcg
 from segue.model import Transformer
 from segue.preparation import prepare
 from segue.ranking import Ranked
-from segue.recommender import Encoder, Ensemble, Recommender, prompt_layout
+from segue.recommender import (
+    Encoder,
+    Ensemble,
+    PureSVD,
+    Recommender,
+    SparseMember,
+    prompt_layout,
+)
 from segue.recommender.control_options import read_controls
 from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.requests import Request, query_of
@@ -44,6 +57,8 @@ from segue.trainer.ensemble.requests import FittingRequests, fitting_requests
 K = 10
 DIALS = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)
 DIVERSITIES = (0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
+TRACKS = 50_000
+"""Tracks of the built-in world on which the members of a large catalogue are fitted."""
 FILTERED_REPEATS = 15
 """Requests of each kind whose times are measured."""
 
@@ -54,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", nargs="?", type=Path, help="none trains one within 60 core-seconds")
     parser.add_argument("--requests", type=int, default=1_000, help="largest number of requests")
     parser.add_argument("--items", type=int, default=50_000, help="items of the filtered catalogue")
+    parser.add_argument("--filter-only", action="store_true", help="time the filter alone")
     given = parser.parse_args(arguments)
+    if given.filter_only:
+        print(json.dumps({"items": given.items, "filter": measure_filter(given.items)}))
+        return
     with TemporaryDirectory() as folder:
         if given.dataset:
             data = Dataset.open(given.dataset)
@@ -153,9 +172,17 @@ class Lists:
         return max(Counter(values).values(), default=0)
 
 
-def measure_filter(n_items: int) -> dict[str, float]:
+def measure_filter(n_items: int) -> dict[str, dict[str, float]]:
+    """The times of ``filter_times`` for a transformer alone and for an ensemble."""
+    alone = untrained(n_items)
+    return {
+        "transformer alone": filter_times(alone),
+        "ensemble": filter_times(with_members(alone)),
+    }
+
+
+def filter_times(model: Recommender) -> dict[str, float]:
     """Milliseconds and core-milliseconds of requests with and without a filter that keeps 1 %."""
-    model = untrained(n_items)
     history = model.item_ids[:50]
     kinds: dict[str, dict[str, Any]] = {
         "unfiltered": {},
@@ -199,13 +226,47 @@ def untrained(n_items: int) -> Recommender:
     )
 
 
-def report(dataset: str, rows: list[dict[str, Any]], timing: dict[str, float]) -> None:
+def with_members(model: Recommender, n_playlists: int = 8_000) -> Recommender:
+    """The model with members fitted on the built-in world, whose tracks are its first items."""
+    size = model.ensemble.vocabulary_size
+    n_tracks = min(size - N_SPECIALS, TRACKS)
+    with TemporaryDirectory() as folder:
+        world = prepare(
+            None, Path(folder) / "world", format="demo", items=n_tracks, sequences=n_playlists
+        )
+        fitted = [baselines.fit(name, world) for name in ("co-occurrence", "item-knn")]
+        svd = baselines.fit("puresvd", world)
+        n_padding = size - world.vocabulary_size
+        counts = np.pad(world.items.training_counts[: world.vocabulary_size], (0, n_padding))
+    sparse_members = []
+    for ranker in fitted:
+        assert isinstance(ranker, ItemItemRanker)
+        pairs, divisors = ranker.pairs, ranker.divisors
+        indptr = np.pad(pairs.indptr, (0, n_padding), mode="edge")
+        pairs = sparse.csr_matrix((pairs.data, pairs.indices, indptr), shape=(size, size))
+        if divisors is not None:
+            divisors = np.pad(divisors, (0, n_padding), constant_values=1.0)
+        padded = ItemItemRanker(
+            ranker.name, pairs, counts, ranker.history_weights, divisors=divisors
+        )
+        sparse_members.append(SparseMember(padded, 1.0, 0.01))
+    assert isinstance(svd, PureSvd)
+    vectors = np.pad(np.asarray(svd.vectors, np.float32), ((0, n_padding), (0, 0)))
+    ensemble = Ensemble(
+        model.encoder, [PureSVD(vectors, 4.0)], sparse_members, training_counts=counts
+    )
+    dataset = {"path": "", "fingerprint": ""}
+    return Recommender(ensemble, model.items, name="ensemble", dataset=dataset)
+
+
+def report(dataset: str, rows: list[dict[str, Any]], timing: dict[str, dict[str, float]]) -> None:
     """Print the table and the JSON line."""
     names = [name for name in rows[0] if name != "controls"]
     print(f"{dataset:22}" + "".join(f"{name:>18}" for name in names))
     for row in rows:
         print(f"{row['controls']:22}" + "".join(f"{row[name]:>18.4f}" for name in names))
-    print("  ".join(f"{name} {value:g}" for name, value in timing.items()))
+    for model, times in timing.items():
+        print(f"{model}: " + "  ".join(f"{name} {value:g}" for name, value in times.items()))
     print(json.dumps({"dataset": dataset, "rows": rows, "filter": timing}))
 
 

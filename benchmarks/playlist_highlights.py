@@ -1,14 +1,16 @@
 """Properties of generated playlists, measured on held-out playlists.
 
     python benchmarks/playlist_highlights.py [RUN DATASET] [--without RUN2] [--playlists 500]
+        [--part validation] [--only missingness]
 
 Measures the highlights for which playlist-decoder (trecs), the public playlist transformer, shows
 one example each: Christmas tracks after a Christmas song, the order of the given tracks,
 robustness to missing tracks, and wandering into popular areas. Then playlists generated from
 nothing, and the lengths of playlists.
 
-``RUN`` must have been trained on ``DATASET``, whose split must be ``holdout``; its test playlists
-are used. ``RUN2`` is a second model for the wandering, such as one without side information.
+``RUN`` must have been trained on ``DATASET``, whose split must be ``holdout``; the playlists of
+``--part`` are used. ``RUN2`` is a second model for the wandering, such as one without side
+information.
 Without a run, the preset of the built-in world is trained with END, which takes three minutes on
 2 cores.
 """
@@ -25,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from highlights import lengths, missingness, order, season, wandering
 from highlights.estimates import MeanDifference, MeanEstimate
 from highlights.generator import Generator, distinct_catalogue_prompts, held_out_playlists
@@ -64,26 +67,35 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """
     data = Dataset.open(options.dataset)
     model = Generator.load(options.run, data)
-    count, seed = options.playlists, options.seed
-    tables: dict[str, Rows] = {
-        "season": season.measure_season(model, data, options.prompt_title, options.names)
-    }
-    rows = held_out_playlists(data, order.GIVEN + order.MIN_REST, count, seed)
-    tables["order"] = order.measure_order(model, data, rows, seed)
-    rows = held_out_playlists(data, missingness.GIVEN, sys.maxsize, seed)
-    prompts = distinct_catalogue_prompts(data, rows, missingness.GIVEN)[:count]
-    tables["missingness"] = missingness.measure_missingness(model, prompts, seed)
-    rows = held_out_playlists(data, wandering.GIVEN + options.length, count, seed)
-    models = wandering_models(options, model, data)
-    tables["wandering"], tables["drift"] = wandering.measure_wandering(
-        models, data, rows, options.length, seed
-    )
-    if model.ensemble.encoder.layout.start:
-        rows = held_out_playlists(data, lengths.BEGINNING, lengths.MAX_PLAYLISTS, seed)
+    count, seed, part = options.playlists, options.seed, options.part
+    tables: dict[str, Rows] = {}
+
+    def is_measured(*names: str) -> bool:
+        return options.only in (None, *names)
+
+    def playlists(min_length: int, limit: int = count) -> np.ndarray:
+        return held_out_playlists(data, min_length, limit, seed, part)
+
+    if is_measured("season"):
+        tables["season"] = season.measure_season(model, data, options.prompt_title, options.names)
+    if is_measured("order"):
+        rows = playlists(order.GIVEN + order.MIN_REST)
+        tables["order"] = order.measure_order(model, data, rows, seed)
+    if is_measured("missingness"):
+        rows = playlists(missingness.GIVEN, sys.maxsize)
+        prompts = distinct_catalogue_prompts(data, rows, missingness.GIVEN)[:count]
+        tables["missingness"] = missingness.measure_missingness(model, prompts, seed)
+    if is_measured("wandering", "drift"):
+        rows = playlists(wandering.GIVEN + options.length)
+        models = wandering_models(options, model, data)
+        tables["wandering"], tables["drift"] = wandering.measure_wandering(
+            models, data, rows, options.length, seed
+        )
+    if model.ensemble.encoder.layout.start and is_measured("beginnings"):
+        rows = playlists(lengths.BEGINNING, lengths.MAX_PLAYLISTS)
         tables["beginnings"] = lengths.measure_beginnings(model, data, rows, seed)
-    if model.ensemble.encoder.layout.end:
-        rows = held_out_playlists(data, lengths.GIVEN + 1, count, seed)
-        tables["lengths"] = lengths.measure_lengths(model, data, rows, seed)
+    if model.ensemble.encoder.layout.end and is_measured("lengths"):
+        tables["lengths"] = lengths.measure_lengths(model, data, playlists(lengths.GIVEN + 1), seed)
     return {"run": model.name, "dataset": data.name, "fingerprint": data.fingerprint} | tables
 
 
@@ -115,10 +127,12 @@ def train_on_built_in_world(folder: Path, changes: dict[str, Any]) -> tuple[Path
     return run.path, data.path
 
 
-def show(results: dict[str, Any], console: Console) -> None:
+def show(results: dict[str, Any], console: Console, only: str | None = None) -> None:
     """Print one table per highlight."""
     for name, title in TITLES.items():
         rows: Rows = results.get(name, [])
+        if only not in (None, name):
+            continue
         if not rows:
             console.print(f"{title}: not measured, the model or the dataset does not allow it")
             continue
@@ -165,6 +179,8 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--playlists", type=int, default=500, help="at most this many per highlight"
     )
+    parser.add_argument("--part", choices=("validation", "test"), default="test")
+    parser.add_argument("--only", choices=tuple(TITLES), help="measure this highlight alone")
     parser.add_argument(
         "--length", type=int, default=40, help="tracks to generate for the wandering"
     )
@@ -200,11 +216,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise SystemExit(f"error: {error}") from None
     seconds = round(time.perf_counter() - start)
     console = Console(width=190)
-    show(results, console)
+    show(results, console, options.only)
     machine = machine_report()
     record = {
         "benchmark": "playlist_highlights",
         "seed": options.seed,
+        "part": options.part,
         "seconds": seconds,
         "machine": {key: machine[key] for key in ("cores", "devices")},
     }

@@ -1,4 +1,4 @@
-"""Batched generation with a trained model, and the test playlists that it continues."""
+"""Batched generation with a trained model, and the held-out playlists that it continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64
 
 from segue.dataset import Dataset
-from segue.dataset.targets import part_bounds
+from segue.dataset.targets import SplitPart, part_bounds
 from segue.features import stored_features
 from segue.ragged import Ragged
 from segue.ranking import Query
@@ -86,23 +86,24 @@ class Generator:
 
 
 def held_out_playlists(
-    data: Dataset, min_length: int, limit: int, seed: int
+    data: Dataset, min_length: int, limit: int, seed: int, part: SplitPart = "test"
 ) -> Int64[np.ndarray, " playlists"]:
-    """Rows of complete test playlists with at least ``min_length`` events.
+    """Rows of complete playlists of a part, with at least ``min_length`` events.
 
     Args:
         data: a dataset with the split ``holdout``.
         min_length: smallest number of events.
         limit: largest number of rows; more are reduced by a draw with the seed.
         seed: seed of the draw.
+        part: ``test``, or ``validation`` while there is still something to choose.
 
     Raises:
         SystemExit: there is none, for example because the split holds out events.
     """
-    starts, ends = part_bounds(data.sequences, "test")
+    starts, ends = part_bounds(data.sequences, part)
     rows = np.flatnonzero((starts == 0) & (ends >= min_length))
     if not len(rows):
-        raise SystemExit(f"error: {data.path} has no test playlist of {min_length} tracks")
+        raise SystemExit(f"error: {data.path} has no {part} playlist of {min_length} tracks")
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
@@ -125,7 +126,7 @@ def distinct_catalogue_prompts(
         if len(tracks) >= length:
             prompts.append(tracks[:length])
     if not prompts:
-        raise SystemExit(f"error: no test playlist of {data.path} has {length} catalogue tracks")
+        raise SystemExit(f"error: no playlist of {data.path} has {length} catalogue tracks")
     return np.array(prompts, np.int32)
 
 

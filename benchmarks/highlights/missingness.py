@@ -4,25 +4,38 @@ The first five distinct catalogue tracks of each playlist are given; then two of
 the seed, are masked as unknown. A masked track may be generated, since the model cannot know that
 it was given. The overlap has two references: the continuation of the same prompt with another
 seed, which shows the effect of sampling alone, and the continuation of another playlist, which
-shows what all continuations have in common.
+shows what all continuations have in common. Each is measured with greedy decoding and with several
+kinds of sampling, from the flattest to the sharpest.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Int64
 
 from highlights.estimates import difference, estimate
-from highlights.generator import GREEDY, Generator, overlap, top_50_sampling
+from highlights.generator import GREEDY, Generator, overlap
 from segue.ragged import Ragged
+from segue.recommender.sampling import Sampling
 from segue.tokens import UNK
 
 GIVEN = 5
 MASKED = 2
 ADDED = 14
 """Generated tracks, as many as in the example of playlist-decoder (trecs), where 11 were shared."""
+
+SAMPLINGS = {
+    "sampled": Sampling(top_k=50),
+    "top_p .5": Sampling(top_k=50, top_p=0.5),
+    "top_k 10": Sampling(top_k=10),
+    "temperature .7": Sampling(top_k=50, temperature=0.7),
+    "temperature .5": Sampling(top_k=50, temperature=0.5),
+    "temperature .3": Sampling(top_k=50, temperature=0.3),
+}
+"""Kinds of sampling by name; the first one is that of playlist-decoder (trecs)."""
 
 Prompts = Int32[np.ndarray, "playlists given"]
 Lists = Int32[np.ndarray, "playlists added"]
@@ -42,20 +55,16 @@ def measure_missingness(model: Generator, prompts: Prompts, seed: int) -> list[d
     """
     masked_prompts = mask_tracks(prompts, MASKED, seed)
     given, masked = Ragged.from_rows(list(prompts)), Ragged.from_rows(list(masked_prompts))
-    greedy = model.generate(given, ADDED, GREEDY)
-    sampled, resampled = (
-        model.generate(given, ADDED, top_50_sampling(draw_seed)) for draw_seed in (seed, seed + 1)
-    )
-    greedy_masked = model.generate(masked, ADDED, GREEDY)
-    sampled_masked = model.generate(masked, ADDED, top_50_sampling(seed + 1))
     masked_tracks = np.where(masked_prompts == UNK, prompts, -1)
-    comparisons = [
-        ("greedy", greedy, {"masked": greedy_masked, "same prompt": greedy}),
-        ("sampled", sampled, {"masked": sampled_masked, "same prompt": resampled}),
-    ]
     rows = []
-    for sampling, lists, references in comparisons:
-        references["another playlist"] = np.roll(lists, 1, axis=0)
+    for sampling, options in {"greedy": GREEDY, **SAMPLINGS}.items():
+        first, second = (replace(options, seed=draw_seed) for draw_seed in (seed, seed + 1))
+        lists = model.generate(given, ADDED, first)
+        references = {
+            "masked": model.generate(masked, ADDED, second),
+            "same prompt": model.generate(given, ADDED, second),
+            "another playlist": np.roll(lists, 1, axis=0),
+        }
         control = overlap(lists, references["same prompt"])
         for name, reference in references.items():
             shared = overlap(lists, reference)

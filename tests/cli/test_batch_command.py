@@ -127,6 +127,8 @@ def test_similar_prints_the_answer_of_the_library(run: Path, ids: list[str]) -> 
     for values in (answer, expected):
         assert values.pop("took_ms") > 0
         values.pop("seen", None)
+    shown = [item.pop("attributes") for item in answer["items"]]
+    assert all(attributes.keys() == {"artist", "year", "genres"} for attributes in shown)
     assert answer == expected
     table = segue("similar", run, "--item", ids[0], "-k", 2, "--where", "training_count >= 0")
     assert table.code == 0

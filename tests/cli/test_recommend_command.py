@@ -29,15 +29,23 @@ def long_playlist(world: Path) -> tuple[str, list[str]]:
     return data.sequences.ids[row].as_py(), items
 
 
+SHOWN = {"artist", "year", "genres"}
+
+
 def answered_ids(answer: dict) -> list[str]:
     return [item["item_id"] for item in answer["items"]]
 
 
-def test_recommend_prints_the_answer_of_the_library(run: Path, ids: list[str]) -> None:
+def test_recommend_prints_the_answer_of_the_library(run: Path, world: Path, ids: list[str]) -> None:
     answer = segue("recommend", run, "--items", f"{ids[0]}, {ids[3]}", "-k", 4, "--json").json
     expected = Recommender.load(run).recommend([ids[0], ids[3]], 4).to_dict()
     for values in (answer, expected):
         assert values.pop("took_ms") > 0
+    items = Dataset.open(world).items
+    for item, index in zip(answer["items"], items.find(answered_ids(answer)), strict=True):
+        description = items.describe(int(index))
+        shown = {name: description[name] for name in ("artist", "year", "genres")}
+        assert item.pop("attributes") == shown
     assert answer == expected
     assert set(answer) == {"items", "unknown_items", "truncated", "model", "notes", "seen"}
     assert [item["rank"] for item in answer["items"]] == [1, 2, 3, 4]
@@ -50,6 +58,7 @@ def test_reasons_and_probabilities_are_those_of_the_library(
     arguments = ("recommend", mixed_run, "--items", f"{ids[0]},{ids[3]}", "-k", 3)
     answer = segue(*arguments, "--why", "--probabilities", "--json").json
     expected = Recommender.load(mixed_run).explain([ids[0], ids[3]], 3, probabilities=True)
+    assert [item.pop("attributes").keys() for item in answer["items"]] == [SHOWN] * 3
     assert answer["items"] == expected.answer.to_dict()["items"]
     assert answer["items"][0]["why"]["reasons"][0]["item_id"] in (ids[0], ids[3])
     printed = segue(*arguments, "--why", "--probabilities")
@@ -134,7 +143,7 @@ def test_generate_prints_the_answer_of_the_library(run: Path, ids: list[str]) ->
 
 
 def test_generate_locks_positions_and_samples_from_a_nucleus(run: Path, ids: list[str]) -> None:
-    options = ("--length", 4, "--top-p", 0.8, "--lock", f"1={ids[7]}", "--lock", f"3 = {ids[5]}")
+    options = ("--length", 4, "--top-p", 0.8, "--lock", f"2={ids[7]}", "--lock", f"4 = {ids[5]}")
     answer = segue("generate", run, "--item", ids[0], *options, "--json").json
     locked = {1: ids[7], 3: ids[5]}
     expected = Recommender.load(run).generate([ids[0]], 4, top_p=0.8, locked=locked)
@@ -196,21 +205,26 @@ def test_sequence_features_reach_the_model(
             ["generate", "--end-weight", "0.5"],
             "end_weight is 0.5, but the model does not predict END",
         ),
-        (["generate", "--end-weight", "-1"], "end_weight is -1.0, expected a number from 0 to 1e"),
-        (["recommend", "-k", "0"], "expected 1 or more"),
+        (
+            ["generate", "--end-weight", "-1"],
+            "'--end-weight': Input should be greater than or equal to 0",
+        ),
+        (["recommend", "-k", "0"], "'-k': Input should be greater than or equal to 1"),
         (["recommend", "-k", "161"], "k is 161, more than the catalogue of "),
         (["recommend", "--user", "nobody"], "'nobody' is not in the dataset"),
-        (["generate", "--length", "0"], "expected 1 or more"),
+        (["generate", "--length", "0"], "Input should be greater than or equal to 1"),
         (["generate", "--length", "161"], "length is 161, more than the catalogue of "),
-        (["generate", "--top-k", "-1"], "expected 1 or more"),
-        (["generate", "--temperature", "-0.5"], "temperature"),
+        (["generate", "--top-k", "-1"], "Input should be greater than or equal to 1"),
+        (["generate", "--temperature", "-0.5"], "Input should be greater than or equal to 0"),
+        (["generate", "--greedy", "--temperature", "0.5"], "--greedy and --temperature are both"),
         (["generate", "--top-p", "0"], "top_p is 0.0, expected a number above 0 and up to 1"),
-        (["generate", "--top-p", "1.1"], "top_p is 1.1, expected a number above 0 and up to 1"),
-        (["generate", "--lock", "20=a"], "position 20 is locked, but a list of 20 has the"),
+        (["generate", "--top-p", "1.1"], "Input should be less than or equal to 1"),
+        (["generate", "--lock", "21=a"], "--lock '21=a': the list has 20 items"),
+        (["generate", "--lock", "0=a"], "--lock '0=a': ranks of a list count from 1"),
         (["generate", "--lock", "2=nothing"], "the locked item 'nothing' is not in the catalogue"),
-        (["generate", "--lock", "first=a"], "--lock 'first=a' is not of the form POSITION=ID"),
-        (["generate", "--lock", "2="], "--lock '2=' is not of the form POSITION=ID"),
-        (["generate", "--lock", "2=a", "--lock", "2=b"], "the position is locked already"),
+        (["generate", "--lock", "first=a"], "--lock 'first=a' is not of the form RANK=ID"),
+        (["generate", "--lock", "2="], "--lock '2=' is not of the form RANK=ID"),
+        (["generate", "--lock", "2=a", "--lock", "2=b"], "the rank is locked already"),
     ],
 )
 def test_invalid_requests_are_errors(arguments: list[str], expected: str, run: Path) -> None:
@@ -283,6 +297,8 @@ def test_a_query_file_holds_a_request(run: Path, ids: list[str], tmp_path: Path)
     ('{"cap": {"artist": 1.5}}', "request cap.artist: "),
     ("[1]", "expected an object, got list"),
     ("{", "it is not JSON"),
+    ('{"k": 3, "k": 4}', "has the key 'k' twice"),
+    ('{"cap": {"year": 1, "year": 2}}', "has the key 'year' twice"),
 ])  # fmt: skip
 def test_a_query_file_that_is_wrong(run: Path, tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "query.json"
@@ -297,7 +313,7 @@ def test_a_query_file_that_is_wrong(run: Path, tmp_path: Path, content: str, mes
     ("--cap", "artist=0", "cap of artist is 0, expected an integer from 1 up"),
     ("--exclude", "a,,b", "--exclude 'a,,b' has an empty item id"),
     ("--where", "yaer > 3", "the items have no attribute 'yaer'"),
-    ("--diversity", "2", "diversity is 2.0, expected a number from 0 to 1"),
+    ("--diversity", "2", "Input should be less than or equal to 1"),
 ])  # fmt: skip
 def test_a_control_that_is_wrong(run: Path, option: str, value: str, message: str) -> None:
     assert message in segue("recommend", run, option, value).error

@@ -111,6 +111,17 @@ def test_items_are_joined_by_id(run: Run, tmp_path: Path) -> None:
         assert ids(answer) == ids(model.recommend(items, k=3))
 
 
+def test_users_of_another_dataset_with_ids_that_the_model_has_learnt_are_counted(
+    run: Run, cycles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another = dataset_of(tmp_path, {"anna": ["i3", "i4", "i5"], "u7": ["i1", "i2", "i3"]})
+    assert run.attach(another)["users_in_training"] == 0  # the model reads no users
+    values = {"user": ["u6", "u7"]}
+    monkeypatch.setattr(RunFolder, "read_sequence_values", lambda _: values)
+    assert run.attach(another)["users_in_training"] == 1
+    assert run.attach(cycles)["users_in_training"] == 0  # the dataset of the training
+
+
 def test_attached_histories_are_replaced(run: Run, cycles: Dataset, tmp_path: Path) -> None:
     first = run.attach(cycles)
     content = (run.path / "histories.arrow").read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,9 @@ def test_attributes_of_all_types() -> None:
         "tags": pa.array([["a", None], [], None, ["A", "b"]]),
         "key": pa.array([2**60, 2**60 + 1, None, 2**62]),
         "city": pa.array(["ΟΔΟΣ", "İstanbul", "Straße", "it's"]),
+        "numbers": pa.array([[7, 8], [], None, [7]]),
+        "released": pa.array([date(1990, 5, 12), date(1989, 1, 1), None, date(1991, 1, 1)]),
+        "at": pa.array([None, datetime(2001, 12, 31, 23), None, datetime(2002, 1, 1)]),
     })  # fmt: skip
     assert satisfying(attributes, "genre = JAZZ") == [0, 2]
     assert satisfying(attributes, "genre != jazz") == [1, 3]
@@ -324,6 +328,24 @@ def test_attributes_of_all_types() -> None:
     assert satisfying(attributes, "city = ΟΔΟΣ") == [0]
     assert satisfying(attributes, "city = 'İstanbul'") == [1]
     assert satisfying(attributes, 'city has "\'"') == [3]
+    assert satisfying(attributes, "city = istanbul") == [1], "accents are folded"
+    assert satisfying(attributes, "city = strasse") == [2]
+    assert satisfying(attributes, "'genre name' = b") == [1]
+    assert satisfying(attributes, '"genre name"!="b"') == [0, 2, 3]
+    assert satisfying(attributes, "numbers has 7") == [0, 3]
+    released = {
+        "released >= 1990": [0, 3],
+        "released < 1990-05": [1],
+        "released = 1990-05": [0],
+        "released > 1990-05-12": [3],
+        "released != 1989": [0, 2, 3],
+        "at = 2001": [1],
+    }
+    for condition, expected in released.items():
+        assert satisfying(attributes, condition) == expected, condition
+    for condition in ("released = may", "released has 1990", "released < 1990-5"):
+        with pytest.raises(RequestError):
+            attributes.condition(condition)
     # What is no value is not limited by a cap.
     for name, lengths in (("genre", [1, 0, 1, 0]), ("year", [0, 1, 0, 1]), ("tags", [1, 0, 0, 2])):
         values = attributes.cap(name, 1).values

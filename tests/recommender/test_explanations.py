@@ -308,6 +308,36 @@ def test_an_explanation_is_plain_values_and_an_answer_without_one_has_no_new_key
     assert plain["items"][0].keys() == {"item_id", "title", "score", "rank"}
 
 
+def test_an_explanation_is_a_table_of_items_and_events(model: Recommender) -> None:
+    explanation = model.explain(["i3", "unknown", "i4"], 2)
+    rows = explanation.to_arrow().to_pylist()
+    assert [(row["rank"], row["position"], row["event"]) for row in rows] == [
+        (rank, position, event)
+        for rank in (1, 2)
+        for position, event in enumerate(["i3", "unknown", "i4"])
+    ]
+    for row in rows:
+        assert row["item_id"] == explanation[row["rank"] - 1].item_id
+        value = explanation.contributions[row["rank"] - 1, row["position"]]
+        assert row["contribution"] == pytest.approx(float(value))
+    lines = repr(explanation).splitlines()
+    assert lines[0] == "Explanation of 2 items by 3 events"
+    assert lines[1].startswith(f"  1. {explanation[0].title}: because of ")
+
+
+def test_contributions_are_those_of_the_last_events_in_a_moving_window(
+    model: Recommender,
+) -> None:
+    history = [f"i{i % 12}" for i in range(14)]
+    moving = model.with_window("moving")
+    candidates = ["i3", "i4"]
+    expected = model.explain(history, candidates=candidates)
+    explanation = moving.explain(history, candidates=candidates)
+    by_id = {item.item_id: row for item, row in zip(expected, expected.contributions, strict=True)}
+    for item, row in zip(explanation, explanation.contributions, strict=True):
+        np.testing.assert_allclose(row, by_id[item.item_id], rtol=1e-4, atol=1e-5)
+
+
 def test_events_of_a_user_come_first(model: Recommender, cycles: Dataset) -> None:
     row = cycles.sequences.find("u3")
     assert row is not None

@@ -1,4 +1,4 @@
-"""``PrefixCache``: states of growing histories equal those of the window that the rule gives."""
+"""``PrefixCache``: states of growing histories equal those of the same ones without a cache."""
 
 from __future__ import annotations
 
@@ -62,12 +62,14 @@ def _states_at(model, tokens, last):
 class Window:
     """The documented rule for one history, event by event."""
 
-    def __init__(self, history: list[int]) -> None:
-        self.tokens = [START, *history][-CONTEXT:]
+    def __init__(self, history: list[int], step: int) -> None:
+        self.tokens, self.step = [START], step
+        for item in history:
+            self.append(item)
 
     def append(self, item: int) -> None:
         if len(self.tokens) == CONTEXT:
-            self.tokens = self.tokens[STEP:]
+            self.tokens = self.tokens[self.step :]
         self.tokens.append(item)
 
 
@@ -80,18 +82,21 @@ histories = st.lists(items, max_size=CONTEXT + 3)
     rows=st.lists(histories, min_size=1, max_size=3),
     growth=st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=2, max_size=6),
     seed=st.integers(0, 99),
+    window=st.sampled_from(["last", "moving"]),
 )
-def test_growing_histories_have_the_states_of_their_windows(encoder, rows, growth, seed):
-    random, caching = np.random.default_rng(seed), encoder.caching()
-    rows, windows = [list(row) for row in rows], [Window(row) for row in rows]
+def test_growing_histories_have_the_states_of_their_windows(encoder, rows, growth, seed, window):
+    random, encoder = np.random.default_rng(seed), encoder.with_window(window)
+    caching, step = encoder.caching(), STEP if window == "moving" else 1
+    rows, windows = [list(row) for row in rows], [Window(row, step) for row in rows]
     np.testing.assert_allclose(states(caching, rows), states(encoder, rows), rtol=1e-4, atol=1e-5)
     for n_new in growth:
-        for row, window, n in zip(rows, windows, n_new, strict=False):
+        for row, tokens, n in zip(rows, windows, n_new, strict=False):
             for item in random.integers(N_SPECIALS, VOCABULARY_SIZE, n).tolist():
                 row.append(item)
-                window.append(item)
-        expected = window_states(encoder, [window.tokens for window in windows])
+                tokens.append(item)
+        expected = window_states(encoder, [tokens.tokens for tokens in windows])
         np.testing.assert_allclose(states(caching, rows), expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(states(encoder, rows), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_up_to_the_context_it_equals_the_encoder(encoder):
@@ -153,11 +158,26 @@ def test_an_empty_history_without_start_grows():
         )
 
 
-@pytest.mark.parametrize("changes", [FLATTEN, {"context": 7}])
-def test_where_every_event_moves_the_positions_nothing_is_cached(changes):
-    encoder = small_encoder(**changes)
+def test_where_every_event_moves_the_positions_nothing_is_cached():
+    encoder = small_encoder(**FLATTEN)
     assert encoder.caching() is encoder
     assert encoder.cache_bytes_per_row == 0
+    assert encoder.with_window("moving").layout == encoder.layout
+
+
+def test_a_moving_window_of_a_context_below_8_is_the_last_events():
+    encoder = small_encoder(context=7)
+    assert encoder.with_window("moving").layout == encoder.layout
+
+
+def test_the_events_before_the_window_are_truncated(encoder):
+    for window in ("last", "moving"):
+        layout = encoder.with_window(window).layout
+        for n_events in range(3 * CONTEXT):
+            rows = Ragged.from_rows([np.arange(n_events, dtype=np.int32) % 4 + N_SPECIALS])
+            _, (last,) = layout.prompts(rows)
+            n_read = int(last) + 1 - int(layout.n_truncated(n_events) == 0)
+            assert layout.n_truncated(n_events) == n_events - n_read or last + 1 == CONTEXT
 
 
 def test_the_memory_of_a_row_is_that_of_its_keys_and_values(encoder):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.recommender import Recommender
 from segue.recommender.generation import EnsembleDecoder, generate, generate_sequences
+from segue.recommender.members import check_window
 from segue.recommender.requests import query_of
 from segue.recommender.sampling import Sampling
 from small_ensembles import mixed_copy
@@ -40,42 +43,59 @@ def assert_same_lists(answer, expected) -> None:
 # --- sessions ---
 
 
-def test_up_to_the_context_a_session_recommends_what_recommend_does(model: Recommender) -> None:
-    session, history = model.session(), []
-    context = model.encoder.layout.context
-    for item in ["i3", "unknown", "i4", "i9", "i5", "i6", "i7"][: context - 1]:
+@pytest.mark.parametrize("window", ["last", "moving"])
+@settings(max_examples=8)
+@given(
+    given_ids=st.lists(st.sampled_from([*IDS, "unknown"]), max_size=20),
+    appended=st.lists(st.sampled_from([*IDS, "unknown"]), min_size=1, max_size=10),
+)
+def test_at_every_length_a_session_recommends_what_recommend_does(
+    model: Recommender, window, given_ids: list[str], appended: list[str]
+) -> None:
+    """The context is 8: lengths below, at and beyond it, with members that read all events."""
+    model = model.with_window(window)
+    session, history = model.session(given_ids), list(given_ids)
+    for item in appended:
         session.append(item)
         history.append(item)
-        answer, expected = session.recommend(5), model.recommend(history, 5)
-        assert_same_lists(answer, expected)
+        answer = session.recommend(12, include_seen=True)
+        expected = model.recommend(history, 12, include_seen=True)
+        assert scores_by_id(answer) == pytest.approx(scores_by_id(expected), rel=1e-4, abs=1e-4)
         assert answer.unknown_items == expected.unknown_items
         assert answer.truncated == expected.truncated
     assert session.items == history
     assert len(session) == len(history)
 
 
-def test_beyond_the_context_lists_agree_whenever_the_window_is_full(model: Recommender) -> None:
-    """The window moves by a quarter of the context, and fills up again."""
-    context, session, history, n_equal = model.encoder.layout.context, model.session(), [], 0
-    for number in range(2 * context):
-        history.append(IDS[(5 * number) % 12])
-        session.append(history[-1])
-        its_scores = scores_by_id(session.recommend(12, include_seen=True))
-        expected = scores_by_id(model.recommend(history, 12, include_seen=True))
-        is_equal = its_scores == pytest.approx(expected, rel=1e-4, abs=1e-4)
-        n_tokens = len(history) + 1
-        if n_tokens <= context or n_tokens % (context // 4) == 0:
-            assert is_equal
-        n_equal += is_equal
-    assert n_equal < 2 * context, "in between it reads fewer events"
+@pytest.mark.parametrize("window", ["last", "moving"])
+def test_greedy_generation_is_recommend_after_recommend(model: Recommender, window) -> None:
+    model = model.with_window(window)
+    history = [IDS[(5 * i) % 12] for i in range(5)]
+    generated = [item.item_id for item in model.generate(history, 7, temperature=0.0)]
+    for item_id in generated:
+        assert model.recommend(history, 1).items[0].item_id == item_id
+        history.append(item_id)
 
 
-def test_a_session_may_start_beyond_the_context(model: Recommender) -> None:
-    history = [IDS[i % 12] for i in range(30)]
-    session = model.session(history)
-    assert_same_lists(
-        session.recommend(5, include_seen=True), model.recommend(history, 5, include_seen=True)
-    )
+def test_windows_differ_beyond_the_context(model: Recommender) -> None:
+    moving = model.with_window("moving")
+    assert moving.name == f"{model.name} (moving window)"
+    assert moving.with_window("last").name == model.name
+    history = [IDS[i % 12] for i in range(10)]
+    last, moved = (m.recommend(history, 12, include_seen=True) for m in (model, moving))
+    assert (last.truncated, moved.truncated) == (2, 3)
+    assert scores_by_id(last) != pytest.approx(scores_by_id(moved), rel=1e-4, abs=1e-4)
+
+
+def test_a_session_names_its_last_events(model: Recommender) -> None:
+    assert repr(model.session(["i1"])) == "Session with 1 event: 'i1'"
+    session = model.session(IDS[:7])
+    assert repr(session) == "Session with 7 events: ..., 'i2', 'i3', 'i4', 'i5', 'i6'"
+
+
+def test_an_unknown_window_is_refused() -> None:
+    with pytest.raises(RequestError, match="window is 'first', expected 'last' or 'moving'"):
+        check_window("first")
 
 
 def test_sessions_and_the_model_do_not_disturb_each_other(model: Recommender) -> None:

@@ -1,7 +1,8 @@
 """``PromptLayout``: histories to model input, with special tokens, truncation and padding.
 
 A sequence becomes the tokens START, its events, END (START and END where the model uses them).
-Only the last ``context`` tokens are kept. Items outside the catalogue become UNK.
+Only a window of them is kept, by default the last ``context`` tokens. Items outside the catalogue
+become UNK.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class PromptLayout:
         end: whether sequences end with END, in training only.
         left_padding: whether a short prompt is padded on the left with START, instead of on
             the right with PAD.
+        step: number of tokens by which the window moves once a sequence is longer than the
+            context. With 1 it is the last ``context`` tokens; with more, the window stays the
+            same for several events, and has between ``context - step + 1`` and ``context`` tokens.
     """
 
     context: int
@@ -33,6 +37,12 @@ class PromptLayout:
     start: bool
     end: bool
     left_padding: bool = False
+    step: int = 1
+
+    def first_tokens(self, lengths: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
+        """The first token of the window of histories of so many events, by their length alone."""
+        beyond = np.maximum(lengths + int(self.start) - self.context, 0)
+        return -(-beyond // self.step) * self.step
 
     def tokens(
         self,
@@ -90,9 +100,10 @@ class PromptLayout:
             predicts the next item. An empty span gives START alone, or only PAD (position 0)
             if the model does not use START.
         """
-        first = lengths + int(self.start) - self.context
-        if not self.left_padding:
-            first = np.maximum(first, 0)
+        if self.left_padding:
+            first = lengths + int(self.start) - self.context
+        else:
+            first = self.first_tokens(lengths)
         layout = replace(self, end=False)
         tokens = layout.tokens(items, row_starts, lengths, first, self.context)
         if self.left_padding:
@@ -102,4 +113,5 @@ class PromptLayout:
 
     def n_truncated(self, length: int) -> int:
         """Number of events that are cut off a history of ``length`` events."""
-        return max(length - self.context, 0)
+        (first,) = self.first_tokens(np.array([length]))
+        return max(int(first) - int(self.start), 0)

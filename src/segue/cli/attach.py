@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segue.cli.console import key_values, print_json, stdout
+from segue.cli.console import key_values, percent, print_json, stderr, stdout
 from segue.cli.options import DatasetPath, Json, RunPath
 from segue.errors import quantity
 
@@ -21,6 +21,12 @@ def attach(run: RunPath, data: DatasetPath, as_json: Json = False) -> None:
         print_json({"run": str(run), "histories": summary})
         return
     stdout().print(key_values({"run": str(run), "histories": histories_line(summary)}))
+    if n_users := summary["users_in_training"]:
+        stderr().print(
+            f"{n_users:,} of these users have the id of a user of the training, and the model "
+            "takes them for the same: attach other people under ids of their own",
+            soft_wrap=True,
+        )
 
 
 def histories_line(summary: dict[str, Any]) -> str:
@@ -30,4 +36,7 @@ def histories_line(summary: dict[str, Any]) -> str:
         f"{summary['bytes'] / 1e6:,.1f} MB, from the dataset {summary['dataset']}"
     )
     unknown = summary.get("unknown_events")
-    return f"{line}; {quantity(unknown, 'event')} of unknown items" if unknown else line
+    if not unknown:
+        return line
+    share = percent(unknown / summary["events"])
+    return f"{line}; {quantity(unknown, 'event')} ({share}) of unknown items"

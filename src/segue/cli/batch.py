@@ -124,6 +124,8 @@ def run_batch(compute: Callable[[Watch], BatchSummary], as_json: bool) -> None:
         print_json(summary.to_dict())
         return
     stdout().print(key_values(summary_lines(summary)))
+    for note in summary.notes:
+        stderr().print(note, soft_wrap=True)
 
 
 def summary_lines(summary: BatchSummary) -> dict[str, str]:

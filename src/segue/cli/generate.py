@@ -8,6 +8,7 @@ import typer
 
 from segue.cli import batch, options
 from segue.cli.recommend import print_answer
+from segue.errors import RequestError
 
 
 def generate(  # noqa: PLR0913 - one parameter per option
@@ -18,32 +19,40 @@ def generate(  # noqa: PLR0913 - one parameter per option
     user: options.User = None,
     title: options.Title = None,
     sequence_features: options.SequenceFeatures = None,
-    length: Annotated[int, typer.Option(help="Number of items to add.")] = 20,
+    length: Annotated[int, typer.Option(min=1, help="Number of items to add.")] = 20,
     temperature: Annotated[
-        float,
-        typer.Option(help="Sampling temperature; 0 always takes the most likely item."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Sampling temperature, 1 unless given; 0 always takes the most likely item.",
+        ),
+    ] = None,
     top_k: Annotated[
-        int, typer.Option(help="Sample only among this number of most likely items.")
+        int, typer.Option(min=1, help="Sample only among this number of most likely items.")
     ] = 50,
     top_p: Annotated[
         float,
         typer.Option(
+            min=0,
+            max=1,
             help="Of these, sample from the fewest most likely ones whose probabilities sum to "
-            "this share."
+            "this share.",
         ),
     ] = 1.0,
     end_weight: Annotated[
         float,
-        typer.Option(help="Factor on the probability that the sequence ends; 0 never ends it."),
+        typer.Option(
+            min=0,
+            help="Factor on the probability that the sequence ends, for a model that predicts END; "
+            "0 never ends it.",
+        ),
     ] = 0.0,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
     lock: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="POSITION=ID",
-            help="Put an item at a position of the list, counted from 0; the others are filled; "
-            "repeatable.",
+            metavar="RANK=ID",
+            help="Put an item at a rank of the list, from 1; the others are filled; repeatable.",
         ),
     ] = None,
     include_seen: options.IncludeSeen = None,
@@ -63,6 +72,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     before: batch.Before = None,
     overwrite: batch.Overwrite = False,
     without_ensemble: options.WithoutEnsemble = False,
+    window: options.Window = "last",
     as_json: options.Json = False,
 ) -> None:
     """Continue a sequence item by item, or all of a file; no item is generated twice.
@@ -70,11 +80,11 @@ def generate(  # noqa: PLR0913 - one parameter per option
     With --input FILE --output FILE, every row of a file is continued. A batch that was stopped
     continues with the same command.
     """
-    from segue.recommender import Recommender
-
+    if greedy and temperature is not None:
+        raise RequestError("--greedy and --temperature are both given", "leave one out")
     history = options.item_ids(items, item)
     features = options.sequence_features(title, sequence_features)
-    locked = options.locked_items(lock)
+    locked = options.locked_items(lock, length)
     controls = options.controls(exclude, only, where, cap, None, popularity, like, unlike)
     files = batch.batch_files(
         source, output, id_column, before, overwrite, items=history, user=user, locked=locked
@@ -82,7 +92,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     arguments = {
         "length": length,
         "sequence_features": features,
-        "temperature": 0.0 if greedy else temperature,
+        "temperature": 0.0 if greedy else 1.0 if temperature is None else temperature,
         "top_k": top_k,
         "top_p": top_p,
         "end_weight": end_weight,
@@ -90,7 +100,9 @@ def generate(  # noqa: PLR0913 - one parameter per option
         "seed": seed,
         **controls,
     }
-    model = Recommender.load(run, without_ensemble=without_ensemble)
+    from segue.recommender import Recommender
+
+    model = Recommender.load(run, without_ensemble=without_ensemble, window=window)
     if files is not None:
         batch.run_batch(
             lambda watch: model.generate_file(**files.arguments, **arguments, watch=watch), as_json

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from segue.errors import ConfigError, RequestError, SegueError
+from segue.errors import ConfigError, RequestError, SegueError, quantity
 from segue.storage.paths import checked_path
 
 MAX_RESAMPLES = 1_000_000
@@ -101,22 +101,31 @@ def sequence_features(title: str | None, features: list[str] | None) -> dict[str
     return by_name
 
 
-def locked_items(locks: list[str] | None) -> dict[int, str]:
-    """The item id by position of each ``--lock``.
+def locked_items(locks: list[str] | None, length: int) -> dict[int, str]:
+    """The item id of each ``--lock``, by its position from 0.
+
+    On the command line positions count from 1, like the ranks that are printed.
 
     Raises:
-        RequestError: a lock is not of the form POSITION=ID, or a position is locked twice.
+        RequestError: a lock is not of the form RANK=ID, a rank is locked twice, or is beyond the
+            length.
     """
     locked: dict[int, str] = {}
     for text in locks or []:
         position, equals, item_id = (part.strip() for part in text.partition("="))
         if not (equals and item_id and position.isascii() and position.isdecimal()):
-            message = f"--lock {text!r} is not of the form POSITION=ID"
-            raise RequestError(message, "write 3=ID for the fourth item of the list")
-        if len(position) > MAX_DIGITS or int(position) in locked:
-            message = f"--lock {text!r}: the position is locked already, or is too large"
-            raise RequestError(message, "lock each position of the list at most once")
-        locked[int(position)] = item_id
+            message = f"--lock {text!r} is not of the form RANK=ID"
+            raise RequestError(message, "write 3=ID for the third item of the list")
+        if len(position) > MAX_DIGITS or int(position) - 1 in locked:
+            message = f"--lock {text!r}: the rank is locked already, or is too large"
+            raise RequestError(message, "lock each rank of the list at most once")
+        if not int(position):
+            message = f"--lock {text!r}: ranks of a list count from 1"
+            raise RequestError(message, "write 1=ID for the first item of the list")
+        if int(position) > length:
+            message = f"--lock {text!r}: the list has {quantity(length, 'item')}"
+            raise RequestError(message, "lock a rank of the list, or raise --length")
+        locked[int(position) - 1] = item_id
     return locked
 
 
@@ -257,6 +266,13 @@ WithoutEnsemble = Annotated[
         "--without-ensemble", help="Use the transformer of a run without the rest of its ensemble."
     ),
 ]
+Window = Annotated[
+    Literal["last", "moving"],
+    typer.Option(
+        help="Which events the transformers read of a history longer than the context: the last "
+        "ones, or a window that moves by a quarter of the context, which is faster in generation."
+    ),
+]
 IncludeSeen = Annotated[
     bool | None,
     typer.Option(
@@ -307,11 +323,19 @@ Cap = Annotated[
 ]
 Diversity = Annotated[
     float | None,
-    typer.Option("--diversity", metavar="0..1", help="How different the listed items should be."),
+    typer.Option(
+        "--diversity",
+        min=0,
+        max=1,
+        metavar="0..1",
+        help="How different the listed items should be.",
+    ),
 ]
 Popularity = Annotated[
     float | None,
-    typer.Option("--popularity", metavar="-1..1", help="From discovery to mainstream."),
+    typer.Option(
+        "--popularity", min=-1, max=1, metavar="-1..1", help="From discovery to mainstream."
+    ),
 ]
 Like = Annotated[
     list[str] | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,6 @@ from segue.errors import RequestError, quantity
 if TYPE_CHECKING:
     from segue.recommender import Answer, Recommender
 
-ATTRIBUTES = ("artist", "year")
-"""Attributes shown beside the title, where the items have them."""
 LISTED_IDS, LISTED_LENGTH = 20, 200
 """Unknown items that are named, and the characters of each; with --json all are."""
 
@@ -28,7 +26,9 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     user: options.User = None,
     title: options.Title = None,
     sequence_features: options.SequenceFeatures = None,
-    k: Annotated[int | None, typer.Option("-k", help="Number of items; 10 unless given.")] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, help="Number of items; 10 unless given.")
+    ] = None,
     include_seen: options.IncludeSeen = None,
     exclude: options.Exclude = None,
     only: options.Only = None,
@@ -51,6 +51,7 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     before: batch.Before = None,
     overwrite: batch.Overwrite = False,
     without_ensemble: options.WithoutEnsemble = False,
+    window: options.Window = "last",
     as_json: options.Json = False,
 ) -> None:
     """List the items most likely to come next, for one history or for all of a file.
@@ -58,12 +59,8 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     With --input FILE --output FILE, every row of a file is a request. A batch that was stopped
     continues with the same command.
     """
-    from segue.recommender import Explanation, Recommender
-    from segue.recommender.request_body import read_body
-
-    request = {} if query is None else read_body(query)
     features = options.sequence_features(title, sequence_features) or None
-    request |= options.without_none(
+    given = options.without_none(
         items=options.item_ids(items, item) or None,
         k=k,
         user=user,
@@ -71,14 +68,18 @@ def recommend(  # noqa: PLR0913 - one parameter per option
         include_seen=include_seen,
         probabilities=probabilities or None,
     )
-    request |= options.controls(exclude, only, where, cap, diversity, popularity, like, unlike)
+    given |= options.controls(exclude, only, where, cap, diversity, popularity, like, unlike)
+    if why and source is not None:
+        raise RequestError("--why is for one history, not for a file", "leave it out")
+
+    from segue.recommender import Explanation, Recommender
+    from segue.recommender.request_body import read_body
+
+    request = ({} if query is None else read_body(query)) | given
     in_rows = {name: request.get(name) for name in ("items", "user")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
-    model = Recommender.load(run, without_ensemble=without_ensemble)
+    model = Recommender.load(run, without_ensemble=without_ensemble, window=window)
     if files is not None:
-        if why or probabilities:
-            message = "--why and --probabilities are for one history, not for a file"
-            raise RequestError(message, "leave them out")
         arguments = {name: value for name, value in request.items() if name not in in_rows}
         batch.run_batch(
             lambda watch: model.recommend_file(**files.arguments, **arguments, watch=watch), as_json
@@ -95,8 +96,23 @@ def _listed(ids: Sequence[str]) -> str:
     return ", ".join(names) + (f" and {n_more:,} more" if n_more > 0 else "")
 
 
+def _with_attributes(answer: Answer, attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """An answer as JSON, whose items have the attributes that tables show."""
+    content = answer.to_dict()
+    for item, of_item in zip(content["items"], attributes, strict=True):
+        if of_item:
+            item["attributes"] = of_item
+    return content
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     """Print the items of an answer on stdout, and its notes on stderr."""
+    from segue.recommender.shown_attributes import SHOWN, shown_attributes
+
     if answer.unknown_items:
         unknown = _listed(answer.unknown_items)
         stderr().print(f"unknown items were replaced by <unk>: {unknown}")
@@ -105,22 +121,24 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
         stderr().print(f"the {oldest} did not fit into the model's context")
     for note in answer.notes:
         stderr().print(note, soft_wrap=True)
-    if as_json:
-        print_json(answer.to_dict())
-        return
-    attributes = [name for name in ATTRIBUTES if name in model.items.table.column_names]
+    if not answer.items and not as_json:
+        return  # the notes say why
     indices = model.items.find([item.item_id for item in answer.items])
+    attributes = shown_attributes(model.items, indices)
+    if as_json:
+        print_json(_with_attributes(answer, attributes))
+        return
+    shown = [name for name in SHOWN if any(name in of_item for of_item in attributes)]
     rows = []
-    for item, index in zip(answer.items, indices, strict=True):
-        description = model.items.describe(int(index))
-        values = [str(description.get(name, "")) for name in attributes]
+    for item, of_item in zip(answer.items, attributes, strict=True):
+        values = [_text(of_item.get(name, "")) for name in shown]
         values.append(f"{item.score:.3f}")
         if item.probability is not None:
             values.append(percent(item.probability))
         rows.append([str(item.rank), item.item_id, item.title, *values])
     has_probability = any(item.probability is not None for item in answer.items)
-    columns = ("rank", "id", "title", *attributes, "score", *["probability"] * has_probability)
-    stdout().print(table(columns, rows, text_columns=("id", "title", "artist")))
+    columns = ("rank", "id", "title", *shown, "score", *["probability"] * has_probability)
+    stdout().print(table(columns, rows, text_columns=("id", "title", "artist", "genres")))
     for item in answer.items:  # sentences, which a column would cut off
         if item.why is not None:
             stdout().print(f"{item.rank:>4}   {item.why.text}", soft_wrap=True, highlight=False)

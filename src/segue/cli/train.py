@@ -236,9 +236,9 @@ def _ensemble(ensemble: dict[str, Any]) -> dict[str, str]:
 
 
 def _calibration(calibration: dict[str, Any] | None) -> dict[str, str]:
-    """The temperature of the probabilities, and how reliable they are; nothing for older runs."""
+    """The temperature of the probabilities, and how reliable they are."""
     if calibration is None:
-        return {}
+        return {"probabilities": "not calibrated"}
     errors = [
         f"{name} {of_name['error']:.4f} (by chance {of_name['error_by_chance']:.4f})"
         for name, of_name in calibration["reliability"].items()

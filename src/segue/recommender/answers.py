@@ -77,6 +77,10 @@ class Answer(msgspec.Struct, frozen=True):
         """Number of ``items``."""
         return len(self.items)
 
+    def __getitem__(self, position: int) -> Recommendation:
+        """The item at a position of ``items``, from 0."""
+        return self.items[position]
+
     def to_dict(self) -> dict[str, Any]:
         """Convert to plain values, as ``--json`` prints them."""
         return msgspec.to_builtins(self)

@@ -28,8 +28,9 @@ def attach_histories(folder: RunFolder, data: Dataset) -> dict[str, Any]:
         data: the dataset, joined to the run by item id.
 
     Returns:
-        The summary of ``StoredHistories``, and ``unknown_events``: events of items that the run
-        does not know.
+        The summary of ``StoredHistories``, ``unknown_events``, those of items that the run does
+        not know, and ``users_in_training``: users of another dataset than that of the training,
+        whose ids the model has learnt as those of its own users; 0 for a model without users.
 
     Raises:
         RunError: the folder is not a run, or is damaged.
@@ -56,7 +57,23 @@ def attach_histories(folder: RunFolder, data: Dataset) -> dict[str, Any]:
     features = sequences.attributes.select(names).take(order)
     write_histories(folder.histories, users, offsets, events, features, metadata)
     stored = StoredHistories(folder.histories, metadata.items, len(items))
-    return {**stored.summary(), "unknown_events": int(np.count_nonzero(events == UNK))}
+    return {
+        **stored.summary(),
+        "unknown_events": int(np.count_nonzero(events == UNK)),
+        "users_in_training": _n_in_training(folder, data, users),
+    }
+
+
+def _n_in_training(folder: RunFolder, data: Dataset, users: pa.Array) -> int:
+    """The number of users of another dataset whose ids a transformer of the run has learnt."""
+    _, dataset = folder.read_config()
+    if data.fingerprint == dataset.get("fingerprint"):
+        return 0
+    folders = [folder, *([folder.second] if folder.second_path.is_dir() else [])]
+    values = [read.read_sequence_values().get(USER, ()) for read in folders]
+    learnt = pa.array([user for of_run in values for user in of_run], pa.string())
+    is_learnt = pc.call_function("is_in", [users.cast(pa.string())], pc.SetLookupOptions(learnt))
+    return int(is_learnt.true_count)
 
 
 def _run_indices(data: Dataset, items: Items) -> Int32[np.ndarray, " indices"]:

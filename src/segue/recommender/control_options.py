@@ -35,7 +35,8 @@ class ControlOptions(TypedDict, total=False):
             ``"year >= 1990"``, ``"genres has Jazz"``, ``"artist != Miles Davis"``. Operators are
             ``=``, ``!=``, ``<``, ``<=``, ``>`` and ``>=`` for numbers; ``=``, ``!=``, ``has`` and
             ``lacks`` (a part of the text) for text; ``has`` and ``lacks`` (one of the values) for
-            lists. Text is compared in lower case. An item without a value satisfies ``!=`` and
+            lists; those of numbers for dates, with a year, month or day. Text is compared without
+            case and accents. An item without a value satisfies ``!=`` and
             ``lacks`` only.
         cap: the largest number of listed items with one value of an attribute, by attribute:
             ``{"artist": 2}``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,8 +19,8 @@ from segue.features import FeatureIds, Features, ItemFeatures, SequenceVocabular
 from segue.model import HEADS, StaticGraph, Transformer
 from segue.ranking import Query
 from segue.recommender import shapes
-from segue.recommender.members import DenseMember
-from segue.recommender.prefix_cache import PrefixCache
+from segue.recommender.members import DenseMember, Window
+from segue.recommender.prefix_cache import PrefixCache, states_at
 from segue.recommender.removals import states_without_events
 
 
@@ -62,9 +63,8 @@ class Encoder(DenseMember):
     def caching(self) -> Encoder:
         """A copy for histories that grow; see ``PrefixCache``.
 
-        Padding on the left moves every token with each event, and so does a window that moves one
-        event at a time, as that of a short context. Then nothing can be kept, and this is the
-        encoder itself.
+        Padding on the left moves every token with each event. Then nothing can be kept, and this
+        is the encoder itself.
         """
         if not self.keeps_positions:
             return self
@@ -74,10 +74,22 @@ class Encoder(DenseMember):
         )
         return encoder
 
+    def with_window(self, window: Window) -> Encoder:
+        """A copy that reads other tokens of histories longer than the context.
+
+        Padding on the left leaves no choice: the window is the last ``context`` tokens.
+        """
+        is_moving = window == "moving" and not self.layout.left_padding
+        step = shapes.slide_step(self.layout.context) if is_moving else 1
+        encoder = copy(self)
+        encoder.layout = replace(self.layout, step=step)
+        encoder._prefix_cache = None
+        return encoder
+
     @property
     def keeps_positions(self) -> bool:
-        """Whether the positions of a history that grows stay the same for several events."""
-        return not self.layout.left_padding and shapes.slide_step(self.layout.context) > 1
+        """Whether the positions of a history that grows stay the same."""
+        return not self.layout.left_padding
 
     @cached_property
     def cache_bytes_per_row(self) -> int:
@@ -104,7 +116,7 @@ class Encoder(DenseMember):
                 :, : shapes.length_bucket(int(last.max(initial=0)) + 1, self.layout.context)
             ]
         padding = ((0, n_rows - len(query)), (0, 0))
-        return _states_at(
+        return states_at(
             self._graph,
             self._params,
             self._item_features,
@@ -146,18 +158,6 @@ class Encoder(DenseMember):
     def item_features(self) -> ItemFeatures | None:
         """Item features on the device; None if the model uses none."""
         return self._item_features
-
-
-@partial(jax.jit, static_argnums=0)
-def _states_at(
-    graph: StaticGraph,
-    params: nnx.State,
-    features: ItemFeatures | None,
-    tokens: Int32[Array, "batch length"],
-    last: Int32[Array, " batch"],
-    sequence_features: FeatureIds,
-) -> Float[Array, "batch dim"]:
-    return graph.merge(params).states_at(tokens, last, features, sequence_features)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -28,7 +28,7 @@ from segue.ranking import Query, Ranked
 from segue.recommender import search, shapes, similarity, steering
 from segue.recommender.encoder import Encoder
 from segue.recommender.masks import catalogue_mask, request_masks
-from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember
+from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember, Window
 from segue.recommender.reranking import rerank
 from segue.recommender.search import EncodedQuery, SparseBonus
 from segue.recommender.search_kernels import largest_score
@@ -153,10 +153,23 @@ class Ensemble:
         Its members keep what they computed for the last query, so each query must be one block,
         of at most ``rows_per_block`` requests. It is for one thread at a time.
         """
+        return self._with_dense(
+            self.encoder.caching(), [member.caching() for member in self.further_dense]
+        )
+
+    def with_window(self, window: Window) -> Ensemble:
+        """A copy whose transformers read other tokens of histories longer than their context."""
+        return self._with_dense(
+            self.encoder.with_window(window),
+            [member.with_window(window) for member in self.further_dense],
+        )
+
+    def _with_dense(self, encoder: Encoder, further_dense: Iterable[DenseMember]) -> Ensemble:
+        """A copy with other dense members, which have the same vectors."""
         ensemble = copy(self)
         ensemble._original = self._original or self
-        ensemble.encoder = self.encoder.caching()
-        ensemble.further_dense = tuple(member.caching() for member in self.further_dense)
+        ensemble.encoder = encoder
+        ensemble.further_dense = tuple(further_dense)
         ensemble.dense = ensemble.further_dense
         if self.encoder_weight:
             ensemble.dense = (ensemble.encoder, *ensemble.dense)

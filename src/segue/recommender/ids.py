@@ -79,21 +79,24 @@ def id_strings(values: Any, name: str = "items") -> list[str]:
         RequestError: it is a single id, a table, an array of several dimensions or a collection
             without order, or an id is neither a string nor an integer.
     """
+    is_history = name.startswith("items") or "history" in name
+    hint = "give a list of item ids" + (", oldest first" if is_history else "")
     if isinstance(values, str | bytes | int | np.integer):
         message = f"{name} is the single value {values!r}, expected a list of item ids"
-        raise RequestError(message, "give a list of item ids, oldest first")
+        raise RequestError(message, hint)
     if hasattr(values, "column_names") or hasattr(values, "columns"):
         message = f"{name} is a table ({type(values).__name__}), expected one column of item ids"
         raise RequestError(message, "give the column with the item ids")
     if isinstance(values, Mapping | Set):
-        message = f"{name} is a {type(values).__name__}, which has no order of events"
-        raise RequestError(message, "give a list of item ids, oldest first")
+        problem = "which has no order of events" if is_history else "expected a list of item ids"
+        message = f"{name} is a {type(values).__name__}, {problem}"
+        raise RequestError(message, hint)
     if getattr(values, "ndim", 1) not in (1, None):
         message = f"{name} has {values.ndim} dimensions, expected one"
-        raise RequestError(message, "give one history as a one-dimensional array")
+        raise RequestError(message, "give a one-dimensional array of item ids")
     if not isinstance(values, Iterable):
         message = f"{name} is of type {type(values).__name__}, expected a list of item ids"
-        raise RequestError(message, "give a list of item ids, oldest first")
+        raise RequestError(message, hint)
     return [id_string(value, "item id") for value in values]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -29,7 +30,7 @@ MAX_SHOWN = 80
 MAX_COMPARED = 2_000
 """Distinct values that the hint for a value without items is looked for in."""
 
-NUMBER_TESTS: dict[str, Callable[[Any, float], Any]] = {
+NUMBER_TESTS: dict[str, Callable[[Any, Any], Any]] = {
     "<": np.less,
     "<=": np.less_equal,
     ">": np.greater,
@@ -39,12 +40,14 @@ NUMBER_TESTS: dict[str, Callable[[Any, float], Any]] = {
 }
 OPERATORS = {
     "number": tuple(NUMBER_TESTS),
+    "date": tuple(NUMBER_TESTS),
     "text": ("=", "!=", "has", "lacks"),
     "list": ("has", "lacks"),
 }
 """The operators of each kind of attribute."""
 OPPOSITES = {"!=": "=", "lacks": "has"}
 _OPERATOR = r"(>=|<=|!=|==|=|<|>|has(?=\s)|lacks(?=\s))"
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 EXAMPLE = '"year >= 1990" or "genres has Jazz"'
 
 
@@ -54,7 +57,7 @@ class Condition(NamedTuple):
     Attributes:
         attribute: name of a column of the items.
         operator: one of ``OPERATORS``.
-        value: as text; a number for a column of numbers.
+        value: as text; a number for a column of numbers, a year, month or day for dates.
     """
 
     attribute: str
@@ -72,7 +75,7 @@ class AttributeColumn:
     Attributes:
         kind: a key of ``OPERATORS``.
         values: codes of the item's values, by item index.
-        distinct: the value of each code: numbers, or texts in lower case.
+        distinct: the value of each code: numbers, dates such as 1990-05-12, or folded texts.
     """
 
     kind: str
@@ -86,19 +89,22 @@ class AttributeColumn:
             is_whole = re.fullmatch(r"[+-]?\d+", value) is not None
             # Whole numbers beyond 2^53 are not exact as floats.
             return NUMBER_TESTS[operator](distinct, int(value) if is_whole else float(value))
-        lowered = pc.call_function("utf8_lower", [pa.scalar(value, pa.large_string())])
+        if self.kind == "date":  # compared to the year, month or day, as the value has it
+            periods = np.array([date[: len(value)] for date in self.distinct.to_pylist()], str)
+            return NUMBER_TESTS[operator](periods, value)
+        (folded,) = _folded(pa.array([value], pa.large_string()))
         if operator == "has" and self.kind == "text":
-            options = pc.MatchSubstringOptions(lowered.as_py())
+            options = pc.MatchSubstringOptions(folded.as_py())
             is_match = pc.call_function("match_substring", [self.distinct], options)
         else:
-            is_match = pc.call_function("equal", [self.distinct, lowered])
+            is_match = pc.call_function("equal", [self.distinct, folded])
         return is_match.to_numpy(zero_copy_only=False)
 
 
 class ItemAttributes:
     """The attributes of a model's items, read per column on first use.
 
-    Conditions and caps work on them. Text is compared in lower case.
+    Conditions and caps work on them. Text is compared without case and accents.
     """
 
     def __init__(self, items: Items, vocabulary_size: int) -> None:
@@ -122,8 +128,8 @@ class ItemAttributes:
     def condition(self, text: str) -> Condition:
         """Read a condition such as ``year >= 1990`` or ``genres has Jazz``.
 
-        The value may be in quotes, single or double. The attribute meant is the longest one that
-        the text begins with, so that names may contain spaces.
+        The attribute and the value may be in quotes, single or double. Without, the attribute
+        meant is the longest one that the text begins with, so that names may contain spaces.
 
         Raises:
             RequestError: no attribute has this name, or what follows is not an operator and a
@@ -133,10 +139,11 @@ class ItemAttributes:
         matches = [
             (name, match)
             for name in self._table.column_names
-            if (match := re.match(rf"{re.escape(name)}(?!\w)\s*(.*)", stripped, re.DOTALL))
+            if (match := re.match(_named(name), stripped, re.DOTALL))
         ]
         if not matches:
-            name = stripped.split(maxsplit=1)[0] if stripped else ""
+            quoted = re.match(r"""(["'])(.*?)\1""", stripped)
+            name = quoted[2] if quoted else stripped.split(maxsplit=1)[0] if stripped else ""
             raise self._unknown(f"{shown}, but the items have no attribute", name)
         name, match = max(matches, key=lambda pair: len(pair[0]))
         kind = _kind(self._table.schema.field(name).type)
@@ -144,7 +151,7 @@ class ItemAttributes:
             dtype = self._table.schema.field(name).type
             message = f"{shown}, but conditions do not support {name}, which is of type {dtype}"
             raise RequestError(message, f"attributes: {', '.join(self.names)}")
-        parsed = re.fullmatch(rf"{_OPERATOR}\s*(.*)", match[1], re.DOTALL)
+        parsed = re.fullmatch(rf"{_OPERATOR}\s*(.*)", match["rest"], re.DOTALL)
         if parsed is None or not parsed[2].strip() or parsed[2][0] in "<>=!":
             operators = ", ".join(OPERATORS[kind])
             raise RequestError(
@@ -166,12 +173,13 @@ class ItemAttributes:
         """That no item has the text of a condition, which may be misspelt; else None."""
         column = self._column(condition.attribute)
         operator = OPPOSITES.get(condition.operator, condition.operator)
-        if column.kind == "number" or column.codes(operator, condition.value).any():
+        if column.kind in ("number", "date") or column.codes(operator, condition.value).any():
             return None
         message = f"no item has {condition.attribute} {one_line(repr(condition.value), MAX_SHOWN)}"
         if len(column.distinct) > MAX_COMPARED:
             return message
-        hint = nearest_hint(condition.value.lower(), column.distinct.to_pylist())
+        (folded,) = _folded(pa.array([condition.value], pa.large_string())).to_pylist()
+        hint = nearest_hint(folded, column.distinct.to_pylist())
         return f"{message} ({hint})" if hint.startswith("did you mean") else message
 
     def cap(self, attribute: str, limit: Any) -> Cap:
@@ -226,11 +234,35 @@ class ItemAttributes:
         return self._columns[name]
 
 
+def _named(name: str) -> str:
+    """A pattern for a condition on an attribute, whose name may be in quotes."""
+    escaped = re.escape(name)
+    return rf"""(?:(?P<quote>["']){escaped}(?P=quote)|{escaped}(?!\w))\s*(?P<rest>.*)"""
+
+
+def _folded(texts: pa.Array) -> pa.Array:
+    """Texts without case and accents; each distinct one is folded once."""
+    encoded = texts.dictionary_encode()
+    distinct = [_fold(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(distinct, pa.large_string()).take(encoded.indices)
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text).casefold()
+    marks = filter(unicodedata.combining, decomposed)
+    return unicodedata.normalize("NFKD", decomposed.translate(dict.fromkeys(map(ord, marks))))
+
+
 def _check(name: str, kind: str, operator: str, value: str, shown: str) -> None:
     """Check that an operator and a value suit the kind of an attribute."""
     if operator not in OPERATORS[kind]:
         hint = f"its operators: {', '.join(OPERATORS[kind])}"
         raise RequestError(f"{shown}, but {name} is a {kind}", hint)
+    if kind == "date" and not _DATE.fullmatch(value):
+        message = f"{shown}, expected a year, month or day, because {name} is a date"
+        raise RequestError(message, f"such as {name} >= 1990 or {name} < 1990-05-12")
     if kind != "number":
         return
     try:
@@ -255,12 +287,13 @@ def _read_column(column: pa.ChunkedArray) -> AttributeColumn:
         array = array.flatten()
     if kind == "number" and not pa.types.is_integer(array.type):
         array = array.cast(pa.float64())
+    elif kind == "date":
+        array = array.cast(pa.date32(), safe=False).cast(pa.large_string())
     elif kind != "number":
-        array = array.cast(pa.large_string())
+        array = _folded(array.cast(pa.large_string()))
     if kind == "number":
         is_value = pc.call_function("is_finite", [array]).fill_null(False)
     else:
-        array = pc.call_function("utf8_lower", [array])
         is_value = pc.call_function("not_equal", [array, pa.scalar("")]).fill_null(False)
     encoded = array.filter(is_value).dictionary_encode()
     rows = np.repeat(np.arange(len(lengths)), lengths)[is_value.to_numpy(zero_copy_only=False)]
@@ -271,13 +304,19 @@ def _read_column(column: pa.ChunkedArray) -> AttributeColumn:
 
 
 def _kind(dtype: pa.DataType) -> str | None:
-    """``number``, ``text`` (also for ``true`` and ``false``) or ``list`` of text; else None."""
+    """``number``, ``date``, ``text`` (also for ``true`` and ``false``), ``list``; else None.
+
+    Elements of a list are texts or integers, which are compared as text.
+    """
     if pa.types.is_dictionary(dtype):
         return _kind(dtype.value_type)
     if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
         return "number"
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype) or pa.types.is_boolean(dtype):
         return "text"
+    if pa.types.is_date(dtype) or pa.types.is_timestamp(dtype):
+        return "date"
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
-        return "list" if _kind(dtype.value_type) == "text" else None
+        is_text = _kind(dtype.value_type) == "text" or pa.types.is_integer(dtype.value_type)
+        return "list" if is_text else None
     return None

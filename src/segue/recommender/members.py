@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int64
@@ -20,6 +20,18 @@ from segue.tokens import N_SPECIALS, UNK
 
 Parameters: TypeAlias = Mapping[str, str | int | float | bool | None]
 """The parameters with which a member was fitted, for display."""
+
+
+Window: TypeAlias = Literal["last", "moving"]
+"""Which tokens of a history longer than the context a transformer reads: the last ones, or a window
+that moves by a quarter of the context once it is full (see ``shapes.slide_step``)."""
+
+
+def check_window(window: Any) -> None:
+    """Raise a ``RequestError`` for an unknown window."""
+    if window not in get_args(Window):
+        hint = "give last or moving"
+        raise RequestError(f"window is {window!r}, expected 'last' or 'moving'", hint)
 
 
 class DenseMember(ABC):
@@ -40,6 +52,10 @@ class DenseMember(ABC):
     def caching(self) -> DenseMember:
         """The member for queries whose histories grow: it may keep what it computed for the last
         one. Its states are the same; it is for one thread at a time."""
+        return self
+
+    def with_window(self, window: Window) -> DenseMember:  # noqa: ARG002
+        """The member with another window; itself if it reads whole histories."""
         return self
 
 

@@ -1,10 +1,11 @@
 """Hidden states of histories that grow: keys and values of the last query are kept.
 
 A new event costs one position of the transformer instead of the whole context. Positions of the
-context are absolute, so keys and values hold only while the window of the last ``context`` tokens
-does not move. Beyond the context it therefore moves in steps: when a history has outgrown it, the
-window is moved on by ``slide_step`` events and computed again. Histories that are new are computed
-from the last ``context`` tokens, as they are without a cache.
+context are absolute, so keys and values hold only while the window does not move. Which tokens it
+has depends on the length of the history alone (``PromptLayout.first_tokens``), so the states are
+those of the encoder without a cache. Beyond the context, a window that moves by several events at
+a time is computed again once it has moved. One that moves with every event is encoded without a
+cache, since nothing of it can be kept.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class _Stored(NamedTuple):
     Attributes:
         first: index of the first token of the window of each row.
         tokens: the tokens of each window, padded at the end.
-        counts: number of tokens of each window.
+        counts: number of tokens of each window that are in the cache.
         features: the sequence features of each row.
         states: the state of the last token of each row, on the device, with padding rows.
         cache: keys and values of the tokens, on the device, with padding rows.
@@ -98,18 +99,48 @@ class PrefixCache:
             n_rows: number of rows of the result; those beyond the histories are padding.
         """
         # An empty history without START is one token of PAD.
-        totals = np.maximum(np.diff(histories.offsets) + int(self._layout.start), 1)
+        lengths = np.diff(histories.offsets)
+        totals = np.maximum(lengths + int(self._layout.start), 1)
         # Taken out, since its arrays on the device are used up below.
         stored, self._stored = self._stored, None
-        if stored is None or not _is_same_batch(stored, totals, features, n_rows):
-            first = np.maximum(totals - self._layout.context, 0)
-            tokens, is_kept = self._tokens(histories, first), np.zeros(len(totals), bool)
-        else:
-            first, tokens, is_kept = self._windows(stored, histories, totals, features)
-        counts = totals - first
-        states, cache = self._encode_rows(stored, tokens, counts, features, is_kept, n_rows)
-        self._stored = _Stored(first, tokens, counts, features, states, cache)
+        first = self._layout.first_tokens(lengths)
+        tokens, counts = self._tokens(histories, first), totals - first
+        moves_on = np.flatnonzero((first > 0) & (self._layout.step == 1))
+        if len(moves_on) == len(counts):
+            return self._without_cache(tokens, counts, features, n_rows)
+        is_kept = np.zeros(len(counts), bool)
+        if stored is not None and _is_same_batch(stored, counts, features, n_rows):
+            is_kept = _is_continued(stored, first, tokens, features)
+            is_kept[moves_on] = True  # nothing of theirs is in the cache
+        n_cached = counts.copy()
+        n_cached[moves_on] = 0
+        states, cache = self._encode_rows(stored, tokens, n_cached, features, is_kept, n_rows)
+        if len(moves_on):
+            n_few = shapes.moved_row_bucket(len(moves_on), n_rows)
+            some = self._without_cache(
+                tokens[moves_on], counts[moves_on], _rows_of(features, moves_on), n_few
+            )
+            rows = _beyond(moves_on, n_few, n_rows)
+            states, _ = _replace_rows(states, (), (some, ()), rows)
+        self._stored = _Stored(first, tokens, n_cached, features, states, cache)
         return states
+
+    def _without_cache(
+        self,
+        tokens: Int32[np.ndarray, "batch context"],
+        counts: Int64[np.ndarray, " batch"],
+        features: FeatureIds,
+        n_rows: int,
+    ) -> Float[Array, "rows dim"]:
+        """The state of the last token of each window."""
+        return states_at(
+            self._graph,
+            self._params,
+            self._item_features,
+            _padded(tokens, n_rows),
+            _padded((counts - 1).astype(np.int32), n_rows),
+            FeatureIds(*(_padded(np.asarray(array), n_rows) for array in features)),
+        )
 
     def _tokens(
         self, histories: Ragged, first: Int64[np.ndarray, " batch"]
@@ -118,33 +149,6 @@ class PrefixCache:
         starts, lengths = histories.offsets[:-1], np.diff(histories.offsets)
         context = self._layout.context
         return self._layout.tokens(histories.values, starts, lengths, first, context)
-
-    def _windows(
-        self,
-        stored: _Stored,
-        histories: Ragged,
-        totals: Int64[np.ndarray, " batch"],
-        features: FeatureIds,
-    ) -> tuple[
-        Int64[np.ndarray, " batch"], Int32[np.ndarray, "batch context"], Bool[np.ndarray, " batch"]
-    ]:
-        """The first token of each window, its tokens, and whether what is stored of it holds."""
-        context = self._layout.context
-        tokens = self._tokens(histories, stored.first)
-        is_new = np.arange(context) >= stored.counts[:, None]
-        is_known = (
-            ((tokens == stored.tokens) | is_new).all(axis=1)
-            & (features.ids == stored.features.ids).all(axis=1)
-            & (features.weights == stored.features.weights).all(axis=1)
-        )
-        step = shapes.slide_step(context)
-        n_steps = -(-np.maximum(totals - stored.first - context, 0) // step)
-        is_kept = is_known & (n_steps == 0)
-        if is_kept.all():
-            return stored.first, tokens, is_kept
-        newest = np.maximum(totals - context, 0)
-        first = np.where(is_known, stored.first + n_steps * step, newest)
-        return first, self._tokens(histories, first), is_kept
 
     def _encode_rows(
         self,
@@ -166,11 +170,9 @@ class PrefixCache:
         if not len(moved):
             return states, cache
         n_moved = shapes.moved_row_bucket(len(moved), n_rows)
-        moved_features = FeatureIds(features.ids[moved], features.weights[moved])
-        encoded = self._encode(tokens[moved], counts[moved], moved_features, n_moved)
-        # Rows of padding have an index beyond the last row, and are dropped.
-        rows = np.pad(moved, (0, n_moved - len(moved)), constant_values=n_rows)
-        return _replace_rows(states, cache, encoded, rows.astype(np.int32))
+        encoded = self._encode(tokens[moved], counts[moved], _rows_of(features, moved), n_moved)
+        rows = _beyond(moved, n_moved, n_rows)
+        return _replace_rows(states, cache, encoded, rows)
 
     def _encode(
         self,
@@ -218,14 +220,42 @@ class PrefixCache:
 
 
 def _is_same_batch(
-    stored: _Stored, totals: Int64[np.ndarray, " batch"], features: FeatureIds, n_rows: int
+    stored: _Stored, counts: Int64[np.ndarray, " batch"], features: FeatureIds, n_rows: int
 ) -> bool:
     """Whether the rows of a query can be compared with the stored ones."""
     return (
-        len(stored.counts) == len(totals)
+        len(stored.counts) == len(counts)
         and len(stored.states) == n_rows
         and stored.features.ids.shape == features.ids.shape
     )
+
+
+def _is_continued(
+    stored: _Stored,
+    first: Int64[np.ndarray, " batch"],
+    tokens: Int32[np.ndarray, "batch context"],
+    features: FeatureIds,
+) -> Bool[np.ndarray, " batch"]:
+    """Which windows start with all that is stored of the same row."""
+    is_new = np.arange(tokens.shape[1]) >= stored.counts[:, None]
+    return (
+        (first == stored.first)
+        & ((tokens == stored.tokens) | is_new).all(axis=1)
+        & (features.ids == stored.features.ids).all(axis=1)
+        & (features.weights == stored.features.weights).all(axis=1)
+    )
+
+
+def _rows_of(features: FeatureIds, rows: Int64[np.ndarray, " some"]) -> FeatureIds:
+    return FeatureIds(features.ids[rows], features.weights[rows])
+
+
+def _beyond(
+    rows: Int64[np.ndarray, " some"], n_some: int, n_rows: int
+) -> Int32[np.ndarray, " padded"]:
+    """Row indices with those of padding beyond the last row, which are dropped."""
+    padded = np.pad(rows, (0, n_some - len(rows)), constant_values=n_rows)
+    return padded.astype(np.int32)
 
 
 def _padded(array: np.ndarray, n_rows: int) -> np.ndarray:
@@ -275,3 +305,16 @@ def _replace_rows(
     return jax.tree.map(
         lambda array, new: array.at[rows].set(new, mode="drop"), (states, cache), of_some
     )
+
+
+@partial(jax.jit, static_argnums=0)
+def states_at(
+    graph: StaticGraph,
+    params: nnx.State,
+    features: ItemFeatures | None,
+    tokens: Int32[Array, "batch length"],
+    last: Int32[Array, " batch"],
+    sequence_features: FeatureIds,
+) -> Float[Array, "batch dim"]:
+    """The hidden state at the position ``last`` of each row, without a cache."""
+    return graph.merge(params).states_at(tokens, last, features, sequence_features)

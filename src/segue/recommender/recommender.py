@@ -27,6 +27,7 @@ from segue.recommender.batch import (
     BatchModel,
     BatchOptions,
     BatchSummary,
+    Lists,
     Watch,
     run_batch,
 )
@@ -55,6 +56,7 @@ from segue.recommender.ids import Id, histories_of, id_string, id_strings, one_p
 from segue.recommender.item_attributes import ItemAttributes
 from segue.recommender.loading import load_run
 from segue.recommender.locks import locked_items
+from segue.recommender.members import Window, check_window
 from segue.recommender.model_ranker import ModelRanker
 from segue.recommender.probabilities import NOT_CALIBRATED, next_item_probabilities
 from segue.recommender.requests import Request, RequestReader, query_of
@@ -65,6 +67,9 @@ from segue.recommender.single_members import single_members
 from segue.recommender.warm_up import warm_up
 from segue.runs import RunFolder
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
+
+MOVING = " (moving window)"
+"""End of the name of a model with another window than the default."""
 
 
 class Recommender:
@@ -108,6 +113,7 @@ class Recommender:
         self.items = items
         self.name = name
         self.includes_seen = includes_seen
+        self.window: Window = "last"
         self.temperature = temperature
         self.fingerprint = fingerprint
         self._dataset = dataset
@@ -127,7 +133,12 @@ class Recommender:
 
     @classmethod
     def load(
-        cls, run: str | os.PathLike[str], *, histories: Any = None, without_ensemble: bool = False
+        cls,
+        run: str | os.PathLike[str],
+        *,
+        histories: Any = None,
+        without_ensemble: bool = False,
+        window: Window = "last",
     ) -> Recommender:
         """Load the model of a run.
 
@@ -140,17 +151,19 @@ class Recommender:
                 trained on, if it is still in its place.
             without_ensemble: whether to load the transformer alone. Its name in answers and
                 results then ends with "(without ensemble)".
+            window: which events the transformers read of a longer history; see ``with_window``.
 
         Raises:
             RunError: the folder is not a complete run, or a file in it was changed or is of
                 another run.
             DatasetError: the histories cannot be read.
-            RequestError: ``histories`` is none of these, or this process was forked from one that
-                had used JAX.
+            RequestError: ``histories`` is none of these, ``window`` is unknown, or this process
+                was forked from one that had used JAX.
         """
+        check_window(window)
         folder = RunFolder(run)
         loaded = load_run(folder, without_ensemble=without_ensemble)
-        return cls(
+        model = cls(
             loaded.ensemble,
             loaded.items,
             name=loaded.name,
@@ -166,6 +179,30 @@ class Recommender:
             temperature=loaded.temperature,
             fingerprint=loaded.fingerprint,
         )
+        return model if window == model.window else model.with_window(window)
+
+    def with_window(self, window: Window) -> Recommender:
+        """A copy that reads other events of histories longer than the context, in all its methods.
+
+        It shares the weights. What ``recommend``, ``generate``, a session, a batch and an
+        evaluation read of a history depends on its length alone, so they agree at every length.
+
+        Args:
+            window: ``last``, the default, is the last events of a history, as many as the context
+                has positions. ``moving`` stays where it is until it is full, then moves on by a
+                quarter of the context. So the transformers read the last 3/4 of a context or
+                more, and an event of a session beyond the context costs them about a fifth. A
+                context below 8, and a head that reads all positions, have no moving window.
+
+        Raises:
+            RequestError: the window is unknown.
+        """
+        check_window(window)
+        model = copy(self)
+        model.name = self.name.removesuffix(MOVING) + (MOVING if window == "moving" else "")
+        model.window = window
+        model.ensemble = self.ensemble.with_window(window)
+        return model
 
     @property
     def encoder(self) -> Encoder:
@@ -329,8 +366,8 @@ class Recommender:
     ) -> Answer | Answers:
         """Continue a sequence item by item; one sequence or many. No item is generated twice.
 
-        Each item is selected from what comes before it. A sequence that outgrows the context moves
-        the window that the transformers read by a quarter of the context at a time.
+        Each item is selected from what comes before it. Of a sequence that outgrows the context,
+        the transformers read what they read in ``recommend``; see ``with_window``.
 
         Args:
             items: the sequence so far, oldest first, as in ``recommend``; or many.
@@ -540,6 +577,7 @@ class Recommender:
         k: int = 10,
         *,
         include_seen: bool | None = None,
+        probabilities: bool = False,
         sequence_features: Mapping[str, str] | None = None,
         id_column: str | None = None,
         before: SplitPart | None = None,
@@ -559,11 +597,13 @@ class Recommender:
                 or its folder: the sequences with their features.
             output: a file whose suffix chooses the format. ``.parquet`` and ``.csv`` have a row
                 per listed item: the id of the request (without ids ``row``, its number from 0),
-                ``item_id``, ``title``, ``score`` and ``rank``. ``.jsonl`` has an object per
-                request. Unknown items, truncated events and notes of requests are in
+                ``item_id``, ``title``, those of ``artist``, ``year`` and ``genres`` that the items
+                have, ``score`` and ``rank``. ``.jsonl`` has an object per request. Unknown items,
+                truncated events and notes of requests are in
                 ``OUTPUT.notes.parquet`` beside it, if there are any.
             k: number of items.
             include_seen: as in ``recommend``.
+            probabilities: whether to add the probability of each item, as in ``recommend``.
             sequence_features: of all requests; those of a row take precedence.
             id_column: the column with the ids of the rows, ``id`` by default.
             before: of a dataset, use the events before this part (``validation`` or ``test``) of
@@ -582,8 +622,13 @@ class Recommender:
         """
         self._check_count("k", k)
 
-        def rank(requests: list[Request], k: int, includes_seen: bool) -> Ranked:
-            return self.ensemble.top(query_of(requests, k, include_seen=includes_seen))
+        def rank(requests: list[Request], k: int, includes_seen: bool) -> Lists:
+            query = query_of(requests, k, include_seen=includes_seen)
+            ranked = self.ensemble.top(query)
+            if not probabilities:
+                return Lists(ranked)
+            of_items = next_item_probabilities(self.ensemble, query, ranked, self.temperature)
+            return Lists(ranked, of_items)
 
         shared = {"sequence_features": sequence_features, **shared_controls}
         includes_seen = self._includes_seen(include_seen)
@@ -598,6 +643,8 @@ class Recommender:
                 shared,
                 id_column=id_column,
                 before=before,
+                probabilities=probabilities,
+                notes=(NOT_CALIBRATED,) if probabilities and self.temperature is None else (),
             ),
             source,
             output,
@@ -652,9 +699,9 @@ class Recommender:
         sampling.check(has_end=self.encoder.layout.end)
         sampling = replace(sampling, top_k=min(top_k, self.ensemble.n_candidates))
 
-        def rank(requests: list[Request], length: int, includes_seen: bool) -> Ranked:
+        def rank(requests: list[Request], length: int, includes_seen: bool) -> Lists:
             query = query_of(requests, sampling.top_k, include_seen=includes_seen)
-            return generate(self.ensemble, query, length, sampling)
+            return Lists(generate(self.ensemble, query, length, sampling))
 
         shared = {"sequence_features": sequence_features, **shared_controls}
         includes_seen = self._includes_seen(include_seen)
@@ -687,6 +734,7 @@ class Recommender:
             partial(self._check_count, "k"),
             self.name,
             self.fingerprint,
+            self.window,
         )
 
     def encode(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,7 @@ from segue.config import validated
 from segue.config.section import ConfigSection
 from segue.errors import ConfigError, RequestError
 from segue.recommender.ids import Id
-from segue.storage.reading import Problems, read_json
+from segue.storage.reading import Problems, decode_object, one_line, read_bytes
 
 FILE_PROBLEMS = Problems(RequestError, 'write one JSON object, such as {"items": ["12"], "k": 5}')
 
@@ -91,12 +93,23 @@ def read_body(path: Path) -> dict[str, Any]:
     """The arguments that a JSON file gives to ``Recommender.recommend``.
 
     Raises:
-        RequestError: the file cannot be read, is no JSON object, or has a key that is unknown or
-            of a wrong type.
+        RequestError: the file cannot be read, is no JSON object, or has a key that is unknown, of
+            a wrong type or given twice.
     """
-    content = read_json(path, FILE_PROBLEMS)
+    text = read_bytes(path, FILE_PROBLEMS)
+    content = decode_object(text, path, FILE_PROBLEMS)
+    json.loads(text, object_pairs_hook=partial(_check_distinct, path))
     try:
         body = validated(RecommendBody, content, label="request key")
     except ConfigError as error:
         raise RequestError(f"{path}: {error.message}", error.hint) from None
     return body.model_dump(exclude_unset=True)
+
+
+def _check_distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Check that no key of a JSON object occurs twice, of which one would be lost."""
+    names = [name for name, _ in pairs]
+    if repeated := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        message = f"{path} has the key {one_line(repr(repeated[0]), 80)} twice"
+        raise RequestError(message, "keep one of them")
+    return dict(pairs)

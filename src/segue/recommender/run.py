@@ -111,8 +111,9 @@ class Run(os.PathLike[str]):
             data: a prepared dataset, or its folder; its items are joined to the run's by id.
 
         Returns:
-            ``users``, ``events``, ``bytes``, ``dataset``, ``fingerprint``, and
-            ``unknown_events``, those of items that the run does not know.
+            ``users``, ``events``, ``bytes``, ``dataset``, ``fingerprint``, ``unknown_events``,
+            those of items that the run does not know, and ``users_in_training``, the users of
+            another dataset with the id of a user whom the model has learnt.
 
         Raises:
             DatasetError: the dataset cannot be opened, or two sequences have the same id.

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from segue.features import USER
 from segue.ranking import Query
 from segue.recommender.encoder import Encoder
-from segue.recommender.members import DenseMember, Parameters
+from segue.recommender.members import DenseMember, Parameters, Window
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class SecondTransformer(DenseMember):
     def caching(self) -> SecondTransformer:
         """A copy for histories that grow; see ``Encoder.caching``."""
         return replace(self, encoder=self.encoder.caching())
+
+    def with_window(self, window: Window) -> SecondTransformer:
+        """A copy with another window; see ``Encoder.with_window``."""
+        return replace(self, encoder=self.encoder.with_window(window))
 
     def _is_known(self, query: Query) -> Bool[np.ndarray, " batch"]:
         """Whether the encoder knows the user of each request, if it reads the user at all."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from segue.errors import quantity
 from segue.recommender.answers import Answer
 from segue.recommender.ids import Id, id_string
+
+SHOWN_EVENTS = 5
+"""Events that the text of a session names."""
 
 
 class Session:
     """A history that grows: one more event costs the transformers one position.
 
-    Create one with ``Recommender.session``. Up to the context, its lists are those of
-    ``Recommender.recommend`` for the same history. A history that outgrows the context moves the
-    window that the transformers read by a quarter of the context at a time, so they read the last
-    3/4 of a context, or more, of the events.
+    Create one with ``Recommender.session``. At every length, its lists are those of
+    ``Recommender.recommend`` for the same history. Beyond the context, the transformers read the
+    last events, which all have another position after each event, so the context is computed
+    again; in a session of ``Recommender.with_window("moving")`` the window moves by a quarter of
+    the context at a time, and most events cost one position there, too.
 
     A session keeps keys and values on the device. It is for one thread at a time.
     """
@@ -39,6 +44,13 @@ class Session:
         self._recommend = recommend
         self._items = list(items)
         self._request = {"user": user, "sequence_features": sequence_features}
+
+    def __repr__(self) -> str:
+        """The number of events, the last ones, and whose history they continue."""
+        last = ", ".join(map(repr, self._items[-SHOWN_EVENTS:]))
+        shown = f": ..., {last}" if len(self._items) > SHOWN_EVENTS else f": {last}" * bool(last)
+        of_user = "" if self._request["user"] is None else f" of user {self._request['user']!r}"
+        return f"Session{of_user} with {quantity(len(self._items), 'event')}{shown}"
 
     def __len__(self) -> int:
         """Number of item ids given so far; the stored events of a user do not count."""

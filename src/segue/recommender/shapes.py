@@ -36,9 +36,9 @@ MIN_CHUNK = 16
 """Least number of these tokens: for fewer, a call takes longer than what it computes."""
 
 SLIDE_SHARE = 4
-"""Share of the context by which the window of a growing history moves once it is full. The keys and
-values of the new window are computed again, so each event costs about 1 / share of a context. What
-the shorter windows cost in accuracy is in ``docs/generation.md``."""
+"""Share of the context by which a moving window moves once it is full. The keys and values of the
+new window are computed again, so each event costs about 1 / share of a context. What the shorter
+windows cost in accuracy is in ``docs/generation.md``."""
 
 MOVED_ROWS_SHARE = 8
 """Share of the rows of a batch that are computed again without the others, if these are few."""
@@ -153,7 +153,7 @@ def chunk_length(context: int) -> int:
 
 
 def slide_step(context: int) -> int:
-    """The number of events by which the window of a growing history moves beyond the context."""
+    """The number of events by which a moving window moves beyond the context."""
     return max(1, context // SLIDE_SHARE)
 
 

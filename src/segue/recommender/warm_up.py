@@ -87,15 +87,25 @@ def _compile_pair_scores(ensemble: Ensemble, n_rows: int, sizes: Sequence[int]) 
 
 def _compile_caches(ensemble: Ensemble, n_rows: int) -> None:
     """Compile what histories that grow take: new ones, one more event, and some that move."""
+    lengths = np.zeros(n_rows, int)
     for encoder in ensemble.caching().encoders:
         if not encoder.keeps_positions:
             continue
-        context = encoder.layout.context
         few = shapes.moved_row_bucket(1, n_rows)
-        lengths = np.full(n_rows, context)
-        # All are new; all have one more event, so that all windows move; some have fewer events.
-        for change, n_changed in ((0, n_rows), (1, n_rows), (1, n_rows), (-2, 1), (-2, few + 1)):
-            lengths[:n_changed] += change
+        full = encoder.layout.context - int(encoder.layout.start)
+        # All are new; all have one more event; all go beyond the context; some are new again, then
+        # all; some go beyond the context.
+        for n_events, n_changed in (
+            (full - 1, n_rows),
+            (full, n_rows),
+            (full + 1, n_rows),
+            (full - 2, 1),
+            (full - 2, few + 1),
+            (full, n_rows),
+            (full + 1, 1),
+            (full + 1, few + 1),
+        ):
+            lengths[:n_changed] = max(0, n_events)
             rows = [np.full(length, N_SPECIALS, INDEX_DTYPE) for length in lengths]
             histories = Ragged.from_rows(rows)
             encoder.states(Query(histories, histories, np.full(n_rows, -1)), n_rows)

@@ -95,11 +95,10 @@ def test_rows_have_options_of_their_own_in_any_order(
     source = write_rows(folder / f"in2{suffix}", shuffled)
     model.recommend_file(source, folder / "shuffled.parquet", 4, **shared)
     lists, shuffled_lists = lists_in(folder / "out.parquet"), lists_in(folder / "shuffled.parquet")
-    as_text = str if suffix == ".jsonl" else int
     for i, (items, own) in enumerate(zip(histories, chosen, strict=True)):
         answer = model.recommend(items, **({"k": 4} | shared | own))
-        assert_same_list(lists.get(as_text(i), []), list_of(answer))
-        assert_same_list(shuffled_lists.get(as_text(i), []), list_of(answer))
+        assert_same_list(lists.get(i, []), list_of(answer))
+        assert_same_list(shuffled_lists.get(i, []), list_of(answer))
 
 
 def test_controls_of_all_rows_hold(model: Recommender, tmp_path: Path) -> None:
@@ -155,7 +154,8 @@ def test_ids_keep_their_name_and_type(
         tmp_path / "in.parquet", tmp_path / "out.parquet", 1, id_column="session"
     )
     output = pq.read_table(tmp_path / "out.parquet")
-    assert output.column_names == ["session", "item_id", "title", "score", "rank"]
+    columns = ["session", "item_id", "title", "year", "genres", "score", "rank"]
+    assert output.column_names == columns
     expected = pa.int32() if pa.types.is_integer(kind) else pa.string()
     assert output.schema.field("session").type == expected
     assert [str(value) for value in output["session"].to_pylist()] == [str(i) for i in range(9)]
@@ -251,7 +251,12 @@ def test_csv_and_json_lines_have_the_same_lists(model: Recommender, tmp_path: Pa
             values = (row["item_id"], row["title"], float(row["score"]), int(row["rank"]))
             from_csv.setdefault(row["id"], []).append(values)
     assert from_csv == expected
+    shown = pq.read_table(tmp_path / "out.parquet").select(["year", "genres"]).to_pylist()
+    with (tmp_path / "out.csv").open(newline="") as file:
+        texts = [(row["year"], row["genres"]) for row in csv.DictReader(file)]
+    assert texts == [(str(row["year"]), "|".join(row["genres"])) for row in shown]
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [item.pop("attributes") for answer in answers for item in answer["items"]] == shown
     assert [answer["id"] for answer in answers] == [row["id"] for row in rows]
     notes = notes_in(tmp_path / "out.parquet")
     for answer in answers:
@@ -259,6 +264,50 @@ def test_csv_and_json_lines_have_the_same_lists(model: Recommender, tmp_path: Pa
         clean = {"unknown_items": [], "truncated": 0, "notes": []}
         noted = {key: answer[key] for key in clean}
         assert noted == notes.get(answer["id"], clean)
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([7, 8, 10**15], [7, 8, 10**15]),
+        ([7, "a", 8], ["7", "a", "8"]),
+        ([7, 2**80], ["7", str(2**80)]),
+    ],
+    ids=["integers", "texts among them", "beyond 64 bits"],
+)
+@pytest.mark.parametrize("name", ["id", "user"])
+def test_integer_ids_of_json_lines_stay_integers(
+    model: Recommender, tmp_path: Path, name: str, ids: list[Any], expected: list[Any]
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{name: i, "items": ["100"]} for i in ids])
+    model.recommend_file(source, tmp_path / "out.parquet", 1, id_column=name)
+    model.recommend_file(source, tmp_path / "out.jsonl", 1, id_column=name)
+    assert list(lists_in(tmp_path / "out.parquet", name)) == expected
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)[name] for line in lines] == expected
+
+
+def test_probabilities_are_those_of_single_requests(model: Recommender, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", history_rows(4))
+    summary = model.recommend_file(source, tmp_path / "out.parquet", 3, probabilities=True)
+    output = pq.read_table(tmp_path / "out.parquet")
+    answers = model.recommend([r["items"] for r in history_rows(4)], 3, probabilities=True)
+    expected = [item.probability for answer in answers for item in answer]
+    assert output["probability"].to_pylist() == pytest.approx(expected, rel=1e-4)
+    assert any("not calibrated" in note for note in summary.notes)
+    assert not any(
+        "not calibrated" in n
+        for row in notes_in(tmp_path / "out.parquet").values()
+        for n in row["notes"]
+    )
+
+
+def test_a_batch_without_any_known_item_says_so(model: Recommender, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"items": ["x", "y"]}, {"items": ["z"]}])
+    summary = model.recommend_file(source, tmp_path / "out.jsonl", 1)
+    (note,) = summary.notes
+    assert note.startswith("none of the 3 events is an item of the model")
+    assert (summary.events, summary.unknown_items) == (3, 3)
 
 
 # --- progress ---

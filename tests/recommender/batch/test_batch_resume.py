@@ -16,7 +16,7 @@ from batch_files import write_rows
 
 from segue.errors import RequestError, StorageError
 from segue.recommender import Recommender
-from segue.recommender.batch import BatchSummary
+from segue.recommender.batch import BatchProgress, BatchSummary
 from segue.recommender.batch.part_files import PartFiles
 
 ROWS = [{"id": i, "items": [str(100 * (1 + i % 4)), "?"]} for i in range(27)]
@@ -219,3 +219,27 @@ def test_up_to_five_kills_of_a_process(mixed_genre_run: Path, tmp_path: Path) ->
     subprocess.run([*command, "--output", str(killed)], check=True, stdout=subprocess.DEVNULL)
     assert killed.read_bytes() == whole.read_bytes()
     assert not partial.exists()
+
+
+def test_a_part_that_saw_a_changed_input_is_not_kept(
+    model: Recommender, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", ROWS)
+    original, n_reports = source.read_bytes(), 0
+
+    def change(progress: BatchProgress) -> None:
+        nonlocal n_reports
+        n_reports += progress.phase == "answer"
+        if n_reports == 3:  # while a part is computed, after another one was stored
+            source.write_bytes(original.replace(b'"100"', b'"200"'))
+
+    with pytest.raises(RequestError, match="was changed while the batch was computed"):
+        run(model, tmp_path, watch=change)
+    stored = list((tmp_path / "out.parquet.partial").glob("*.arrow"))
+    assert stored
+    with pytest.raises(RequestError, match="another model, input or options"):
+        run(model, tmp_path)
+    source.write_bytes(original)
+    summary = run(model, tmp_path)
+    assert summary.resumed_rows > 0
+    assert (tmp_path / "out.parquet").read_bytes() == expected["out.parquet"]

@@ -27,7 +27,7 @@ from segue.recommender import (
     load_members,
     write_members,
 )
-from segue.recommender.encoder import _states_at
+from segue.recommender.prefix_cache import states_at
 from segue.runs import RunFolder
 from segue.trainer import Progress, budget, train
 from segue.trainer.budget import StepCost
@@ -99,10 +99,10 @@ def test_without_users_it_is_no_row_of_an_evaluation(run: Run, cycles: Dataset):
 def test_after_warm_up_no_length_compiles(run: Run):
     model = run.load()
     model.warm_up(max_rows=1, max_k=3)
-    compiled = _states_at._cache_size()  # type: ignore[attr-defined]
+    compiled = states_at._cache_size()  # type: ignore[attr-defined]
     for length in range(9):
         model.recommend(["i3"] * length, k=3)
-    assert _states_at._cache_size() == compiled  # type: ignore[attr-defined]
+    assert states_at._cache_size() == compiled  # type: ignore[attr-defined]
 
 
 def test_a_misspelt_user_is_refused(run: Run):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from segue.dataset import Items
 from segue.errors import RequestError
@@ -24,7 +25,15 @@ from segue.recommender.control_options import restriction
 from segue.recommender.requests import Request, RequestReader, UnanswerableError
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
 
-RankRequests = Callable[[list[Request], int, bool], Ranked]
+
+class Lists(NamedTuple):
+    """The lists of some requests, and the probability of each item if it was requested."""
+
+    ranked: Ranked
+    probabilities: Float32[np.ndarray, "batch k"] | None = None
+
+
+RankRequests = Callable[[list[Request], int, bool], Lists]
 """The lists of some requests, for a number of items and whether those of the history may be
 listed."""
 
@@ -80,13 +89,14 @@ class Answerer:
                 except UnanswerableError as error:
                     answers.notes[row] = [f"no list: {error.message}"]
             if requests:
-                ranked = self.rank(list(requests.values()), k, includes_seen)
-                answers.add(np.array(list(requests)), ranked)
-                for (row, request), listed in zip(requests.items(), ranked.items, strict=True):
+                lists = self.rank(list(requests.values()), k, includes_seen)
+                answers.add(np.array(list(requests)), lists)
+                of_rows = zip(requests.items(), lists.ranked.items, strict=True)
+                for (row, request), listed in of_rows:
                     answers.notes[row] = self._notes(request, listed, includes_seen)
                     answers.truncated[row] = self.n_truncated(len(request.history))
             watch(len(rows))
-        return answers.table(block.ids, self.rows.id_field, looked_up.unknown)
+        return answers.table(block, self.rows.id_field, looked_up)
 
     def _look_up(self, block: RowBlock) -> _LookedUp:
         ids, codes = self.rows.distinct_ids(block)
@@ -154,28 +164,37 @@ class _Answers:
     rows: list[np.ndarray] = field(default_factory=list)
     items: list[np.ndarray] = field(default_factory=list)
     scores: list[np.ndarray] = field(default_factory=list)
+    probabilities: list[np.ndarray] = field(default_factory=list)
     notes: dict[int, list[str]] = field(default_factory=dict)
     truncated: dict[int, int] = field(default_factory=dict)
 
-    def add(self, rows: Int64[np.ndarray, " batch"], ranked: Ranked) -> None:
+    def add(self, rows: Int64[np.ndarray, " batch"], lists: Lists) -> None:
         """Add the lists of some rows."""
-        is_item = ranked.items >= N_SPECIALS
+        is_item = lists.ranked.items >= N_SPECIALS
         self.rows.append(np.repeat(rows, is_item.sum(axis=1)))
-        self.items.append(ranked.items[is_item])
-        self.scores.append(ranked.scores[is_item])
+        self.items.append(lists.ranked.items[is_item])
+        self.scores.append(lists.ranked.scores[is_item])
+        if lists.probabilities is not None:
+            self.probabilities.append(lists.probabilities[is_item])
 
-    def table(self, ids: pa.Array, id_field: pa.Field, unknown: dict[int, list[str]]) -> pa.Table:
+    def table(self, block: RowBlock, id_field: pa.Field, looked_up: _LookedUp) -> pa.Table:
         """All answers, in the order of the rows."""
         rows = np.concatenate([np.zeros(0, np.int64), *self.rows])
         order = np.argsort(rows, kind="stable")
         offsets = pa.array(offsets_of(np.bincount(rows, minlength=self.n_rows)), pa.int32())
         items = np.concatenate([np.zeros(0, np.int32), *self.items])[order]
         scores = np.concatenate([np.zeros(0, np.float32), *self.scores])[order]
-        numbers = range(self.n_rows)
+        numbers, unknown = range(self.n_rows), looked_up.unknown
+        probabilities = pa.nulls(self.n_rows, pa.list_(pa.float32()))
+        if self.probabilities:
+            values = np.concatenate(self.probabilities)[order]
+            probabilities = pa.ListArray.from_arrays(offsets, pa.array(values))
         columns = [
-            ids,
+            block.ids,
             pa.ListArray.from_arrays(offsets, pa.array(items)),
             pa.ListArray.from_arrays(offsets, pa.array(scores)),
+            probabilities,
+            pa.array(np.diff(looked_up.histories.offsets), pa.int64()),
             pa.array([unknown.get(row, []) for row in numbers], pa.list_(pa.string())),
             pa.array([self.truncated.get(row, 0) for row in numbers], pa.int64()),
             pa.array([self.notes.get(row, []) for row in numbers], pa.list_(pa.string())),

@@ -18,7 +18,17 @@ FORMAT_HINT = (
     "expected a column items with lists of item ids, optionally id and one per argument or control"
 )
 
-ARGUMENTS = ("k", "length", "temperature", "top_k", "top_p", "end_weight", "seed", "locked")
+ARGUMENTS = (
+    "k",
+    "length",
+    "temperature",
+    "top_k",
+    "top_p",
+    "end_weight",
+    "seed",
+    "locked",
+    "probabilities",
+)
 """Arguments of ``recommend`` and ``generate`` that might be taken for columns of the input."""
 
 

@@ -27,3 +27,16 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
             digest.update(block)
             n_bytes += len(block)
     return {"bytes": n_bytes, "blake2b": digest.hexdigest()}
+
+
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """What differs if a file was written or replaced: its number, size and time.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise INPUT_PROBLEMS.cannot_read(path, error) from None
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -8,7 +8,7 @@ in every case, and each is computed by itself, so the output has the same bytes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import segue
-from segue.errors import RequestError, StorageError
+from segue.errors import RequestError, StorageError, quantity
 from segue.ids import InvalidIdError, id_array
 from segue.recommender.batch.answering import Answerer
 from segue.recommender.batch.output import (
     WRITERS,
     NotesWriter,
+    OutputLayout,
     check_output,
     notes_path,
 )
@@ -57,6 +58,7 @@ class BatchSummary(msgspec.Struct, frozen=True):
         notes_output: the file with the unknown items, truncated events and notes of requests;
             None if no request has any.
         rows: requests.
+        events: events of their histories, as given.
         items: items of all lists.
         rows_without_items: requests with an empty list.
         rows_with_unknown_items: requests with events outside the catalogue of the model.
@@ -65,6 +67,7 @@ class BatchSummary(msgspec.Struct, frozen=True):
         rows_with_notes: requests with other caveats, such as a list that is too short.
         ignored_columns: columns of the input without a meaning.
         resumed_rows: rows that were computed before the batch was started again.
+        notes: caveats of the whole batch, such as that no event is an item of the model.
         model: the name of the run.
         took_s: time taken, in seconds.
     """
@@ -72,6 +75,7 @@ class BatchSummary(msgspec.Struct, frozen=True):
     output: str
     notes_output: str | None
     rows: int
+    events: int
     items: int
     rows_without_items: int
     rows_with_unknown_items: int
@@ -80,6 +84,7 @@ class BatchSummary(msgspec.Struct, frozen=True):
     rows_with_notes: int
     ignored_columns: list[str]
     resumed_rows: int
+    notes: list[str]
     model: str
     took_s: float
 
@@ -99,7 +104,14 @@ class BatchJob:
     """A batch: the rows of an input, how they are answered, and an output."""
 
     def __init__(
-        self, answerer: Answerer, output: Path, header: Mapping[str, Any], *, model: str
+        self,
+        answerer: Answerer,
+        output: Path,
+        header: Mapping[str, Any],
+        *,
+        model: str,
+        has_probabilities: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         """Prepare a batch; nothing is computed.
 
@@ -108,8 +120,11 @@ class BatchJob:
             output: the file to write.
             header: what the answers depend on besides the input, in JSON values.
             model: the name of the run.
+            has_probabilities: whether the answers have probabilities.
+            notes: caveats of the whole batch.
         """
         self._answerer, self._rows, self._output = answerer, answerer.rows, output
+        self._has_probabilities, self._notes = has_probabilities, list(notes)
         self._parts = PartFiles(output)
         self._model, self._header = model, dict(header)
 
@@ -128,9 +143,9 @@ class BatchJob:
         start_time = time.perf_counter()
         watch = watch or _unwatched
         check_output(self._output, self._rows.files)
-        rows = self._rows
+        rows, self._stamp = self._rows, self._rows.stamp()
         header = self._header | {
-            "format": 1,
+            "format": 2,
             "segue": segue.__version__,
             "input": rows.fingerprint(),
             "part": [rows.rows_per_block, rows.rows_per_part, rows.events_per_part],
@@ -142,7 +157,7 @@ class BatchJob:
             if n_rows is not None:
                 self._parts.start(header | {"rows": n_rows})
             n_rows = (self._parts.read_header() or {})["rows"]
-            n_parts, n_resumed = self._compute(n_rows, watch)
+            n_parts, n_resumed = self._compute(n_rows, header["input"], watch)
             counts = self._write(n_parts, n_rows, watch)
             self._parts.remove()
         return BatchSummary(
@@ -151,6 +166,7 @@ class BatchJob:
             **counts,
             ignored_columns=list(self._rows.ignored_columns),
             resumed_rows=n_resumed,
+            notes=self._notes + _notes(counts),
             model=self._model,
             took_s=round(time.perf_counter() - start_time, 3),
         )
@@ -211,8 +227,11 @@ class BatchJob:
             message = f"{name} {strings[row].as_py()!r} is also that of row {indices[row]:,}"
             raise self._rows.row_error(block.first + row, message, hint)
 
-    def _compute(self, n_rows: int, watch: Watch) -> tuple[int, int]:
-        """Compute the parts that do not exist; returns the number of parts and of old rows."""
+    def _compute(self, n_rows: int, fingerprint: dict[str, Any], watch: Watch) -> tuple[int, int]:
+        """Compute the parts that do not exist; returns the number of parts and of old rows.
+
+        A part is stored only if the input is still what it was, so every stored part is valid.
+        """
         number = first = 0
         while (part := self._parts.read(number)) is not None:
             number, first = number + 1, first + len(part)
@@ -225,7 +244,9 @@ class BatchJob:
             watch(BatchProgress("answer", n_done, n_rows, n_resumed))
 
         for block in self._rows.parts(first) if first < n_rows else ():
-            self._parts.write(number, self._answerer.answer(block, add))
+            part = self._answerer.answer(block, add)
+            self._check_unchanged(fingerprint)
+            self._parts.write(number, part)
             number += 1
         if n_done != n_rows:
             message = f"{self._rows.name} had {n_rows:,} rows, and now has {n_done:,}"
@@ -235,14 +256,32 @@ class BatchJob:
             )
         return number, n_resumed
 
+    def _check_unchanged(self, fingerprint: dict[str, Any]) -> None:
+        """Check that the input was not changed after its fingerprint was taken.
+
+        Raises:
+            RequestError: its content is another one.
+        """
+        stamp = self._rows.stamp()
+        if stamp == self._stamp:
+            return
+        if self._rows.fingerprint() != fingerprint:
+            raise RequestError(
+                f"{self._rows.name} was changed while the batch was computed",
+                "with what it was, the same command continues; with --overwrite "
+                "(overwrite=True), all is computed again",
+            )
+        self._stamp = stamp
+
     def _write(self, n_parts: int, n_rows: int, watch: Watch) -> dict[str, int]:
         """Make the output of the parts, and put it in place."""
         output, notes = self._parts.path / "output", self._parts.path / "notes"
         id_field = self._rows.id_field
+        layout = OutputLayout(id_field, self._answerer.items, self._has_probabilities)
         counts: dict[str, int] = {}
         try:
             with (
-                WRITERS[self._output.suffix](output, id_field, self._answerer.items) as writer,
+                WRITERS[self._output.suffix](output, layout) as writer,
                 NotesWriter(notes, id_field) as noted,
             ):
                 for number in range(n_parts):
@@ -273,6 +312,7 @@ def _counts(part: pa.Table) -> dict[str, int]:
     )
     return {
         "rows": len(part),
+        "events": int(part.column("events").to_numpy().sum()),
         "items": int(n_items.sum()),
         "rows_without_items": int(np.count_nonzero(n_items == 0)),
         "rows_with_unknown_items": int(np.count_nonzero(n_unknown)),
@@ -280,3 +320,13 @@ def _counts(part: pa.Table) -> dict[str, int]:
         "rows_truncated": int(np.count_nonzero(part.column("truncated").to_numpy())),
         "rows_with_notes": int(np.count_nonzero(n_notes)),
     }
+
+
+def _notes(counts: Mapping[str, int]) -> list[str]:
+    """What is wrong with a batch as a whole, by the counts of its summary."""
+    if not counts["events"] or counts["unknown_items"] < counts["events"]:
+        return []
+    return [
+        f"none of the {quantity(counts['events'], 'event')} is an item of the model: are the ids "
+        "those of its training dataset?"
+    ]

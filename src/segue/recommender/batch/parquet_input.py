@@ -17,7 +17,7 @@ from segue.recommender.batch.columns import (
     list_column,
     plain,
 )
-from segue.recommender.batch.files import INPUT_PROBLEMS, file_fingerprint
+from segue.recommender.batch.files import INPUT_PROBLEMS, file_fingerprint, file_stamp
 from segue.recommender.batch.rows import BatchInput, RowBlock
 from segue.storage.reading import regular_size
 
@@ -53,6 +53,9 @@ class ParquetInput(BatchInput):
 
     def fingerprint(self) -> dict[str, Any]:
         return file_fingerprint(self._path)
+
+    def stamp(self) -> Any:
+        return file_stamp(self._path)
 
     def blocks(self, first: int = 0) -> Iterator[RowBlock]:
         try:

@@ -37,6 +37,8 @@ def part_schema(id_field: pa.Field) -> pa.Schema:
             id_field.with_name("id"),
             ("items", pa.list_(pa.int32())),
             ("scores", pa.list_(pa.float32())),
+            ("probabilities", pa.list_(pa.float32())),
+            ("events", pa.int64()),
             ("unknown_items", pa.list_(pa.string())),
             ("truncated", pa.int64()),
             ("notes", pa.list_(pa.string())),

@@ -18,7 +18,9 @@ from segue.recommender.ids import id_string
 from segue.recommender.request_body import RecommendBody
 from segue.recommender.requests import RequestReader
 
-RECOMMEND_COLUMNS = tuple(name for name in RecommendBody.model_fields if name != "items")
+RECOMMEND_COLUMNS = tuple(
+    name for name in RecommendBody.model_fields if name not in ("items", "probabilities")
+)
 """Options that a row of ``recommend`` may have for itself."""
 
 GENERATE_COLUMNS = tuple(name for name in RECOMMEND_COLUMNS if name not in ("k", "diversity"))

@@ -72,6 +72,10 @@ class BatchInput(ABC):
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the content, in JSON values."""
 
+    def stamp(self) -> Any:
+        """What differs if the content may have changed, without reading it; None if it cannot."""
+        return None
+
     @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[RowBlock]:
         """Blocks of ``rows_per_block`` rows; the last one may be shorter.

@@ -33,6 +33,7 @@ class BatchModel(NamedTuple):
         check_k: raises a ``RequestError`` for an impossible number of items.
         name: of the run.
         fingerprint: of its files.
+        window: which events its transformers read of a longer history.
     """
 
     reader: RequestReader
@@ -42,6 +43,7 @@ class BatchModel(NamedTuple):
     check_k: Callable[[Any], object]
     name: str
     fingerprint: str
+    window: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class BatchOptions:
         shared: sequence features and controls of all rows.
         further: whatever else the lists depend on, in JSON values.
         id_column: see ``open_input``; so ``before``.
+        probabilities: whether the lists have probabilities.
+        notes: caveats of the whole batch.
     """
 
     verb: str
@@ -66,6 +70,8 @@ class BatchOptions:
     further: Mapping[str, Any] = field(default_factory=dict)
     id_column: str | None = None
     before: SplitPart | None = None
+    probabilities: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def run_batch(
@@ -101,10 +107,19 @@ def run_batch(
         "verb": options.verb,
         "model": model.name,
         "run": model.fingerprint,
+        "window": model.window,
         "k": options.k,
         "includes_seen": options.includes_seen,
         "options": shared,
+        "probabilities": options.probabilities,
         "further": options.further,
     }
-    job = BatchJob(answerer, checked_path(output, RequestError), header, model=model.name)
+    job = BatchJob(
+        answerer,
+        checked_path(output, RequestError),
+        header,
+        model=model.name,
+        has_probabilities=options.probabilities,
+        notes=options.notes,
+    )
     return job.run(overwrite=overwrite, watch=watch)

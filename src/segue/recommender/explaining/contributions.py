@@ -41,7 +41,8 @@ def contributions(ensemble: Ensemble, query: Query, items: Ragged) -> list[Contr
     the context. What the request leaves out stays as it is: an item that was seen stays seen.
     Nothing that a request adds to the scores of all histories alike has a contribution. Of an item
     that occurs several times in a history, each event has a contribution of its own. The times of
-    the events are not used.
+    the events are not used. The transformers read the last tokens of a history, also where a moving
+    window is set, which would jump with the removal of an event.
 
     Args:
         query: the requests.
@@ -53,6 +54,8 @@ def contributions(ensemble: Ensemble, query: Query, items: Ragged) -> list[Contr
     Raises:
         NotFiniteError: the scores may not be finite.
     """
+    if any(encoder.layout.step > 1 for encoder in ensemble.encoders):
+        ensemble = ensemble.with_window("last")
     results: list[Contributions] = []
     for block, block_query in replace(query, times=None).blocks(REQUESTS_PER_BLOCK):
         results += _of_block(ensemble, block_query, items.slice(block.start, block.stop))
@@ -135,7 +138,7 @@ def _add_encoder(
     """
     encoder = member.encoder if isinstance(member, SecondTransformer) else member
     rows = _rows(query.histories, encoder.layout.context)
-    states = _states(member, query, rows)
+    states = _states(member, vectors.shape[1], query, rows)
     scores = weight * _scores(states, vectors, rows, items)
     first = 0
     for request, total in enumerate(totals):
@@ -147,11 +150,11 @@ def _add_encoder(
 
 
 def _states(
-    member: Encoder | SecondTransformer, query: Query, rows: _Rows
+    member: Encoder | SecondTransformer, dim: int, query: Query, rows: _Rows
 ) -> Float32[np.ndarray, "rows dim"]:
     """The state of each row."""
     layout = (member.encoder if isinstance(member, SecondTransformer) else member).layout
-    states = np.zeros((len(rows.requests), member.vectors.shape[1]), np.float32)
+    states = np.zeros((len(rows.requests), dim), np.float32)
     is_alone = np.ones(len(rows.requests), bool)
     if isinstance(member, Encoder):
         features = query.sequence_features
