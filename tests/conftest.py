@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from postgres_server import PostgresServer
     from segue.config import Config
     from segue.dataset import Dataset
     from segue.trainer import Progress
@@ -148,3 +149,12 @@ def feature_config() -> Config:
     from small_runs import FEATURE_CONFIG
 
     return FEATURE_CONFIG
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server; the tests that use it are slow ones."""
+    from postgres_server import running_postgres
+
+    with running_postgres() as server:
+        yield server

@@ -23,6 +23,7 @@ def test_the_exceptions_are_the_documented_ones():
         "RequestError",
         "StorageError",
         "ResourceError",
+        "EventStoreError",
     }
 
 

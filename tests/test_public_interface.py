@@ -25,6 +25,7 @@ def test_the_public_names() -> None:
         "Dataset",
         "DatasetError",
         "Evaluation",
+        "EventStoreError",
         "NotFiniteError",
         "Query",
         "Recommender",

@@ -37,6 +37,7 @@ EXCEPTIONS = (
     "RequestError",
     "StorageError",
     "ResourceError",
+    "EventStoreError",
 )
 RETURNED = (
     ("segue.recommender", "Recommendation"),

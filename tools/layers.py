@@ -43,8 +43,9 @@ LAYERS = (
     ),
     Layer(
         "data in",
-        (("synthetic",), ("sources",)),
-        "the built-in world; readers of interaction logs to one Arrow schema",
+        (("synthetic", "event_store"), ("sources",)),
+        "the built-in world; the event store in SQLite or PostgreSQL; readers of interaction "
+        "logs to one Arrow schema",
     ),
     Layer(
         "data",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segue.errors import (
         ConfigError,
         DatasetError,
+        EventStoreError,
         NotFiniteError,
         RequestError,
         ResourceError,
@@ -49,6 +50,7 @@ _MODULE_OF = {
     "Dataset": "segue.dataset",
     "DatasetError": "segue.errors",
     "Evaluation": "segue.evaluation",
+    "EventStoreError": "segue.errors",
     "NotFiniteError": "segue.errors",
     "Query": "segue.ranking",
     "Recommender": "segue.recommender",
@@ -76,6 +78,7 @@ __all__ = [
     "Dataset",
     "DatasetError",
     "Evaluation",
+    "EventStoreError",
     "NotFiniteError",
     "Query",
     "Recommender",

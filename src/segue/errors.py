@@ -53,6 +53,10 @@ class StorageError(SegueError):
     """A file could not be written: no space, no permission, a limit on file size."""
 
 
+class EventStoreError(SegueError):
+    """A database of user events is missing, of another program, damaged, or cannot be used."""
+
+
 class ResourceError(SegueError):
     """More memory is needed than the machine has, or than a limit allows."""
 

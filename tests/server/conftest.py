@@ -38,22 +38,30 @@ def log_stream() -> io.BytesIO:
 
 
 @pytest.fixture(scope="module")
+def event_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of events of the server of the module."""
+    return tmp_path_factory.mktemp("events") / "events.db"
+
+
+@pytest.fixture(scope="module")
 def client(
-    cycle_run: Path, small_settings: ServerSettings, log_stream: io.BytesIO
+    cycle_run: Path, small_settings: ServerSettings, log_stream: io.BytesIO, event_file: Path
 ) -> Iterator[AppClient]:
-    """A client of a server of the run ``cycles``, without API keys."""
+    """A client of a server of the run ``cycles``, with a store of events, without API keys."""
+    from segue.event_store import open_event_store
     from segue.server.app import create_app
     from segue.server.log import Log
     from segue.server.registry import ModelRegistry
 
     registry = ModelRegistry({"cycles": cycle_run})
-    app = create_app(registry, settings=small_settings, log=Log(log_stream))
+    store = open_event_store(event_file, creates=True)
+    app = create_app(registry, settings=small_settings, log=Log(log_stream), events=store)
     with AppClient(app) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def address(cycle_run: Path, small_settings: ServerSettings) -> Iterator[Address]:
-    """A real server of the run ``cycles``."""
-    with real_server(cycle_run, small_settings) as address:
+def address(cycle_run: Path, small_settings: ServerSettings, event_file: Path) -> Iterator[Address]:
+    """A real server of the run ``cycles``, with a store of events."""
+    with real_server(cycle_run, small_settings, event_file) as address:
         yield address

@@ -32,8 +32,11 @@ class Address(NamedTuple):
 
 
 @contextmanager
-def real_server(run: Path, settings: ServerSettings) -> Iterator[Address]:
+def real_server(
+    run: Path, settings: ServerSettings, event_file: Path | None = None
+) -> Iterator[Address]:
     """A server of a run, once it is ready."""
+    from segue.event_store import open_event_store
     from segue.server import protocol, serving
     from segue.server.app import create_app
     from segue.server.listening import bound_socket
@@ -41,7 +44,9 @@ def real_server(run: Path, settings: ServerSettings) -> Iterator[Address]:
     from segue.server.registry import ModelRegistry
 
     settings = replace(settings, receive_timeout_s=TIMEOUT_S)
-    app = create_app(ModelRegistry({"cycles": run}), settings=settings, log=Log(io.BytesIO()))
+    store = None if event_file is None else open_event_store(event_file, creates=True)
+    registry = ModelRegistry({"cycles": run})
+    app = create_app(registry, settings=settings, log=Log(io.BytesIO()), events=store)
     with pytest.MonkeyPatch.context() as patch, bound_socket("127.0.0.1", 0) as listening:
         patch.setattr(protocol, "HEADER_TIMEOUT_S", TIMEOUT_S)
         server = uvicorn.Server(serving.configuration(app, settings))

@@ -20,7 +20,7 @@ def document(client: AppClient) -> dict[str, Any]:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_examples_work(client: AppClient, example: Any) -> None:
-    response = client.post(example.path, example.body) if example.body else client.get(example.path)
+    response = client.request(example.method, example.path, json=example.body)
     assert response.status_code == 200, response.text
     answers = response.json().get("answers", [response.json()])
     assert all(not answer.get("unknown_items") for answer in answers)

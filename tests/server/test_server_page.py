@@ -21,12 +21,16 @@ from segue.server.routes import BODY_ERRORS
 from segue.server.snippets import URL, curl, javascript, python
 
 EXAMPLES = [example for example in examples_of(["i1", "i2"]) if example.role == "user"]
+EXPECTED_KEYS = {
+    "items", "answers", "models", "name", "item_id", "results", "events", "deleted",
+}  # fmt: skip
+"""Every answer has one of them."""
 PAGE = generate_server_page.PAGE.read_text("utf-8")
 
 
 def check(example: Any, answer: dict[str, Any]) -> None:
     """Check that an answer has what every answer of its kind has."""
-    assert answer.keys() & {"items", "answers", "models", "name", "item_id"}, example.name
+    assert answer.keys() & EXPECTED_KEYS, example.name
 
 
 def test_the_calls_are_current() -> None:

@@ -17,12 +17,20 @@ def _column(content: str) -> Any:
     return typer.Option(metavar="NAME", help=f"Column of {content}; guessed when absent (tabular).")
 
 
+def _parse_log(text: str | Path) -> Path | str:
+    """A path, or the URL of an event store."""
+    from segue.event_store import is_store_url
+
+    return str(text) if is_store_url(str(text)) else parse_path(text)
+
+
 Log = Annotated[
-    Path | None,
+    Any,  # a path or a URL
     typer.Argument(
-        parser=parse_path,
+        parser=_parse_log,
         metavar="LOG",
-        help="The log: a file, a folder, or - for standard input. Not needed with --format demo.",
+        help="The log: a file, a folder, - for standard input, or the event store of a server: its "
+        "file, sqlite:///FILE or postgresql://USER@HOST/DATABASE. Not needed with --format demo.",
     ),
 ]
 Out = Annotated[
@@ -32,7 +40,7 @@ Out = Annotated[
     ),
 ]
 Format = Annotated[
-    Literal["mpd", "movielens", "tabular", "demo"] | None,
+    Literal["mpd", "movielens", "tabular", "events", "demo"] | None,
     typer.Option(help="Format of the log; guessed when absent."),
 ]
 Split = Annotated[
@@ -69,6 +77,14 @@ MinRating = Annotated[
 EventType = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Keep only events of this type; repeatable (tabular)."),
+]
+EventWeight = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND=WEIGHT",
+        help="A kind of event in the event store of a server, as given to serve; repeatable "
+        "(events).",
+    ),
 ]
 SessionGap = Annotated[
     str | None,
@@ -176,6 +192,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
     min_sequence_events: MinSequenceEvents = None,
     min_rating: MinRating = None,
     event_type: EventType = None,
+    event_weight: EventWeight = None,
     session_gap: SessionGap = None,
     drop_consecutive_repeats: DropConsecutiveRepeats = False,
     user_column: UserColumn = None,
@@ -216,6 +233,7 @@ def prepare(  # noqa: PLR0913 - one parameter per option
         min_sequence_events=min_sequence_events,
         min_rating=min_rating,
         event_type=event_type,
+        event_weight=event_weight,
         session_gap=session_gap,
         drop_consecutive_repeats=drop_consecutive_repeats,
         user_column=user_column,

@@ -13,6 +13,8 @@ from segue.cli.options import parse_path
 from segue.cli.signals import end_process
 from segue.errors import ConfigError, RequestError
 
+MAX_RETENTION_S = 100 * 366 * 86_400.0
+
 
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
@@ -84,6 +86,33 @@ def serve(  # noqa: PLR0913 - one parameter per option
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds for an answer.")
     ] = 30.0,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            "--events",
+            metavar="FILE|URL",
+            envvar="SEGUE_EVENTS",
+            help="Store events of users: a file of SQLite, which is created, or postgresql://USER@"
+            "HOST/DATABASE. Without it, none are stored.",
+        ),
+    ] = None,
+    event_weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--event-weight",
+            metavar="KIND=WEIGHT",
+            help="A kind of event: positive for the history, 0 for neither, negative against its "
+            "item; repeatable. Default: view, click, play, like, purchase 1; skip, dislike -1.",
+        ),
+    ] = None,
+    events_retention: Annotated[
+        str | None,
+        typer.Option(
+            "--events-retention",
+            metavar="DURATION",
+            help="Delete events that are older, such as 90d. Default: keep all.",
+        ),
+    ] = None,
     new_key: Annotated[
         str | None,
         typer.Option(
@@ -119,8 +148,12 @@ def serve(  # noqa: PLR0913 - one parameter per option
         typer.echo(f"the key, which is shown only now: {secret}", err=True)
         return
     folders = parse_runs(runs or [])
+    if events is None and (event_weight or events_retention):
+        option = "--event-weight" if event_weight else "--events-retention"
+        raise ConfigError(f"{option} needs a store of events", "give --events FILE, too")
     keys = api_keys.load_keys(key_file, os.environ)
     check_installed()
+    from segue.event_store import parse_event_weights
     from segue.server.serving import serve as run_server
     from segue.server.settings import ServerSettings
 
@@ -131,8 +164,10 @@ def serve(  # noqa: PLR0913 - one parameter per option
         timeout_s=timeout,
         rate=rate if len(keys) else 0.0,
         cors_origins=tuple(cors_origin or ()),
+        event_weights=parse_event_weights(event_weight or ()),
+        events_retention_s=parse_retention(events_retention),
     )
-    if not run_server(folders, host=host, port=port, keys=keys, settings=settings):
+    if not run_server(folders, host=host, port=port, keys=keys, settings=settings, events=events):
         end_process()
 
 
@@ -158,6 +193,25 @@ def parse_runs(texts: list[str]) -> dict[str, Path]:
             raise RequestError(f"two runs have the name {name!r}", "write NAME=RUN")
         runs[name] = path
     return runs
+
+
+def parse_retention(text: str | None) -> float | None:
+    """The age in seconds from which events are deleted.
+
+    Raises:
+        ConfigError: the text is no duration.
+    """
+    from segue.config.quantities import to_seconds
+
+    if text is None:
+        return None
+    try:
+        seconds = to_seconds(text)
+    except ValueError as error:
+        raise ConfigError(f"--events-retention {text!r}: {error}", "as in 90d") from None
+    if seconds > MAX_RETENTION_S:
+        raise ConfigError(f"--events-retention {text!r} is more than 100 years", "as in 90d")
+    return float(seconds)
 
 
 def check_installed() -> None:

@@ -36,6 +36,7 @@ class PrepareOptions(TypedDict, total=False):
     min_sequence_events: int
     min_rating: float | None
     event_type: Iterable[str]
+    event_weight: Iterable[str]
     session_gap: float | str | None
     drop_consecutive_repeats: bool
     user_column: str | None

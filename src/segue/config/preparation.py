@@ -17,7 +17,7 @@ from segue.config.section import (
     Share,
 )
 
-LogFormat = Literal["mpd", "movielens", "tabular", "demo"]
+LogFormat = Literal["mpd", "movielens", "tabular", "events", "demo"]
 SplitKind = Literal["holdout", "leave-one-out", "global-time", "windows"]
 Catalogue = Literal["train", "all"]
 BadTimes = Literal["refuse", "drop"]
@@ -102,6 +102,9 @@ class SourceConfig(ConfigSection):
     """Column of event types (tabular)."""
     event_type: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Keep only events of these types (tabular)."""
+    event_weight: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Weights of kinds of events, as in ``listen=1``; those with a positive one are kept
+    (events)."""
     columns: Names = ()
     """Names of the columns of a text file without a header, in their order: user, item, rating,
     time, event, or any other name; ``-`` for a column that is not used. ``items`` after the first

@@ -63,7 +63,8 @@ def prepare(
     """Read a log, draw its split and write a prepared dataset.
 
     Args:
-        log: the log's file or folder; ``-`` for standard input, None for the built-in world. Or a
+        log: the log's file or folder; ``-`` for standard input, None for the built-in world. Or the
+            event store of a server: its file, ``sqlite:///FILE`` or ``postgresql://...``. Or a
             table in memory, with one event per row: a pandas or polars data frame, a pyarrow
             table, record batch or reader, a DuckDB relation, or anything else with the Arrow C
             stream interface (``__arrow_c_stream__``). The index of a data frame is left out.
@@ -75,8 +76,8 @@ def prepare(
             ``event_column``, ``columns``, ``header``, ``separator``, ``quote``, ``escape``,
             ``comment``, ``encoding``, ``bad_times``, ``items_file`` (a path or, like ``log``, a
             table), ``memory_limit`` (bytes, or text such as ``2GB``). What to keep:
-            ``event_type``, ``min_rating``, ``session_gap`` (seconds, or text such as ``30m``),
-            ``drop_consecutive_repeats``, ``min_item_events``,
+            ``event_type``, ``event_weight``, ``min_rating``, ``session_gap`` (seconds, or text
+            such as ``30m``), ``drop_consecutive_repeats``, ``min_item_events``,
             ``min_sequence_events``. What to hold out: ``split``, ``validation_share``,
             ``test_share``, ``window``, ``seed``. What can be recommended: ``catalogue``. The
             size of the built-in world: ``sequences``, ``items``, ``mean_length``.
@@ -87,6 +88,7 @@ def prepare(
     Raises:
         ConfigError: an option is unknown, has an impossible value, or does not apply to the log.
         SourceError: the log cannot be read in its format.
+        EventStoreError: the log is a database without an event store, or cannot be reached.
         DatasetError: the filters or the split need times or ratings that the log does not have,
             no events are left to train on or to predict, or ``out`` contains other files.
         ResourceError: the ids of the log or the items file do not fit within ``memory_limit``.

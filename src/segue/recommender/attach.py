@@ -14,6 +14,7 @@ from segue.dataset.items_file import read_items
 from segue.errors import DatasetError, RequestError
 from segue.features import USER
 from segue.ragged import offsets_of, row_blocks, span_indices
+from segue.recommender.histories import last_time
 from segue.runs import RunFolder
 from segue.runs.checksums import RUN_PROBLEMS, checksum
 from segue.runs.histories import HistoriesMetadata, StoredHistories, write_histories
@@ -52,7 +53,9 @@ def attach_histories(folder: RunFolder, data: Dataset) -> dict[str, Any]:
     for first, end in row_blocks(offsets):
         block = span_indices(starts[first:end], lengths[first:end])
         events[offsets[first] : offsets[end]] = run_indices[sequences.items[block]]
-    metadata = HistoriesMetadata(checksum(folder.items), data.name, data.fingerprint)
+    metadata = HistoriesMetadata(
+        checksum(folder.items), data.name, data.fingerprint, end_us=last_time(data)
+    )
     names = [n for n in _feature_names(folder) if n in sequences.attributes.column_names]
     features = sequences.attributes.select(names).take(order)
     write_histories(folder.histories, users, offsets, events, features, metadata)

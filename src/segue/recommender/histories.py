@@ -46,9 +46,20 @@ class Histories(ABC):
     def source(self) -> str:
         """Name of the source, for messages."""
 
+    @property
+    def end_us(self) -> int | None:
+        """The time of the last event of all histories, in microseconds; None if not known."""
+        return None
+
     @abstractmethod
     def find(self, user: str) -> UserHistory | None:
         """The history of a user; None for an unknown user."""
+
+
+def last_time(dataset: Dataset) -> int | None:
+    """The time of the last event of a dataset, in microseconds; None if it has no times."""
+    times = dataset.sequences.times
+    return None if times is None or not len(times) else int(times.max())
 
 
 def open_histories(histories: Any) -> Histories:
@@ -108,6 +119,10 @@ class RunHistories(Histories):
     def source(self) -> str:
         return f"the histories of {self._model} (from the dataset {self._stored.metadata.dataset})"
 
+    @property
+    def end_us(self) -> int | None:
+        return self._stored.metadata.end_us
+
     def find(self, user: str) -> UserHistory | None:
         stored = self._stored.find(user)
         if stored is None:
@@ -129,6 +144,10 @@ class DatasetHistories(Histories):
     @property
     def source(self) -> str:
         return f"the dataset {self._dataset.name}"
+
+    @cached_property
+    def end_us(self) -> int | None:  # type: ignore[override] - computed once
+        return last_time(self._dataset)
 
     def find(self, user: str) -> UserHistory | None:
         row = self._dataset.sequences.find(user)
@@ -179,6 +198,10 @@ class TrainingHistories(Histories):
     @property
     def source(self) -> str:
         return self._histories.source
+
+    @property
+    def end_us(self) -> int | None:
+        return self._histories.end_us
 
     @cached_property
     def _histories(self) -> DatasetHistories:

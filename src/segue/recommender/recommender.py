@@ -210,6 +210,11 @@ class Recommender:
         return self.ensemble.encoder
 
     @property
+    def histories(self) -> Histories:
+        """The histories of known users."""
+        return self._requests.histories
+
+    @property
     def dataset(self) -> Dataset:
         """The training dataset, opened on first use.
 

@@ -43,6 +43,7 @@ class HistoriesMetadata(msgspec.Struct):
         items: the checksum of the run's items, whose indices the histories contain.
         dataset: the name of the dataset that they come from.
         fingerprint: its fingerprint.
+        end_us: the time of its last event, in microseconds since 1970; None if it has no times.
     """
 
     items: str
@@ -51,6 +52,7 @@ class HistoriesMetadata(msgspec.Struct):
     format_version: Annotated[int, msgspec.Meta(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = (
         FORMAT_VERSION
     )
+    end_us: int | None = None
 
 
 class StoredHistory(NamedTuple):

@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 import segue
 from segue.errors import SegueError
+from segue.event_store import EventStore
 from segue.server.api_keys import KeyRing
 from segue.server.errors import ApiError, api_error, error_response
 from segue.server.log import Log
@@ -26,6 +27,7 @@ from segue.server.openapi import describe
 from segue.server.rate_limit import RateLimiter
 from segue.server.registry import ModelRegistry
 from segue.server.routes import catalogue, operations, recommendations
+from segue.server.routes import events as event_routes
 from segue.server.service import ClientDisconnectedError, Service
 from segue.server.settings import ServerSettings
 
@@ -48,6 +50,7 @@ def create_app(
     settings: ServerSettings | None = None,
     keys: KeyRing | None = None,
     log: Log | None = None,
+    events: EventStore | None = None,
 ) -> FastAPI:
     """The application; its lifespan warms the models up and computes what was accepted at its end.
 
@@ -56,9 +59,10 @@ def create_app(
         settings: limits; by default those of ``ServerSettings``.
         keys: the API keys; by default none, so that every request is accepted.
         log: where events are written; by default stderr.
+        events: the events of users; the application closes it at its end.
     """
     settings, log = settings or ServerSettings(), log or Log()
-    service, limiter = Service(registry, settings, log), RateLimiter(settings.rate)
+    service, limiter = Service(registry, settings, log, events), RateLimiter(settings.rate)
     app = FastAPI(
         title="Segue",
         version=segue.__version__,
@@ -74,7 +78,7 @@ def create_app(
     for kind in ERRORS:
         app.add_exception_handler(kind, _respond)
     app.add_exception_handler(ClientDisconnectedError, _respond_to_nobody)
-    for module in (recommendations, catalogue, operations):
+    for module in (recommendations, event_routes, catalogue, operations):
         app.include_router(module.router)
     describe(app, registry)
     return app
@@ -83,13 +87,16 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
-    warming = asyncio.create_task(service.warm_up())
+    tasks = [asyncio.create_task(service.warm_up())]
+    if service.events is not None:
+        tasks.append(asyncio.create_task(service.events.run()))
     try:
         yield
     finally:
-        warming.cancel()
-        with suppress(asyncio.CancelledError):
-            await warming
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await service.close()
 
 
@@ -102,7 +109,7 @@ def _middleware(service: Service, keys: KeyRing, limiter: RateLimiter) -> list[M
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(settings.cors_origins),
-                allow_methods=["GET", "POST"],
+                allow_methods=["DELETE", "GET", "POST"],
                 allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
                 expose_headers=["X-Model-Version", "X-Request-ID", "Retry-After"],
             )

@@ -13,7 +13,13 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from segue.config import nearest_hint
-from segue.errors import DatasetError, NotFiniteError, RequestError, SegueError
+from segue.errors import (
+    DatasetError,
+    EventStoreError,
+    NotFiniteError,
+    RequestError,
+    SegueError,
+)
 from segue.server.micro_batcher import ClosedError, QueueFullError
 from segue.server.request_record import record_of
 
@@ -80,6 +86,9 @@ def api_error(error: Exception) -> ApiError:  # noqa: PLR0911 - one return per k
         return error
     if isinstance(error, QueueFullError):
         return retry_later(503, "queue_full", "too many requests are waiting", error.retry_after_s)
+    if isinstance(error, EventStoreError):
+        message = "the database of events does not answer; nothing is stored twice"
+        return retry_later(503, "events_unavailable", message, 1.0)
     if isinstance(error, ClosedError):
         return retry_later(503, "stopping", "the server is stopping", 1.0)
     if isinstance(error, RequestValidationError):

@@ -13,7 +13,7 @@ class Example(NamedTuple):
     Attributes:
         name: a short name, unique.
         summary: what it does.
-        method: ``GET`` or ``POST``.
+        method: ``GET``, ``POST`` or ``DELETE``.
         route: the path with the names of its parameters.
         parameters: of the path and the query string.
         body: the body, as plain values.
@@ -46,6 +46,14 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
         ids: at least two.
     """
     first, second = ids[0], ids[1]
+    event = {
+        "event_id": "e-1",
+        "user_id": "u1",
+        "item_id": first,
+        "time": "2025-06-01T12:00:00Z",
+        "kind": "view",
+    }
+    later = {"event_id": "e-2", "item_id": second, "time": "2025-06-01T12:30:00+02:00"}
     history = [first, second]
     return [
         Example(
@@ -107,6 +115,35 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
         Example("item", "One item", "GET", "/v1/items/{item_id}", parameters={"item_id": first}),
         Example("model", "What is known of the model", "GET", "/v1/model"),
         Example("models", "All models of the server", "GET", "/v1/models"),
+        Example("store an event", "What a user did", "POST", "/v1/events", body=event),
+        Example(
+            "store many events",
+            "Stored together; those that are there already are left alone",
+            "POST",
+            "/v1/events",
+            body={"events": [event, {**event, **later, "kind": "like"}]},
+        ),
+        Example(
+            "recommend for a user",
+            "The history is what is stored of the user",
+            "POST",
+            "/v1/recommend",
+            body={"user": "u1", "k": 5},
+        ),
+        Example(
+            "events of a user",
+            "What is stored, oldest first",
+            "GET",
+            "/v1/users/{user_id}/events",
+            parameters={"user_id": "u1", "limit": 100},
+        ),
+        Example(
+            "delete the events of a user",
+            "Delete all that is stored of a user",
+            "DELETE",
+            "/v1/users/{user_id}/events",
+            parameters={"user_id": "u1"},
+        ),
         Example(
             "reload",
             "Load what now lies at the path of the run",

@@ -60,6 +60,18 @@ class Metrics:
         )
         self._model = Info("segue_model", "The version of a model.", ["model"], registry=registry)
         self._ready = Gauge("segue_ready", "1 once every model is warmed up.", registry=registry)
+        self._events = Counter(
+            "segue_events",
+            "Events that clients sent: stored, already_stored, conflict.",
+            ["result"],
+            registry=registry,
+        )
+        self._events_available = Gauge(
+            "segue_events_available",
+            "1 while the database of events answers; absent without one.",
+            ["store"],
+            registry=registry,
+        )
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
@@ -89,6 +101,14 @@ class Metrics:
     def count_reload(self, model: str, *, is_loaded: bool) -> None:
         """Count an attempt to load a model again."""
         self._reloads.labels(model, "loaded" if is_loaded else "failed").inc()
+
+    def count_events(self, result: str, n_events: int) -> None:
+        """Count events with the same result."""
+        self._events.labels(result).inc(n_events)
+
+    def set_events_available(self, *, is_available: bool) -> None:
+        """Show whether the database of events answers."""
+        self._events_available.labels("events").set(is_available)
 
     def set_model(self, model: ServedModel) -> None:
         """Show the version of a model."""

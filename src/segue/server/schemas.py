@@ -146,9 +146,10 @@ class ModelShape(ModelSummary):
 
 
 class StatusShape(ConfigSection):
-    """Whether the server is alive or ready."""
+    """Whether the server is alive or ready; ``events`` where it stores events."""
 
     status: Literal["ok", "ready"]
+    events: Literal["available", "unavailable"] | None = None
 
 
 class ReloadedModel(ConfigSection):

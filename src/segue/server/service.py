@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from segue.errors import SegueError
+from segue.event_store import EventStore
 from segue.server.bodies import requests_of
 from segue.server.computations import Call, batch_key, compute
 from segue.server.errors import api_error, retry_later, timed_out
@@ -19,6 +20,8 @@ from segue.server.metrics import Metrics
 from segue.server.micro_batcher import BatchReport, MicroBatcher
 from segue.server.registry import ModelRegistry, ServedModel
 from segue.server.settings import ServerSettings
+from segue.server.stored_histories import with_stored_histories
+from segue.server.user_events import UserEvents
 from segue.server.warm_up import warm_up
 
 POLL_S = 0.2
@@ -46,16 +49,24 @@ class Service:
         settings: the limits.
         metrics: what is counted.
         log: where events are written.
+        events: the events of users; None without a store.
         is_ready: whether every model is warmed up.
         failure: why a model could not be warmed up.
     """
 
-    def __init__(self, registry: ModelRegistry, settings: ServerSettings, log: Log) -> None:
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        settings: ServerSettings,
+        log: Log,
+        store: EventStore | None = None,
+    ) -> None:
         """Prepare a queue per model."""
         self.registry = registry
         self.settings = settings
         self.metrics = Metrics()
         self.log = log
+        self.events = None if store is None else UserEvents(store, settings, self.metrics, log)
         self.is_ready = False
         self.failure: Exception | None = None
         self._batchers = {name: self._batcher(name) for name in registry.names}
@@ -96,6 +107,9 @@ class Service:
         model = self.registry.find(call.model)
         if not self.is_ready:
             raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
+        if self.events is not None:
+            is_one = not hasattr(call, "requests")
+            requests = await with_stored_histories(self.events, model, requests, is_one=is_one)
         futures: list[asyncio.Future[bytes]] = []
         batcher = self._batchers[model.name]
         try:
@@ -133,6 +147,8 @@ class Service:
     async def close(self) -> None:
         """Compute what was accepted, and accept no more."""
         await asyncio.gather(*(batcher.close() for batcher in self._batchers.values()))
+        if self.events is not None:
+            await self.events.close()
 
     def _batcher(self, name: str) -> MicroBatcher:
         def watch(report: BatchReport) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from segue.event_store import open_event_store
 from segue.server.api_keys import KeyRing
 from segue.server.app import create_app
 from segue.server.listening import LOOPBACK_HOSTS, bound_socket, check_host, is_loopback, url_of
@@ -33,6 +34,7 @@ def serve(
     keys: KeyRing | None = None,
     settings: ServerSettings | None = None,
     log: Log | None = None,
+    events: str | None = None,
 ) -> bool:
     """Serve some runs until SIGINT or SIGTERM; SIGHUP loads them again.
 
@@ -45,20 +47,26 @@ def serve(
         keys: the API keys; required unless ``host`` is loopback.
         settings: the limits.
         log: where events are written; by default stderr.
+        events: where the events of users are stored, as ``open_event_store`` takes it; created if
+            there is nothing. None for no store.
 
     Returns:
         Whether everything that was accepted was answered. If not, the caller should end the
         process at once: after a second signal, or one during the warm-up, which still goes on.
 
     Raises:
-        SegueError: a run cannot be loaded or warmed up, or the address cannot be used.
+        SegueError: a run cannot be loaded or warmed up, the address cannot be used, or the event
+            store cannot be opened.
     """
     keys, settings, log = keys or KeyRing(), settings or ServerSettings(), log or Log()
     check_host(host, has_keys=bool(len(keys)))
     if is_loopback(host) and not settings.trusted_hosts:
         settings = replace(settings, trusted_hosts=LOOPBACK_HOSTS)
     with bound_socket(host, port) as listening:
-        app = create_app(ModelRegistry(runs), settings=settings, keys=keys, log=log)
+        # Before the models, which take longer: a wrong address is noticed at once.
+        store = None if events is None else open_event_store(events, creates=True)
+        registry = ModelRegistry(runs)
+        app = create_app(registry, settings=settings, keys=keys, log=log, events=store)
         server = _Server(configuration(app, settings), app)
         log.write("listening", url=url_of(listening), models=list(runs))
         server.run([listening])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from segue.event_store import DEFAULT_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,7 @@ class ServerSettings:
         max_k: largest ``k`` and ``top_k``; every shape up to it is compiled at the start.
         max_length: largest number of generated items.
         max_requests: largest number of requests per call.
+        max_events: largest number of events per call.
         max_list: largest number of elements of a list or mapping in a request.
         max_text: characters of a text in a request.
         max_body: bytes of a body.
@@ -26,11 +30,14 @@ class ServerSettings:
         rate: requests per second and API key; 0 for no limit.
         cors_origins: origins of web pages of other servers that may call the API.
         trusted_hosts: values of the header ``Host`` that are accepted; none for all.
+        event_weights: the weight of each kind of event; other kinds are refused.
+        events_retention_s: events older than this are deleted; None to keep all.
     """
 
     max_k: int = 100
     max_length: int = 500
     max_requests: int = 64
+    max_events: int = 1_000
     max_list: int = 10_000
     max_text: int = 1_000
     max_body: int = 1 << 20
@@ -44,3 +51,5 @@ class ServerSettings:
     rate: float = 0.0
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    event_weights: Mapping[str, float] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    events_retention_s: float | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from segue.server.examples import Example
 
+LINE_LENGTH = 100
 URL = "http://127.0.0.1:8000"
 KEY = "$SEGUE_KEY"
 """Calls of administrators need a key, which the examples read from the environment."""
@@ -28,7 +30,7 @@ def python(example: Example) -> str:
     imports = "import httpx\n\n" if example.role != "admin" else "import os\n\nimport httpx\n\n"
     options = [f'"{URL}{example.path}"']
     if example.body is not None:
-        options.append(f"json={example.body!r}".replace("'", '"'))
+        options.append(f"json={_literal(example.body, len('    json=,'), 4)}")
     if example.role == "admin":
         options.append('headers={"Authorization": "Bearer " + os.environ["SEGUE_KEY"]}')
     call = f"httpx.{example.method.lower()}(\n" + "".join(f"    {o},\n" for o in options) + ")"
@@ -62,6 +64,26 @@ LANGUAGES: Mapping[str, Callable[[Example], str]] = {
     "javascript": javascript,
 }
 """By the name of a code block in Markdown."""
+
+
+def _literal(value: Any, used: int, indent: int) -> str:
+    """A Python literal as formatters write it: over several lines if it does not fit into one.
+
+    Args:
+        value: of JSON.
+        used: characters of the line that are not of the value.
+        indent: of the line.
+    """
+    flat = repr(value).replace("'", '"')
+    if used + len(flat) <= LINE_LENGTH or not isinstance(value, dict | list):
+        return flat
+    inner, opening, closing = indent + 4, *("{}" if isinstance(value, dict) else "[]")
+    pairs = value.items() if isinstance(value, dict) else [(None, element) for element in value]
+    lines = []
+    for key, part in pairs:
+        name = "" if key is None else f'"{key}": '
+        lines.append(f"{' ' * inner}{name}{_literal(part, inner + len(name) + 1, inner)},\n")
+    return f"{opening}\n{''.join(lines)}{' ' * indent}{closing}"
 
 
 def _quoted(text: str) -> str:

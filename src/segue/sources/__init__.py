@@ -1,4 +1,6 @@
-"""Readers of interaction logs: MPD, MovieLens, tables and the demo, all to one Arrow schema.
+"""Readers of interaction logs: MPD, MovieLens, tables, event stores, the demo.
+
+All yield one Arrow schema.
 
 ``open_source`` selects the reader of a file or folder. The reader yields the log as a stream of
 chunks of sequences and items; see ``segue.sources.schema``.
@@ -33,14 +35,18 @@ _DEMO_OPTIONS = ("sequences", "items", "mean_length")
 
 @contextmanager
 def open_log(log: Any, config: SourceConfig) -> Iterator[Source]:
-    """Open a log that is a path, a table in memory, or None for the built-in world.
+    """Open a log: a path, the URL of an event store, a table in memory, or None for the demo.
 
     Raises:
         SourceError, ConfigError: as in ``open_source`` and ``frames.open_frame``.
+        EventStoreError: there is no event store.
     """
+    from segue.event_store import is_store_url
     from segue.sources.events.frames import is_frame, open_frame
 
-    if log is None:
+    if isinstance(log, str) and is_store_url(log):
+        yield _open_store(log, config)
+    elif log is None:
         yield open_source(None, config)
     elif is_frame(log):
         _refuse_demo_options("a table", config.demo)
@@ -70,7 +76,7 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
         ConfigError: an option does not apply to the format.
     """
     # Imported here, so that importing one reader does not import all of them.
-    from segue.sources import demo
+    from segue.sources import demo, stored_events
     from segue.sources.byte_streams import compression_of, is_stream
     from segue.sources.events import tabular
     from segue.sources.movielens import source as movielens
@@ -88,6 +94,7 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
         "mpd": (mpd.recognises, mpd.MpdSource),
         "movielens": (movielens.recognises, movielens.MovielensSource),
         "tabular": (tabular.recognises, tabular.TabularSource),
+        "events": (stored_events.recognises, stored_events.EventStoreSource),
     }
     detected = [name for name, (recognises, _) in readers.items() if recognises(path)]
     if config.format is None and not detected:
@@ -98,7 +105,21 @@ def open_source(path: Path | None, config: SourceConfig) -> Source:
     name = config.format or detected[0]
     if name != "tabular":
         _refuse_tabular_options(name, config)
+    if name != "events":
+        _refuse_event_weights(name, config)
     return readers[name][1](path, config)
+
+
+def _open_store(url: str, config: SourceConfig) -> Source:
+    """Open an event store by its URL."""
+    from segue.sources.stored_events import EventStoreSource
+
+    if config.format not in {None, "events"}:
+        message = f"format {config.format} reads files, but the log is a database"
+        raise ConfigError(message, "leave --format out")
+    _refuse_demo_options("a database", config.demo)
+    _refuse_tabular_options("events", config)
+    return EventStoreSource(url, config)
 
 
 def _check_exists(path: Path) -> None:
@@ -119,6 +140,7 @@ def _check_demo(path: Path | None, config: SourceConfig) -> None:
         message = f"format {config.format} reads a log, but none was given"
         raise ConfigError(message, "give a file or a folder")
     _refuse_tabular_options("demo", config)
+    _refuse_event_weights("demo", config)
 
 
 def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
@@ -130,6 +152,12 @@ def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
         message = f"format {name} has fixed columns, got {', '.join(options)}"
         hint = "to choose columns, give the log's file itself or set --format tabular"
         raise ConfigError(message, hint)
+
+
+def _refuse_event_weights(name: str, config: SourceConfig) -> None:
+    if config.event_weight:
+        message = f"event_weight applies to event stores, but the log has the format {name}"
+        raise ConfigError(message, "leave it out")
 
 
 def _refuse_demo_options(path: Path | str, config: DemoConfig) -> None:

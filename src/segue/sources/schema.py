@@ -85,7 +85,8 @@ class Source(ABC):
     """
 
     format: ClassVar[str]
-    """The name of the format on the command line: ``mpd``, ``movielens``, ``tabular``, ``demo``."""
+    """The name of the format on the command line: ``mpd``, ``movielens``, ``tabular``,
+    ``events``, ``demo``."""
 
     sequences_are_users: bool
     """Whether a sequence is the history of a user (default split: leave-one-out) rather than

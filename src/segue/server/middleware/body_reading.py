@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segue.server.errors import ApiError, error_response
 
-WITHOUT_BODY = frozenset(["GET", "HEAD", "OPTIONS"])
+WITHOUT_BODY = frozenset(["DELETE", "GET", "HEAD", "OPTIONS"])
 
 
 class BodyReading:

@@ -13,14 +13,14 @@ _ERRORS = {
     404: "There is no such route, model or item.",
     405: "The route has other methods.",
     408: "The request did not arrive in time.",
-    409: "The run at the path cannot be loaded.",
+    409: "The run at the path cannot be loaded, or an event id is that of another event.",
     413: "The body is too large.",
     415: "The body is not of the type application/json.",
     421: "The header Host does not name this server.",
     422: "The request cannot be satisfied as it is.",
     429: "The key sent too many requests; see Retry-After.",
     500: "The server failed.",
-    503: "The server is starting, stopping or has too many requests; see Retry-After.",
+    503: "Starting, stopping, too many requests, or no database of events; see Retry-After.",
     504: "The answer took too long.",
 }
 

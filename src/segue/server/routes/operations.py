@@ -25,10 +25,15 @@ async def healthz() -> Response:
     "/readyz", responses={200: {"model": StatusShape}, **OPEN_ERRORS, **error_responses(503)}
 )
 async def readyz(request: Request) -> Response:
-    """Whether every model is warmed up."""
-    if not request.app.state.service.is_ready:
+    """Whether every model is warmed up, and whether events can be stored."""
+    service = request.app.state.service
+    if not service.is_ready:
         raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
-    return Response(b'{"status":"ready"}', media_type="application/json")
+    status = {"status": "ready"}
+    if service.events is not None:
+        # Not 503: requests without users are answered all the same.
+        status["events"] = "available" if service.events.is_available else "unavailable"
+    return Response(msgspec.json.encode(status), media_type="application/json")
 
 
 @router.get("/metrics", response_class=Response, responses={**KEY_ERRORS})

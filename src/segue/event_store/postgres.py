@@ -1,0 +1,226 @@
+"""The event store in a PostgreSQL database: the tables ``segue_events``, ``segue_event_store``.
+
+A transaction is acknowledged once PostgreSQL has synchronised it (``synchronous_commit = on``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import conninfo
+
+from segue.errors import EventStoreError
+from segue.event_store.connections import Connections
+from segue.event_store.event import Event
+from segue.event_store.store import (
+    FORMAT_VERSION,
+    Outcome,
+    Position,
+    outcomes,
+    split_page,
+)
+
+T = TypeVar("T")
+CONNECT_S = 3
+STATEMENT_MS = 10_000
+"""A statement that takes longer is cancelled, so that a database that hangs holds no thread."""
+SILENCE_MS = 10_000
+"""A connection whose data the other end does not confirm for so long is closed."""
+
+_LOCK = 0x5345475545
+"""Of the advisory lock under which the tables are created."""
+# In the collation "C" text is ordered by code point, as in SQLite, whatever the database has.
+_SCHEMA = f"""
+CREATE TABLE segue_events (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id text COLLATE "C" NOT NULL UNIQUE,
+    user_id text COLLATE "C" NOT NULL,
+    item_id text COLLATE "C" NOT NULL,
+    time_us bigint NOT NULL,
+    kind text COLLATE "C" NOT NULL
+);
+CREATE INDEX segue_events_of_user ON segue_events (user_id, time_us, number);
+CREATE INDEX segue_events_by_time ON segue_events (time_us);
+CREATE TABLE segue_event_store (format_version integer NOT NULL);
+INSERT INTO segue_event_store VALUES ({FORMAT_VERSION});
+"""
+_COLUMNS = "event_id, user_id, item_id, time_us, kind"
+_INSERT = f"""
+INSERT INTO segue_events ({_COLUMNS})
+SELECT {_COLUMNS} FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[])
+    WITH ORDINALITY AS given ({_COLUMNS}, place)
+ORDER BY place
+ON CONFLICT (event_id) DO NOTHING
+RETURNING event_id
+"""
+_OWN_DATABASE_HINT = "give a database of its own: createdb events"
+
+
+class PostgresEventStore:
+    """An ``EventStore`` in a database server."""
+
+    def __init__(self, url: str, *, creates: bool) -> None:
+        """Connect to the store.
+
+        Args:
+            url: as libpq takes it; what it leaves out comes from libpq's environment variables.
+            creates: whether the tables are created if they are missing.
+
+        Raises:
+            EventStoreError: the server cannot be reached, refuses, or its database is of another
+                program or of another version.
+        """
+        self._url = url
+        self._name = _name_of(url)
+        try:
+            with self._connect() as connection:
+                _prepare_tables(connection, self._name, creates=creates)
+        except psycopg.Error as error:
+            # The first line of libpq names the server and the reason, and never a password.
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            message = f"cannot open the event store {self._name}: {reason}"
+            raise EventStoreError(message, "check the address, the user and the password") from None
+        self._connections = Connections(self._connect, psycopg.Error)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def add(self, events: Sequence[Event]) -> list[Outcome]:
+        columns = [list(column) for column in zip(*events, strict=True)]
+        ids = [event.event_id for event in events]
+
+        def insert(connection: psycopg.Connection) -> list[Outcome]:
+            with connection.transaction():
+                new_ids = {event_id for (event_id,) in connection.execute(_INSERT, columns)}
+                query = f"SELECT {_COLUMNS} FROM segue_events WHERE event_id = ANY(%s)"
+                rows = connection.execute(query, (ids,))
+                return outcomes(events, new_ids, {row[0]: Event._make(row) for row in rows})
+
+        return self._connections.run(insert) if events else []
+
+    def latest(self, user_ids: Sequence[str], limit: int) -> list[list[Event]]:
+        query = (
+            f"SELECT {_COLUMNS} FROM segue_events WHERE user_id = %s "
+            "ORDER BY time_us DESC, number DESC LIMIT %s"
+        )
+
+        def read(connection: psycopg.Connection) -> list[list[Event]]:
+            rows = [connection.execute(query, (user, limit)).fetchall() for user in user_ids]
+            return [list(map(Event._make, reversed(events))) for events in rows]
+
+        return self._connections.run(read)
+
+    def page(
+        self, user_id: str, after: Position | None, limit: int
+    ) -> tuple[list[Event], Position | None]:
+        query = (
+            f"SELECT {_COLUMNS}, number FROM segue_events "
+            "WHERE user_id = %s AND (time_us, number) > (%s::bigint, %s::bigint) "
+            "ORDER BY time_us, number LIMIT %s"
+        )
+        values = (user_id, *(after or (-(2**63), 0)), limit + 1)
+        rows = self._connections.run(lambda c: c.execute(query, values).fetchall())
+        return split_page(rows, limit)
+
+    def delete_user(self, user_id: str) -> int:
+        return self._delete("DELETE FROM segue_events WHERE user_id = %s", (user_id,))
+
+    def delete_before(self, time_us: int, limit: int) -> int:
+        return self._delete(
+            "DELETE FROM segue_events WHERE number IN (SELECT number FROM segue_events "
+            "WHERE time_us < %s ORDER BY time_us LIMIT %s)",
+            (time_us, limit),
+        )
+
+    def erase(self) -> None:
+        # On a connection of its own: it may take longer than other statements.
+        def vacuum(_: psycopg.Connection) -> None:
+            with self._connect() as connection:
+                connection.execute("SET statement_timeout = 0")
+                connection.execute("VACUUM segue_events")
+
+        self._connections.run(vacuum)
+
+    def kinds(self) -> list[str]:
+        query = "SELECT DISTINCT kind FROM segue_events ORDER BY kind"
+        return self._connections.run(lambda c: [kind for (kind,) in c.execute(query)])
+
+    def blocks(self, size: int) -> Iterator[list[Event]]:
+        query = f"SELECT {_COLUMNS} FROM segue_events ORDER BY user_id, time_us, number"
+        try:
+            with self._connect() as connection, connection.transaction():
+                connection.execute("SET LOCAL statement_timeout = 0")
+                with connection.cursor("segue_blocks") as cursor:
+                    cursor.execute(query)
+                    while block := cursor.fetchmany(size):
+                        yield list(map(Event._make, block))
+        except psycopg.Error as error:
+            message = f"cannot read the event store {self._name}: {type(error).__name__}"
+            raise EventStoreError(message, "start the database, then run it again") from None
+
+    def check(self) -> None:
+        query = "SELECT number FROM segue_events LIMIT 1"
+        self._connections.run(lambda c: c.execute(query).fetchall())
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def _delete(self, statement: Any, values: tuple[Any, ...]) -> int:
+        return self._connections.run(lambda c: c.execute(statement, values).rowcount)
+
+    def _connect(self) -> psycopg.Connection:
+        given = conninfo.conninfo_to_dict(self._url)
+        settings = {
+            "connect_timeout": CONNECT_S,
+            "application_name": "segue",
+            "tcp_user_timeout": SILENCE_MS,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        }
+        own = f"-c statement_timeout={STATEMENT_MS} -c synchronous_commit=on"
+        options = f"{given.pop('options', '') or ''} {own}".strip()
+        return psycopg.connect(**{**settings, **given, "options": options}, autocommit=True)
+
+
+def _name_of(url: str) -> str:
+    """The address without its password.
+
+    Raises:
+        EventStoreError: it cannot be read.
+    """
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except psycopg.Error:  # its message may quote the password
+        hint = "write postgresql://USER@HOST:PORT/DATABASE, with special characters as %NN"
+        raise EventStoreError("the URL of the event store cannot be read", hint) from None
+    user = f"{given['user']}@" if given.get("user") else ""
+    port = f":{given['port']}" if given.get("port") else ""
+    return f"postgresql://{user}{given.get('host') or ''}{port}/{given.get('dbname') or ''}"
+
+
+def _prepare_tables(connection: psycopg.Connection, name: str, *, creates: bool) -> None:
+    """Check whose database it is, and create the tables in an empty one."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        tables = {table for (table,) in connection.execute(query)}
+        if "segue_event_store" not in tables:
+            if tables or not creates:
+                problem = "is the database of another program" if tables else "has no event store"
+                raise EventStoreError(f"{name} {problem}", _OWN_DATABASE_HINT)
+            connection.execute(_SCHEMA.encode())
+            return
+        row = connection.execute("SELECT format_version FROM segue_event_store").fetchone()
+    if row is None or row[0] != FORMAT_VERSION:
+        version = "no format" if row is None else f"format {row[0]}"
+        raise EventStoreError(
+            f"the event store {name} has {version}, expected format {FORMAT_VERSION}",
+            "use the version of Segue that wrote it, or give another database",
+        )
+    if "segue_events" not in tables:
+        message = f"the event store {name} is damaged: it has no table of events"
+        raise EventStoreError(message, "restore it from a backup, or give another database")

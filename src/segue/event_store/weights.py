@@ -1,0 +1,98 @@
+"""Weights of kinds of events: what counts for a user's history, and what against an item."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from segue.config import nearest_hint
+from segue.errors import ConfigError
+from segue.event_store.event import Event
+
+DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "view": 1.0,
+        "click": 1.0,
+        "play": 1.0,
+        "like": 1.0,
+        "purchase": 1.0,
+        "skip": -1.0,
+        "dislike": -1.0,
+    }
+)
+"""The kinds that a store accepts unless options add some. Only the sign of a weight counts: an
+event with a positive one is part of the history, one with a negative one counts against its item,
+and one with 0 is stored and otherwise ignored."""
+
+_KIND = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
+
+
+class WeighedEvents(NamedTuple):
+    """What the events of a user say.
+
+    Attributes:
+        history: the events with a positive weight, in their order.
+        rejected: item ids whose last event with a weight other than 0 has a negative one.
+    """
+
+    history: list[Event]
+    rejected: list[str]
+
+
+def weigh(events: Iterable[Event], weights: Mapping[str, float]) -> WeighedEvents:
+    """Divide the events of a user, oldest first, by their weights.
+
+    An event stays in the history if a later one rejects its item: a history never depends on what
+    came after it, so that training and serving read the same.
+
+    Args:
+        events: oldest first.
+        weights: by kind. A kind without a weight, from an earlier configuration, counts as 0.
+    """
+    history: list[Event] = []
+    is_rejected: dict[str, bool] = {}
+    for event in events:
+        weight = weights.get(event.kind, 0.0)
+        if weight > 0:
+            history.append(event)
+        if weight:
+            is_rejected[event.item_id] = weight < 0
+    return WeighedEvents(history, [item for item, rejected in is_rejected.items() if rejected])
+
+
+def parse_event_weights(texts: Iterable[str]) -> dict[str, float]:
+    """The default weights, with those of texts such as ``skip=-1`` and ``listen=1``.
+
+    Raises:
+        ConfigError: a text is not of the form KIND=WEIGHT, or its weight is not finite.
+    """
+    weights = dict(DEFAULT_WEIGHTS)
+    for text in texts:
+        kind, equals, number = text.rpartition("=")
+        if not equals or not _KIND.fullmatch(kind):
+            message = f"the event weight {text!r} is not of the form KIND=WEIGHT"
+            hint = "as in skip=-1; a kind has up to 32 of a-z, 0-9, _, . and -"
+            raise ConfigError(message, hint)
+        try:
+            weights[kind] = float(number)
+        except ValueError:
+            weights[kind] = math.nan
+        if not math.isfinite(weights[kind]):
+            raise ConfigError(f"the event weight {text!r} has no number", "as in skip=-1")
+    return weights
+
+
+def check_kinds(kinds: Iterable[str], weights: Mapping[str, float]) -> None:
+    """Check that every kind has a weight.
+
+    Raises:
+        ConfigError: one has none.
+    """
+    for kind in kinds:
+        if kind not in weights:
+            message = f"events of the kind {kind[:40]!r} have no weight"
+            near = nearest_hint(kind, list(weights))
+            raise ConfigError(message, f"{near}; --event-weight {kind[:40]}=1 adds a kind")

@@ -1,0 +1,87 @@
+"""What is particular to the store in PostgreSQL: whose database it is, passwords, restarts."""
+
+from __future__ import annotations
+
+import pytest
+
+from postgres_server import PASSWORD, PostgresServer, running_postgres
+from segue.errors import EventStoreError
+from segue.event_store import Event, EventStoreUnavailableError, open_event_store
+
+EVENT = Event("e", "u", "i", 0, "view")
+
+
+def execute(url: str, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+def test_a_url_that_cannot_be_read_does_not_show_its_password() -> None:
+    for url in (
+        f"postgresql://u:{PASSWORD}@host:port/x",
+        f"postgresql://u:{PASSWORD}x%@h/d",
+        f"postgres://u:pw{PASSWORD}@h/d?no_such_option=1",
+    ):
+        with pytest.raises(EventStoreError, match="cannot be read") as error:
+            open_event_store(url)
+        assert "s3cret" not in str(error.value)
+
+
+def test_a_server_that_does_not_answer_is_named_without_the_password() -> None:
+    with pytest.raises(EventStoreError, match="refused") as error:
+        open_event_store("postgresql://me:s3cret@127.0.0.1:1/events")
+    assert "postgresql://me@127.0.0.1:1/events" in str(error.value)
+    assert "s3cret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_wrong_password_and_a_missing_database(postgres: PostgresServer) -> None:
+    wrong = postgres.url().replace("s3cret", "wr0ng")
+    with pytest.raises(EventStoreError, match="password authentication failed") as error:
+        open_event_store(wrong)
+    assert "wr0ng" not in str(error.value)
+    with pytest.raises(EventStoreError, match='database "nowhere" does not exist'):
+        open_event_store(postgres.url("nowhere"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("creates", [True, False])
+def test_the_database_of_another_program(postgres: PostgresServer, creates: bool) -> None:
+    url = postgres.create_database()
+    execute(url, "CREATE TABLE customers (id int)")
+    with pytest.raises(EventStoreError, match="is the database of another program"):
+        open_event_store(url, creates=creates)
+
+
+@pytest.mark.slow
+def test_an_empty_database_another_format_and_a_missing_table(postgres: PostgresServer) -> None:
+    url = postgres.create_database()
+    with pytest.raises(EventStoreError, match="has no event store"):
+        open_event_store(url)
+    open_event_store(url, creates=True).close()
+    execute(url, "UPDATE segue_event_store SET format_version = 0")
+    with pytest.raises(EventStoreError, match="has format 0, expected format 1"):
+        open_event_store(url)
+    execute(url, "UPDATE segue_event_store SET format_version = 1")
+    execute(url, "DROP TABLE segue_events")
+    with pytest.raises(EventStoreError, match="has no table of events"):
+        open_event_store(url)
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_and_starts_again() -> None:
+    with running_postgres() as server:
+        store = open_event_store(server.create_database(), creates=True)
+        assert store.add([EVENT]) == ["stored"]
+        server.stop()
+        for _ in range(2):
+            with pytest.raises(EventStoreUnavailableError) as error:
+                store.add([EVENT._replace(event_id="f")])
+            assert "s3cret" not in str(error.value)
+        server.start()
+        # Acknowledged events survived, and idle connections of before do not matter.
+        assert store.add([EVENT, EVENT._replace(event_id="f")]) == ["already_stored", "stored"]
+        store.close()
