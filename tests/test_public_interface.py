@@ -20,6 +20,7 @@ def test_the_public_names() -> None:
     assert segue.__all__ == [
         "Answer",
         "Answers",
+        "Client",
         "Config",
         "ConfigError",
         "Dataset",
@@ -34,6 +35,7 @@ def test_the_public_names() -> None:
         "Run",
         "RunError",
         "SegueError",
+        "ServerError",
         "SourceError",
         "StorageError",
         "compare",

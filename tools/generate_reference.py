@@ -27,7 +27,17 @@ from source_docs import (
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 FUNCTIONS = ("prepare", "train", "plan", "evaluate", "compare", "presets", "load_config")
-CLASSES = ("Dataset", "Run", "Recommender", "Query", "Answer", "Answers", "Evaluation", "Config")
+CLASSES = (
+    "Dataset",
+    "Run",
+    "Recommender",
+    "Query",
+    "Answer",
+    "Answers",
+    "Client",
+    "Evaluation",
+    "Config",
+)
 EXCEPTIONS = (
     "SourceError",
     "DatasetError",
@@ -35,6 +45,7 @@ EXCEPTIONS = (
     "NotFiniteError",
     "RunError",
     "RequestError",
+    "ServerError",
     "StorageError",
     "ResourceError",
     "EventStoreError",
@@ -45,6 +56,7 @@ RETURNED = (
     ("segue.recommender", "Explanation"),
     ("segue.recommender", "Why"),
     ("segue.recommender", "Reason"),
+    ("segue.client", "StoredEvents"),
     ("segue.evaluation", "Result"),
     ("segue.evaluation", "Estimate"),
     ("segue.evaluation", "Comparison"),

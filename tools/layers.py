@@ -96,7 +96,7 @@ LAYERS = (
     ),
     Layer(
         "interfaces",
-        (("server",), ("cli",), ("__main__",)),
-        "the REST API; one file per verb: parse, call one public function, print",
+        (("client", "server"), ("cli",), ("__main__",)),
+        "the REST API and its client; one file per verb: parse, call one public function, print",
     ),
 )

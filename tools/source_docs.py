@@ -55,7 +55,9 @@ class Field(NamedTuple):
 
 def definition(module: str, name: str) -> Definition:
     """The definition of a name, in the module or where the module imports it from."""
-    for node in tree_of(module).body:
+    body = tree_of(module).body
+    for_types = [inner for node in body if isinstance(node, ast.If) for inner in node.body]
+    for node in [*body, *for_types]:
         if isinstance(node, Function | ast.ClassDef) and node.name == name:
             return Definition(node, module)
         if isinstance(node, ast.ImportFrom) and _imports(node, name):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from segue.client import Client
     from segue.config import Config, load_config, presets
     from segue.dataset import Dataset
     from segue.errors import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         ResourceError,
         RunError,
         SegueError,
+        ServerError,
         SourceError,
         StorageError,
     )
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "Answer": "segue.recommender",
     "Answers": "segue.recommender",
+    "Client": "segue.client",
     "Config": "segue.config",
     "ConfigError": "segue.errors",
     "Dataset": "segue.dataset",
@@ -59,6 +62,7 @@ _MODULE_OF = {
     "Run": "segue.recommender",
     "RunError": "segue.errors",
     "SegueError": "segue.errors",
+    "ServerError": "segue.errors",
     "SourceError": "segue.errors",
     "StorageError": "segue.errors",
     "compare": "segue.evaluation",
@@ -73,6 +77,7 @@ _MODULE_OF = {
 __all__ = [
     "Answer",
     "Answers",
+    "Client",
     "Config",
     "ConfigError",
     "Dataset",
@@ -87,6 +92,7 @@ __all__ = [
     "Run",
     "RunError",
     "SegueError",
+    "ServerError",
     "SourceError",
     "StorageError",
     "compare",

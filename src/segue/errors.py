@@ -49,6 +49,36 @@ class RequestError(SegueError):
     """A request, for recommendations for example, cannot be satisfied as it is."""
 
 
+class ServerError(RequestError):
+    """A server refused a call of ``Client`` or failed to answer it, or it was not reached.
+
+    Attributes:
+        code: the code of the error, such as ``invalid_request`` or ``queue_full``; see the page
+            "Server" of the documentation. Without an answer of the server it is ``unreachable``,
+            ``timeout`` or ``unexpected_response``.
+        status: the HTTP status; None without a response.
+        request_id: by which the server's log names the call; may be empty.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        code: str,
+        status: int | None = None,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, hint)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        request = f", request {self.request_id}" if self.request_id else ""
+        return f"{super().__str__()} [{self.code}{request}]"
+
+
 class StorageError(SegueError):
     """A file could not be written: no space, no permission, a limit on file size."""
 

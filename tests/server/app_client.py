@@ -14,6 +14,22 @@ from fastapi import FastAPI
 TIMEOUT_S = 60
 
 
+class InProcess(httpx.BaseTransport):
+    """Connects ``segue.Client`` to an application inside the process."""
+
+    def __init__(self, client: AppClient) -> None:
+        self._client = client
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.raw_path.decode("ascii")
+        headers = {k: v for k, v in request.headers.items() if k != "host"}
+        response = self._client.request(
+            request.method, path, content=request.read(), headers=headers
+        )
+        headers = {k: v for k, v in response.headers.items() if k != "content-encoding"}
+        return httpx.Response(response.status_code, headers=headers, content=response.content)
+
+
 class AppClient:
     """Runs the lifespan of an application in a thread, and sends requests to it, in a block."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from app_client import AppClient
-from real_server import Address, real_server
+from real_server import Served, real_server
 
 if TYPE_CHECKING:
     from segue.recommender import Recommender
@@ -61,7 +61,7 @@ def client(
 
 
 @pytest.fixture(scope="module")
-def address(cycle_run: Path, small_settings: ServerSettings, event_file: Path) -> Iterator[Address]:
+def address(cycle_run: Path, small_settings: ServerSettings, event_file: Path) -> Iterator[Served]:
     """A real server of the run ``cycles``, with a store of events."""
     with real_server(cycle_run, small_settings, event_file) as address:
         yield address

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from segue.cli.console import visible
 from segue.cli.options import parse_path
 from segue.cli.signals import end_process
 from segue.errors import ConfigError, RequestError
@@ -136,8 +138,9 @@ def serve(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Serve the REST API of one run or several, until Ctrl-C or SIGTERM.
 
-    SIGHUP loads what now lies at the paths of the runs, without an interruption. The log is one
-    JSON object per line on stderr, and contains nothing of what requests contain.
+    SIGHUP loads what now lies at the paths of the runs, without an interruption. The address and a
+    call to try are printed on stdout. The log is one JSON object per line on stderr, and contains
+    nothing of what requests contain.
     """
     from segue.server import api_keys
 
@@ -167,8 +170,23 @@ def serve(  # noqa: PLR0913 - one parameter per option
         event_weights=parse_event_weights(event_weight or ()),
         events_retention_s=parse_retention(events_retention),
     )
-    if not run_server(folders, host=host, port=port, keys=keys, settings=settings, events=events):
+    is_complete = run_server(
+        folders,
+        host=host,
+        port=port,
+        keys=keys,
+        settings=settings,
+        events=events,
+        announce=print_greeting,
+    )
+    if not is_complete:
         end_process()
+
+
+def print_greeting(text: str) -> None:
+    """Print on stdout, apart from the log; a closed or full one stops no server."""
+    with suppress(OSError):
+        typer.echo(visible(text))
 
 
 def parse_runs(texts: list[str]) -> dict[str, Path]:

@@ -1,17 +1,18 @@
-"""The response types ``Answer`` and ``Recommendation``, the same in Python, JSON and HTTP."""
+"""The response types ``Answer``, ``Explanation`` and ``Recommendation``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from segue.errors import quantity
-from segue.recommender.explaining.why import Why
+from segue.recommender.explaining.reasons import Why
 from segue.tables import pandas_of
 from segue.tokens import END, N_SPECIALS
 
@@ -35,6 +36,8 @@ class Recommendation(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         probability: that it is the next item, if that was requested.
         why: the events that it is because of, if that was requested.
+        attributes: what the source of the log says of the item, and its ``training_count``; in
+            answers of a server only.
     """
 
     item_id: str
@@ -43,6 +46,7 @@ class Recommendation(msgspec.Struct, frozen=True, omit_defaults=True):
     rank: int
     probability: float | None = None
     why: Why | None = None
+    attributes: dict[str, Any] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -124,6 +128,84 @@ class Answers(list[Answer]):
             RequestError: pandas is not installed.
         """
         return pandas_of(self.to_arrow())
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """Why the items of an answer are recommended.
+
+    Attributes:
+        answer: the items, each with ``why``.
+        events: the item id of each event of the history, oldest first, that of the user included.
+        contributions: in nats, one row per item of the answer and one column per event: the score
+            of the item minus its score for the history without the event. Without it, later events
+            move up, and older ones into the context; seen items stay excluded. The contributions
+            of two events that say the same are small, because either can stand in for the other:
+            so they do not add up to the score. An item that occurs several times has a
+            contribution per event.
+    """
+
+    answer: Answer
+    events: list[str]
+    contributions: Float32[np.ndarray, "items events"]
+
+    def __iter__(self) -> Iterator[Recommendation]:
+        """Iterate over the items of the answer."""
+        return iter(self.answer)
+
+    def __len__(self) -> int:
+        """Number of items of the answer."""
+        return len(self.answer)
+
+    def __getitem__(self, position: int) -> Recommendation:
+        """The item of the answer at a position, from 0."""
+        return self.answer[position]
+
+    def __repr__(self) -> str:
+        """The numbers of items and events, and why each item is recommended."""
+        lines = [f"  {item.rank}. {item.title}: {_text(item.why)}" for item in self]
+        head = f"Explanation of {len(self)} items by {len(self.events)} events"
+        return "\n".join([head, *lines])
+
+    def to_arrow(self) -> pa.Table:
+        """The contributions as a table with one row per item and event.
+
+        Its columns are ``item_id``, ``rank``, ``position`` (of the event, from 0, oldest first),
+        ``event`` (its item id) and ``contribution``, in nats. The table of the items is
+        ``answer.to_arrow()``.
+        """
+        n_items, n_events = self.contributions.shape
+        ids = [item.item_id for item in self]
+        return pa.table(
+            {
+                "item_id": pa.array(ids, pa.string()).take(_repeated(n_items, n_events)),
+                "rank": np.repeat(np.arange(1, n_items + 1), n_events),
+                "position": np.tile(np.arange(n_events), n_items),
+                "event": pa.array(self.events * n_items, pa.string()),
+                "contribution": self.contributions.ravel().astype(np.float64),
+            }
+        )
+
+    def to_pandas(self) -> Any:
+        """Convert to a pandas data frame with the columns of ``to_arrow``.
+
+        Raises:
+            RequestError: pandas is not installed.
+        """
+        return pandas_of(self.to_arrow())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to plain values: those of the answer, ``events`` and ``contributions``."""
+        values = {"events": self.events, "contributions": self.contributions.tolist()}
+        return self.answer.to_dict() | values
+
+
+def _text(reason: Why | None) -> str:
+    return "no event has a contribution above 0" if reason is None else reason.text
+
+
+def _repeated(n_items: int, n_events: int) -> pa.Array:
+    return pa.array(np.repeat(np.arange(n_items), n_events))
 
 
 def _schema(items: list[Recommendation]) -> pa.Schema:

@@ -20,7 +20,13 @@ from segue.errors import RequestError
 from segue.features import USER
 from segue.ragged import Ragged
 from segue.ranking import Ranked, Ranker
-from segue.recommender.answers import Answer, Answers, Recommendation, short_list_notes
+from segue.recommender.answers import (
+    Answer,
+    Answers,
+    Explanation,
+    Recommendation,
+    short_list_notes,
+)
 from segue.recommender.batch import (
     GENERATE_COLUMNS,
     RECOMMEND_COLUMNS,
@@ -40,11 +46,7 @@ from segue.recommender.control_options import (
 )
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
-from segue.recommender.explaining.explanation import (
-    Explanation,
-    explain_answers,
-    rank_candidates,
-)
+from segue.recommender.explaining.explanation import explain_answers, rank_candidates
 from segue.recommender.generation import generate
 from segue.recommender.histories import (
     Histories,

@@ -7,8 +7,6 @@ one of a few sizes, the buckets. ``Recommender.warm_up`` compiles them all befor
 
 from __future__ import annotations
 
-import jax
-
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Numbers of requests that are computed together. Larger blocks do not make the matrix product
 of a search faster."""
@@ -194,4 +192,6 @@ def items_per_block(n_rows: int, vocabulary_size: int, dim: int) -> int:
 
 def block_elements() -> int:
     """Largest number of embedding values or scores per item block on this device."""
+    import jax  # not above: clients of a server need the rest of this module only
+
     return CPU_BLOCK_ELEMENTS if jax.default_backend() == "cpu" else ACCELERATOR_BLOCK_ELEMENTS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -17,6 +20,7 @@ class Example(NamedTuple):
         route: the path with the names of its parameters.
         parameters: of the path and the query string.
         body: the body, as plain values.
+        python: the same call by ``segue.Client``, as statements with the variable ``client``.
         role: which key it needs.
     """
 
@@ -26,6 +30,7 @@ class Example(NamedTuple):
     route: str
     parameters: Mapping[str, Any] = {}
     body: Any = None
+    python: str = ""
     role: str = "user"
 
     @property
@@ -55,6 +60,7 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
     }
     later = {"event_id": "e-2", "item_id": second, "time": "2025-06-01T12:30:00+02:00"}
     history = [first, second]
+    many = [event, {**event, **later, "kind": "like"}]
     return [
         Example(
             "recommend",
@@ -62,6 +68,10 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/recommend",
             body={"items": history, "k": 5},
+            python=(
+                f"for item in client.recommend({_text(history)}, k=5):\n"
+                "    print(item.rank, item.item_id, item.title, item.score)"
+            ),
         ),
         Example(
             "recommend with controls",
@@ -75,6 +85,11 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
                 "popularity": -0.5,
                 "diversity": 0.3,
             },
+            python=(
+                f"answer = client.recommend([{_text(first)}], k=5, exclude=[{_text(second)}], "
+                "popularity=-0.5, diversity=0.3)\n"
+                "print([item.title for item in answer])"
+            ),
         ),
         Example(
             "recommend for many",
@@ -82,6 +97,10 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/recommend",
             body={"requests": [{"items": [first], "k": 3}, {"items": [second], "k": 3}]},
+            python=(
+                f"for answer in client.recommend([[{_text(first)}], [{_text(second)}]], k=3):\n"
+                "    print([item.title for item in answer])"
+            ),
         ),
         Example(
             "generate",
@@ -89,6 +108,10 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/generate",
             body={"items": history, "length": 5, "top_k": 10, "seed": 7},
+            python=(
+                f"answer = client.generate({_text(history)}, length=5, top_k=10, seed=7)\n"
+                "print([item.title for item in answer])"
+            ),
         ),
         Example(
             "score",
@@ -96,6 +119,7 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/score",
             body={"items": [first], "candidates": [second, first]},
+            python=f"print(client.score([{_text(first)}], {_text([second, first])}))",
         ),
         Example(
             "explain",
@@ -103,6 +127,10 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/explain",
             body={"items": history, "k": 5},
+            python=(
+                f"for item in client.explain({_text(history)}, k=5):\n"
+                "    print(item.title, item.why.text)"
+            ),
         ),
         Example(
             "similar",
@@ -110,18 +138,62 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/similar",
             body={"item": first, "k": 5},
+            python=(
+                f"for item in client.similar_items({_text(first)}, k=5):\n"
+                "    print(item.title, item.score)"
+            ),
         ),
-        Example("search", "Items by text", "GET", "/v1/items", parameters={"q": first, "limit": 3}),
-        Example("item", "One item", "GET", "/v1/items/{item_id}", parameters={"item_id": first}),
-        Example("model", "What is known of the model", "GET", "/v1/model"),
-        Example("models", "All models of the server", "GET", "/v1/models"),
-        Example("store an event", "What a user did", "POST", "/v1/events", body=event),
+        Example(
+            "search",
+            "Items by text",
+            "GET",
+            "/v1/items",
+            parameters={"q": first, "limit": 3},
+            python=(
+                f"for item in client.search({_text(first)}, 3):\n"
+                '    print(item["item_id"], item["title"])'
+            ),
+        ),
+        Example(
+            "item",
+            "One item",
+            "GET",
+            "/v1/items/{item_id}",
+            parameters={"item_id": first},
+            python=f"print(client.item({_text(first)}))",
+        ),
+        Example(
+            "model",
+            "What is known of the model",
+            "GET",
+            "/v1/model",
+            python='print(client.model()["n_items"])',
+        ),
+        Example(
+            "models",
+            "All models of the server",
+            "GET",
+            "/v1/models",
+            python="print(client.models())",
+        ),
+        Example(
+            "store an event",
+            "What a user did",
+            "POST",
+            "/v1/events",
+            body=event,
+            python=(
+                f"stored = client.add_events(\n{_lines([event])}\n)\n"
+                "print(stored.stored, stored.already_stored)"
+            ),
+        ),
         Example(
             "store many events",
             "Stored together; those that are there already are left alone",
             "POST",
             "/v1/events",
-            body={"events": [event, {**event, **later, "kind": "like"}]},
+            body={"events": many},
+            python=f"stored = client.add_events(\n{_lines(many)}\n)\nprint(stored.results)",
         ),
         Example(
             "recommend for a user",
@@ -129,6 +201,9 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "POST",
             "/v1/recommend",
             body={"user": "u1", "k": 5},
+            python=(
+                'answer = client.recommend(user="u1", k=5)\nprint([item.title for item in answer])'
+            ),
         ),
         Example(
             "events of a user",
@@ -136,6 +211,10 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "GET",
             "/v1/users/{user_id}/events",
             parameters={"user_id": "u1", "limit": 100},
+            python=(
+                'for event in client.user_events("u1"):\n'
+                '    print(event["time"], event["kind"], event["item_id"])'
+            ),
         ),
         Example(
             "delete the events of a user",
@@ -143,6 +222,7 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "DELETE",
             "/v1/users/{user_id}/events",
             parameters={"user_id": "u1"},
+            python='print(client.delete_user_events("u1"))',
         ),
         Example(
             "reload",
@@ -151,5 +231,17 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             "/v1/admin/reload",
             body={},
             role="admin",
+            python="print(client.reload())",
         ),
     ]
+
+
+def _text(value: Any) -> str:
+    """Plain values as Python code."""
+    return json.dumps(value)
+
+
+def _lines(value: Any) -> str:
+    """Plain values as Python code, one per line, as a formatter writes them."""
+    text = json.dumps(value, indent=4)
+    return textwrap.indent(re.sub(r'(["}])$(?=\n)', r"\1,", text, flags=re.MULTILINE), "    ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from segue.event_store import open_event_store
 from segue.server.api_keys import KeyRing
 from segue.server.app import create_app
+from segue.server.greeting import greeting
 from segue.server.listening import LOOPBACK_HOSTS, bound_socket, check_host, is_loopback, url_of
 from segue.server.log import Log
 from segue.server.protocol import PROTOCOL
@@ -35,6 +36,7 @@ def serve(
     settings: ServerSettings | None = None,
     log: Log | None = None,
     events: str | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> bool:
     """Serve some runs until SIGINT or SIGTERM; SIGHUP loads them again.
 
@@ -49,6 +51,7 @@ def serve(
         log: where events are written; by default stderr.
         events: where the events of users are stored, as ``open_event_store`` takes it; created if
             there is nothing. None for no store.
+        announce: called with some lines for people once the server listens.
 
     Returns:
         Whether everything that was accepted was answered. If not, the caller should end the
@@ -69,6 +72,16 @@ def serve(
         app = create_app(registry, settings=settings, keys=keys, log=log, events=store)
         server = _Server(configuration(app, settings), app)
         log.write("listening", url=url_of(listening), models=list(runs))
+        if announce is not None:
+            announce(
+                greeting(
+                    url_of(listening),
+                    registry.models,
+                    n_keys=len(keys),
+                    stores_events=store is not None,
+                    is_local=is_loopback(host),
+                )
+            )
         server.run([listening])
     service: Service = app.state.service
     if service.failure is not None:

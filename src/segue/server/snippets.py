@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from segue.server.examples import Example
 
-LINE_LENGTH = 100
 URL = "http://127.0.0.1:8000"
 KEY = "$SEGUE_KEY"
 """Calls of administrators need a key, which the examples read from the environment."""
@@ -26,15 +25,12 @@ def curl(example: Example) -> str:
 
 
 def python(example: Example) -> str:
-    """A program with httpx."""
-    imports = "import httpx\n\n" if example.role != "admin" else "import os\n\nimport httpx\n\n"
-    options = [f'"{URL}{example.path}"']
-    if example.body is not None:
-        options.append(f"json={_literal(example.body, len('    json=,'), 4)}")
+    """A program with ``segue.Client``."""
+    imports, key = "import segue", ""
     if example.role == "admin":
-        options.append('headers={"Authorization": "Bearer " + os.environ["SEGUE_KEY"]}')
-    call = f"httpx.{example.method.lower()}(\n" + "".join(f"    {o},\n" for o in options) + ")"
-    return f"{imports}response = {call}\nresponse.raise_for_status()\nprint(response.json())"
+        imports, key = "import os\n\nimport segue", ', api_key=os.environ["SEGUE_KEY"]'
+    body = textwrap.indent(example.python, "    ")
+    return f'{imports}\n\nwith segue.Client("{URL}"{key}) as client:\n{body}'
 
 
 def javascript(example: Example) -> str:
@@ -64,26 +60,6 @@ LANGUAGES: Mapping[str, Callable[[Example], str]] = {
     "javascript": javascript,
 }
 """By the name of a code block in Markdown."""
-
-
-def _literal(value: Any, used: int, indent: int) -> str:
-    """A Python literal as formatters write it: over several lines if it does not fit into one.
-
-    Args:
-        value: of JSON.
-        used: characters of the line that are not of the value.
-        indent: of the line.
-    """
-    flat = repr(value).replace("'", '"')
-    if used + len(flat) <= LINE_LENGTH or not isinstance(value, dict | list):
-        return flat
-    inner, opening, closing = indent + 4, *("{}" if isinstance(value, dict) else "[]")
-    pairs = value.items() if isinstance(value, dict) else [(None, element) for element in value]
-    lines = []
-    for key, part in pairs:
-        name = "" if key is None else f'"{key}": '
-        lines.append(f"{' ' * inner}{name}{_literal(part, inner + len(name) + 1, inner)},\n")
-    return f"{opening}\n{''.join(lines)}{' ' * indent}{closing}"
 
 
 def _quoted(text: str) -> str:

@@ -1,14 +1,14 @@
-"""``Why``: the events that a recommendation is because of, strongest first and in words."""
+"""Reasons for recommended items from the contributions of events, and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 from jaxtyping import Float32, Int32
 
 from segue.baselines.item_item import ItemItemRanker
+from segue.recommender.explaining.reasons import Reason, Why
 from segue.recommender.members import SparseMember
 from segue.tokens import N_SPECIALS
 
@@ -18,38 +18,6 @@ NEXT_ITEM_MEMBERS = ("co-occurrence", "last-item", "tale")
 """Members whose weight from one item to another is that of the other one coming later."""
 N_FOLLOWERS = 20
 """An item often follows another one if it has one of this many largest weights from it."""
-
-
-class Reason(msgspec.Struct, frozen=True):
-    """An event of the history that a recommendation is because of.
-
-    Attributes:
-        item_id: its item.
-        title: the title of the item.
-        position: its position in the history, from 0, the oldest event.
-        contribution: by how much the score would fall without it, in nats.
-        often_follows: whether the recommended item often follows this one in the training log,
-            by a count-based member of the ensemble.
-    """
-
-    item_id: str
-    title: str
-    position: int
-    contribution: float
-    often_follows: bool
-
-
-class Why(msgspec.Struct, frozen=True):
-    """Why an item is recommended.
-
-    Attributes:
-        text: the strongest reason in words.
-        reasons: the events with the largest contributions, at most ``N_REASONS``, strongest
-            first; only those above 0.
-    """
-
-    text: str
-    reasons: list[Reason]
 
 
 def why(

@@ -32,13 +32,17 @@ async def find_items(
     request: Request,
     q: Annotated[str, Query(min_length=1, max_length=MAX_QUERY, description="What to search.")],
     limit: Annotated[int, Query(ge=1, le=MAX_MATCHES, description="Number of items.")] = 10,
+    column: Annotated[
+        str | None,
+        Query(max_length=MAX_QUERY, description="The attribute to search; by default all."),
+    ] = None,
     model: ModelParameter = None,
 ) -> Response:
     """Items that match a text, best first."""
     served = _model(request, model)
     # One search at a time: a scan of a large catalogue must not take every thread.
     async with request.app.state.searching:
-        items = await asyncio.to_thread(_matches, served, q, limit)
+        items = await asyncio.to_thread(_matches, served, q, limit, column)
     notes = [] if items else ["no item matches"]
     return _json({"query": q, "items": items, "model": served.name, "notes": notes})
 
@@ -91,8 +95,8 @@ def _model(request: Request, name: str | None) -> ServedModel:
     return served
 
 
-def _matches(model: ServedModel, text: str, limit: int) -> list[dict[str, Any]]:
-    rows = model.recommender.search(text, limit)
+def _matches(model: ServedModel, text: str, limit: int, column: str | None) -> list[dict[str, Any]]:
+    rows = model.recommender.search(text, limit, column=column)
     return [model.descriptions.describe(row["index"]) for row in rows]
 
 
