@@ -5,7 +5,8 @@
 The server is a process of its own; this process sends the load over loopback. Requests arrive at
 random times of a fixed mean rate, whether earlier ones were answered or not, and a latency counts
 from that time on: so a server that is too slow cannot hide it. Core-milliseconds per request are
-those of the server process and, apart, those of the model alone in batches of one and of many.
+those of the server process, of this process (which shares the cores) and, apart, those of the model
+alone in batches of one and of many. The load of the machine before each rate says what else ran.
 Without a run, a model is trained for a few steps on the built-in world.
 """
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import numpy as np
 from rich.console import Console
@@ -62,6 +64,14 @@ class Served(NamedTuple):
         """Memory of the server now."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def batches(self) -> int:
+        """Calls of the model so far."""
+        with urlopen(f"http://{self.host}:{self.port}/metrics") as response:
+            lines = response.read().decode().splitlines()
+        counts = [line for line in lines if line.startswith("segue_batch_requests_count")]
+        return round(sum(float(line.rpartition(" ")[2]) for line in counts))
 
 
 @contextmanager
@@ -145,6 +155,7 @@ def http_request(served: Served, body: dict[str, Any]) -> bytes:
 def measure(served: Served, bodies: list[dict[str, Any]], rate: float, seconds: float) -> dict:
     """Send a load, and summarise."""
     requests = [http_request(served, body) for body in bodies]
+    n_batches, machine_load = served.batches, os.getloadavg()[0]
     core_s, client_s, start_s = served.core_seconds, time.process_time(), time.perf_counter()
     results = asyncio.run(send_load(served, requests, rate, seconds))
     took_s = time.perf_counter() - start_s
@@ -158,7 +169,9 @@ def measure(served: Served, bodies: list[dict[str, Any]], rate: float, seconds: 
         "p99_ms": round(float(np.percentile(latencies, 99)), 2),
         "server_core_ms": round(1e3 * (served.core_seconds - core_s) / len(results), 3),
         "client_core_ms": round(1e3 * (time.process_time() - client_s) / len(results), 3),
+        "batch": round(len(results) / max(1, served.batches - n_batches), 1),
         "resident_mb": round(served.resident_bytes / 1e6),
+        "machine_load": round(machine_load, 1),
     }
 
 
@@ -196,11 +209,12 @@ def train_briefly(folder: Path) -> Path:
 def print_results(console: Console, loads: list[dict], at_the_model: dict[str, float]) -> None:
     """Print a table, and what batches save."""
     columns = ("rate", "requests_per_s", "p50_ms", "p99_ms", "errors", "server_core_ms")
+    columns += ("client_core_ms", "batch", "resident_mb", "machine_load")
     table = Table(title="POST /v1/recommend over loopback", title_justify="left")
-    for name in (*columns, "client_core_ms", "resident_mb"):
+    for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
     for load in loads:
-        table.add_row(*(str(load[name]) for name in (*columns, "client_core_ms", "resident_mb")))
+        table.add_row(*(str(load[name]) for name in columns))
     console.print(table)
     ratio = at_the_model["1"] / at_the_model[str(BATCH)]
     console.print(f"core ms per request at the model: {at_the_model}, ratio {ratio:.1f}")

@@ -20,7 +20,7 @@ from segue.recommender import item_item_scores, shapes
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.generation import EnsembleDecoder, generate_sequences
-from segue.recommender.item_item_scores import ItemItemScores
+from segue.recommender.item_item_scores import ItemItemScores, RowTable
 from segue.recommender.masks import catalogue_mask
 from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.recommender.sampling import Sampling
@@ -411,7 +411,7 @@ def test_an_empty_history_has_no_bonus(ensemble: Ensemble) -> None:
 
 @given(seed=st.integers(0, 999), n=st.sampled_from([1, 3, 40]))
 def test_the_bonus_of_all_items_is_that_of_the_sparse_entries(seed: int, n: int) -> None:
-    """By either of the two products, with padding columns, for any weights of the history."""
+    """By any of the products, with padding rows, for any weights of the history."""
     random = np.random.default_rng(seed)
     size = N_SPECIALS + 60
     counts, density = random.integers(0, 9, size), random.choice([0.02, 0.5])
@@ -424,25 +424,43 @@ def test_the_bonus_of_all_items_is_that_of_the_sparse_entries(seed: int, n: int)
     member = SparseMember(ranker, 0.7, 0.02)
     query = random_query(n, seed, vocabulary_size=size)
     dense = member.dense_bonus(query, n + 5)
-    np.testing.assert_allclose(dense[:, :n].T, member.bonus(query).toarray(), rtol=1e-4, atol=1e-6)
-    assert not dense[:, n:].any()
+    np.testing.assert_allclose(dense[:n], member.bonus(query).toarray(), rtol=1e-4, atol=1e-6)
+    assert not dense[n:].any()
 
 
+@pytest.mark.parametrize("has_table", [False, True])
 @pytest.mark.parametrize("ns_per_term", [0.0, 1e9])
-def test_both_products_give_the_scores_of_the_ranker(
-    ns_per_term: float, monkeypatch: pytest.MonkeyPatch
+def test_all_products_give_the_scores_of_the_ranker(
+    ns_per_term: float, has_table: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Sums of sparse rows, of rows of a table, and a product of the whole matrix."""
     monkeypatch.setattr(item_item_scores, "NS_PER_TERM", ns_per_term)
+    monkeypatch.setattr(item_item_scores, "NS_PER_TERM_OF_TABLE", ns_per_term)
+    monkeypatch.setattr(item_item_scores, "MAX_PADDING", 10.0 if has_table else 0.0)
     random = np.random.default_rng(0)
     pairs = sparse.csr_matrix(random.normal(size=(30, 30)) * (random.random((30, 30)) < 0.3))
+    assert (RowTable.of(pairs) is not None) == has_table
     ranker = ItemItemRanker(
         "pairs", pairs.astype(np.float32), np.arange(30), HistoryWeights(power=1.0)
     )
     query = random_query(4, 7, vocabulary_size=30)
     scores = ItemItemScores(ranker).scores(query, 8)
-    expected = ranker.sparse_scores(query).toarray().T
-    np.testing.assert_allclose(scores[:, :4], expected, rtol=1e-4, atol=1e-5)
+    expected = ranker.sparse_scores(query).toarray()
+    np.testing.assert_allclose(scores[:4], expected, rtol=1e-4, atol=1e-5)
+    assert not scores[4:].any()
     assert scores.flags.c_contiguous
+
+
+def test_a_table_has_the_rows_of_a_matrix_of_moderate_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = sparse.csr_matrix(np.array([[0, 2, 0], [3, 0, 4], [0, 0, 5]], np.float32))
+    assert RowTable.of(pairs) is None  # a third of it would be padding
+    monkeypatch.setattr(item_item_scores, "MAX_PADDING", 2.0)
+    table = RowTable.of(pairs)
+    assert table is not None
+    np.testing.assert_array_equal(table.columns, [[1, 0], [0, 2], [2, 0]])
+    np.testing.assert_array_equal(table.values, [[2, 0], [3, 4], [5, 0]])
+    monkeypatch.setattr(item_item_scores, "MAX_TABLE_ENTRIES", 5)
+    assert RowTable.of(pairs) is None
 
 
 @pytest.mark.parametrize(("weight", "scale"), [(-1.0, 0.1), (1.0, 0.0), (float("nan"), 0.1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +66,16 @@ def assert_equal(actual: Ranked, expected: Ranked) -> None:
 
 
 NO_EXCLUDED = Ragged.from_rows([[]])
+
+
+@pytest.fixture(scope="module", autouse=True, params=["by groups", "directly"])
+def search_of_small_catalogues(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test by groups of items, as in a large catalogue, and directly."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "by groups":
+            patch.setattr(shapes, "SMALL_CATALOGUE", 0)
+        yield
+
 
 # --- top ---
 

@@ -106,6 +106,16 @@ def test_generation(client: AppClient, cycle_model: Recommender) -> None:
         check(response.json(), cycle_model.generate(**body))
 
 
+def test_generation_with_controls_at_the_same_time(
+    client: AppClient, cycle_model: Recommender
+) -> None:
+    bodies = [
+        {"items": [f"i{n}"], "length": 3, "seed": n, "top_k": 3, "like": ["i9"]} for n in range(3)
+    ]
+    for response, body in zip(client.post_all("/v1/generate", bodies), bodies, strict=True):
+        check(response.json(), cycle_model.generate(**body))
+
+
 def test_generation_with_locked_items_and_controls(
     client: AppClient, cycle_model: Recommender
 ) -> None:

@@ -79,18 +79,55 @@ def test_what_arrives_during_a_call_forms_the_next_batches_by_key_and_age() -> N
     assert run(scenario()) == [("a", [1, 3, 4]), ("b", [2, 6]), ("a", [5])]
 
 
-def test_an_idle_worker_waits_for_company_up_to_the_deadline() -> None:
+def test_after_a_batch_of_several_an_idle_worker_waits_for_company() -> None:
     async def scenario() -> list[Any]:
         model = Model()
-        batcher = MicroBatcher(model, max_wait_s=0.2)
-        first = batcher.submit("a", [1])
+        batcher = MicroBatcher(model, max_batch=2, max_wait_s=1_000.0)
+        await results(batcher.submit("a", [1, 2]))
+        third = batcher.submit("a", [3])
         await asyncio.sleep(0.01)
-        second = batcher.submit("a", [2])
-        await results(first + second)
+        fourth = batcher.submit("a", [4])
+        await results(third + fourth)
         await batcher.close()
         return model.batches
 
-    assert run(scenario()) == [("a", [1, 2])]
+    assert run(scenario()) == [("a", [1, 2]), ("a", [3, 4])]
+
+
+def test_a_job_without_company_waits_until_the_deadline() -> None:
+    async def scenario() -> list[Any]:
+        model = Model()
+        batcher = MicroBatcher(model, max_batch=2, max_wait_s=0.01)
+        await results(batcher.submit("a", [1, 2]))
+        await results(batcher.submit("a", [3]))
+        await batcher.close()
+        return model.batches
+
+    assert run(scenario()) == [("a", [1, 2]), ("a", [3])]
+
+
+def test_a_client_that_is_alone_never_waits() -> None:
+    async def scenario() -> list[Any]:
+        model = Model()
+        batcher = MicroBatcher(model, max_wait_s=1_000.0)
+        for number in range(3):
+            await results(batcher.submit("a", [number]))
+        await batcher.close()
+        return model.batches
+
+    assert run(scenario()) == [("a", [0]), ("a", [1]), ("a", [2])]
+
+
+def test_jobs_of_one_moment_are_computed_together_without_waiting() -> None:
+    async def scenario() -> list[Any]:
+        model = Model()
+        batcher = MicroBatcher(model, max_wait_s=1_000.0)
+        futures = [batcher.submit("a", [number])[0] for number in range(3)]
+        await results(futures)
+        await batcher.close()
+        return model.batches
+
+    assert run(scenario()) == [("a", [0, 1, 2])]
 
 
 def test_a_full_batch_does_not_wait() -> None:

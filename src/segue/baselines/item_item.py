@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int, Int64
 from pydantic import ConfigDict, Field
 from scipy import sparse
 
@@ -17,6 +17,20 @@ from segue.ranking import Query, ScoringRanker
 from segue.tokens import N_SPECIALS
 
 US_PER_SECOND = 1_000_000
+
+
+class HistoryEntries(NamedTuple):
+    """The events of some histories that count in a score, ordered by request.
+
+    Attributes:
+        rows: the request of each event.
+        items: its item index; an item may occur several times in a request.
+        weights: how much it counts.
+    """
+
+    rows: Int64[np.ndarray, " events"]
+    items: Int[np.ndarray, " events"]
+    weights: Float64[np.ndarray, " events"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,11 @@ class HistoryWeights:
 
     def matrix(self, query: Query, vocabulary_size: int) -> sparse.csr_matrix:
         """The weights by request and item: (batch, vocabulary) in float64; repeats are summed."""
+        rows, items, weights = self.entries(query, vocabulary_size)
+        return sparse.csr_matrix((weights, (rows, items)), shape=(len(query), vocabulary_size))
+
+    def entries(self, query: Query, vocabulary_size: int) -> HistoryEntries:
+        """The events that count, request by request, oldest first, with their weights."""
         offsets, items = query.histories
         rows = np.repeat(np.arange(len(query)), np.diff(offsets))
         counts = (items >= N_SPECIALS) & (items < vocabulary_size)
@@ -63,7 +82,7 @@ class HistoryWeights:
         if self.length is not None:
             is_recent = ages <= self.length
             rows, items, weights = rows[is_recent], items[is_recent], weights[is_recent]
-        return sparse.csr_matrix((weights, (rows, items)), shape=(len(query), vocabulary_size))
+        return HistoryEntries(rows, items, weights)
 
     def of_ages(self, ages: Int64[np.ndarray, " events"]) -> Float64[np.ndarray, " events"]:
         """The weights of events by age, from 1, without ``half_life_s``; 0 beyond ``length``."""

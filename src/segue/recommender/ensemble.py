@@ -31,7 +31,7 @@ from segue.recommender.masks import catalogue_mask, request_masks
 from segue.recommender.members import DenseMember, ItemBias, PureSVD, SparseMember, Window
 from segue.recommender.reranking import rerank
 from segue.recommender.search import EncodedQuery, SparseBonus
-from segue.recommender.search_kernels import largest_score
+from segue.recommender.search_kernels import largest_score, scaled
 from segue.recommender.second_transformer import SecondTransformer
 from segue.tokens import END, INDEX_DTYPE, N_SPECIALS
 
@@ -336,7 +336,7 @@ class Ensemble:
             scores.append(search.pair_scores(states, vectors, rows, values))
             self._check_finite(states)
             if (dense_bonus := self._dense_bonus(block_query)) is not None:
-                scores[-1] += dense_bonus[values, rows]
+                scores[-1] += dense_bonus[rows, values]
             if (sparse_bonus := self._sparse_bonus(block_query)) is not None:
                 scores[-1] += search.bonus_at(sparse_bonus, rows, values, self.vocabulary_size)
         return np.concatenate(scores)
@@ -448,7 +448,7 @@ class Ensemble:
         n_rows = shapes.row_bucket(len(query))
         states = [jnp.asarray(member.states(query, n_rows)) for member in self.dense]
         if self.encoder_weight not in (0, 1):
-            states[0] *= self.encoder_weight
+            states[0] = scaled(states[0], np.float32(self.encoder_weight))
         if query.controls is not None:
             states += steering.steering_states(query.controls, n_rows, lambda: self._unit_vectors)
         return tuple(states)
@@ -487,13 +487,13 @@ class Ensemble:
         rows = np.repeat(np.arange(len(query)), np.diff(total.indptr))
         return SparseBonus(rows, total.indices.astype(np.int64), total.data.astype(np.float32))
 
-    def _dense_bonus(self, query: Query) -> Float32[np.ndarray, "vocabulary rows"] | None:
+    def _dense_bonus(self, query: Query) -> Float32[np.ndarray, "rows vocabulary"] | None:
         if self.has_sparse_bonus or not self.sparse:
             return None
         n_rows = shapes.row_bucket(len(query))
         bonuses = [member.dense_bonus(query, n_rows) for member in self.sparse]
         for bonus in bonuses:
-            self._check_size(len(bonus))
+            self._check_size(bonus.shape[1])
         for bonus in bonuses[1:]:
             bonuses[0] += bonus
         return bonuses[0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segue.errors import RequestError
-from segue.ids import InvalidIdError, id_of
+from segue.ids import InvalidIdError, are_plain, id_of
 
 Id = str | int
 """An item id or user id of the caller. The integer 7 is the id ``"7"`` of a log."""
@@ -55,7 +55,9 @@ def histories_of(values: Any) -> tuple[list[list[str]], bool]:
         values = values.to_pylist()
     elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | Set):
         values = values if is_table else list(values)  # a generator can be read only once
-    if isinstance(values, list) and any(map(_is_collection, values)):
+    if isinstance(values, list) and any(
+        type(value) is not str and _is_collection(value) for value in values
+    ):
         return [id_strings(row, f"items[{i}]") for i, row in enumerate(values)], True
     return [id_strings(values)], False
 
@@ -97,6 +99,8 @@ def id_strings(values: Any, name: str = "items") -> list[str]:
     if not isinstance(values, Iterable):
         message = f"{name} is of type {type(values).__name__}, expected a list of item ids"
         raise RequestError(message, hint)
+    if isinstance(values, list) and set(map(type, values)) == {str} and are_plain(values):
+        return list(values)
     return [id_string(value, "item id") for value in values]
 
 

@@ -121,28 +121,28 @@ class SparseMember:
         scores.eliminate_zeros()
         return scores
 
-    def dense_bonus(self, query: Query, n_rows: int) -> Float32[np.ndarray, "vocabulary rows"]:
-        """The bonus of every item, with ``n_rows`` columns; those beyond the requests are zeros.
+    def dense_bonus(self, query: Query, n_rows: int) -> Float32[np.ndarray, "rows vocabulary"]:
+        """The bonus of every item, in ``n_rows`` rows; those beyond the requests are zeros.
 
         In float32, up to whose rounding it is equal to ``bonus``.
         """
         shares = self._scores_of_all(query, n_rows)
         rows = np.repeat(np.arange(len(query)), np.diff(query.seen.offsets))
-        is_inside = query.seen.values < len(shares)
-        shares[query.seen.values[is_inside], rows[is_inside]] = 0
-        shares[:N_SPECIALS] = 0
+        is_inside = query.seen.values < shares.shape[1]
+        shares[rows[is_inside], query.seen.values[is_inside]] = 0
+        shares[:, :N_SPECIALS] = 0
         np.maximum(shares, 0, out=shares)
-        shares /= np.maximum(shares.sum(axis=0), np.finfo(np.float32).tiny)
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         shares /= np.float32(self.scale)
         np.log1p(shares, out=shares)
         shares *= np.float32(self.weight)
         return shares
 
-    def _scores_of_all(self, query: Query, n_rows: int) -> Float32[np.ndarray, "vocabulary rows"]:
+    def _scores_of_all(self, query: Query, n_rows: int) -> Float32[np.ndarray, "rows vocabulary"]:
         if self._item_item is not None:
             return self._item_item.scores(query, n_rows)
-        scores = self.ranker.sparse_scores(query).toarray().T.astype(np.float32)
-        return np.ascontiguousarray(np.pad(scores, ((0, 0), (0, n_rows - len(query)))))
+        scores = self.ranker.sparse_scores(query).toarray().astype(np.float32)
+        return np.pad(scores, ((0, n_rows - len(query)), (0, 0)))
 
     @cached_property
     def _item_item(self) -> ItemItemScores | None:

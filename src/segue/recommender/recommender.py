@@ -1036,6 +1036,8 @@ class Recommender:
         probabilities: Float32[np.ndarray, "batch k"] | None = None,
     ) -> Answer | Answers:
         took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
+        titles = self.items.titles(ranked.items.ravel())  # of all rows in one call
+        k = ranked.items.shape[1]
         answers = [
             self._answer(
                 ranked,
@@ -1044,6 +1046,7 @@ class Recommender:
                 includes_seen,
                 took_ms,
                 None if probabilities is None else probabilities[row],
+                titles[row * k : (row + 1) * k],
             )
             for row, request in enumerate(requests)
         ]
@@ -1057,28 +1060,32 @@ class Recommender:
         includes_seen: bool | None,
         took_ms: float,
         probabilities: Float32[np.ndarray, " k"] | None = None,
+        titles: list[str] | None = None,
     ) -> Answer:
         """Convert one row of item indices to an answer with ids and titles.
 
         Args:
             includes_seen: whether items of the history were candidates; None without a history.
             probabilities: those of the items of the row, if requested.
+            titles: those of the items of the row, if known.
         """
-        is_item = ranked.items[row] >= N_SPECIALS
-        indices, scores = ranked.items[row][is_item], ranked.scores[row][is_item]
-        ids = [self.items.ids[index - N_SPECIALS] for index in indices]
-        of_items = [None] * len(ids) if probabilities is None else probabilities[is_item].tolist()
-        ranks = range(1, len(ids) + 1)
-        rows = zip(ids, self.items.titles(indices), scores.tolist(), ranks, of_items, strict=True)
+        items, titles = ranked.items[row], titles or self.items.titles(ranked.items[row])
+        of_items = [None] * len(items) if probabilities is None else probabilities.tolist()
+        ids, item_ids = self.items.ids, items.tolist()
+        columns = zip(item_ids, titles, ranked.scores[row].tolist(), of_items, strict=True)
+        listed = [values for values in columns if values[0] >= N_SPECIALS]
         notes = request.notes + short_list_notes(
-            ranked.items[row],
+            items,
             includes_seen,
             lambda: restriction(request.controls, self.ensemble.catalogue),
         )
         if probabilities is not None and self.temperature is None:
             notes.append(NOT_CALIBRATED)
         return Answer(
-            items=[Recommendation(*row) for row in rows],
+            items=[
+                Recommendation(ids[index - N_SPECIALS], title, score, rank, probability)
+                for rank, (index, title, score, probability) in enumerate(listed, start=1)
+            ],
             unknown_items=request.unknown_items,
             truncated=self.encoder.layout.n_truncated(len(request.history)),
             model=self.name,

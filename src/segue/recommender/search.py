@@ -62,7 +62,7 @@ class EncodedQuery:
     states: States
     masks: UInt8[np.ndarray, "bytes rows"]
     sparse_bonus: SparseBonus | None = None
-    dense_bonus: Float32[np.ndarray, "vocabulary rows"] | None = None
+    dense_bonus: Float32[np.ndarray, "rows vocabulary"] | None = None
 
 
 def query_of_states(
@@ -106,6 +106,7 @@ def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:
         n_results,
         _block_size(encoded, vectors),
         encoded.dense_bonus,
+        is_direct=n_items <= shapes.SMALL_CATALOGUE,
     )
     scores, items = (np.asarray(array)[: encoded.n] for array in best)
     if encoded.sparse_bonus is not None:
@@ -127,7 +128,7 @@ def ranks(
     padded_targets = np.pad(targets, (0, n_rows - encoded.n)).astype(INDEX_DTYPE)
     target_bonus = np.zeros(n_rows, np.float32)
     if encoded.dense_bonus is not None:
-        target_bonus = encoded.dense_bonus[padded_targets, np.arange(n_rows)]
+        target_bonus = encoded.dense_bonus[np.arange(n_rows), padded_targets]
     if encoded.sparse_bonus is not None:
         rows, items, values = encoded.sparse_bonus
         is_target = items == padded_targets[rows]
@@ -224,7 +225,7 @@ def scores_of(
     """The score of each pair of a request and an item, with bonus, whether it is masked or not."""
     scores = pair_scores(encoded.states, vectors, rows, items)
     if encoded.dense_bonus is not None:
-        scores += encoded.dense_bonus[items, rows]
+        scores += encoded.dense_bonus[rows, items]
     if encoded.sparse_bonus is not None:
         scores += bonus_at(encoded.sparse_bonus, rows, items, len(vectors[0]))
     return scores

@@ -23,8 +23,16 @@ States: TypeAlias = tuple[Float[Array, "rows _"], ...]
 """For each dense member its state per request, padding rows included."""
 Vectors: TypeAlias = tuple[Real[Array, "vocabulary _"], ...]
 """For each dense member its vector per item index, special tokens included."""
-DenseBonus: TypeAlias = Float32[Array, "vocabulary rows"]
+DenseBonus: TypeAlias = Float32[Array, "rows vocabulary"]
 """What the sparse members add to the score of each item, per request."""
+
+
+@jax.jit
+def scaled(
+    states: Float[Array, "rows dim"], weights: Float32[Array, "*rows_1"]
+) -> Float[Array, "rows dim"]:
+    """The states times one weight, or one per row."""
+    return states * weights
 
 
 @jax.jit
@@ -44,7 +52,7 @@ def largest_score(
     return (dims * largest_of_states * largest_of_vectors).sum()
 
 
-@partial(jax.jit, static_argnames=("k", "block_size"))
+@partial(jax.jit, static_argnames=("k", "block_size", "is_direct"))
 def top_by_groups(
     states: States,
     vectors: Vectors,
@@ -52,8 +60,9 @@ def top_by_groups(
     k: int,
     block_size: int,
     bonus: DenseBonus | None = None,
+    is_direct: bool = False,
 ) -> tuple[Float32[Array, "rows k"], Int32[Array, "rows k"]]:
-    """The ``k`` best items by score, in two passes over groups of items.
+    """The ``k`` best items by score, in two passes over groups of items or directly.
 
     The k best items are in the k groups with the largest maxima, so only those are scored again.
     Both passes compute in float32; items whose scores differ by rounding only may swap ranks.
@@ -65,6 +74,9 @@ def top_by_groups(
     ) -> Float32[Array, "groups rows"]:
         return _without_nan(scores).reshape(-1, GROUP_SIZE, n_rows).max(axis=1)
 
+    if is_direct:
+        best, items = jax.lax.top_k(_scores_of_all(states, vectors, masks, bonus), k)
+        return best, items
     if shapes.is_small(n_items, k):  # every group would be scored again
         scores = _over_blocks(
             lambda scores, _: _without_nan(scores), states, vectors, masks, bonus, block_size
@@ -107,10 +119,24 @@ def top_by_groups(
             states,
             group_masks.reshape(n_rows, -1),
             groups,
-            None if bonus is None else bonus.T,
+            bonus,
         ),
         batch_size=max(1, n_parallel),
     )
+
+
+def _scores_of_all(
+    states: States,
+    vectors: Vectors,
+    masks: UInt8[Array, "bytes rows"],
+    bonus: DenseBonus | None,
+) -> Float32[Array, "rows items"]:
+    """The scores of a small catalogue at once, -inf for items that are left out and for NaN."""
+    scores = _products(states, vectors, by_row=True)
+    if bonus is not None:
+        scores += bonus
+    is_left_out = _bits(masks)[: len(vectors[0])].T
+    return _without_nan(jnp.where(is_left_out, -jnp.inf, scores))
 
 
 @partial(jax.jit, static_argnames="block_size")
@@ -202,7 +228,7 @@ def _over_blocks(
     that are left out, which include the padding rows of the last block, have the score -inf.
     """
     n_items = len(vectors[0])
-    arrays = vectors if bonus is None else (*vectors, bonus)
+    arrays = vectors if bonus is None else (*vectors, bonus.T)
 
     def reduce_block(start: Index, block: list[Array]) -> Array:
         bits = jax.lax.dynamic_slice_in_dim(masks, start // 8, block_size // 8)
@@ -228,8 +254,14 @@ def _over_blocks(
     return jnp.concatenate([jax.lax.map(reduce_full_block, block_size * jnp.arange(n)), last])
 
 
-def _products(states: States, rows: Vectors) -> Float32[Array, "items rows"]:
-    """Sums of inner products in float32, whatever the storage dtype of the vectors."""
+def _products(
+    states: States, rows: Vectors, *, by_row: bool = False
+) -> Float32[Array, "items rows"] | Float32[Array, "rows items"]:
+    """Sums of inner products in float32, whatever the storage dtype of the vectors.
+
+    Args:
+        by_row: whether the result has a row per state instead of a column.
+    """
     # HIGHEST, since accelerators compute float32 products with fewer bits by default.
     product = partial(
         jnp.matmul, precision=jax.lax.Precision.HIGHEST, preferred_element_type=jnp.float32
@@ -242,10 +274,12 @@ def _products(states: States, rows: Vectors) -> Float32[Array, "items rows"]:
             # XLA is slow for a product with one column, and ten times as slow for a product that
             # it fuses with the sum below, which the barrier prevents.
             products.append(jax.lax.optimization_barrier(product(member_states, vectors.T)))
+        elif by_row:
+            products.append(product(member_states, vectors.T))
         else:
             products.append(product(vectors, member_states.T))
     scores = sum(products[1:], start=products[0])
-    return scores.reshape(-1, 1) if is_single else scores
+    return scores.reshape(-1, 1) if is_single and not by_row else scores
 
 
 def _bits(masks: UInt8[Array, "bytes rows"]) -> Bool[Array, "items rows"]:

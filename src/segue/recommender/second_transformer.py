@@ -12,6 +12,7 @@ from segue.features import USER
 from segue.ranking import Query
 from segue.recommender.encoder import Encoder
 from segue.recommender.members import DenseMember, Parameters, Window
+from segue.recommender.search_kernels import scaled
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,16 @@ class SecondTransformer(DenseMember):
         """Whether it scores nothing in a request without a known user."""
         return USER in self.encoder.vocabulary.values
 
-    def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
-        """The hidden states of the encoder, times the weight; zeros for unknown users."""
+    def states(self, query: Query, n_rows: int) -> Float[Array | np.ndarray, "rows dim"]:
+        """The hidden states of the encoder, times the weight; zeros for unknown users.
+
+        Nothing is computed for a batch without a known user.
+        """
         weights = np.zeros((n_rows, 1), np.float32)
         weights[: len(query), 0] = self.weight * self._is_known(query)
-        return self.encoder.states(query, n_rows) * weights
+        if not weights.any():
+            return np.zeros((n_rows, self.encoder.vectors.shape[1]), np.float32)
+        return scaled(self.encoder.states(query, n_rows), weights)
 
     def caching(self) -> SecondTransformer:
         """A copy for histories that grow; see ``Encoder.caching``."""

@@ -58,6 +58,10 @@ GROUP_SIZE = 64
 """Items per group, for which the first stage of a search stores one maximum. Smaller groups give
 more maxima to store and search, larger ones more items to score again."""
 
+SMALL_CATALOGUE = 1 << 15
+"""Largest vocabulary whose scores are searched directly: finding the best of all scores takes less
+time than a second pass over some groups."""
+
 CPU_BLOCK_ELEMENTS = 1 << 20
 """Largest number of embedding values, and of scores, per item block on a CPU: 4 MiB of float32,
 so that they stay in the cache."""
@@ -115,7 +119,8 @@ def suffix_rows(length: int, context: int) -> int:
 
 def rows_per_block(vocabulary_size: int, k: int) -> int:
     """Largest number of requests that are searched together for ``k`` results each."""
-    n_stored = vocabulary_size if is_small(vocabulary_size, k) else n_groups(vocabulary_size)
+    stores_all = vocabulary_size <= SMALL_CATALOGUE or is_small(vocabulary_size, k)
+    n_stored = vocabulary_size if stores_all else n_groups(vocabulary_size)
     limit = MAX_STORED_SCORES // n_stored
     return max(size for size in ROW_BUCKETS if size <= max(1, limit))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -44,10 +44,11 @@ def warm_up(
             ensemble.unit_rows(np.full(n_items, N_SPECIALS, INDEX_DTYPE))
     lengths = {length for encoder in ensemble.encoders for length in _lengths(encoder)}
     largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
+    features = known_features(ensemble)
     compiled = []
     for rows in [size for size in shapes.ROW_BUCKETS if size <= largest]:
         for length in sorted(lengths):
-            query = _query(rows, max(0, length - int(layout.start)))
+            query = _query(rows, max(0, length - int(layout.start)), features)
             for k in sorted(results):
                 if rows <= ensemble.rows_per_block(k):
                     for variant in VARIANTS if controls else VARIANTS[:1]:
@@ -62,6 +63,14 @@ def warm_up(
     return compiled
 
 
+def known_features(ensemble: Ensemble) -> dict[str, str]:
+    """A known value of each sequence feature.
+
+    A second transformer that reads the user is not computed without a user that it knows.
+    """
+    return {name: values[0] for name, values in ensemble.vocabulary.values.items() if values}
+
+
 def _lengths(encoder: Encoder) -> set[int]:
     """The lengths of the inputs of an encoder."""
     layout = encoder.layout
@@ -70,16 +79,21 @@ def _lengths(encoder: Encoder) -> set[int]:
     return {shapes.length_bucket(n, layout.context) for n in range(1, layout.context + 1)}
 
 
-def _query(n_rows: int, length: int) -> Query:
-    """Requests with histories of ``length`` events."""
+def _query(n_rows: int, length: int, features: Mapping[str, str]) -> Query:
+    """Requests with histories of ``length`` events, and with sequence features."""
     history = np.full(length, N_SPECIALS, INDEX_DTYPE)
     seen = Ragged.from_rows([history[:0]] * n_rows)
-    return Query(Ragged.from_rows([history] * n_rows), seen, np.full(n_rows, -1))
+    return Query(
+        Ragged.from_rows([history] * n_rows),
+        seen,
+        np.full(n_rows, -1),
+        sequence_features=[features] * n_rows,
+    )
 
 
 def _compile_pair_scores(ensemble: Ensemble, n_rows: int, sizes: Sequence[int]) -> None:
     """Compile the scores of pairs of a request and an item."""
-    states = ensemble.encode(_query(n_rows, 1)).states
+    states = ensemble.encode(_query(n_rows, 1, {})).states
     for n_pairs in sizes:
         zeros = np.zeros(n_pairs, np.int64)
         search.pair_scores(states, ensemble.vectors, zeros, zeros)

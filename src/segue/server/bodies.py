@@ -147,15 +147,18 @@ def check_limits(body: ConfigSection, settings: ServerSettings) -> None:
     """
     largest = _largest(settings)
     for name, value in body:
-        if name in largest and name in body.model_fields_set and value > largest[name]:
+        if name not in body.model_fields_set:  # a default
+            continue
+        if name in largest and value > largest[name]:
             message = f"{name} is {value}, more than the {largest[name]} that this server allows"
             raise ApiError(422, "invalid_request", message, "ask for fewer")
         if isinstance(value, list | dict):
             _check_size(name, value, settings.max_list)
-        _check_texts(name, value, settings.max_text)
+        if isinstance(value, str | list | dict):
+            _check_texts(name, value, settings.max_text)
 
 
-def _check_texts(name: str, value: Any, limit: int) -> None:
+def _check_texts(name: str, value: str | list[Any] | dict[Any, Any], limit: int) -> None:
     """Check a text, or those of a list or mapping."""
     values = [*value, *value.values()] if isinstance(value, dict) else value
     values = values if isinstance(values, list) else [values]
@@ -163,7 +166,7 @@ def _check_texts(name: str, value: Any, limit: int) -> None:
     if max(map(len, texts), default=0) > limit:
         message = f"a text of {name} has more than {limit:,} characters"
         raise ApiError(422, "invalid_request", message, "give a shorter one")
-    if not all(map(_is_encodable, texts)):
+    if not _is_encodable("".join(texts)):
         message = f"a text of {name} has half of a character (a surrogate)"
         raise ApiError(422, "invalid_request", message, "give whole characters")
 

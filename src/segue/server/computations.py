@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 
 from segue.errors import SegueError
+from segue.recommender.answers import Answer
 from segue.recommender.control_options import NAMES as CONTROLS
 from segue.recommender.requests import Request
 from segue.server.registry import ServedModel
@@ -29,6 +30,9 @@ OF_HISTORY = frozenset(["items", "user", "sequence_features", *CONTROLS])
 STEERED_ROWS = 8
 """Requests whose controls change what is compiled are computed alone or in blocks of this many,
 padded: every form of controls has its own shapes, and each would take seconds to compile."""
+
+
+RowT = TypeVar("RowT")
 
 
 class Call(NamedTuple):
@@ -150,21 +154,37 @@ def _encoded(model: ServedModel, answer: dict[str, Any], call: Call) -> bytes:
 
 
 def _recommend(key: BatchKey, requests: list[Request], _: list[Arguments]) -> list[Any]:
-    recommend, shared = key.model.recommender.recommend, dict(key.shared)
-    if not key.steering or len(requests) == 1:
-        return [answer.to_dict() for answer in recommend(requests, **shared)]
-    answers: list[Any] = []
-    for start in range(0, len(requests), STEERED_ROWS):
-        block = requests[start : start + STEERED_ROWS]
-        padded = block + block[-1:] * (STEERED_ROWS - len(block))
-        answers += [answer.to_dict() for answer in recommend(padded, **shared)[: len(block)]]
-    return answers
+    shared = dict(key.shared)
+
+    def recommend(rows: list[Request]) -> list[Answer]:
+        return key.model.recommender.recommend(rows, **shared)
+
+    return _in_blocks(key, requests, recommend)
 
 
 def _generate(key: BatchKey, requests: list[Request], arguments: list[Arguments]) -> list[Any]:
-    locked = [own["locked"] for own in arguments]
-    answers = key.model.recommender.generate(requests, locked=locked, **dict(key.shared))
-    return [answer.to_dict() for answer in answers]
+    shared = dict(key.shared)
+
+    def generate(rows: list[tuple[Request, Any]]) -> list[Answer]:
+        block, locked = (list(column) for column in zip(*rows, strict=True))
+        return key.model.recommender.generate(block, locked=locked, **shared)
+
+    locks = [own["locked"] for own in arguments]
+    return _in_blocks(key, list(zip(requests, locks, strict=True)), generate)
+
+
+def _in_blocks(
+    key: BatchKey, rows: list[RowT], compute: Callable[[list[RowT]], list[Answer]]
+) -> list[dict[str, Any]]:
+    """The answers to some rows: at once, or with steering alone or in padded blocks."""
+    if not key.steering or len(rows) == 1:
+        return [answer.to_dict() for answer in compute(rows)]
+    answers: list[Any] = []
+    for start in range(0, len(rows), STEERED_ROWS):
+        block = rows[start : start + STEERED_ROWS]
+        padded = block + block[-1:] * (STEERED_ROWS - len(block))
+        answers += [answer.to_dict() for answer in compute(padded)[: len(block)]]
+    return answers
 
 
 def _score(key: BatchKey, requests: list[Request], arguments: list[Arguments]) -> list[Any]:

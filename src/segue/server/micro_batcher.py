@@ -3,7 +3,8 @@
 Jobs wait in one queue per key; jobs of the same key can share a call. One worker thread computes
 one batch at a time, so batches grow by themselves with the load: what arrives during a call forms
 the next one. A batch begins with the job that has waited longest and takes all jobs of its key, up
-to the largest batch. While the worker is idle, a job waits for company for at most ``max_wait_s``.
+to the largest batch. While the worker is idle, a job waits for company for at most ``max_wait_s``,
+and not at all if the batch before had none: so a single client never waits.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class MicroBatcher:
         Args:
             compute: called in the worker thread with a key and the contents of its jobs.
             max_batch: largest number of jobs per call.
-            max_wait_s: the longest that a job waits for others while the worker is idle.
+            max_wait_s: the longest that a job waits for others while the worker is idle, if the
+                batch before had several jobs.
             max_queue: largest number of waiting jobs.
             watch: called after every batch.
         """
@@ -90,6 +92,7 @@ class MicroBatcher:
         self._seconds_per_job = 0.005
         self._is_busy = False
         self._is_closed = False
+        self._has_company = False
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -121,7 +124,7 @@ class MicroBatcher:
             job.future.add_done_callback(lambda _, job=job: self._leave(job))
         self._n_waiting += len(jobs)
         self._idle.clear()
-        self._schedule()
+        self._schedule(joins_next=True)
         return [job.future for job in jobs]
 
     def check_room(self, n_jobs: int) -> None:
@@ -154,8 +157,12 @@ class MicroBatcher:
             del self._queues[job.key]
         self._note_idle()
 
-    def _schedule(self) -> None:
-        """Begin a batch if the worker is idle, now or when the oldest job has waited enough."""
+    def _schedule(self, *, joins_next: bool = False) -> None:
+        """Begin a batch if the worker is idle, now or when the oldest job has waited enough.
+
+        Args:
+            joins_next: whether to wait for the jobs that are submitted right after these.
+        """
         if self._is_busy or not self._queues:
             self._note_idle()
             return
@@ -164,8 +171,9 @@ class MicroBatcher:
             self._timer = None
         queue = min(self._queues.values(), key=lambda queue: queue[0].arrival_s)
         loop = asyncio.get_running_loop()
-        due_s = queue[0].arrival_s + self._max_wait_s
-        if len(queue) < self._max_batch and loop.time() < due_s and not self._is_closed:
+        due_s = queue[0].arrival_s + (self._max_wait_s if self._has_company else 0)
+        is_due = self._is_closed or (loop.time() >= due_s and not joins_next)
+        if len(queue) < self._max_batch and not is_due:
             self._timer = loop.call_at(due_s, self._schedule)
         else:
             self._begin(queue)
@@ -177,6 +185,7 @@ class MicroBatcher:
             del self._queues[key]
         self._n_waiting -= len(jobs)
         self._is_busy = True
+        self._has_company = len(jobs) > 1 or bool(self._queues)
         start_s = loop.time()
         contents = [job.content for job in jobs]
         batch = loop.run_in_executor(self._worker, self._compute, key, contents)

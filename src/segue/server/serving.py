@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +17,11 @@ from segue.event_store import open_event_store
 from segue.server.api_keys import KeyRing
 from segue.server.app import create_app
 from segue.server.greeting import greeting
+from segue.server.interpreter import SWITCH_INTERVAL_S, keep_out_of_collections
 from segue.server.listening import LOOPBACK_HOSTS, bound_socket, check_host, is_loopback, url_of
 from segue.server.log import Log
 from segue.server.protocol import PROTOCOL
-from segue.server.registry import ModelRegistry
+from segue.server.registry import ModelRegistry, ServedModel
 from segue.server.service import Service
 from segue.server.settings import ServerSettings
 
@@ -65,6 +67,7 @@ def serve(
     check_host(host, has_keys=bool(len(keys)))
     if is_loopback(host) and not settings.trusted_hosts:
         settings = replace(settings, trusted_hosts=LOOPBACK_HOSTS)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with bound_socket(host, port) as listening:
         # Before the models, which take longer: a wrong address is noticed at once.
         store = None if events is None else open_event_store(events, creates=True)
@@ -115,6 +118,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service: Service = app.state.service
         self._reload: asyncio.Task[None] | None = None
+        self._settled: list[ServedModel] = []
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -135,6 +139,10 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to stop; also if a model could not be warmed up."""
+        models = self._service.registry.models
+        if self._service.is_ready and models != self._settled:
+            keep_out_of_collections()
+            self._settled = models
         return await super().on_tick(counter) or self._service.failure is not None
 
     def _stop(self) -> None:

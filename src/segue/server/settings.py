@@ -22,7 +22,8 @@ class ServerSettings:
         max_body: bytes of a body.
         max_batch: largest number of requests that are computed together.
         warms_controls: whether the shapes of requests with controls are compiled at the start, too.
-        max_wait_s: the longest that a request waits for others while the model is idle.
+        max_wait_s: the longest that a request waits for others while the model is idle; only after
+            several were computed together.
         max_queue: requests per model that wait; more are refused.
         timeout_s: from a request to its answer.
         receive_timeout_s: for a client to send a request.
@@ -43,7 +44,7 @@ class ServerSettings:
     max_body: int = 1 << 20
     max_batch: int = 32
     warms_controls: bool = True
-    max_wait_s: float = 0.001
+    max_wait_s: float = 0.002
     max_queue: int = 1_024
     timeout_s: float = 30.0
     receive_timeout_s: float = 10.0

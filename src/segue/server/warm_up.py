@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from segue.recommender import Recommender, shapes
+from segue.recommender.warm_up import known_features
 from segue.server.computations import STEERED_ROWS
 from segue.server.settings import ServerSettings
 
@@ -29,7 +31,9 @@ def warm_up(model: Recommender, settings: ServerSettings) -> None:
         for n_candidates in CANDIDATES:
             ids = model.item_ids[:n_candidates]
             model.score([history] * rows, [ids] + [ids[:1]] * (rows - 1))
-    for k in _result_counts(model, max_k):
+    counts = _result_counts(model, max_k)
+    _explain(model, counts)
+    for k in counts:
         for rows in sizes:
             model.recommend([history] * rows, k, probabilities=True)
         if k < model.ensemble.n_candidates:
@@ -37,6 +41,26 @@ def warm_up(model: Recommender, settings: ServerSettings) -> None:
         for controls in _controls(history):
             for rows in (1, STEERED_ROWS):
                 model.recommend([history] * rows, k, **controls)
+                if "diversity" not in controls:
+                    locked = [{1: history[0]}] * rows
+                    model.generate([history] * rows, 2, top_k=k, locked=locked, **controls)
+
+
+def _explain(model: Recommender, counts: list[int]) -> None:
+    """Explain histories of each number of events that has shapes of its own, with a known user."""
+    features = known_features(model.ensemble)
+    contexts = [encoder.layout.context for encoder in model.ensemble.encoders]
+    lengths = {length for context in contexts for length in shapes.suffix_lengths(context)}
+    # A history and those without one of its events are scored together: the least and the most of
+    # each number of rows, since the number of pairs with items is rounded up, too.
+    for rows in shapes.ROW_BUCKETS:
+        if 1 < rows <= max(contexts):
+            lengths |= {rows // 2, rows - 1}
+    for n_events in sorted({*lengths, max(contexts) + 1}):
+        history = list(itertools.islice(itertools.cycle(model.item_ids), n_events))
+        for k in counts:
+            model.explain(history, k, sequence_features=features)
+            model.explain(history, k)
 
 
 def _result_counts(model: Recommender, max_k: int) -> list[int]:

@@ -16,6 +16,7 @@ from segue.server.bodies import (
 )
 from segue.server.request_record import record_of
 from segue.server.routes import BODY_ERRORS
+from segue.server.routes.body_route import BodyRoute
 from segue.server.schemas import (
     AnswerShape,
     AnswersShape,
@@ -28,7 +29,7 @@ from segue.server.schemas import (
 VERSION_HEADER = "x-model-version"
 """The response header with the version of the model that answered."""
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=BodyRoute)
 _LISTS: dict[int | str, Any] = {200: {"model": AnswerShape | AnswersShape}, **BODY_ERRORS}
 _EXPLANATIONS: dict[int | str, Any] = {
     200: {"model": ExplanationShape | ExplanationsShape},
