@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow fuzz lint format bench lock docs clean
+.PHONY: demo test test-slow fuzz lint lint-page format bench lock docs clean
 
 demo: $(READY)  ## the main job on the built-in world
 	$(BIN)/segue demo --overwrite
@@ -18,14 +18,21 @@ test-slow: $(READY)  ## the rest: kills, scale, all cases of large groups, more 
 fuzz: $(READY)  ## damaged logs and folders: 2,000 of each format of logs, 500 folders
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500
 
-lint: $(READY)  ## style, formatting and types
+lint: $(READY) lint-page  ## style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+lint-page:  ## the same for the page of the server, where npm is there
+	@if ! command -v npm >/dev/null; then echo "the page is not checked: there is no npm"; \
+	elif ! test -d node_modules && ! npm ci --silent --no-audit --no-fund --ignore-scripts; then \
+		echo "the page is not checked: npm cannot install its tools"; \
+	else npm run --silent lint; fi
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	test ! -d node_modules || npm run --silent format
 
 bench: $(READY)  ## every benchmark: a table, then one JSON line each
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -91,8 +91,9 @@ LAYERS = (
     ),
     Layer(
         "output",
-        (("inspection",), ("pictures",), ("demo", "self_test")),
-        "model summary and graph; pictures; the demo and the self-test as functions",
+        (("inspection", "item_map"), ("pictures",), ("demo", "self_test")),
+        "model summary, graph and description; the map of the items; pictures; the demo and the "
+        "self-test as functions",
     ),
     Layer(
         "interfaces",

@@ -16,6 +16,7 @@ from segue import preparation, trainer
 from segue.dataset import Dataset, Items
 from segue.evaluation import Evaluation, evaluate
 from segue.recommender import Answer, Recommender
+from segue.runs import RunFolder
 from segue.tokens import N_SPECIALS
 from segue.trainer import Progress
 
@@ -112,6 +113,8 @@ def run_demo(
     report("evaluating")
     model = run.load()
     evaluation = evaluate(model, data, task="next-item")
+    folder = RunFolder(run.path)
+    folder.write_json(folder.evaluation, evaluation.to_dict())
     return _with_continuations(evaluation, data, model, seed)
 
 

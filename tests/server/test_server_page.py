@@ -23,6 +23,7 @@ from segue.server.snippets import URL, curl, javascript, python
 EXAMPLES = [example for example in examples_of(["i1", "i2"]) if example.role == "user"]
 EXPECTED_KEYS = {
     "items", "answers", "models", "name", "item_id", "results", "events", "deleted",
+    "examples", "status", "series",
 }  # fmt: skip
 """Every answer has one of them."""
 PAGE = generate_server_page.PAGE.read_text("utf-8")

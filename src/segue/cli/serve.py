@@ -49,6 +49,16 @@ def serve(  # noqa: PLR0913 - one parameter per option
             help="API keys, one line each; SEGUE_API_KEYS may have further ones.",
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            parser=parse_path,
+            metavar="DATASET",
+            help="Prepared dataset whose people the page shows: histories, what came next, and "
+            "recommendations.",
+        ),
+    ] = None,
     rate: Annotated[
         float,
         typer.Option(
@@ -115,6 +125,15 @@ def serve(  # noqa: PLR0913 - one parameter per option
             help="Delete events that are older, such as 90d. Default: keep all.",
         ),
     ] = None,
+    covers: Annotated[
+        Path | None,
+        typer.Option(
+            "--covers",
+            parser=parse_path,
+            metavar="FOLDER",
+            help="Images for the page, named by item id: 1193.jpg.",
+        ),
+    ] = None,
     new_key: Annotated[
         str | None,
         typer.Option(
@@ -156,7 +175,9 @@ def serve(  # noqa: PLR0913 - one parameter per option
         raise ConfigError(f"{option} needs a store of events", "give --events FILE, too")
     keys = api_keys.load_keys(key_file, os.environ)
     check_installed()
+    from segue.dataset import Dataset
     from segue.event_store import parse_event_weights
+    from segue.server.covers import Covers
     from segue.server.serving import serve as run_server
     from segue.server.settings import ServerSettings
 
@@ -170,6 +191,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
         event_weights=parse_event_weights(event_weight or ()),
         events_retention_s=parse_retention(events_retention),
     )
+    dataset = None if data is None else Dataset.open(data)
+    images = None if covers is None else Covers.of_folder(covers)
     is_complete = run_server(
         folders,
         host=host,
@@ -178,6 +201,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
         settings=settings,
         events=events,
         announce=print_greeting,
+        data=dataset,
+        covers=images,
     )
     if not is_complete:
         end_process()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 from urllib.parse import quote
 
 import numpy as np
@@ -401,6 +401,29 @@ class Client:
         """Delete all stored events of a user, and return how many there were."""
         body = self._transport.delete(f"/v1/users/{_quoted(user, 'user')}/events")
         return decoded(body, dict[str, Any])["deleted"]
+
+    def call(
+        self,
+        method: Literal["GET", "POST"],
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Call a route that has no method of its own, such as ``/v1/model/card``.
+
+        Args:
+            method: of HTTP.
+            path: of the route.
+            body: of POST, as plain values. The name of the model is added.
+            parameters: of the query string of GET; the name of the model is added.
+
+        Returns:
+            The answer as plain values.
+        """
+        if method == "GET":
+            return self._get(path, {**self._named, **parameters})
+        answer = self._transport.post(path, {**self._named, **(body or {})})
+        return decoded(answer, dict[str, Any])
 
     @property
     def _named(self) -> dict[str, Any]:

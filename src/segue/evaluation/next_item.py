@@ -22,7 +22,7 @@ COLD_START = "cold-start"
 
 
 @dataclass(frozen=True)
-class _TargetRanks:
+class TargetRanks:
     """The rank of each target, and whether it can be ranked at all.
 
     Attributes:
@@ -58,7 +58,7 @@ def measure_next_item(
     instances = evaluation_instances(data, protocol)
     if len(np.unique(instances.rows)) < len(instances):
         refuse_list_rankers(rankers, f"some sequences have several of the {len(instances)} targets")
-    target_ranks = _rank_targets(rankers, instances, block_size)
+    target_ranks = rank_targets(rankers, instances, block_size)
     is_cold, is_included = instances.is_cold_start, instances.is_included
     if not (is_included & ~is_cold).any():
         raise DatasetError(
@@ -81,11 +81,12 @@ def measure_next_item(
     return results
 
 
-def _rank_targets(
+def rank_targets(
     rankers: Sequence[Ranker], instances: EvaluationInstances, block_size: int
-) -> _TargetRanks:
+) -> TargetRanks:
+    """Rank each target among all candidates, in blocks of ``block_size`` requests."""
     n = len(instances)
-    target_ranks = _TargetRanks(
+    target_ranks = TargetRanks(
         ranks=np.zeros((len(rankers), n), np.int64),
         is_known=instances.is_known,
         is_repeat=np.zeros(n, bool),
@@ -105,7 +106,7 @@ def _rank_targets(
 
 def _result(
     ranker: Ranker,
-    target_ranks: _TargetRanks,
+    target_ranks: TargetRanks,
     ranker_number: int,
     instances: EvaluationInstances,
     in_slice: Bool[np.ndarray, " instances"],

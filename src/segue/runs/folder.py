@@ -14,6 +14,10 @@
                               ``segue.runs.histories``
 ``search.sqlite``             the index of ``segue search``, derived from the items, and built
                               where it is missing; see ``segue.catalogue_search``
+``map.parquet``               the positions of the items in the plane, derived from the weights;
+                              see ``segue.item_map``
+``evaluation.json``           an evaluation to show with the run: what ``segue evaluate --json``
+                              printed, if somebody kept it here
 ``metrics.jsonl``             one line per logged step or validation
 ``events/``                   the same records for TensorBoard
 ``checkpoints/``              checkpoints, from which an interrupted run is resumed
@@ -77,6 +81,8 @@ class RunFolder:
         self.ensemble = EnsembleFolder(self.path / "ensemble", self.second_path)
         self.histories = self.path / "histories.arrow"
         self.search_index = self.path / "search.sqlite"
+        self.item_map = self.path / "map.parquet"
+        self.evaluation = self.path / "evaluation.json"
         self.metrics = self.path / "metrics.jsonl"
         self.events = self.path / "events"
         self.checkpoints = self.path / "checkpoints"

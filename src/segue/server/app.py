@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI, Request, Response
@@ -14,9 +14,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 import segue
+from segue.dataset import Dataset
 from segue.errors import SegueError
 from segue.event_store import EventStore
 from segue.server.api_keys import KeyRing
+from segue.server.covers import Covers
 from segue.server.errors import ApiError, api_error, error_response
 from segue.server.log import Log
 from segue.server.micro_batcher import ClosedError, QueueFullError
@@ -26,10 +28,21 @@ from segue.server.middleware.recording import Recording
 from segue.server.openapi import describe
 from segue.server.rate_limit import RateLimiter
 from segue.server.registry import ModelRegistry
-from segue.server.routes import catalogue, operations, recommendations
+from segue.server.routes import (
+    catalogue,
+    catalogue_summary,
+    description,
+    item_map,
+    operations,
+    page,
+    people,
+    recommendations,
+    system,
+)
 from segue.server.routes import events as event_routes
 from segue.server.service import ClientDisconnectedError, Service
 from segue.server.settings import ServerSettings
+from segue.server.views import Views
 
 MIN_GZIP_BYTES = 1_000
 """Shorter bodies fit into one packet as they are."""
@@ -51,6 +64,9 @@ def create_app(
     keys: KeyRing | None = None,
     log: Log | None = None,
     events: EventStore | None = None,
+    data: Dataset | None = None,
+    covers: Covers | None = None,
+    run_paths: Mapping[str, str] | None = None,
 ) -> FastAPI:
     """The application; its lifespan warms the models up and computes what was accepted at its end.
 
@@ -60,6 +76,9 @@ def create_app(
         keys: the API keys; by default none, so that every request is accepted.
         log: where events are written; by default stderr.
         events: the events of users; the application closes it at its end.
+        data: the dataset whose people are shown; by default none are.
+        covers: the covers of items; by default none.
+        run_paths: the path of each run by name, if clients may see it.
     """
     settings, log = settings or ServerSettings(), log or Log()
     service, limiter = Service(registry, settings, log, events), RateLimiter(settings.rate)
@@ -74,11 +93,25 @@ def create_app(
     )
     app.state.service = service
     app.state.limiter = limiter
+    app.state.covers = covers or Covers({})
+    app.state.run_paths = dict(run_paths or {})
     app.state.searching = asyncio.Semaphore(1)
+    app.state.views = Views(data, log)
     for kind in ERRORS:
         app.add_exception_handler(kind, _respond)
     app.add_exception_handler(ClientDisconnectedError, _respond_to_nobody)
-    for module in (recommendations, event_routes, catalogue, operations):
+    for module in (
+        recommendations,
+        event_routes,
+        catalogue_summary,
+        catalogue,
+        people,
+        item_map,
+        description,
+        system,
+        operations,
+        page,
+    ):
         app.include_router(module.router)
     describe(app, registry)
     return app
@@ -97,6 +130,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        app.state.views.close()
         await service.close()
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import Discriminator, Field, Tag
 
 from segue.config.section import ConfigSection
+from segue.recommender.ids import Id
 from segue.recommender.request_body import (
     ExplainBody,
     GenerateBody,
@@ -82,6 +83,13 @@ class ScoreMany(Many[ScoreBody]):
 
 class SimilarMany(Many[SimilarBody]):
     """Many items."""
+
+
+class ItemsBody(ConfigSection):
+    """The ids of items to describe."""
+
+    ids: list[Id]
+    model: ModelName = None
 
 
 class ReloadBody(ConfigSection):

@@ -20,7 +20,8 @@ class Example(NamedTuple):
         route: the path with the names of its parameters.
         parameters: of the path and the query string.
         body: the body, as plain values.
-        python: the same call by ``segue.Client``, as statements with the variable ``client``.
+        python: the same call by ``segue.Client``, as statements with the variable ``client``; by
+            default that of its method ``call``.
         role: which key it needs.
     """
 
@@ -224,6 +225,42 @@ def examples_of(ids: Sequence[str]) -> list[Example]:
             parameters={"user_id": "u1"},
             python='print(client.delete_user_events("u1"))',
         ),
+        Example(
+            "items",
+            "Some items by their ids",
+            "POST",
+            "/v1/items",
+            body={"ids": history},
+        ),
+        Example(
+            "catalogue",
+            "Attributes with their values, levels of popularity, and example sequences",
+            "GET",
+            "/v1/catalogue",
+        ),
+        Example(
+            "model card",
+            "A model in sentences, with results, data audit and graph",
+            "GET",
+            "/v1/model/card",
+        ),
+        Example("training curves", "Losses and metrics by step", "GET", "/v1/model/curves"),
+        Example("map", "How far the map is, and what its colours mean", "GET", "/v1/map"),
+        Example(
+            "map items",
+            "Items by their number on the map, and by id",
+            "POST",
+            "/v1/map/items",
+            body={"indices": [0, 1], "items": [first]},
+        ),
+        Example(
+            "people",
+            "People whose next item had the worst rank",
+            "GET",
+            "/v1/people",
+            parameters={"limit": 5},
+        ),
+        Example("system", "Requests and latencies of the last ten minutes", "GET", "/v1/system"),
         Example(
             "reload",
             "Load what now lies at the path of the run",

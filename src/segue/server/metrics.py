@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from segue.server.micro_batcher import BatchReport
+from segue.server.recent import RecentMinutes
 from segue.server.registry import ServedModel
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -12,11 +13,22 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
+ANSWERED_BY_MODELS = frozenset(
+    f"/v1/{name}" for name in ("recommend", "generate", "score", "explain", "similar")
+)
+"""The routes whose requests ``Metrics.recent`` counts: a model computes their answers."""
+
+
 class Metrics:
-    """The metrics of one server."""
+    """The metrics of one server.
+
+    Attributes:
+        recent: the requests that models answered in the last minutes.
+    """
 
     def __init__(self) -> None:
         """Register all metrics; those of models appear with their first value."""
+        self.recent = RecentMinutes()
         self._registry = registry = CollectorRegistry(auto_describe=True)
         self._requests = Counter(
             "segue_requests",
@@ -87,6 +99,8 @@ class Metrics:
         counter, latency = self._children[key]
         counter.inc()
         latency.observe(seconds)
+        if route in ANSWERED_BY_MODELS:
+            self.recent.count_request(status, seconds)
 
     def count_error(self, code: str) -> None:
         """Count an error response."""
@@ -97,6 +111,7 @@ class Metrics:
         self._batch_sizes.labels(model).observe(report.size)
         self._batch_seconds.labels(model).observe(report.seconds)
         self._waiting.labels(model).set(report.n_waiting)
+        self.recent.count_batch(report.size)
 
     def count_reload(self, model: str, *, is_loaded: bool) -> None:
         """Count an attempt to load a model again."""

@@ -14,6 +14,7 @@ import msgspec
 
 from segue.recommender import Recommender
 from segue.runs import RunFolder
+from segue.server.catalogue_summary import summarise
 from segue.server.errors import unknown_name
 from segue.server.item_descriptions import ItemDescriptions
 
@@ -31,6 +32,7 @@ class ServedModel:
         loaded_at: the time in UTC, in ISO 8601.
         recommender: the model.
         card: the card of the run.
+        folder: the folder of the run, which no answer names.
     """
 
     name: str
@@ -38,11 +40,17 @@ class ServedModel:
     loaded_at: str
     recommender: Recommender
     card: Mapping[str, Any]
+    folder: RunFolder
 
     @cached_property
     def descriptions(self) -> ItemDescriptions:
         """The attributes of the items, for answers."""
         return ItemDescriptions(self.recommender.items)
+
+    @cached_property
+    def catalogue_summary(self) -> dict[str, Any]:
+        """The attributes, levels of popularity and examples of the catalogue."""
+        return summarise(self.recommender)
 
 
 def load_model(name: str, path: Path) -> ServedModel:
@@ -57,7 +65,7 @@ def load_model(name: str, path: Path) -> ServedModel:
     card = folder.read_card()
     digest = hashlib.sha256(msgspec.json.encode(card, order="sorted")).hexdigest()
     loaded_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return ServedModel(name, digest[:VERSION_DIGITS], loaded_at, recommender, card)
+    return ServedModel(name, digest[:VERSION_DIGITS], loaded_at, recommender, card, folder)
 
 
 class ModelRegistry:

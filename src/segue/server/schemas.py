@@ -106,6 +106,62 @@ class MatchesShape(ConfigSection):
     notes: list[str]
 
 
+class ItemsShape(ConfigSection):
+    """Items by their ids, without repetitions, and the ids that the model does not know."""
+
+    items: list[Item]
+    unknown_items: list[str]
+    model: str
+
+
+class AttributeValue(ConfigSection):
+    """A value of an attribute, and the number of items that have it."""
+
+    value: str
+    n_items: int
+
+
+class AttributeShape(ConfigSection):
+    """An attribute that conditions and caps may name.
+
+    Attributes:
+        kind: which operators conditions on it have.
+        minimum: of numbers.
+        maximum: of numbers.
+        n_values: number of different values.
+        values: the most frequent texts, at most 60.
+    """
+
+    name: str
+    kind: Literal["number", "text", "list"]
+    minimum: float | None
+    maximum: float | None
+    n_values: int
+    values: list[AttributeValue]
+
+
+class CatalogueShape(ConfigSection):
+    """What a page of controls needs to know of a catalogue.
+
+    Attributes:
+        popularity_steps: the training counts from which an item is at the levels of popularity 2
+            to 5; each level has a fifth of the training events.
+        popular: the most popular items, the most popular first.
+        examples: short sequences of similar popular items.
+        n_covers: number of images that ``/v1/covers/{id}`` has; 0 without a folder of covers.
+        run: the path of the run, for commands on the same machine; null for a server that others
+            can reach.
+    """
+
+    attributes: list[AttributeShape]
+    popularity_steps: list[int]
+    popular: list[Item]
+    examples: list[list[Item]]
+    n_covers: int
+    run: str | None
+    model: str
+
+
 class ModelSummary(ConfigSection):
     """A model of this server."""
 

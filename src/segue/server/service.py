@@ -144,6 +144,10 @@ class Service:
         self.log.write("reloaded", model=name, version=model.version)
         return model
 
+    def n_waiting(self, name: str) -> int:
+        """Number of requests that wait for a model."""
+        return self._batchers[name].n_waiting
+
     async def close(self) -> None:
         """Compute what was accepted, and accept no more."""
         await asyncio.gather(*(batcher.close() for batcher in self._batchers.values()))
@@ -164,6 +168,7 @@ class Service:
 
     def _warm_up_model(self, model: ServedModel) -> None:
         warm_up(model.recommender, self.settings)
+        _ = model.catalogue_summary  # computed now, so that no page waits for it
 
     async def _wait(
         self, futures: Sequence[asyncio.Future[bytes]], is_disconnected: IsDisconnected

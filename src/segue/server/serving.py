@@ -13,9 +13,11 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from segue.dataset import Dataset
 from segue.event_store import open_event_store
 from segue.server.api_keys import KeyRing
 from segue.server.app import create_app
+from segue.server.covers import Covers
 from segue.server.greeting import greeting
 from segue.server.interpreter import SWITCH_INTERVAL_S, keep_out_of_collections
 from segue.server.listening import LOOPBACK_HOSTS, bound_socket, check_host, is_loopback, url_of
@@ -29,7 +31,7 @@ BACKLOG = 1_024
 KEEP_ALIVE_S = 15
 
 
-def serve(
+def serve(  # noqa: PLR0913 - one parameter per option
     runs: Mapping[str, Path],
     *,
     host: str = "127.0.0.1",
@@ -39,6 +41,8 @@ def serve(
     log: Log | None = None,
     events: str | None = None,
     announce: Callable[[str], None] | None = None,
+    data: Dataset | None = None,
+    covers: Covers | None = None,
 ) -> bool:
     """Serve some runs until SIGINT or SIGTERM; SIGHUP loads them again.
 
@@ -54,6 +58,8 @@ def serve(
         events: where the events of users are stored, as ``open_event_store`` takes it; created if
             there is nothing. None for no store.
         announce: called with some lines for people once the server listens.
+        data: the dataset whose people the page shows; by default none are shown.
+        covers: the covers of items; by default none.
 
     Returns:
         Whether everything that was accepted was answered. If not, the caller should end the
@@ -72,7 +78,18 @@ def serve(
         # Before the models, which take longer: a wrong address is noticed at once.
         store = None if events is None else open_event_store(events, creates=True)
         registry = ModelRegistry(runs)
-        app = create_app(registry, settings=settings, keys=keys, log=log, events=store)
+        # Commands with these paths are of use on this machine only.
+        is_local = is_loopback(host) and not len(keys)
+        app = create_app(
+            registry,
+            settings=settings,
+            keys=keys,
+            log=log,
+            events=store,
+            covers=covers,
+            data=data,
+            run_paths={name: str(path) for name, path in runs.items()} if is_local else {},
+        )
         server = _Server(configuration(app, settings), app)
         log.write("listening", url=url_of(listening), models=list(runs))
         if announce is not None:

@@ -29,7 +29,7 @@ def python(example: Example) -> str:
     imports, key = "import segue", ""
     if example.role == "admin":
         imports, key = "import os\n\nimport segue", ', api_key=os.environ["SEGUE_KEY"]'
-    body = textwrap.indent(example.python, "    ")
+    body = textwrap.indent(example.python or _plain_call(example), "    ")
     return f'{imports}\n\nwith segue.Client("{URL}"{key}) as client:\n{body}'
 
 
@@ -64,3 +64,12 @@ LANGUAGES: Mapping[str, Callable[[Example], str]] = {
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _plain_call(example: Example) -> str:
+    """A call of a route that has no method of its own."""
+    arguments = [f'"{example.method}"', f'"{example.route}"']
+    if example.body is not None:
+        arguments.append(json.dumps(example.body))
+    arguments += [f"{name}={json.dumps(value)}" for name, value in example.parameters.items()]
+    return f"print(client.call({', '.join(arguments)}))"

@@ -11,7 +11,8 @@ from segue.server.rate_limit import RateLimiter
 from segue.server.request_record import record_of
 
 OPEN_PATHS = frozenset(["/healthz", "/readyz", "/openapi.json"])
-"""Paths that need no key and do not count for the rate limit."""
+"""Paths that need no key and do not count for the rate limit; so do those of the page."""
+PAGE, PAGE_PREFIX = "/", "/page/"
 ADMIN_PREFIX = "/v1/admin/"
 ANONYMOUS = "anonymous"
 """The name of clients where the server has no keys."""
@@ -55,7 +56,7 @@ class AccessControl:
     def _check(self, scope: Scope) -> None:
         headers, path = Headers(scope=scope), scope["path"]
         self._check_host(headers)
-        if path in OPEN_PATHS:
+        if path in OPEN_PATHS or path == PAGE or path.startswith(PAGE_PREFIX):
             return
         key = self._key_of(headers) if len(self._keys) else None
         name = ANONYMOUS if key is None else key.name

@@ -1,0 +1,46 @@
+"""Time and quality of the item map: planted clusters, as many items as given.
+
+    python benchmarks/item_map.py 100000
+
+Prints core-seconds, the share of neighbours kept, and the share that chance would keep.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+from segue.item_map.layout import lay_out
+from segue.item_map.quality import NEAR_ON_MAP, kept_neighbours
+
+DIM, ITEMS_PER_CLUSTER, SPREAD = 64, 200, 0.8
+
+
+def planted(n_items: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of length 1 around random centres, and the cluster of each."""
+    random = np.random.default_rng(seed)
+    n_clusters = max(2, n_items // ITEMS_PER_CLUSTER)
+    centres = random.normal(size=(n_clusters, DIM))
+    clusters = random.integers(0, n_clusters, n_items)
+    vectors = centres[clusters] + SPREAD * random.normal(size=(n_items, DIM))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), clusters
+
+
+def main(n_items: int) -> None:
+    """Lay out planted clusters and print how it went."""
+    vectors, _ = planted(n_items)
+    start_s, start_core_s = time.perf_counter(), time.process_time()
+    positions = lay_out(vectors)
+    core_s = time.process_time() - start_core_s
+    kept = kept_neighbours(vectors, positions)
+    print(
+        f"{n_items:,} items: {core_s:.0f} core-seconds, {time.perf_counter() - start_s:.0f} s; "
+        f"{kept:.3f} of the neighbours kept, {NEAR_ON_MAP / n_items:.4f} by chance"
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -1,0 +1,130 @@
+/** Lines over a common axis, each with its name at its end. */
+
+/** @import { Scale } from "./scale.js" */
+/** @import { Area } from "./frame.js" */
+
+import { svg } from "../dom.js";
+import { axisWidth, bottomTexts, figure, gridLines } from "./frame.js";
+import { linear, tickText } from "./scale.js";
+
+/**
+ * @typedef {{name: string, colour: number, x: number[], y: (number | null)[], isFaint?: boolean}}
+ *   Line `colour` is the number of a series, from 1
+ */
+
+const NAME_HEIGHT = 15;
+
+/**
+ * @param {{title: string, unit?: string, text: string, height?: number, lines: Line[],
+ *   xText?: (value: number) => string, yText?: (value: number) => string, fromZero?: boolean,
+ *   mark?: {x: number, text: string} | null, xRange?: [number, number]}} chart
+ * @returns {HTMLElement}
+ */
+export function lineChart(chart) {
+  const { title, unit, text, height = 190, lines, fromZero = false, mark = null } = chart;
+  const { xText = tickText, yText = tickText } = chart;
+  const named = lines.filter((line) => line.name !== "");
+  const draw = (/** @type {number} */ width) => {
+    const longest = Math.max(0, ...named.map((line) => line.name.length));
+    const right = width - (named.length > 0 ? Math.min(18 + 7.4 * longest, width / 2.5) : 12);
+    const xs = lines.flatMap((line) => line.x);
+    const ys = lines.flatMap((line) => line.y.filter((value) => value !== null));
+    const vertical = /** @type {[number, number]} */ ([height - 26, 12]);
+    const y = linear(fromZero ? 0 : least(ys), most(ys), vertical, { count: 4 });
+    const area = { left: axisWidth(y, yText), right, top: 12, bottom: height - 26 };
+    const [low, high] = chart.xRange ?? [least(xs), most(xs)];
+    const x = linear(low, high, [area.left, area.right], {
+      isRound: false,
+      count: (right - area.left) / 64,
+    });
+    return [
+      ...gridLines(y, area, yText),
+      ...bottomTexts(x, area, xText),
+      ...(mark === null ? [] : markOf(mark, x, area)),
+      ...lines.map((line) => pathOf(line, x, y)),
+      ...namesOf(named, y, area),
+    ];
+  };
+  return figure({ title, unit, text, height, draw });
+}
+
+/**
+ * @param {Line} line
+ * @param {Scale} x
+ * @param {Scale} y
+ */
+function pathOf(line, x, y) {
+  let isDown = false;
+  let path = "";
+  let last = "";
+  line.y.forEach((value, at) => {
+    if (value === null) {
+      isDown = false;
+      return;
+    }
+    const place = `${x.of(line.x[at]).toFixed(1)} ${y.of(value).toFixed(1)}`;
+    path += `${isDown ? "L" : "M"}${place}`;
+    last = place;
+    isDown = true;
+  });
+  // A point alone is drawn as a dot.
+  if (/^M[^LM]*$/.test(path) && last !== "") path += `L${last}`;
+  return svg("path", {
+    class: line.isFaint ? "chart-line is-faint" : "chart-line",
+    style: { "--series": `var(--series-${line.colour})` },
+    d: path,
+  });
+}
+
+/**
+ * The names of lines at their ends, moved apart where they would overlap.
+ *
+ * @param {Line[]} lines
+ * @param {Scale} y
+ * @param {Area} area
+ */
+function namesOf(lines, y, area) {
+  const places = lines
+    .map((line) => ({ line, y: y.of(line.y.findLast((value) => value !== null) ?? y.low) }))
+    .sort((left, right) => left.y - right.y);
+  places.forEach((place, at) => {
+    if (at > 0) place.y = Math.max(place.y, places[at - 1].y + NAME_HEIGHT);
+  });
+  const over = Math.max(0, (places.at(-1)?.y ?? 0) - area.bottom);
+  return places.map(({ line, y: at }) =>
+    svg("text", { class: "chart-name", x: area.right + 8, y: at - over + 4 }, line.name),
+  );
+}
+
+/**
+ * @param {{x: number, text: string}} mark
+ * @param {Scale} x
+ * @param {Area} area
+ */
+function markOf(mark, x, area) {
+  const at = Math.round(x.of(mark.x)) + 0.5;
+  const isRight = at > (area.left + area.right) / 2;
+  return [
+    svg("line", { class: "chart-mark", x1: at, x2: at, y1: area.top, y2: area.bottom }),
+    svg(
+      "text",
+      {
+        class: "chart-text",
+        x: at + (isRight ? -6 : 6),
+        y: area.top + 8,
+        "text-anchor": isRight ? "end" : "start",
+      },
+      mark.text,
+    ),
+  ];
+}
+
+/** @param {number[]} values */
+function least(values) {
+  return values.reduce((left, right) => Math.min(left, right), Infinity);
+}
+
+/** @param {number[]} values */
+function most(values) {
+  return values.reduce((left, right) => Math.max(left, right), -Infinity);
+}

@@ -1,0 +1,179 @@
+/** What is drawn over the points: labels, the path of the sequence, the selected item. */
+
+/** @import { MapCanvas } from "./canvas.js" */
+/** @import { Palette } from "./palette.js" */
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', Cantarell, sans-serif";
+const MAX_LETTERS = 26;
+const STOP = 11;
+const LINE = 18;
+const GAP = 10;
+
+/**
+ * @typedef {{index: number, x: number, y: number, width: number}} Box
+ */
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {MapCanvas} map
+ * @param {{hovered: number | null, hasCross: boolean,
+ *   titleOf: (index: number) => string | undefined}} options
+ * @returns {Box[]} the places of the labels
+ */
+export function drawOverlay(pen, map, { hovered, hasCross, titleOf }) {
+  const { camera, scene, labelled, palette } = map;
+  pen.clearRect(0, 0, camera.width, camera.height);
+  const placeOf = (/** @type {number} */ index) =>
+    camera.toPixel(map.points.x[index], map.points.y[index]);
+  const { selected, similar, path } = scene;
+  if (selected !== null) drawRays(pen, placeOf(selected), similar.map(placeOf), palette);
+  drawPath(pen, path.map(placeOf), palette);
+  const stops = new Set(path);
+  const special = [...new Set([hovered, selected].filter((index) => index !== null))];
+  /** @type {Box[]} */
+  const boxes = [];
+  const label = (
+    /** @type {number} */ index,
+    /** @type {number} */ offset,
+    /** @type {boolean} */ isStrong,
+  ) => {
+    const shift = stops.has(index) ? STOP + 6 : offset;
+    const text = titleOf(index);
+    if (text !== undefined)
+      drawLabel(pen, index, text, placeOf(index), shift, map, isStrong, boxes);
+  };
+  for (const index of special) {
+    const isSelected = index === selected;
+    const colour = isSelected ? palette.accent : palette.text;
+    if (!stops.has(index)) ring(pen, placeOf(index), isSelected ? 7 : 5, colour);
+    label(index, 12, true);
+  }
+  for (const index of path) if (!special.includes(index)) label(index, 0, false);
+  for (const index of labelled)
+    if (!special.includes(index) && !stops.has(index)) label(index, 7, false);
+  if (hasCross) drawCross(pen, camera.middle, palette);
+  return boxes;
+}
+
+/**
+ * A title beside a point, unless another one is in its place.
+ *
+ * @param {CanvasRenderingContext2D} pen
+ * @param {number} index
+ * @param {string} title
+ * @param {{x: number, y: number}} place
+ * @param {number} offset
+ * @param {MapCanvas} map
+ * @param {boolean} isStrong
+ * @param {Box[]} boxes those of the titles so far, which it joins
+ */
+function drawLabel(pen, index, title, place, offset, { palette, camera }, isStrong, boxes) {
+  const letters = [...title.replaceAll(/\p{C}+/gu, " ")];
+  const text =
+    letters.length > MAX_LETTERS
+      ? `${letters.slice(0, MAX_LETTERS - 1).join("")}…`
+      : letters.join("");
+  pen.font = `${isStrong ? 600 : 400} 12px ${FONT}`;
+  const { width } = pen.measureText(text);
+  const isAtEdge = place.x + offset + width > camera.width - 4;
+  const x = isAtEdge ? place.x - offset - width : place.x + offset;
+  const box = { index, x, y: place.y, width };
+  if (!isStrong && boxes.some((other) => overlap(box, other))) return;
+  boxes.push(box);
+  pen.textBaseline = "middle";
+  pen.textAlign = "left";
+  pen.lineJoin = "round";
+  pen.lineWidth = 3.5;
+  pen.strokeStyle = palette.surface;
+  pen.fillStyle = palette.text;
+  pen.strokeText(text, box.x, box.y);
+  pen.fillText(text, box.x, box.y);
+}
+
+/**
+ * @param {Box} left
+ * @param {Box} right
+ */
+function overlap(left, right) {
+  const across = left.x < right.x + right.width + GAP && right.x < left.x + left.width + GAP;
+  return across && Math.abs(left.y - right.y) < LINE;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {{x: number, y: number}[]} places
+ * @param {Palette} palette
+ */
+function drawPath(pen, places, palette) {
+  if (places.length === 0) return;
+  pen.beginPath();
+  places.forEach(({ x, y }, at) => (at === 0 ? pen.moveTo(x, y) : pen.lineTo(x, y)));
+  pen.lineJoin = "round";
+  for (const [width, colour] of /** @type {[number, string][]} */ ([
+    [5, palette.surface],
+    [2, palette.accent],
+  ])) {
+    pen.lineWidth = width;
+    pen.strokeStyle = colour;
+    pen.stroke();
+  }
+  pen.textAlign = "center";
+  pen.textBaseline = "middle";
+  pen.font = `600 12px ${FONT}`;
+  places.forEach(({ x, y }, at) => {
+    pen.beginPath();
+    pen.arc(x, y, STOP, 0, 2 * Math.PI);
+    pen.fillStyle = palette.accent;
+    pen.fill();
+    pen.lineWidth = 2;
+    pen.strokeStyle = palette.surface;
+    pen.stroke();
+    pen.fillStyle = palette.onAccent;
+    pen.fillText(String(at + 1), x, y + 0.5);
+  });
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {{x: number, y: number}} from
+ * @param {{x: number, y: number}[]} places
+ * @param {Palette} palette
+ */
+function drawRays(pen, from, places, palette) {
+  pen.beginPath();
+  for (const { x, y } of places) {
+    pen.moveTo(from.x, from.y);
+    pen.lineTo(x, y);
+  }
+  pen.lineWidth = 1;
+  pen.strokeStyle = palette.quiet;
+  pen.stroke();
+  for (const place of places) ring(pen, place, 5, palette.quiet);
+}
+
+/**
+ * @param {CanvasRenderingContext2D} pen
+ * @param {{x: number, y: number}} place
+ * @param {number} radius
+ * @param {string} colour
+ */
+function ring(pen, { x, y }, radius, colour) {
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.lineWidth = 2;
+  pen.strokeStyle = colour;
+  pen.stroke();
+}
+
+/**
+ * Where Enter chooses.
+ *
+ * @param {CanvasRenderingContext2D} pen
+ * @param {{x: number, y: number}} middle
+ * @param {Palette} palette
+ */
+function drawCross(pen, { x, y }, palette) {
+  pen.lineWidth = 2;
+  pen.strokeStyle = palette.accent;
+  pen.strokeRect(x - 8, y - 8, 16, 16);
+}

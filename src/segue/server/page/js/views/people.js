@@ -1,0 +1,102 @@
+/** The view People: who the model understood worst, and what it recommended to them. */
+
+import { isAbort } from "../api.js";
+import { progressState } from "../components/progress.js";
+import { emptyState, errorState, loadingState } from "../components/states.js";
+import { h, replaceChildren } from "../dom.js";
+import { PeopleList } from "./people/list.js";
+import { showPerson } from "./people/person.js";
+
+/**
+ * @typedef {import("../api.js").Item} Item
+ * @typedef {{person_id: string, n_events: number, n_targets: number, worst_rank: number | null,
+ *   target: Item}} PersonRow
+ * @typedef {{status: "computing" | "ready" | "failed" | "unavailable", share: number, hint: string,
+ *   part: string | null, n_people: number | null, n_ranked: number | null, n_matches: number,
+ *   start: number, people: PersonRow[]}} People
+ */
+
+export const title = "People";
+
+const POLL_MS = 1_500;
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../router.js").ViewContext} context
+ * @returns {import("../router.js").MountedView}
+ */
+export function mount(root, context) {
+  const body = h("div", { class: "people-body" });
+  root.append(h("h1", {}, title), body);
+  /** @type {PeopleList | null} */
+  let list = null;
+  let timer = 0;
+  const person = h("section", { class: "person", "aria-label": "Person" });
+  let shown = /** @type {string | undefined} */ (undefined);
+
+  const openPerson = () => {
+    const id = context.store.state.options.person;
+    if (id === shown) return;
+    shown = id;
+    root.classList.toggle("has-person", id !== undefined);
+    list?.mark(id);
+    if (id === undefined) replaceChildren(person, choose());
+    else void showPerson(person, id, context);
+  };
+
+  const load = async () => {
+    clearTimeout(timer);
+    if (list === null) replaceChildren(body, loadingState("Loading the people"));
+    try {
+      const parameters = { model: context.model.name, limit: 1 };
+      const people = /** @type {People} */ (
+        await context.api.get("/v1/people", parameters, context.signal)
+      );
+      if (people.status === "computing") {
+        const remark = "It is done once, beside the requests of others.";
+        replaceChildren(
+          body,
+          progressState("Ranking what came next for everyone", people.share, remark),
+        );
+        timer = setTimeout(() => void load(), POLL_MS);
+      } else if (people.status === "ready") {
+        list = new PeopleList(context);
+        replaceChildren(body, h("div", { class: "people-columns" }, list.element, person));
+        shown = "";
+        openPerson();
+      } else replaceChildren(body, nobody(people));
+    } catch (error) {
+      if (!isAbort(error))
+        replaceChildren(
+          body,
+          errorState(error, () => void load()),
+        );
+    }
+  };
+  void load();
+  return {
+    update: () => {
+      list?.update();
+      if (list !== null) openPerson();
+    },
+    reconnected: () => void load(),
+    destroy: () => clearTimeout(timer),
+  };
+}
+
+/** @param {People} people */
+function nobody({ status, hint }) {
+  if (status === "failed") return emptyState("The people could not be ranked", hint);
+  const text =
+    "Here you see what the model would have recommended to people. It needs the prepared dataset:";
+  const state = emptyState("No people yet", text);
+  state.append(h("pre", { class: "command" }, "segue serve RUN --data DATASET"));
+  return state;
+}
+
+function choose() {
+  return emptyState(
+    "Choose a person",
+    "You see the history, what came next, and where two lists had it. The worst ranked are first.",
+  );
+}

@@ -1,0 +1,110 @@
+/** The query of a page as commands that give the same list: curl, Python, command line. */
+
+import { listCall } from "./requests.js";
+
+/**
+ * @typedef {import("../../store/state.js").State} State
+ * @typedef {import("./requests.js").Body} Body
+ */
+
+/**
+ * @param {Readonly<State>} state
+ * @param {string | null} model
+ * @param {string} origin such as `http://127.0.0.1:8000`
+ * @param {boolean} hasKey
+ */
+export function curlCommand(state, model, origin, hasKey) {
+  const { path, body } = listCall(state, model);
+  const lines = [`curl -s ${shellQuoted(origin + path)}`];
+  if (hasKey) lines.push('-H "Authorization: Bearer $SEGUE_KEY"');
+  lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(JSON.stringify(body))}`);
+  return lines.join(" \\\n  ");
+}
+
+/**
+ * @param {Readonly<State>} state
+ * @param {string | null} model
+ * @param {string} origin
+ * @param {boolean} hasKey
+ */
+export function pythonCommand(state, model, origin, hasKey) {
+  const { path, body } = listCall(state, model);
+  const { items, locked, model: name, ...rest } = body;
+  const options = Object.entries(rest).map(([name, value]) => `${name}=${pythonValue(value)}`);
+  if (locked !== undefined) options.push(`locked=${pythonLocks(locked)}`);
+  const call = `${path.split("/")[2]}(${[pythonValue(items), ...options].join(", ")})`;
+  const key = hasKey ? ', api_key=os.environ["SEGUE_KEY"]' : "";
+  const named = name === undefined ? "" : `, model=${pythonValue(name)}`;
+  const lines = [
+    ...(hasKey ? ["import os", ""] : []),
+    "import segue",
+    "",
+    `client = segue.Client(${pythonValue(origin)}${key}${named})`,
+    `for item in client.${call}:`,
+    "    print(item.rank, item.item_id, item.title)",
+  ];
+  return lines.join("\n");
+}
+
+/**
+ * @param {Readonly<State>} state
+ * @param {string | null} run the path of the run; null if the server does not say
+ */
+export function shellCommand(state, run) {
+  const { path, body } = listCall(state, null);
+  const parts = ["segue", path.split("/")[2], run === null ? "RUN" : shellQuoted(run)];
+  const add = (/** @type {string} */ option, /** @type {unknown} */ value) =>
+    parts.push(`${option}=${shellQuoted(String(value))}`);
+  for (const id of body.items) add("--item", id);
+  for (const [name, value] of Object.entries(body)) {
+    if (name === "items") continue;
+    if (name === "k") parts.push(`-k ${value}`);
+    else if (name === "include_seen") parts.push("--include-seen");
+    else if (name === "where") value.forEach((/** @type {string} */ text) => add("--where", text));
+    else if (name === "cap") pairs(value).forEach((text) => add("--cap", text));
+    else if (name === "locked") pairs(value).forEach((text) => add("--lock", text));
+    else if (name === "sequence_features") {
+      pairs(value).forEach((text) => add("--sequence-feature", text));
+    } else if (Array.isArray(value)) value.forEach((id) => add(`--${name}`, id));
+    else if (name === "temperature" && value === 0) parts.push("--greedy");
+    else add(`--${name.replaceAll("_", "-")}`, value);
+  }
+  return `${parts.join(" ")} --json`;
+}
+
+/**
+ * @param {Record<string, unknown>} mapping
+ * @returns {string[]}
+ */
+function pairs(mapping) {
+  return Object.entries(mapping).map(([name, value]) => `${name}=${value}`);
+}
+
+/** @param {string} text */
+function shellQuoted(text) {
+  return /^[\w./:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** @param {Record<string, string>} locked */
+function pythonLocks(locked) {
+  return `{${Object.entries(locked)
+    .map(([at, id]) => `${at}: ${pythonValue(id)}`)
+    .join(", ")}}`;
+}
+
+/**
+ * A value of JSON as a literal of Python.
+ *
+ * @param {unknown} value
+ * @returns {string}
+ */
+function pythonValue(value) {
+  if (value === null || value === undefined) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
+  if (typeof value === "object") {
+    const entries = Object.entries(value);
+    return `{${entries.map(([k, v]) => `${pythonValue(k)}: ${pythonValue(v)}`).join(", ")}}`;
+  }
+  return JSON.stringify(value).replaceAll("\u007F", "\\u007f");
+}

@@ -1,0 +1,58 @@
+"""What the views of the page show besides answers, computed when it is first used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segue.dataset import Dataset
+from segue.inspection import description
+from segue.runs import RunFolder
+from segue.server.log import Log
+from segue.server.long_computation import PerModel, Report
+from segue.server.registry import ServedModel
+from segue.server.served_map import open_map
+from segue.server.served_people import ServedPeople
+
+
+class Views:
+    """The contents of the views, per version of each model.
+
+    Attributes:
+        data: the dataset whose people are shown; None for none.
+        maps: the maps.
+        people: the people of ``data``.
+        cards: the descriptions.
+    """
+
+    def __init__(self, data: Dataset | None, log: Log) -> None:
+        """Prepare; nothing is computed yet."""
+        self.data = data
+        self.maps = PerModel("map", open_map, log)
+        self.people = PerModel("people", self._people, log)
+        self.cards = PerModel("card", self._card, log)
+
+    def close(self) -> None:
+        """End what is being computed."""
+        for view in (self.maps, self.people, self.cards):
+            view.close()
+
+    def _people(self, model: ServedModel, report: Report) -> ServedPeople:
+        assert self.data is not None
+        return ServedPeople(model, self.data, report)
+
+    def _card(self, model: ServedModel, _: Report) -> dict[str, Any]:
+        config, _dataset = model.folder.read_config()
+        scores = description.scores(model.folder, model.card, model.recommender)
+        return {
+            "sentences": description.describe_card(model.recommender, model.card, config),
+            "scores": None
+            if scores is None
+            else scores._asdict() | {"scores": [score._asdict() for score in scores.scores]},
+            "audit": description.audit(self.data, model.recommender, model.card),
+            "graph": description.graph(model.recommender),
+        }
+
+
+def curves_of(folder: RunFolder) -> dict[str, Any]:
+    """The training curves of a run; see ``segue.inspection.description.curves``."""
+    return description.curves(folder)

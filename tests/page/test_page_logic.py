@@ -1,0 +1,202 @@
+"""Pure modules of the page, run by Node.js: address, pasted ids, exports, commands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from segue.server.page_files import FOLDER
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+PLAYGROUND = "views/playground"
+
+
+LOOP = """
+import { createInterface } from "node:readline";
+for await (const line of createInterface({ input: process.stdin })) {
+  const [address, name, parameters] = JSON.parse(line);
+  const result = (await import(address))[name](...parameters);
+  process.stdout.write(JSON.stringify(result ?? null) + "\\n");
+}
+"""
+_process: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def node() -> Iterator[None]:
+    """One process of Node.js for all tests of this module."""
+    command = ["node", "--no-warnings", "--input-type=module", "-e", LOOP]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        _process.append(process)
+        yield
+        _process.clear()
+        process.communicate()
+    assert process.returncode == 0
+
+
+def call(module: str, function: str, *parameters: Any) -> Any:
+    """The result of a function of a module of the page."""
+    (process,) = _process
+    assert process.stdin is not None
+    assert process.stdout is not None
+    line = json.dumps([(FOLDER / "js" / module).as_uri(), function, parameters])
+    process.stdin.write(line + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    return call("store/address.js", "stateOf", "") | changes
+
+
+HOSTILE = ["<b>", "a,b", "x y&z=1#?", "'\"", "🎉", "a\nb", "%2e", "-5"]
+FULL = {
+    "view": "map",
+    "options": {"zoom": "3", "a b": "c=d"},
+    "model": "other run",
+    "items": HOSTILE,
+    "mode": "continuation",
+    "compare": "*",
+    "k": 7,
+    "popularity": -0.35,
+    "diversity": 0.2,
+    "cap": {"artist": 2},
+    "where": [
+        {"attribute": "year", "operator": ">=", "value": "1990"},
+        {"attribute": "the genre", "operator": "lacks", "value": 'say "so" = it'},
+    ],
+    "exclude": ["1"],
+    "unlike": ["2"],
+    "features": {"name": "rainy = day"},
+    "include_seen": True,
+    "locked": {"0": "a=b", "4": "<i>"},
+    "length": 3,
+    "temperature": 0.4,
+    "top_k": 5,
+    "seed": 99,
+}
+
+
+def test_a_state_survives_its_address() -> None:
+    address = call("store/address.js", "addressOf", FULL)
+    assert call("store/address.js", "stateOf", address) == FULL
+    assert call("store/address.js", "addressOf", state()) == "#/playground"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "#/nowhere?k=0&seed=-1&popularity=NaN&length=1e9&top_k=1.5&temperature=&diversity=2",
+        "#/admin/reload?mode=delete&include_seen=yes&cap=artist&cap=artist=0&lock=-1=x&lock=x=y",
+        "#//evil.example/?where=year&where=drop+table&feature==x&items=",
+        "#/playground?items=" + "x" * 1_001,
+        "#?__proto__=1&constructor=2&toString=3",
+        "#/%00?%%%",
+        "javascript:alert(1)",
+    ],
+)
+def test_what_an_address_says_wrongly_has_its_default(address: str) -> None:
+    assert call("store/address.js", "stateOf", address) == state()
+
+
+def test_an_address_sets_what_the_page_shows_and_nothing_else() -> None:
+    read = call("store/address.js", "stateOf", "#/playground?items=1&path=/v1/admin/reload&body={}")
+    assert read == state(items=["1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("1\n2\r\n 3 \n\n", ["1", "2", "3"]),
+        ("1,2, 3", ["1", "2", "3"]),
+        ("a,b c\nd", ["a,b c", "d"]),
+        ("#EXTM3U\n#EXTINF:-1,A - B\nspotify:track:1\n", ["spotify:track:1"]),
+        ('["1", 2, {"item_id": "3"}, {"id": 4}, null, [5]]', ["1", "2", "3", "4"]),
+        ('{"items": [{"item_id": "<b>"}]}', ["<b>"]),
+        ('{"tracks": [{"track_uri": "u"}]}', ["u"]),
+        ("\ufeffitem_id,title\n1,A\n2,B", ["1", "2"]),
+        ("[not json]", ["[not json]"]),
+        ("x" * 2_000, []),
+        ("", []),
+    ],
+)
+def test_pasted_ids(text: str, ids: list[str]) -> None:
+    assert call(f"{PLAYGROUND}/pasted.js", "pastedIds", text) == ids
+
+
+def listed(*ids: str) -> list[dict[str, Any]]:
+    return [
+        {"rank": n, "item_id": i, "title": f"t,{i}\n", "score": 1.5, "attributes": {"artist": "A"}}
+        for n, i in enumerate(ids, 1)
+    ]
+
+
+def test_exports_have_the_ids_of_the_list() -> None:
+    module, ids = f"{PLAYGROUND}/exports.js", ["1", 'a "b", c', "<b>"]
+    rows = list(csv.DictReader(io.StringIO(call(module, "exported", listed(*ids), "csv"))))
+    assert [row["item_id"] for row in rows] == ids
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    parsed = json.loads(call(module, "exported", listed(*ids), "json"))
+    assert [item["item_id"] for item in parsed["items"]] == ids
+    assert call(module, "exported", listed(*ids), "txt").splitlines() == ids
+    playlist = call(module, "exported", listed(*ids), "m3u")
+    assert call(f"{PLAYGROUND}/pasted.js", "pastedIds", playlist) == ids
+
+
+def test_no_field_of_an_export_is_a_formula() -> None:
+    text = call(f"{PLAYGROUND}/exports.js", "exported", listed("=1+1", "@x", "-5"), "csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["item_id"] for row in rows] == ["'=1+1", "'@x", "'-5"]
+
+
+def test_the_command_line_keeps_every_word_whole() -> None:
+    query = state(
+        items=HOSTILE,
+        where=FULL["where"],
+        cap={"artist": 2},
+        exclude=["a b"],
+        unlike=["$(x)"],
+        popularity=-0.5,
+    )
+    words = shlex.split(call(f"{PLAYGROUND}/commands.js", "shellCommand", query, "/a run/x"))
+    assert words[:3] == ["segue", "recommend", "/a run/x"]
+    assert [word.removeprefix("--item=") for word in words if word.startswith("--item=")] == HOSTILE
+    assert "--where=year >= 1990" in words
+    assert "--unlike=$(x)" in words
+    assert "--popularity=-0.5" in words
+    assert words[words.index("-k") + 1] == "12"
+    assert words[-1] == "--json"
+
+
+def test_python_is_a_program_with_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = state(mode="continuation", items=HOSTILE, locked={"1": "<b>"}, include_seen=True)
+    code = call(f"{PLAYGROUND}/commands.js", "pythonCommand", query, "other", "http://h:1", True)
+    calls: list[Any] = []
+
+    class Client:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            calls.append((arguments, options))
+
+        def generate(self, *arguments: Any, **options: Any) -> list[Any]:
+            calls.append((arguments, options))
+            return []
+
+    monkeypatch.setenv("SEGUE_KEY", "secret")
+    monkeypatch.setattr("segue.Client", Client, raising=False)
+    exec(compile(code, "copied", "exec"), {})
+    (address, options), (arguments, named) = calls
+    assert address == ("http://h:1",)
+    assert options == {"api_key": "secret", "model": "other"}
+    assert arguments == (HOSTILE,)
+    assert named["locked"] == {1: "<b>"}
+    assert named["include_seen"] is True
