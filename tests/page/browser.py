@@ -103,10 +103,10 @@ class Tab:
         if not self.page.evaluate("'axe' in window"):
             # Not a script of the page: the policy of the page stays as it is.
             self.page.evaluate(AXE.read_text("utf-8"))
-        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        result = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
             f"{violation['id']}: {node['html'][:120]} {node['failureSummary']}"
-            for violation in found["violations"]
+            for violation in result["violations"]
             if violation["impact"] in SERIOUS
             for node in violation["nodes"]
         ]

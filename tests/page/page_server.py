@@ -21,7 +21,7 @@ from segue.server.registry import ModelRegistry
 from segue.server.settings import ServerSettings
 
 SETTINGS = ServerSettings(
-    max_k=12, max_batch=4, warms_controls=False, trusted_hosts=LOOPBACK_HOSTS, max_wait_s=0.0
+    max_k=12, max_batch=1, warms_controls=False, trusted_hosts=LOOPBACK_HOSTS, max_wait_s=0.0
 )
 
 
@@ -58,8 +58,9 @@ class PageServer:
         self._server = uvicorn.Server(serving.configuration(app, SETTINGS))
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._thread.start()
-        while not self._server.started or httpx.get(f"{self.url}/readyz").status_code != 200:
-            time.sleep(0.05)
+        with httpx.Client(base_url=self.url, trust_env=False) as client:
+            while not self._server.started or client.get("/readyz").status_code != 200:
+                time.sleep(0.2)
 
     def stop(self) -> None:
         """Go away."""

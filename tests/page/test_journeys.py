@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -24,11 +25,20 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 START = "#/playground?items=s8&items=s9&items=s10"
 
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""A PNG of one pixel."""
+
+
 @pytest.fixture(scope="module")
-def server(song_run: Path) -> Iterator[PageServer]:
+def server(song_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
+    """A server of two models, with a cover of one item."""
     from page_server import PageServer
 
-    server = PageServer({"songs": song_run, "others": song_run})
+    covers = tmp_path_factory.mktemp("covers")
+    (covers / "s11.png").write_bytes(PIXEL)
+    server = PageServer({"songs": song_run, "others": song_run}, covers)
     server.start()
     yield server
     server.stop()
@@ -85,6 +95,7 @@ def test_a_link_sends_only_the_query_that_it_shows(tab: Tab) -> None:
     tab.open("#/playground?items=s8&path=/v1/admin/reload&method=DELETE&where=&k=-1&model=songs")
     assert len(tab.ids) == 12
     own = {request.split("?")[0] for request in tab.requests if " /v1" in request}
+    own = {request for request in own if not request.startswith("GET /v1/covers/")}
     assert own <= {
         "GET /v1/models",
         "GET /v1/model",
@@ -281,36 +292,76 @@ CONTROLLED = f"{START}&k=5&popularity=-0.5&exclude=s12&where=artist+!%3D+%22Coro
 QUERIES = [CONTROLLED, f"{START}&mode=continuation&length=5&seed=7&lock=1=s20"]
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=["suggestions", "continuation"])
-def test_copied_commands_give_the_list_of_the_page(
-    tab: Tab, query: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+NAMES = ["suggestions", "continuation"]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=NAMES)
+def test_copied_commands_give_the_list_of_the_page(tab: Tab, query: str) -> None:
     tab.open(query)
     ids = tab.ids
+    commands = [copied(tab, "Copy as command line").replace("segue", PROGRAM, 1)]
     if shutil.which("curl") is not None:
-        command = ["bash", "-c", copied(tab, "Copy as curl")]
-        done = subprocess.run(command, capture_output=True, check=True, timeout=60)
-        assert [item["item_id"] for item in json.loads(done.stdout)["items"]] == ids
-    words = copied(tab, "Copy as command line")
-    program = f"{sys.executable} -m segue"
-    command = ["bash", "-c", words.replace("segue", program, 1)]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        check=True,
-        timeout=120,
-        env=os.environ | {"PYTHONPATH": "src"},
-    )
-    assert [item["item_id"] for item in json.loads(done.stdout)["items"]] == ids
+        commands.append(copied(tab, "Copy as curl"))
+    for command in commands:
+        answer = json.loads(output_of(command))
+        assert [item["item_id"] for item in answer["items"]] == ids
     assert copied(tab, "Copy link") == tab.page.url
-    code = copied(tab, "Copy as Python")
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=NAMES)
+def test_copied_python_gives_the_list_of_the_page(tab: Tab, query: str) -> None:
     import segue
 
     if not hasattr(segue, "Client"):
         pytest.skip("needs segue.Client")
+    tab.open(query)
+    ids = tab.ids
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(code, {})
+        exec(copied(tab, "Copy as Python"), {})
     assert [line.split()[1] for line in out.getvalue().splitlines()] == ids
+
+
+PROGRAM = f"{sys.executable} -m segue"
+
+
+def output_of(command: str) -> bytes:
+    """What a command prints in a shell, with the package of this folder."""
+    environment = os.environ | {"PYTHONPATH": "src"}
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, check=True, timeout=120, env=environment
+    )
+    return done.stdout
+
+
+def test_covers_or_titled_cards(tab: Tab) -> None:
+    tab.open(START)
+    tab.page.wait_for_selector(".suggestion[data-id=s11] .cover.has-image")
+    assert tab.page.locator(".suggestion .cover.has-image").count() == 1
+    assert tab.page.locator(".suggestion[data-id=s12] .cover").inner_text() == "S1"
+
+
+def test_a_server_with_keys_asks_for_one(browser: Any, server: PageServer) -> None:
+    tab = Tab(browser, server.url, DESKTOP, "light")
+    error = {"code": "unauthorized", "message": "no API key was given", "hint": ""}
+
+    def answer(route: Any) -> None:
+        if route.request.headers.get("authorization") == "Bearer secret":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": error})
+
+    tab.page.route("**/v1/**", answer)
+    tab.page.goto(f"{server.url}/{START}")
+    dialog = tab.page.get_by_role("dialog")
+    for key in ("wrong", "secret"):
+        dialog.get_by_label("API key").fill(key)
+        dialog.get_by_role("button", name="Use this key").click()
+    assert tab.ids[0] == "s11"
+    assert tab.page.evaluate("Object.values(sessionStorage)") == ["secret"]
+    assert tab.page.evaluate("JSON.stringify(localStorage)").count("secret") == 0
+    assert "secret" not in tab.page.url
+    assert "$SEGUE_KEY" in copied(tab, "Copy as curl")
+    tab.close()
 
 
 def test_hostile_titles_and_ids_are_text(tab: Tab) -> None:
@@ -386,7 +437,7 @@ def test_no_serious_violation(
     tab.page.locator(".suggestion").nth(1).get_by_role("button", name="Never").click()
     problems["menu and why"] = tab.violations()
     tab.close()
-    assert {name: found for name, found in problems.items() if found} == {}
+    assert {name: texts for name, texts in problems.items() if texts} == {}
 
 
 def test_the_server_goes_and_comes_back(browser: Any, server: PageServer) -> None:
@@ -405,3 +456,24 @@ def test_the_server_goes_and_comes_back(browser: Any, server: PageServer) -> Non
     assert before[0] not in after
     assert all("Failed to load resource" in complaint for complaint in tab.complaints)
     tab.close()
+
+
+def test_the_link_to_the_content_keeps_the_state(tab: Tab) -> None:
+    tab.open(START)
+    tab.settle()
+    address = tab.page.url
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")
+    assert tab.page.evaluate("document.activeElement.id") == "view"
+    assert tab.page.url == address
+
+
+def test_the_way_back_is_the_view_before(tab: Tab) -> None:
+    tab.open(START)
+    ids = tab.ids
+    tab.page.get_by_role("link", name="Model").click()
+    tab.page.wait_for_selector(".page-model")
+    assert "#/model?items=s8" in tab.page.url
+    tab.page.go_back()
+    tab.page.wait_for_selector(".page-playground .suggestion")
+    assert tab.ids == ids

@@ -19,6 +19,8 @@ from segue.server.page_files import FOLDER, PageFile, page_files
 
 ROOT = Path(__file__).parents[2]
 MAX_BYTES = 300_000
+"""Of what opening the page loads, before compression."""
+STATIC_IMPORTS = re.compile(r"""^(?:import|export)[^;]*?from\s*["'](\.[^"']+)["']""", re.MULTILINE)
 EXTERNAL = re.compile(r"(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9]", re.IGNORECASE)
 
 
@@ -119,9 +121,29 @@ def test_the_api_still_needs_a_key(client: AppClient) -> None:
     assert client.get("/pages/x").status_code == 401
 
 
+def imported(name: str) -> set[str]:
+    """A module and all that it imports, but not what it loads later."""
+    names, waiting = set[str](), [name]
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+            code = page_files()[name].content.decode()
+            waiting += [_target(name, path) for path in STATIC_IMPORTS.findall(code)]
+    return names
+
+
+def _target(name: str, path: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+
+
 def test_the_page_is_small() -> None:
     files = page_files()
-    assert sum(len(file.content) for file in files.values()) < MAX_BYTES
+    outside_of_modules = {name for name in files if not name.endswith(".js")}
+    modules = imported("js/main.js") | imported("js/views/playground.js")
+    opened = outside_of_modules | modules | {"js/shell/early-theme.js"}
+    assert sum(len(files[name].content) for name in opened) < MAX_BYTES
+    assert sum(len(file.compressed) for file in files.values()) < MAX_BYTES / 2
     assert all(gzip.decompress(file.compressed) == file.content for file in files.values())
 
 
@@ -142,8 +164,7 @@ def test_every_import_is_a_file_of_the_page() -> None:
     imports = re.compile(r"""(?:from|import)\s*\(?\s*["'](\.[^"']+)["']""")
     for name, file in page_files().items():
         for reference in imports.findall(file.content.decode()) if name.endswith(".js") else []:
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), reference))
-            assert target in page_files(), f"{name} imports {reference}"
+            assert _target(name, reference) in page_files(), f"{name} imports {reference}"
 
 
 def test_every_style_sheet_is_part_of_the_document() -> None:

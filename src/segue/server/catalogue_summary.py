@@ -81,9 +81,9 @@ def _describe_numbers(name: str, array: pa.Array) -> dict[str, Any] | None:
     return _attribute(name, "number", n_values=len(np.unique(numbers)), **limits)
 
 
-def _attribute(name: str, kind: str, **known: Any) -> dict[str, Any]:
-    unknown = {"minimum": None, "maximum": None, "values": []}
-    return {"name": name, "kind": kind} | unknown | known
+def _attribute(name: str, kind: str, **values: Any) -> dict[str, Any]:
+    empty = {"minimum": None, "maximum": None, "values": []}
+    return {"name": name, "kind": kind} | empty | values
 
 
 def popularity_steps(counts: Int64[np.ndarray, " items"]) -> list[int]:

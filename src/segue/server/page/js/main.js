@@ -10,6 +10,7 @@ import { listenToKeys } from "./shell/keys.js";
 import { announce, toast } from "./shell/toasts.js";
 import { TopBar } from "./shell/top-bar.js";
 import { addressOf, stateOf } from "./store/address.js";
+import { PLAIN } from "./store/state.js";
 import { ItemCache } from "./store/items.js";
 import { Store } from "./store/store.js";
 
@@ -21,6 +22,8 @@ const store = new Store(stateOf(location.hash));
 const router = new Router(root);
 /** @type {Session | null} */
 let session = null;
+let isStarting = false;
+let visits = 0;
 
 /**
  * @param {string} id
@@ -32,21 +35,55 @@ function elementOf(id) {
   return element;
 }
 
+/**
+ * A link may name models that this server does not have.
+ *
+ * @param {import("./api.js").ModelSummary[]} models
+ */
+function dropUnknownModels(models) {
+  const { model, compare } = store.state;
+  const isKnown = (/** @type {string | null} */ name) =>
+    name === null || name === PLAIN || models.some((one) => one.name === name);
+  const unknown = [model, compare].filter((name) => !isKnown(name));
+  if (unknown.length === 0) return;
+  isStarting = true;
+  const known = {
+    model: isKnown(model) ? model : null,
+    compare: isKnown(compare) ? compare : null,
+  };
+  store.change(known, { isUndoable: false });
+  isStarting = false;
+  toast(`This server has no model ${unknown[0]}; this is ${store.state.model ?? models[0].name}.`);
+}
+
+/**
+ * Change the state before it is shown.
+ *
+ * @param {Partial<import("./store/state.js").State>} patch
+ */
+function correct(patch) {
+  isStarting = true;
+  store.change(patch, { isUndoable: false });
+  isStarting = false;
+}
+
 /** Ask the server for the model of the state, and show the view. */
 async function start() {
-  const name = store.state.model;
+  const visit = ++visits;
   replaceChildren(root, loadingState("Loading the model"));
   try {
-    const [{ models }, model, catalogue] = await Promise.all([
-      api.get("/v1/models"),
+    const { models } = await api.get("/v1/models");
+    dropUnknownModels(models);
+    const name = store.state.model;
+    const [model, catalogue] = await Promise.all([
       api.get("/v1/model", { model: name }),
       api.get("/v1/catalogue", { model: name }),
     ]);
+    if (visit !== visits) return;
     const items = new ItemCache(api, model.name);
     items.keep([...catalogue.popular, ...catalogue.examples.flat()]);
     const { k, top_k } = store.state;
-    const limits = { k: Math.min(k, model.max_k), top_k: Math.min(top_k, model.max_k) };
-    store.change(limits, { isUndoable: false });
+    correct({ k: Math.min(k, model.max_k), top_k: Math.min(top_k, model.max_k) });
     session = { api, store, items, model, models, catalogue, toast, announce };
     bar.show(session);
     await router.show(store.state.view, session);
@@ -58,16 +95,22 @@ async function start() {
   }
 }
 
-const bar = new TopBar(elementOf("top-bar"), store, () => api.forgetKey());
+const bar = new TopBar(elementOf("top-bar"), store);
 store.watch((state, previous) => {
   const address = addressOf(state);
   if (address !== location.hash) {
     if (state.view === previous.view) history.replaceState(null, "", address);
     else history.pushState(null, "", address);
   }
+  if (isStarting) return;
   if (state.model !== previous.model) void start();
   else if (state.view !== previous.view && session) void router.show(state.view, session);
   else router.current.update?.(state, previous);
+});
+// The address holds the state, so the link must not change it.
+elementOf("skip-link").addEventListener("click", (event) => {
+  event.preventDefault();
+  root.focus();
 });
 addEventListener("popstate", () => store.replace(stateOf(location.hash)));
 listenToKeys(store, router, () => bar.focusSearch());

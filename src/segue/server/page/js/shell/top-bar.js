@@ -14,16 +14,21 @@ import { followSystem, switchTheme, theme } from "./theme.js";
  * @typedef {Omit<import("../router.js").ViewContext, "signal">} Session
  */
 
+const FORGET = "Forget the API key of this tab";
+
 export class TopBar {
   /**
    * @param {HTMLElement} root
    * @param {Store} store
-   * @param {() => void} forgetKey
    */
-  constructor(root, store, forgetKey) {
+  constructor(root, store) {
     this._store = store;
-    this._forgetKey = forgetKey;
     this._brand = h("div", { class: "brand" }, mark(), h("span", { class: "brand-name" }, "Segue"));
+    this._forget = h(
+      "button",
+      { class: "icon-button", type: "button", hidden: true, title: FORGET, "aria-label": FORGET },
+      icon("lock"),
+    );
     this._search = h("div", { class: "top-search" });
     /** @type {SearchBox | null} */
     this._box = null;
@@ -44,6 +49,11 @@ export class TopBar {
     replaceChildren(this._brand, mark(), this._modelName(session));
     this._box = new SearchBox(session, (item) => addItem(session, item));
     replaceChildren(this._search, this._box.element);
+    this._forget.hidden = !session.api.hasKey;
+    this._forget.onclick = () => {
+      session.api.forgetKey();
+      location.reload();
+    };
   }
 
   focusSearch() {
@@ -113,7 +123,7 @@ export class TopBar {
       },
       icon("help"),
     );
-    return h("div", { class: "top-tools" }, help, themeButton);
+    return h("div", { class: "top-tools" }, this._forget, help, themeButton);
   }
 }
 

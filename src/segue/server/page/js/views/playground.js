@@ -138,10 +138,7 @@ class Playground {
   _loadSecond(state, compare) {
     const isPlain = compare === PLAIN;
     const name = this._context.model.name;
-    this._comparison.name(
-      isPlain ? `${name}, without controls` : name,
-      isPlain ? `${name}, with controls` : compare,
-    );
+    this._comparison.name(isPlain ? "Without controls" : name, isPlain ? "With controls" : compare);
     if (isPlain) {
       // The list that the page is about stands on the right, where ranks are said to have moved.
       this._second = new ListLoader(this._context, this._model, (list) =>

@@ -196,7 +196,7 @@ function valueControl({ store, catalogue }, attributes) {
       "aria-label": `A value of ${attributes.map(({ name }) => name).join(", ")}`,
       on: { change: toggle },
     },
-    h("option", { value: "" }, attributes.map(({ name }) => name).join(", ")),
+    h("option", { value: "" }, "a value"),
     ...options,
   );
   return h("div", { class: "value-filter" }, select, ...buttons);

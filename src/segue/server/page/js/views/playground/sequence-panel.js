@@ -2,7 +2,7 @@
 
 import { cover, unknownCover } from "../../components/cards.js";
 import { h, icon } from "../../dom.js";
-import { plural, subtitle } from "../../format.js";
+import { plural, subtitle, whole } from "../../format.js";
 import { isEqual } from "../../store/state.js";
 import { arrive, slide } from "./motion.js";
 import { openPasteDialog } from "./paste-dialog.js";
@@ -116,7 +116,8 @@ export class SequencePanel {
       if (card !== null) arrive(card, this._from);
     }
     this._from = null;
-    this._count.textContent = ids.length === 0 ? "" : plural(ids.length, "item");
+    this._count.textContent = ids.length === 0 ? "" : whole(ids.length);
+    this._count.title = plural(ids.length, "item");
     this._clear.disabled = ids.length === 0;
     this._showUnknown();
   }

@@ -1,9 +1,11 @@
 /** The list of suggestions: rows that keep their identity, slide, and can be walked by keyboard. */
 
+import { ApiError } from "../../api.js";
 import { errorState, loadingState } from "../../components/states.js";
 import { h, replaceChildren } from "../../dom.js";
-import { nothingState } from "./nothing.js";
+import { dropAllButton, nothingState } from "./nothing.js";
 import { slide } from "./motion.js";
+import { filtersOf } from "./requests.js";
 import { SuggestionRow } from "./suggestion-row.js";
 
 /**
@@ -50,8 +52,7 @@ export class SuggestionList {
     this.element.classList.remove("is-loading");
     if (state.kind === "list") return this._showAnswer(state.answer);
     if (state.kind === "error") {
-      const { retry } = this._options;
-      return replaceChildren(this._state, errorState(state.error, retry));
+      return replaceChildren(this._state, this._errorState(state.error));
     }
     this._clear();
     if (state.kind === "nothing") {
@@ -114,6 +115,17 @@ export class SuggestionList {
       const share = Math.max(0.04, Math.exp((item.score - best) / 1.5));
       this._rows.get(item.item_id)?.update(item, share, locked.includes(item.item_id));
     }
+  }
+
+  /** @param {unknown} error */
+  _errorState(error) {
+    const { context, retry } = this._options;
+    const isRefused = error instanceof ApiError && error.status === 422;
+    const hasFilters = filtersOf(context.store.state, (id) => id).length > 0;
+    if (!isRefused || !hasFilters) return errorState(error, retry);
+    const state = errorState(error);
+    state.append(dropAllButton(context.store, "button"));
+    return state;
   }
 
   _clear() {
