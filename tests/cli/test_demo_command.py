@@ -71,6 +71,10 @@ def test_an_earlier_demo_is_replaced_only_with_overwrite(
     for words in ("times the best baseline", "of the oracle", "a Christmas track", "are seasonal"):
         assert words in outcome.out
     assert outcome.out.count("  + ") == 3 * 5 + 10
+    last = outcome.out.splitlines()[-1]
+    assert last.endswith(f"serve {folder / 'run'} --data {folder / 'data'}"), (
+        "the page, by a command"
+    )
 
 
 def test_folders_without_a_demo_are_not_changed(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +54,16 @@ def demo(
     if result is None:
         raise stopped(out / "data", out / "run", progress.step)
     print_demo(result, as_json)
+    if not as_json:
+        stdout().print(f"\nsee it in a browser: {serve_command(out)}", soft_wrap=True)
+
+
+def serve_command(folder: Path) -> str:
+    """The command that shows the run of a demo on its page, with the people of its dataset."""
+    # In a virtual environment that is not active, the command has no short name.
+    command = "segue" if shutil.which("segue") else sys.argv[0]
+    words = [command, "serve", str(folder / "run"), "--data", str(folder / "data")]
+    return shlex.join(words)
 
 
 def _claim(folder: Path, overwrite: bool) -> None:

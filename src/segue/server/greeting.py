@@ -34,6 +34,7 @@ def greeting(
     events = "are stored" if stores_events else "are not stored; --events FILE stores them"
     lines += [
         f"events of users {events}",
+        f"open {_callable(url)} in a browser to try it by hand",
         "it answers once its models are compiled, which takes a minute or more the first time",
     ]
     ids = models[0].recommender.item_ids[:2]
