@@ -297,6 +297,23 @@ def test_controls_decide_what_is_listed_and_contribute_nothing(model: Recommende
         assert item.item_id != "i4"
 
 
+def test_items_are_ranked_by_each_member_alone(model: Recommender, cycle_run: Path) -> None:
+    history, k = ["i2", "i3"], 4
+    explanation = model.explain(history, k, members=True, popularity=0.9, exclude=["i9"])
+    assert explanation.member_ranks is not None
+    assert next(iter(explanation.member_ranks)) == "transformer"
+    assert {"popularity", "co-occurrence", "item-knn"} < explanation.member_ranks.keys()
+    alone = Recommender.load(cycle_run, without_ensemble=True)
+    everything = [item.item_id for item in alone.recommend(history, 10)]
+    expected = [everything.index(item.item_id) + 1 for item in explanation]
+    assert explanation.member_ranks["transformer"] == expected
+    assert explanation.to_dict()["member_ranks"] == explanation.member_ranks
+    assert model.explain(history, k).member_ranks is None
+    single = model.explain(["i3"], candidates=["i4"], members=True).member_ranks
+    assert single is not None
+    assert single["co-occurrence"] == [1], "i4 always follows i3"
+
+
 def test_an_explanation_is_plain_values_and_an_answer_without_one_has_no_new_keys(
     model: Recommender,
 ) -> None:

@@ -175,10 +175,12 @@ def test_similar_items_and_explanations(
     assert compared(server.post("/v1/similar", {"item": "100", "k": 5}).json()) == expected
     assert compared(client.similar_items(100, 5)) == expected
     history = ["100", "201"]
-    explained = model.explain(history, k=3).to_dict()
+    explained = model.explain(history, k=3, members=True).to_dict()
     shown = printed(capsys, "recommend", run, "--items", "100,201", "-k", 3, "--why", "--json")
-    over_http = server.post("/v1/explain", {"items": history, "k": 3}).json()
-    for answer in (shown, over_http, client.explain(history, k=3).to_dict()):
+    over_http = server.post("/v1/explain", {"items": history, "k": 3, "members": True}).json()
+    for answer in (shown, over_http, client.explain(history, k=3, members=True).to_dict()):
         assert compared(answer) == compared(explained)
+        ranks = answer.get("member_ranks", explained["member_ranks"])
+        assert ranks == explained["member_ranks"]
         texts = [item["why"]["text"] for item in answer["items"]]
         assert texts == [item["why"]["text"] for item in explained["items"]]

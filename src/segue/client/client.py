@@ -244,6 +244,7 @@ class Client:
         sequence_features: Mapping[str, str] | None = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Mapping[str, Any] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Explanation: ...
@@ -259,11 +260,12 @@ class Client:
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Sequence[Mapping[str, Any] | None] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> list[Explanation]: ...
 
-    def explain(
+    def explain(  # noqa: PLR0913 - one parameter per option
         self,
         items: Any = (),
         k: int = 10,
@@ -273,6 +275,7 @@ class Client:
         sequence_features: Any = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Any = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Explanation | list[Explanation]:
@@ -280,7 +283,12 @@ class Client:
         bodies, has_many = bodies_of(
             ExplainBody,
             items,
-            shared={"k": k, "include_seen": include_seen, "probabilities": probabilities},
+            shared={
+                "k": k,
+                "include_seen": include_seen,
+                "probabilities": probabilities,
+                "members": members,
+            },
             per_history={
                 "user": user,
                 "sequence_features": sequence_features,

@@ -42,13 +42,14 @@ class ExplainedAnswer(Answer, frozen=True, kw_only=True):
 
     events: list[str]
     contributions: list[list[float]]
+    member_ranks: dict[str, list[int]] | None = None
 
     def explanation(self) -> Explanation:
         """The answer and the contributions apart."""
         answer = Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
         shape = (len(self.items), len(self.events))
         contributions = np.array(self.contributions, np.float32).reshape(shape)
-        return Explanation(answer, self.events, contributions)
+        return Explanation(answer, self.events, contributions, self.member_ranks)
 
 
 class ScoredItem(msgspec.Struct):

@@ -143,11 +143,14 @@ class Explanation:
             of two events that say the same are small, because either can stand in for the other:
             so they do not add up to the score. An item that occurs several times has a
             contribution per event.
+        member_ranks: for each member of the ensemble, the transformer first, the rank of every
+            item by this member alone, from 1, whatever controls say; None unless requested.
     """
 
     answer: Answer
     events: list[str]
     contributions: Float32[np.ndarray, "items events"]
+    member_ranks: dict[str, list[int]] | None = None
 
     def __iter__(self) -> Iterator[Recommendation]:
         """Iterate over the items of the answer."""
@@ -195,8 +198,15 @@ class Explanation:
         return pandas_of(self.to_arrow())
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to plain values: those of the answer, ``events`` and ``contributions``."""
-        values = {"events": self.events, "contributions": self.contributions.tolist()}
+        """Convert to plain values: those of the answer, ``events``, ``contributions``, and
+        ``member_ranks`` if they were requested.
+        """
+        values: dict[str, Any] = {
+            "events": self.events,
+            "contributions": self.contributions.tolist(),
+        }
+        if self.member_ranks is not None:
+            values["member_ranks"] = self.member_ranks
         return self.answer.to_dict() | values
 
 

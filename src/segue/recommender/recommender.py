@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -204,6 +204,7 @@ class Recommender:
         model.name = self.name.removesuffix(MOVING) + (MOVING if window == "moving" else "")
         model.window = window
         model.ensemble = self.ensemble.with_window(window)
+        vars(model).pop("_members_alone", None)  # they have the window of this model
         return model
 
     @property
@@ -480,6 +481,7 @@ class Recommender:
         sequence_features: Mapping[str, str] | None = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Mapping[str, Any] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Explanation: ...
@@ -495,11 +497,12 @@ class Recommender:
         sequence_features: Sequence[Mapping[str, str] | None] | None = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Sequence[Mapping[str, Any] | None] | None = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> list[Explanation]: ...
 
-    def explain(
+    def explain(  # noqa: PLR0913 - one parameter per option
         self,
         items: Any = (),
         k: int = 10,
@@ -509,6 +512,7 @@ class Recommender:
         sequence_features: Any = None,
         include_seen: bool | None = None,
         probabilities: bool = False,
+        members: bool = False,
         controls: Any = None,
         **shared_controls: Unpack[ControlOptions],
     ) -> Explanation | list[Explanation]:
@@ -527,6 +531,8 @@ class Recommender:
             sequence_features: as in ``recommend``.
             include_seen: as in ``recommend``.
             probabilities: as in ``recommend``; given candidates have none.
+            members: whether to rank each item by each member of the ensemble alone as well. It
+                takes a search per item and member.
             controls: as in ``recommend``. They decide which items are listed; what they add to a
                 score is no contribution of an event.
             **shared_controls: as in ``recommend``; given candidates are explained whatever
@@ -564,8 +570,9 @@ class Recommender:
                 self._answer(Ranked(*(array[:, :n] for array in ranked)), row, request, None, 0.0)
                 for row, (request, n) in enumerate(zip(requests, lengths, strict=True))
             )
+        alone = self._members_alone if members else None
         explanations = explain_answers(
-            self.ensemble, self.items, query, answers, histories, start_time
+            self.ensemble, self.items, query, answers, histories, start_time, alone
         )
         return explanations if has_many else explanations[0]
 
@@ -951,12 +958,17 @@ class Recommender:
         """
         if not self.ensemble.members:
             return []
-        counts = self.items.training_counts[: self.ensemble.vocabulary_size]
         return [
             self._ranker(ensemble, f"{self.name}: {name}", data, use_sequence_features)
-            for name, ensemble in single_members(self.ensemble, counts).items()
+            for name, ensemble in self._members_alone.items()
             if use_sequence_features or not _needs_user(ensemble)
         ]
+
+    @cached_property
+    def _members_alone(self) -> dict[str, Ensemble]:
+        """Each member of the ensemble as an ensemble of its own, by name."""
+        counts = self.items.training_counts[: self.ensemble.vocabulary_size]
+        return single_members(self.ensemble, counts)
 
     def _ranker(
         self, ensemble: Ensemble, name: str, data: Dataset, use_sequence_features: bool

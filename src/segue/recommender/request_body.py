@@ -55,6 +55,7 @@ class ExplainBody(RecommendBody):
     """The keys of a request; each is documented in ``Recommender.explain``."""
 
     candidates: list[Id] | None = None
+    members: bool = False
 
 
 class GenerateBody(ControlBody):

@@ -50,7 +50,7 @@ class SecondTransformer(DenseMember):
         Nothing is computed for a batch without a known user.
         """
         weights = np.zeros((n_rows, 1), np.float32)
-        weights[: len(query), 0] = self.weight * self._is_known(query)
+        weights[: len(query), 0] = self.weight * self.knows(query)
         if not weights.any():
             return np.zeros((n_rows, self.encoder.vectors.shape[1]), np.float32)
         return scaled(self.encoder.states(query, n_rows), weights)
@@ -63,7 +63,7 @@ class SecondTransformer(DenseMember):
         """A copy with another window; see ``Encoder.with_window``."""
         return replace(self, encoder=self.encoder.with_window(window))
 
-    def _is_known(self, query: Query) -> Bool[np.ndarray, " batch"]:
+    def knows(self, query: Query) -> Bool[np.ndarray, " batch"]:
         """Whether the encoder knows the user of each request, if it reads the user at all."""
         vocabulary, rows = self.encoder.vocabulary, query.sequence_features
         if not self.needs_user:

@@ -73,6 +73,7 @@ class ExplanationShape(AnswerShape):
 
     events: list[str]
     contributions: list[list[float]]
+    member_ranks: dict[str, list[int]] | None = None
 
 
 class ExplanationsShape(ConfigSection):

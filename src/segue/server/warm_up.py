@@ -18,8 +18,8 @@ CANDIDATES = (1, 300)
 def warm_up(model: Recommender, settings: ServerSettings) -> None:
     """Compile what requests within the limits of a server need.
 
-    Not compiled are rare shapes: more than eight examples, more than 4,096 scored candidates in a
-    batch, and caps that leave too little of a pool.
+    Not compiled are rare shapes: ranks of several items by member, more than eight examples, more
+    than 4,096 scored candidates in a batch, and caps that leave too little of a pool.
     """
     max_k = min(settings.max_k, model.ensemble.n_candidates)
     model.warm_up(settings.max_batch, max_k)
@@ -61,6 +61,7 @@ def _explain(model: Recommender, counts: list[int]) -> None:
         for k in counts:
             model.explain(history, k, sequence_features=features)
             model.explain(history, k)
+        model.explain(history, candidates=history[:1], sequence_features=features, members=True)
 
 
 def _result_counts(model: Recommender, max_k: int) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from segue.ranking import Query, Ranked
 from segue.recommender.answers import Answer, Explanation
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.explaining.contributions import contributions
+from segue.recommender.explaining.member_ranks import member_ranks
 from segue.recommender.explaining.why import why
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
 
@@ -42,6 +44,7 @@ def explain_answers(
     answers: Sequence[Answer],
     given_ids: Sequence[Sequence[str]],
     start_time: float,
+    members: Mapping[str, Ensemble] | None = None,
 ) -> list[Explanation]:
     """Explain all items of some answers in one pass.
 
@@ -52,20 +55,31 @@ def explain_answers(
         answers: their answers.
         given_ids: the item ids of each request, without those of its user.
         start_time: when the call began, by ``time.perf_counter``.
+        members: each member of the ensemble alone, by name, to rank the items by each of them.
     """
     indices = Ragged.from_rows(
         [items.find([item.item_id for item in answer]).astype(INDEX_DTYPE) for answer in answers]
     )
     by_request = contributions(ensemble, query, indices)
+    ranks = [
+        None
+        if members is None
+        else member_ranks(members, query.slice(row, row + 1), indices.row(row))
+        for row in range(len(answers))
+    ]
     took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
     answers = [msgspec.structs.replace(answer, took_ms=took_ms) for answer in answers]
-    return [
+    explanations = [
         _explanation(
             ensemble, items, query.histories.row(row), answer, indices.row(row), by_event, ids
         )
         for row, (answer, by_event, ids) in enumerate(
             zip(answers, by_request, given_ids, strict=True)
         )
+    ]
+    return [
+        replace(explanation, member_ranks=by_member)
+        for explanation, by_member in zip(explanations, ranks, strict=True)
     ]
 
 

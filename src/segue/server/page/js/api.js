@@ -8,7 +8,7 @@
  *   why?: {text: string, reasons: Reason[]}}} ListedItem
  * @typedef {{items: ListedItem[], unknown_items: string[], truncated: number, model: string,
  *   took_ms: number, notes: string[], seen: string | null, events?: string[],
- *   contributions?: number[][]}} Answer
+ *   contributions?: number[][], member_ranks?: Record<string, number[]> | null}} Answer
  * @typedef {{name: string, version: string, loaded_at: string, n_items: number}} ModelSummary
  * @typedef {ModelSummary & {n_candidates: number, context: number, attributes: string[],
  *   sequence_features: string[], starts_empty: boolean, ends_sequences: boolean,

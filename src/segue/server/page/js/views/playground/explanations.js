@@ -7,7 +7,12 @@ import { recommendBody } from "./requests.js";
  * @typedef {import("../../store/state.js").State} State
  * @typedef {import("../../api.js").Answer} Answer
  * @typedef {{id: string, contribution: number}} Event
- * @typedef {{text: string, reason: import("../../api.js").Reason | null, events: Event[]}} Why
+ * @typedef {{
+ *   text: string,
+ *   reason: import("../../api.js").Reason | null,
+ *   events: Event[],
+ *   ranks: [string, number][] | null,
+ * }} Why `ranks` by each member of the ensemble alone are asked for with a single item
  */
 
 const MAX_EVENTS = 6;
@@ -25,7 +30,8 @@ const MAX_EVENTS = 6;
 export async function explain(context, state, model, candidates, signal) {
   const body = recommendBody({ ...state, k: candidates.length }, model);
   const only = { items: body.items, sequence_features: body.sequence_features, model: body.model };
-  const answer = await context.api.post("/v1/explain", { ...only, candidates }, signal);
+  const members = candidates.length === 1;
+  const answer = await context.api.post("/v1/explain", { ...only, candidates, members }, signal);
   return whyById(answer);
 }
 
@@ -47,7 +53,7 @@ export async function explainIfPossible(...call) {
  * @param {Answer} answer
  * @returns {Map<string, Why>}
  */
-function whyById({ items, events = [], contributions = [] }) {
+function whyById({ items, events = [], contributions = [], member_ranks = null }) {
   return new Map(
     items.map((item, row) => {
       const parts = events.map((id, at) => ({ id, contribution: contributions[row]?.[at] ?? 0 }));
@@ -56,8 +62,18 @@ function whyById({ items, events = [], contributions = [] }) {
         text: item.why?.text ?? "",
         reason: item.why?.reasons[0] ?? null,
         events: parts.slice(0, MAX_EVENTS),
+        ranks: member_ranks && ranksOf(member_ranks, row),
       };
       return [item.item_id, why];
     }),
   );
+}
+
+/**
+ * @param {Record<string, number[]>} memberRanks
+ * @param {number} row
+ * @returns {[string, number][]}
+ */
+function ranksOf(memberRanks, row) {
+  return Object.entries(memberRanks).map(([name, ranks]) => [name, ranks[row]]);
 }

@@ -141,7 +141,9 @@ export class SuggestionRow {
     this._whyButton.setAttribute("aria-pressed", "true");
     this.element.append(this._panel);
     this._fillPanel();
-    if (this._why === null) this.explain(await this._options.requestWhy(this.item));
+    if (this._why?.ranks) return;
+    const why = await this._options.requestWhy(this.item);
+    if (why !== null || this._why === null) this.explain(why);
   }
 
   closeWhy() {

@@ -1,7 +1,7 @@
 /** Why an item is in a list: the events of the history as bars of contribution. */
 
 import { h } from "../../dom.js";
-import { threeDigits } from "../../format.js";
+import { threeDigits, whole } from "../../format.js";
 
 /**
  * @param {import("./explanations.js").Why | null} why null while it is not known
@@ -41,6 +41,25 @@ export function whyPanel(why, { items }) {
       { class: "quiet small" },
       "Each bar: how much the score falls without this event, in nats.",
     ),
+    why.ranks !== null && why.ranks.length > 1 && memberRanks(why.ranks),
+  );
+}
+
+/** @param {[string, number][]} ranks */
+function memberRanks(ranks) {
+  const shown = ranks.map(([name, rank]) =>
+    h(
+      "li",
+      { class: rank <= 10 ? "why-member is-high" : "why-member" },
+      `${name} `,
+      h("b", {}, whole(rank)),
+    ),
+  );
+  return h(
+    "div",
+    { class: "why-members" },
+    h("span", { class: "quiet small" }, "Rank by each member of the ensemble alone"),
+    h("ul", { "aria-label": "Rank by each member of the ensemble alone" }, ...shown),
   );
 }
 
