@@ -1,14 +1,15 @@
 """Time and quality of the item map: planted clusters, as many items as given.
 
-    python benchmarks/item_map.py 100000
+    python benchmarks/item_map.py [20000]
 
 Prints core-seconds, the share of neighbours kept, and the share that chance would keep.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,8 +30,11 @@ def planted(n_items: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return vectors.astype(np.float32), clusters
 
 
-def main(n_items: int) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Lay out planted clusters and print how it went."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
+    parser.add_argument("n_items", type=int, nargs="?", default=20_000)
+    n_items = parser.parse_args(arguments).n_items
     vectors, _ = planted(n_items)
     start_s, start_core_s = time.perf_counter(), time.process_time()
     positions = lay_out(vectors)
@@ -43,4 +47,4 @@ def main(n_items: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main()

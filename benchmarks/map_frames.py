@@ -1,7 +1,6 @@
 """Frames per second of the map of the page while it is dragged, with many points.
 
-    segue serve RUN
-    python benchmarks/map_frames.py http://127.0.0.1:8000 100000
+    python benchmarks/map_frames.py [RUN] [--points 100000]
 
 The points are drawn at random here and take the place of those of the server. Chromium runs without
 a window, hence without a GPU. Prints frames per second, the slowest of 20 frames, and the
@@ -10,16 +9,19 @@ core-milliseconds of all processes of the browser per frame, which do not depend
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
-import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import sync_playwright
+
+from page import a_run, served
 
 SECONDS = 4
 N_GROUPS = 11
@@ -79,8 +81,18 @@ def core_seconds(root: int) -> float:
     return sum(seconds for pid, seconds in times.items() if is_descendant(pid))
 
 
-def main(url: str, n: int) -> None:
-    """Open the map with ``n`` points, drag it, and print how it went."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Open the map with many points, drag it, and print how it went."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
+    parser.add_argument("run", type=Path, nargs="?", help="none trains one within 90 core-seconds")
+    parser.add_argument("--points", type=int, default=100_000)
+    given = parser.parse_args(arguments)
+    with a_run(given.run) as run, served(run) as url:
+        measure(url, given.points)
+
+
+def measure(url: str, n: int) -> None:
+    """Drag the map of a server, with ``n`` points."""
     state: dict[str, Any] = {"status": "ready", "share": 1, "hint": "", "n_items": n, "model": ""}
     state |= {"attribute": "genre", "groups": [f"genre {g}" for g in range(N_GROUPS)]}
     state |= {"kept_neighbours": 0.5}
@@ -107,4 +119,4 @@ def main(url: str, n: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 100_000)
+    main()

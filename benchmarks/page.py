@@ -1,6 +1,6 @@
 """The page in a real Chromium: time to be interactive, and from a click to the next list.
 
-    python benchmarks/page.py RUN [--clicks 20] [--chromium /usr/bin/chromium]
+    python benchmarks/page.py [RUN] [--clicks 20] [--chromium /usr/bin/chromium]
 
 Serves the run on a free port of loopback in a process of its own, opens the page, begins with an
 example sequence and clicks on the first suggestion again and again. Times are wall clock in
@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -27,6 +28,9 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
+
+from segue.preparation import prepare
+from segue.trainer import train
 
 CLICK = """
 () => new Promise((resolve) => {
@@ -46,12 +50,12 @@ CLICK = """
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?", help="none trains one within 90 core-seconds")
     parser.add_argument("--clicks", type=int, default=20)
     parser.add_argument("--loads", type=int, default=5)
     parser.add_argument("--chromium", type=Path, default=Path("/usr/bin/chromium"))
     given = parser.parse_args(arguments)
-    with served(given.run) as url, sync_playwright() as playwright:
+    with a_run(given.run) as run, served(run) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=str(given.chromium), args=["--no-sandbox", "--disable-gpu"]
         )
@@ -59,7 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = {"interactive_ms": loads(page, url, given.loads)}
         results["click_ms"] = clicks(page, given.clicks)
         browser.close()
-    report(given.run.name, results)
+    report(run.name, results)
+
+
+@contextmanager
+def a_run(path: Path | None) -> Iterator[Path]:
+    """The given run, or a new one of the built-in world."""
+    if path is not None:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        data = prepare(None, Path(folder) / "data", format="demo")
+        yield train(data, Path(folder) / "run", budget="90s").path
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from segue.cli.console import stderr, stdout, visible
 from segue.cli.recommend import print_answer
 from segue.cli.train import ProgressDisplay
+from segue.dataset import Items
 from segue.recommender import Answer
 from segue.recommender.answers import Recommendation
 
@@ -112,9 +112,9 @@ def test_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_answers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")  # wide enough for every column
-    table = pa.table({"item_id": [HOSTILE], "title": [HOSTILE], "artist": [HOSTILE]})
-    described = {"artist": HOSTILE, "year": 1999}
-    items: Any = SimpleNamespace(table=table, find=lambda _: [4], describe=lambda _: described)
+    columns = {"item_id": [HOSTILE], "title": [HOSTILE], "artist": [HOSTILE], "genres": [[HOSTILE]]}
+    table = pa.table(columns)
+    items = Items(table)
     answer = Answer(
         items=[Recommendation(HOSTILE, f"{HOSTILE}\nforged line", 1.0, rank=1)],
         unknown_items=[HOSTILE],

@@ -14,6 +14,8 @@ from segue.errors import RequestError, quantity
 if TYPE_CHECKING:
     from segue.recommender import Answer, Recommender
 
+GENRES_WIDTH = 100
+"""Columns of a terminal from which tables of items have their genres."""
 LISTED_IDS, LISTED_LENGTH = 20, 200
 """Unknown items that are named, and the characters of each; with --json all are."""
 
@@ -129,6 +131,8 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
         print_json(_with_attributes(answer, attributes))
         return
     shown = [name for name in SHOWN if any(name in of_item for of_item in attributes)]
+    if stdout().width < GENRES_WIDTH and "genres" in shown:
+        shown.remove("genres")  # titles would be cut off
     rows = []
     for item, of_item in zip(answer.items, attributes, strict=True):
         values = [_text(of_item.get(name, "")) for name in shown]

@@ -74,7 +74,7 @@ class PeopleShape(ViewShape):
         start: number of the first listed person, from 0.
     """
 
-    part: Literal["test", "validation"] | None
+    part: Literal["validation", "test"] | None
     n_people: int | None
     n_ranked: int | None
     n_matches: int
