@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from http import HTTPStatus
@@ -68,6 +69,14 @@ def test_curl(example: Any, address: Address) -> None:
     command = ["bash", "-c", curl(example).replace(URL, address.url)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=60)
     check(example, json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_the_method_of_curl(example: Any) -> None:
+    # Without -X, curl sends GET, and POST if there is a body.
+    implied = "POST" if " -d " in curl(example) else "GET"
+    explicit = re.search(r" -X (\w+) ", curl(example))
+    assert (explicit[1] if explicit else implied) == example.method
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")

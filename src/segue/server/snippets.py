@@ -15,7 +15,10 @@ KEY = "$SEGUE_KEY"
 
 def curl(example: Example) -> str:
     """A shell command."""
-    lines = [f"curl -s {_quoted(URL + example.path)}"]
+    # curl itself chooses GET without a body and POST with one.
+    implied = "GET" if example.body is None else "POST"
+    method = "" if example.method == implied else f"-X {example.method} "
+    lines = [f"curl -s {method}{_quoted(URL + example.path)}"]
     if example.role == "admin":
         lines.append(f'-H "Authorization: Bearer {KEY}"')
     if example.body is not None:
