@@ -26,8 +26,10 @@ def error_of(response: Any, status: int, code: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"items": [True]}, "items.0"),
-        ({"items": [1.5]}, "items.0"),
+        ({"items": [True]}, "items.0: Input should be a valid string or integer"),
+        ({"items": [1.5]}, "items.0: Input should be a valid string or integer"),
+        ({"user": None, "items": ["i1", None]}, "items.1: Input should be a valid string or int"),
+        ({"user": True}, "user: Input should be a valid string or integer"),
         ({"items": "i1"}, "items"),
         ({"items": None}, "items"),
         ({"k": "10"}, "k"),

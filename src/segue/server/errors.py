@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -127,9 +127,14 @@ _TAGS = frozenset(["body", "query", "path", "header", "one", "many"])
 
 def _invalid_body(error: RequestValidationError) -> ApiError:
     """The first thing that is wrong with the keys of a body or a query string."""
-    first: dict[str, Any] = error.errors()[0]
+    errors: Sequence[dict[str, Any]] = error.errors()
+    first = errors[0]
     if first["type"] == "json_invalid":
         return ApiError(400, "bad_request", "the body is not JSON", "send one JSON object in UTF-8")
+    *outer, last = first["loc"]
+    if last == "str" and (*outer, "int") in [alternative["loc"] for alternative in errors[1:]]:
+        # An id: pydantic has an error for each of the types that it may have.
+        first = {**first, "loc": outer, "msg": "Input should be a valid string or integer"}
     place = [step for step in first["loc"] if step not in _TAGS]
     key = ".".join(str(step) for step in place)
     if first["type"] == "extra_forbidden":
