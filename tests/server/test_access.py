@@ -93,7 +93,8 @@ def test_only_administrators_reload(guarded: AppClient, secrets: dict[str, str])
 
 
 def test_without_keys_nobody_administers(client: AppClient) -> None:
-    error_of(client.post("/v1/admin/reload", {}), 403, "forbidden")
+    error = error_of(client.post("/v1/admin/reload", {}), 403, "forbidden")
+    assert "without API keys" in error["message"]
 
 
 def test_the_rate_limit_of_a_key(guarded: AppClient, secrets: dict[str, str]) -> None:

@@ -62,8 +62,7 @@ class AccessControl:
         name = ANONYMOUS if key is None else key.name
         record_of(scope).key = name
         if path.startswith(ADMIN_PREFIX) and (key is None or key.role != "admin"):
-            hint = "use a key with the role admin, or send SIGHUP to the server"
-            raise ApiError(403, "forbidden", "this key may not administer the server", hint)
+            raise _forbidden(has_keys=len(self._keys) > 0)
         if wait_s := self._limiter.take(name):
             raise retry_later(429, "rate_limited", "this key sent too many requests", wait_s)
 
@@ -89,6 +88,16 @@ class AccessControl:
 
 def _has_port(headers: Headers) -> bool:
     return headers.get("host", "").rpartition(":")[2].isdigit()
+
+
+def _forbidden(*, has_keys: bool) -> ApiError:
+    if has_keys:
+        message = "this key may not administer the server"
+        hint = "use a key with the role admin, or send SIGHUP to the server"
+    else:
+        message = "a server without API keys cannot be administered over HTTP"
+        hint = "send SIGHUP to the server, or start it with --key-file"
+    return ApiError(403, "forbidden", message, hint)
 
 
 def _unauthorized(message: str) -> ApiError:
