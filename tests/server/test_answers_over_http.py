@@ -157,6 +157,8 @@ def test_scores(client: AppClient, cycle_model: Recommender) -> None:
         finite = [score for score in scores if score is not None]
         np.testing.assert_allclose(finite, expected[np.isfinite(expected)], rtol=1e-4)
         assert [item["item_id"] for item in answer["items"]] == [str(c) for c in body["candidates"]]
+        unknown = [item for item in answer["items"] if item["score"] is None]
+        assert all(item["title"] == item["item_id"] for item in unknown)
         assert answer["unknown_items"] == [i for i in body["items"] if i == "x"]
 
 

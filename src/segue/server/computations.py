@@ -18,6 +18,7 @@ from segue.recommender.answers import Answer
 from segue.recommender.control_options import NAMES as CONTROLS
 from segue.recommender.requests import Request
 from segue.server.registry import ServedModel
+from segue.tokens import UNK
 
 Arguments = Mapping[str, Any]
 """The keys of one request; see ``segue.server.bodies``."""
@@ -202,12 +203,16 @@ def _scored(
     """The candidates in their order; one outside the catalogue has no score."""
     items = model.recommender.items
     ids = [str(item_id) for item_id in candidates]
-    titles = items.titles(items.find(ids))
-    pairs = zip(ids, titles, scores.tolist(), strict=True)
+    indices = items.find(ids)
+    columns = zip(ids, indices.tolist(), items.titles(indices), scores.tolist(), strict=True)
     return {
         "items": [
-            {"item_id": item_id, "title": title, "score": score if np.isfinite(score) else None}
-            for item_id, title, score in pairs
+            {
+                "item_id": item_id,
+                "title": item_id if index == UNK else title,
+                "score": score if np.isfinite(score) else None,
+            }
+            for item_id, index, title, score in columns
         ],
         "unknown_items": request.unknown_items,
         "model": model.name,
