@@ -124,8 +124,8 @@ def test_docstrings_become_markdown() -> None:
     More about it,
     in two lines:
 
-        x = thing(x)
-        y = x
+        with thing(x):
+            y = x
 
     Args:
         x: the first
@@ -148,8 +148,8 @@ More about it,
 in two lines:
 
 ```python
-x = thing(x)
-y = x
+with thing(x):
+    y = x
 ```
 
 **Arguments**

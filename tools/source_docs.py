@@ -6,6 +6,7 @@ import ast
 import copy
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -202,7 +203,7 @@ def markdown(docstring: str) -> str:
     """A docstring as Markdown: its sections as lists, its indented blocks as code."""
     text = re.sub(r"``(.+?)``", r"`\1`", inspect.cleandoc(docstring), flags=re.S)
     text = _SECTION.sub(_section, text + "\n")
-    text = _CODE.sub(lambda block: f"{code_block(inspect.cleandoc(block[1]))}\n", text)
+    text = _CODE.sub(lambda block: f"{code_block(textwrap.dedent(block[1]).strip())}\n", text)
     return text.strip()
 
 
