@@ -73,7 +73,7 @@ function section(heading, ...content) {
 /** @param {Scores | null} scores */
 function resultsOf(scores) {
   if (scores === null) {
-    const command = "segue evaluate RUN DATASET --json > RUN/evaluation.json";
+    const command = "segue evaluate RUN --data DATASET --json > RUN/evaluation.json";
     return h(
       "p",
       { class: "quiet" },
