@@ -88,6 +88,12 @@ def test_a_new_key_is_shown_once_and_stored_as_a_hash() -> None:
     assert secret not in made.out
 
 
+def test_a_new_key_expires_in_the_future() -> None:
+    made = segue("serve", "--new-key", "web", "--expires", "2020-01-31")
+    assert (made.code, made.out) == (2, "")
+    assert "--expires 2020-01-31 is in the past" in made.error
+
+
 def test_names_of_runs() -> None:
     runs = parse_runs(["runs/a", "b=runs/a", "./c=d/e"])
     assert runs == {"a": Path("runs/a"), "b": Path("runs/a"), "e": Path("c=d/e")}

@@ -135,6 +135,12 @@ def test_a_url_that_is_none(url: str) -> None:
         segue.Client(url)
 
 
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_timeout_that_is_none(timeout_s: float) -> None:
+    with pytest.raises(segue.ConfigError, match="expected a number of seconds above 0"):
+        segue.Client(timeout_s=timeout_s)
+
+
 def test_without_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "find_spec", lambda _: None)
     with pytest.raises(segue.ConfigError, match=r"pip install 'segue\[client\]'"):

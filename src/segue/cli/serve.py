@@ -165,7 +165,10 @@ def serve(  # noqa: PLR0913 - one parameter per option
 
     if new_key is not None:
         role = "admin" if admin else "user"
-        secret, key = api_keys.new_key(new_key, role, None if expires is None else expires.date())
+        last_day = None if expires is None else expires.date()
+        if last_day is not None and last_day < api_keys.today():
+            raise ConfigError(f"--expires {last_day} is in the past", "give a later day, in UTC")
+        secret, key = api_keys.new_key(new_key, role, last_day)
         typer.echo(key.line)
         typer.echo(f"the key, which is shown only now: {secret}", err=True)
         return

@@ -74,7 +74,7 @@ class Client:
             transport: how httpx connects, such as ``httpx.HTTPTransport(uds=...)``.
 
         Raises:
-            ConfigError: httpx is not installed, or the URL or the key is not possible.
+            ConfigError: httpx is not installed, or the URL, the key or the timeout is not possible.
         """
         self._model = model
         self._transport = Transport(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,13 +39,16 @@ class Transport:
         """Prepare; a connection is opened with the first call.
 
         Raises:
-            ConfigError: httpx is not installed, or the URL or the key is not possible.
+            ConfigError: httpx is not installed, or the URL, the key or the timeout is not possible.
         """
         if find_spec("httpx") is None:
             hint = "install segue with the extra client: pip install 'segue[client]'"
             raise ConfigError("segue.Client needs the package httpx", hint)
         import httpx
 
+        if not 0 < timeout_s < math.inf:
+            message = f"timeout_s is {timeout_s}, expected a number of seconds above 0"
+            raise ConfigError(message, "60 is the default")
         self.url = url
         self._retries = retries
         self._max_wait_s = max_wait_s
