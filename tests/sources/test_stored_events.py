@@ -113,6 +113,8 @@ def test_options_of_other_formats(tmp_path: Path) -> None:
     for config in (SourceConfig(format="mpd"), SourceConfig(event_type=("view",))):
         with pytest.raises(ConfigError), open_log(url, config):
             pass
+    with pytest.raises(ConfigError, match="--event-weight KIND=0"):
+        open_source(tmp_path / "events.db", SourceConfig(event_type=("view",)))
     (tmp_path / "log.csv").write_text("user_id,item_id\nu,i\n")
     with pytest.raises(ConfigError, match="event_weight applies to event stores"):
         open_source(tmp_path / "log.csv", SourceConfig(event_weight=("view=1",)))

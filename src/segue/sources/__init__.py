@@ -150,7 +150,11 @@ def _refuse_tabular_options(name: str, config: SourceConfig) -> None:
         raise ConfigError(message, "leave it out")
     if options:
         message = f"format {name} has fixed columns, got {', '.join(options)}"
-        hint = "to choose columns, give the log's file itself or set --format tabular"
+        hint = (
+            "--event-weight KIND=0 leaves a kind out"
+            if name == "events"
+            else "to choose columns, give the log's file itself or set --format tabular"
+        )
         raise ConfigError(message, hint)
 
 
