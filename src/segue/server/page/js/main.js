@@ -16,6 +16,7 @@ import { Store } from "./store/store.js";
 
 /** @typedef {Omit<import("./router.js").ViewContext, "signal">} Session */
 
+const ADDRESS_RETRY_MS = 500;
 const root = elementOf("view");
 const api = new Api(requestKey);
 const store = new Store(stateOf(location.hash));
@@ -24,6 +25,7 @@ const router = new Router(root);
 let session = null;
 let isStarting = false;
 let visits = 0;
+let addressTimer = 0;
 
 /**
  * @param {string} id
@@ -73,6 +75,7 @@ async function start() {
   replaceChildren(root, loadingState("Loading the model"));
   try {
     const { models } = await api.get("/v1/models");
+    if (visit !== visits) return;
     dropUnknownModels(models);
     const name = store.state.model;
     const [model, catalogue] = await Promise.all([
@@ -88,6 +91,7 @@ async function start() {
     bar.show(session);
     await router.show(store.state.view, session);
   } catch (error) {
+    if (visit !== visits) return;
     replaceChildren(
       root,
       errorState(error, () => void start()),
@@ -95,13 +99,26 @@ async function start() {
   }
 }
 
+/**
+ * Put the state into the address. Browsers refuse that when it happens too often, as it does while
+ * a slider moves; then it is done a little later.
+ *
+ * @param {"pushState" | "replaceState"} method
+ */
+function writeAddress(method) {
+  clearTimeout(addressTimer);
+  const address = addressOf(store.state);
+  if (address === location.hash) return;
+  try {
+    history[method](null, "", address);
+  } catch {
+    addressTimer = setTimeout(() => writeAddress(method), ADDRESS_RETRY_MS);
+  }
+}
+
 const bar = new TopBar(elementOf("top-bar"), store);
 store.watch((state, previous) => {
-  const address = addressOf(state);
-  if (address !== location.hash) {
-    if (state.view === previous.view) history.replaceState(null, "", address);
-    else history.pushState(null, "", address);
-  }
+  writeAddress(state.view === previous.view ? "replaceState" : "pushState");
   if (isStarting) return;
   if (state.model !== previous.model) void start();
   else if (state.view !== previous.view && session) void router.show(state.view, session);

@@ -82,10 +82,14 @@ async function addImage(card, item, { api, model }) {
   image.addEventListener("error", () => image.remove());
   if (!api.hasKey) image.src = path;
   else {
-    const blob = await api.image(path);
+    const blob = await api.image(path).catch(() => null); // then the title stays
     if (blob === null) return;
-    image.src = URL.createObjectURL(blob);
-    image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+    const address = URL.createObjectURL(blob);
+    for (const end of ["load", "error"]) {
+      image.addEventListener(end, () => URL.revokeObjectURL(address), { once: true });
+    }
+    image.loading = "eager"; // its bytes are here, and one of the two must happen
+    image.src = address;
   }
   card.append(image);
 }

@@ -28,6 +28,9 @@ export class SearchBox {
     /** @type {Item[]} */
     this._matches = [];
     this._at = -1;
+    // The matches may be those of an earlier text; Enter then means the first one to come.
+    this._isPending = false;
+    this._takesFirst = false;
     this._calls = new AbortController();
     this._timer = 0;
     this._input = h("input", {
@@ -68,6 +71,8 @@ export class SearchBox {
 
   _schedule() {
     clearTimeout(this._timer);
+    this._isPending = true;
+    this._takesFirst = false;
     this._timer = setTimeout(() => void this._search(), DELAY_MS);
   }
 
@@ -82,13 +87,17 @@ export class SearchBox {
       const answer = await api.get("/v1/items", parameters, this._calls.signal);
       this._show(answer.items);
     } catch (error) {
-      if (!isAbort(error)) this._say(explained(error).message);
+      if (isAbort(error)) return;
+      this._isPending = false;
+      this._say(explained(error).message);
     }
   }
 
   /** @param {Item[]} matches */
   _show(matches) {
     if (document.activeElement !== this._input) return;
+    this._isPending = false;
+    if (this._takesFirst && matches.length > 0) return this._choose(matches[0]);
     this._matches = matches;
     this._at = matches.length > 0 ? 0 : -1;
     if (matches.length === 0) return this._say("No item matches.");
@@ -149,6 +158,9 @@ export class SearchBox {
       const step = steps[/** @type {keyof steps} */ (event.key)];
       this._at = (this._at + step + this._matches.length) % this._matches.length;
       this._mark();
+    } else if (event.key === "Enter" && this._isPending) {
+      event.preventDefault();
+      this._takesFirst = true;
     } else if (event.key === "Enter" && this._matches[this._at] !== undefined) {
       event.preventDefault();
       this._choose(this._matches[this._at]);
@@ -178,6 +190,8 @@ export class SearchBox {
   _close() {
     clearTimeout(this._timer);
     this._calls.abort();
+    this._isPending = false;
+    this._takesFirst = false;
     this._matches = [];
     this._at = -1;
     this._list.hidden = true;

@@ -17,6 +17,8 @@ export class PeopleList {
     /** @type {string | undefined} */
     this._marked = undefined;
     this._timer = 0;
+    this._calls = new AbortController();
+    context.signal.addEventListener("abort", () => this._calls.abort());
     this._input = h("input", {
       class: "field search-field",
       type: "search",
@@ -71,10 +73,12 @@ export class PeopleList {
   }
 
   async _load() {
-    const { api, model, signal } = this._context;
+    const { api, model } = this._context;
+    this._calls.abort();
+    this._calls = new AbortController();
     const parameters = { model: model.name, q: this._text, start: this._start, limit: PAGE };
     try {
-      this._show(await api.get("/v1/people", parameters, signal));
+      this._show(await api.get("/v1/people", parameters, this._calls.signal));
     } catch (error) {
       if (isAbort(error)) return;
       const { message, hint } = explained(error);

@@ -28,7 +28,7 @@ export class SuggestionList {
     this._options = options;
     /** @type {Map<string, SuggestionRow>} */
     this._rows = new Map();
-    /** @type {Answer | null} */
+    /** @type {Answer | null} the list of the present state, once it has arrived */
     this.answer = null;
     this._focusAt = -1;
     this._list = h("ol", {
@@ -45,6 +45,7 @@ export class SuggestionList {
   show(state) {
     this.element.setAttribute("aria-busy", String(state.kind === "loading"));
     this.element.classList.toggle("is-loading", state.kind === "loading");
+    this.answer = null; // rows stay in sight while a list is loaded, but they are not the answer
     if (state.kind === "loading") {
       if (this._rows.size === 0) replaceChildren(this._state, loadingState("Loading the list"));
       return;
