@@ -142,7 +142,8 @@ export class Api {
    * @param {AbortSignal} [signal]
    */
   async _fetch(path, options, signal) {
-    const headers = { ...options.headers, ...keyHeaders() };
+    // Outside of the try: a header that is not possible does not mean that the server is away.
+    const headers = new Headers({ ...options.headers, ...keyHeaders() });
     try {
       const response = await fetch(path, { ...options, headers, signal });
       this._watchers.forEach((watch) => watch(null));

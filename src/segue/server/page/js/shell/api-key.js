@@ -3,6 +3,17 @@
 import { h } from "../dom.js";
 import { openDialog } from "../components/dialog.js";
 
+const POSSIBLE = /^[\x21-\x7e]+$/;
+
+/**
+ * Whether a text can be an API key: a header holds no other characters.
+ *
+ * @param {string} text
+ */
+export function isPossibleKey(text) {
+  return POSSIBLE.test(text);
+}
+
 /**
  * @param {string} message why the server wants a key
  * @returns {Promise<string | null>} null if the user gives none
@@ -15,6 +26,7 @@ export function requestKey(message) {
       id: "api-key",
       autocomplete: "off",
       required: true,
+      on: { input: () => field.setCustomValidity("") },
     });
     const send = h("button", { class: "button button-primary", type: "submit" }, "Use this key");
     const form = h(
@@ -24,8 +36,14 @@ export function requestKey(message) {
         on: {
           submit: (/** @type {SubmitEvent} */ event) => {
             event.preventDefault();
-            resolve(field.value.trim() || null);
-            dialog.close();
+            const key = field.value.trim();
+            if (isPossibleKey(key)) {
+              resolve(key);
+              dialog.close();
+            } else {
+              field.setCustomValidity("A key has only letters, digits and signs of ASCII.");
+              field.reportValidity();
+            }
           },
         },
       },

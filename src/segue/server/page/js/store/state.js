@@ -82,8 +82,8 @@ export const CONTROL_KEYS = /** @type {const} */ ([
   "seed",
 ]);
 
-/** Keys that do not belong to the query: undo leaves them alone. */
-export const PLACE_KEYS = /** @type {const} */ (["view", "options"]);
+/** Where the user is, and with which model: undo leaves these keys alone. */
+export const PLACE_KEYS = /** @type {const} */ (["view", "options", "model"]);
 
 /**
  * @param {State} state
