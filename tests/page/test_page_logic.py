@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shlex
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from segue.recommender.request_body import read_body
 from segue.server.page_files import FOLDER
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -46,10 +50,20 @@ def node() -> Iterator[None]:
 
 def call(module: str, function: str, *parameters: Any) -> Any:
     """The result of a function of a module of the page."""
+    return _result_of((FOLDER / "js" / module).as_uri(), function, *parameters)
+
+
+def script(code: str, *parameters: Any) -> Any:
+    """The result of ``run`` in a module of the test, where PAGE stands for the page's modules."""
+    code = code.replace("PAGE", (FOLDER / "js").as_uri())
+    return _result_of(f"data:text/javascript,{quote(code)}", "run", *parameters)
+
+
+def _result_of(address: str, function: str, *parameters: Any) -> Any:
     (process,) = _process
     assert process.stdin is not None
     assert process.stdout is not None
-    line = json.dumps([(FOLDER / "js" / module).as_uri(), function, parameters])
+    line = json.dumps([address, function, parameters])
     process.stdin.write(line + "\n")
     process.stdin.flush()
     return json.loads(process.stdout.readline())
@@ -153,10 +167,28 @@ def test_exports_have_the_ids_of_the_list() -> None:
     assert call(f"{PLAYGROUND}/pasted.js", "pastedIds", playlist) == ids
 
 
+FORMULAS = ["=1+1", "@x", "-5", " =1", "\n+1", "\u00a0\t=1", "\tx", "＝1", "－1"]
+
+
 def test_no_field_of_an_export_is_a_formula() -> None:
-    text = call(f"{PLAYGROUND}/exports.js", "exported", listed("=1+1", "@x", "-5"), "csv")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert [row["item_id"] for row in rows] == ["'=1+1", "'@x", "'-5"]
+    ids = [*FORMULAS, "1-1", "a=b", " a"]
+    text = call(f"{PLAYGROUND}/exports.js", "exported", listed(*ids), "csv")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["item_id"] for row in rows] == [*(f"'{i}" for i in FORMULAS), "1-1", "a=b", " a"]
+
+
+def test_no_id_is_a_directive_of_a_playlist() -> None:
+    ids = ["#EXTINF:1,x", " #a", "a#b"]
+    text = call(f"{PLAYGROUND}/exports.js", "exported", listed(*ids), "m3u")
+    assert text.splitlines()[2::2] == ["%23EXTINF:1,x", " %23a", "a#b"]
+
+
+def words_of(command: str) -> list[str]:
+    """The words that a shell passes to the program at the beginning of a command."""
+    program = command.split(" ", 1)[0]
+    code = f"{program}() {{ printf '%s\\0' {program} \"$@\"; }}; {command}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, check=True, timeout=60)
+    return done.stdout.decode("utf-8").split("\0")[:-1]
 
 
 def test_the_command_line_keeps_every_word_whole() -> None:
@@ -168,7 +200,7 @@ def test_the_command_line_keeps_every_word_whole() -> None:
         unlike=["$(x)"],
         popularity=-0.5,
     )
-    words = shlex.split(call(f"{PLAYGROUND}/commands.js", "shellCommand", query, "/a run/x"))
+    words = words_of(call(f"{PLAYGROUND}/commands.js", "shellCommand", query, "/a run/x"))
     assert words[:3] == ["segue", "recommend", "/a run/x"]
     assert [word.removeprefix("--item=") for word in words if word.startswith("--item=")] == HOSTILE
     assert "--where=year >= 1990" in words
@@ -176,6 +208,105 @@ def test_the_command_line_keeps_every_word_whole() -> None:
     assert "--popularity=-0.5" in words
     assert words[words.index("-k") + 1] == "12"
     assert words[-1] == "--json"
+
+
+def test_the_command_line_counts_ranks_from_one() -> None:
+    query = state(mode="continuation", items=["1"], locked={"0": "a=b", "4": "c", "99": "far"})
+    words = words_of(call(f"{PLAYGROUND}/commands.js", "shellCommand", query, None))
+    assert words[:3] == ["segue", "generate", "RUN"]
+    assert [word for word in words if word.startswith("--lock")] == ["--lock=1=a=b", "--lock=5=c"]
+
+
+CONTROL_IDS = ["a\n", "\x1b[201~rm x\r", "\x7f\x85\x9b", "it's \\ \t'", "\n1"]
+
+
+def test_no_command_has_a_control_character() -> None:
+    module, query = f"{PLAYGROUND}/commands.js", state(items=CONTROL_IDS, exclude=["a,\x9b"])
+    curl = call(module, "curlCommand", query, None, "http://h:1", False)
+    python = call(module, "pythonCommand", query, None, "http://h:1", False)
+    in_file = call(module, "shellCommand", query, None)
+    options = call(module, "shellCommand", query | {"exclude": []}, "/a\n/b")
+    for command in (curl, python, in_file, options):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", command)
+        assert "\n1" not in command
+    words = words_of(curl)
+    assert json.loads(words[words.index("-d") + 1])["items"] == CONTROL_IDS
+    items = [word[7:] for word in words_of(options) if word.startswith("--item=")]
+    assert items == CONTROL_IDS
+    assert words_of(options)[2] == "/a\n/b"
+
+
+def test_ids_with_commas_go_into_a_query_file(tmp_path: Path) -> None:
+    module = f"{PLAYGROUND}/commands.js"
+    query = state(items=["x,y"], exclude=["a,b'\x1b"], unlike=["c"], include_seen=True)
+    command = call(module, "shellCommand", query, None)
+    program = 'segue() { printf "%s\\n" "$@"; cat "$4"; }'
+    done = subprocess.run(
+        ["bash", "-c", f"{program}; {command}"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    *words, body = done.stdout.decode("utf-8").splitlines()
+    (file,) = tmp_path.iterdir()
+    assert words == ["recommend", "RUN", "--query", str(file), "--json"]
+    assert read_body(file) == json.loads(body)
+    assert read_body(file) == {
+        "items": ["x,y"],
+        "exclude": ["a,b'\x1b"],
+        "unlike": ["c"],
+        "include_seen": True,
+        "k": 12,
+    }
+    assert call(module, "shellCommand", query | {"mode": "continuation"}, None) is None
+
+
+def test_undo_keeps_the_model_and_the_view() -> None:
+    code = """
+    import { Store } from "PAGE/store/store.js";
+    export function run(state) {
+      const store = new Store(state);
+      store.change({ items: ["1"] });
+      store.change({ model: "other", view: "map" }, { isUndoable: false });
+      store.undo();
+      return [store.state.items, store.state.model, store.state.view, store.canUndo];
+    }
+    """
+    assert script(code, state()) == [[], "other", "map", False]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "schlüssel", "ключ", "a\u200b", "a\nb", "\x7f"])
+def test_a_key_that_no_header_holds_is_refused(key: str) -> None:
+    assert call("shell/api-key.js", "isPossibleKey", key) is False
+    assert call("shell/api-key.js", "isPossibleKey", "web.Az09-_~!") is True
+
+
+def test_a_list_that_has_not_arrived_is_no_answer() -> None:
+    """Rows of an earlier list stay in sight, but are not exported or added."""
+    code = """
+    import { SuggestionList } from "PAGE/views/playground/suggestion-list.js";
+    class Element {
+      classList = { toggle() {}, remove() {}, add() {} };
+      append() {}
+      replaceChildren() {}
+      setAttribute() {}
+      addEventListener() {}
+    }
+    globalThis.Node = globalThis.HTMLElement = Element;
+    globalThis.document = { createElement: () => new Element() };
+    export function run(states) {
+      const context = { store: { state: { where: [], cap: {}, exclude: [], unlike: [] } } };
+      const list = new SuggestionList({ context });
+      return states.map((state) => {
+        list.answer = { items: [] };
+        list.show(state);
+        return list.answer;
+      });
+    }
+    """
+    states = [{"kind": "loading"}, {"kind": "error", "error": None}, {"kind": "empty"}]
+    assert script(code, states) == [None] * 3
 
 
 def test_python_is_a_program_with_the_same_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +331,5 @@ def test_python_is_a_program_with_the_same_arguments(monkeypatch: pytest.MonkeyP
     assert arguments == (HOSTILE,)
     assert named["locked"] == {1: "<b>"}
     assert named["include_seen"] is True
+    assert isinstance(named["temperature"], float)
+    assert isinstance(named["seed"], int)

@@ -7,6 +7,9 @@ import { listCall } from "./requests.js";
  * @typedef {import("./requests.js").Body} Body
  */
 
+/** Keys that are floating-point numbers in Python, also where their value is whole. */
+const FLOATS = ["popularity", "diversity", "temperature"];
+
 /**
  * @param {Readonly<State>} state
  * @param {string | null} model
@@ -17,7 +20,7 @@ export function curlCommand(state, model, origin, hasKey) {
   const { path, body } = listCall(state, model);
   const lines = [`curl -s ${shellQuoted(origin + path)}`];
   if (hasKey) lines.push('-H "Authorization: Bearer $SEGUE_KEY"');
-  lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(JSON.stringify(body))}`);
+  lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(jsonText(body))}`);
   return lines.join(" \\\n  ");
 }
 
@@ -30,7 +33,10 @@ export function curlCommand(state, model, origin, hasKey) {
 export function pythonCommand(state, model, origin, hasKey) {
   const { path, body } = listCall(state, model);
   const { items, locked, model: name, ...rest } = body;
-  const options = Object.entries(rest).map(([name, value]) => `${name}=${pythonValue(value)}`);
+  const options = Object.entries(rest).map(([name, value]) => {
+    const isWholeFloat = FLOATS.includes(name) && Number.isInteger(value);
+    return `${name}=${isWholeFloat ? value.toFixed(1) : pythonValue(value)}`;
+  });
   if (locked !== undefined) options.push(`locked=${pythonLocks(locked)}`);
   const call = `${path.split("/")[2]}(${[pythonValue(items), ...options].join(", ")})`;
   const key = hasKey ? ', api_key=os.environ["SEGUE_KEY"]' : "";
@@ -49,10 +55,16 @@ export function pythonCommand(state, model, origin, hasKey) {
 /**
  * @param {Readonly<State>} state
  * @param {string | null} run the path of the run; null if the server does not say
+ * @returns {string | null} null for a continuation whose ids do not fit into the options
  */
 export function shellCommand(state, run) {
   const { path, body } = listCall(state, null);
   const parts = ["segue", path.split("/")[2], run === null ? "RUN" : shellQuoted(run)];
+  if (![...state.exclude, ...state.unlike].every(fitsIntoList)) {
+    if (state.mode === "continuation") return null;
+    const file = `query=$(mktemp) && printf %s ${shellQuoted(jsonText(body))} > "$query"`;
+    return `${file} && ${parts.join(" ")} --query "$query" --json`;
+  }
   const add = (/** @type {string} */ option, /** @type {unknown} */ value) =>
     parts.push(`${option}=${shellQuoted(String(value))}`);
   for (const id of body.items) add("--item", id);
@@ -62,8 +74,10 @@ export function shellCommand(state, run) {
     else if (name === "include_seen") parts.push("--include-seen");
     else if (name === "where") value.forEach((/** @type {string} */ text) => add("--where", text));
     else if (name === "cap") pairs(value).forEach((text) => add("--cap", text));
-    else if (name === "locked") pairs(value).forEach((text) => add("--lock", text));
-    else if (name === "sequence_features") {
+    else if (name === "locked") {
+      // Positions count from 0; the command line counts ranks from 1.
+      Object.entries(value).forEach(([at, id]) => add("--lock", `${Number(at) + 1}=${id}`));
+    } else if (name === "sequence_features") {
       pairs(value).forEach((text) => add("--sequence-feature", text));
     } else if (Array.isArray(value)) value.forEach((id) => add(`--${name}`, id));
     else if (name === "temperature" && value === 0) parts.push("--greedy");
@@ -80,9 +94,42 @@ function pairs(mapping) {
   return Object.entries(mapping).map(([name, value]) => `${name}=${value}`);
 }
 
-/** @param {string} text */
+/**
+ * Whether an id can be one of a list such as `--exclude A,B`.
+ *
+ * @param {string} id
+ */
+function fitsIntoList(id) {
+  return !id.includes(",") && id === id.trim();
+}
+
+/**
+ * A word of a shell. A terminal acts on control characters even when they are quoted and pasted,
+ * so they are written as escapes.
+ *
+ * @param {string} text
+ */
 function shellQuoted(text) {
-  return /^[\w./:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  if (/^[\w./:=-]+$/.test(text)) return text;
+  if (!/\p{Cc}/u.test(text)) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${text.replace(/['\\]/g, "\\$&").replace(/\p{Cc}/gu, escapedBytes)}'`;
+}
+
+/** @param {string} character */
+function escapedBytes(character) {
+  const bytes = [...new TextEncoder().encode(character)];
+  return bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+/**
+ * JSON without control characters.
+ *
+ * @param {unknown} value
+ */
+function jsonText(value) {
+  const escaped = (/** @type {string} */ character) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(value).replace(/\p{Cc}/gu, escaped);
 }
 
 /** @param {Record<string, string>} locked */
@@ -106,5 +153,5 @@ function pythonValue(value) {
     const entries = Object.entries(value);
     return `{${entries.map(([k, v]) => `${pythonValue(k)}: ${pythonValue(v)}`).join(", ")}}`;
   }
-  return JSON.stringify(value).replaceAll("\u007F", "\\u007f");
+  return jsonText(value);
 }

@@ -31,7 +31,9 @@ export function exported(items, format) {
   if (format === "m3u") {
     const entries = items.map(({ item_id, title, attributes }) => {
       const artist = typeof attributes.artist === "string" ? `${attributes.artist} - ` : "";
-      return `#EXTINF:-1,${oneLine(artist + title)}\n${oneLine(item_id)}\n`;
+      // A line that begins with # is a directive.
+      const location = oneLine(item_id).replace(/^(\s*)#/u, "$1%23");
+      return `#EXTINF:-1,${oneLine(artist + title)}\n${location}\n`;
     });
     return `#EXTM3U\n${entries.join("")}`;
   }
@@ -57,6 +59,9 @@ export function save(items, format, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
 }
 
+/** How a formula begins: spreadsheets skip blanks and read full-width signs as well. */
+const FORMULA = /^\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20]|^[\t\r\n]/u;
+
 /**
  * A field of CSV. A text that a spreadsheet would take for a formula gets an apostrophe.
  *
@@ -64,7 +69,7 @@ export function save(items, format, name) {
  */
 function csvField(value) {
   if (typeof value === "number") return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const text = FORMULA.test(value) ? `'${value}` : value;
   return /[",\r\n']/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

@@ -2,6 +2,7 @@
 
 import { menuButton } from "../../components/menu.js";
 import { h, icon } from "../../dom.js";
+import { addressOf } from "../../store/address.js";
 import { PLAIN } from "../../store/state.js";
 import { curlCommand, pythonCommand, shellCommand } from "./commands.js";
 import { FORMATS, save } from "./exports.js";
@@ -37,7 +38,9 @@ export class Toolbar {
       "button button-primary",
     );
     this._addAll = labelled("add", "Add all", "Add all to the sequence, and continue", () => {
-      actions.continueWith(options.listed().map(({ item_id }) => item_id));
+      const ids = options.listed().map(({ item_id }) => item_id);
+      if (ids.length > 0) actions.continueWith(ids);
+      else context.toast("There is no list to add yet.");
     });
     this._undo = labelled("undo", "Undo", "Undo (z)", () => context.store.undo());
     this._controls = labelled("controls", "Controls", "Controls", options.toggleControls);
@@ -111,8 +114,10 @@ export class Toolbar {
   _copies() {
     const { context, model } = this._options;
     const { state } = context.store;
-    const { origin, href } = location;
+    const { origin } = location;
+    const link = new URL(addressOf(state), location.href).href;
     const hasKey = context.api.hasKey;
+    const command = shellCommand(state, context.catalogue.run);
     return [
       { label: "Copy as curl", run: this._copier(() => curlCommand(state, model, origin, hasKey)) },
       {
@@ -121,19 +126,22 @@ export class Toolbar {
       },
       {
         label: "Copy as command line",
-        run: this._copier(() => shellCommand(state, context.catalogue.run)),
+        detail: command === null ? "not with these ids" : undefined,
+        isDisabled: command === null,
+        run: this._copier(() => command ?? ""),
       },
-      { label: "Copy link", run: this._copier(() => href) },
+      { label: "Copy link", run: this._copier(() => link) },
     ];
   }
 
   _exports() {
-    const { context, listed } = this._options;
+    const { context } = this._options;
+    const items = this._options.listed();
     return FORMATS.map(({ format, label, detail }) => ({
       label,
       detail,
-      isDisabled: listed().length === 0,
-      run: () => save(listed(), format, `${context.model.name}-${context.store.state.mode}`),
+      isDisabled: items.length === 0,
+      run: () => save(items, format, `${context.model.name}-${context.store.state.mode}`),
     }));
   }
 
