@@ -1,4 +1,5 @@
-"""A small run for the page: songs of four artists in a circle, some with hostile titles and ids."""
+"""Small runs for the page: songs of four artists in a circle, some with hostile titles and ids, the
+built-in world, and MovieLens."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from segue.config import (
     Config,
+    DemoConfig,
     ModelConfig,
     OptimizerConfig,
     PrepareConfig,
@@ -34,7 +36,12 @@ CONFIG = Config(
     model=ModelConfig(layers=1, heads=2, width=16, feed_forward=32, context=8, dropout=0.1),
     optimizer=OptimizerConfig(learning_rate=1e-2),
     training=TrainingConfig(
-        batch_size=16, epochs=40, max_steps=100, validate_every=50, checkpoint_every=50
+        batch_size=16,
+        epochs=40,
+        max_steps=100,
+        validate_every=50,
+        validation_sequences=200,
+        checkpoint_every=50,
     ),
 )
 
@@ -71,3 +78,15 @@ def train_songs(folder: Path) -> Path:
     config = PrepareConfig(source=source, split=SplitConfig(kind="leave-one-out", catalogue="all"))
     data = prepare(folder / "log.csv", folder / "data", config=config)
     return train(data, folder / "songs", config=CONFIG).path
+
+
+def train_built_in(folder: Path) -> Path:
+    """Train a run on a small built-in world; its folder."""
+    source = SourceConfig(format="demo", demo=DemoConfig(sequences=300, items=300))
+    data = prepare(None, folder / "data", config=PrepareConfig(source=source))
+    return train(data, folder / "built-in", config=CONFIG).path
+
+
+def train_movielens(source: Path, folder: Path) -> Path:
+    """Train a run on a release of MovieLens for a moment; its folder."""
+    return train(prepare(source, folder / "data"), folder / "movielens", config=CONFIG).path

@@ -21,7 +21,7 @@ from browser import DESKTOP, PHONE, Tab, chromium
 if TYPE_CHECKING:
     from page_server import PageServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 START = "#/playground?items=s8&items=s9&items=s10"
 
 
@@ -79,6 +79,54 @@ def test_search_build_and_undo(tab: Tab) -> None:
     tab.page.locator(".example").first.click()
     assert len(tab.sequence) >= 2
     assert len(tab.ids) > 0
+
+
+def test_enter_means_the_text_that_was_typed(tab: Tab) -> None:
+    tab.open()
+    tab.page.keyboard.press("/")
+    tab.page.keyboard.type("song 8")
+    tab.page.locator(".match", has_text="Song 8").first.wait_for()
+    tab.page.locator(".top-search input").fill("song 12")
+    tab.page.keyboard.press("Enter")
+    tab.wait_for_count(".sequence-card", 1)
+    assert tab.sequence == ["Song 12"]
+
+
+def test_an_address_that_the_browser_refuses_is_written_later(tab: Tab) -> None:
+    tab.page.add_init_script("""
+        const write = history.replaceState.bind(history);
+        let refusals = 3;
+        history.replaceState = (...values) => {
+          if (refusals-- > 0) throw new DOMException("too often", "SecurityError");
+          write(...values);
+        };
+    """)
+    tab.open(START)
+    tab.settle()
+    tab.page.get_by_label("Popularity", exact=True).focus()
+    for _ in range(2):
+        tab.page.keyboard.press("ArrowLeft")
+    copied_link = copied(tab, "Copy link")
+    tab.page.wait_for_function("location.hash.includes('popularity=')")
+    assert tab.page.url == copied_link
+
+
+def test_a_start_that_fails_late_replaces_nothing(browser: Any, server: PageServer) -> None:
+    tab = Tab(browser, server.url, DESKTOP, "light")
+    waiting: list[Any] = []
+    tab.page.route("**/v1/catalogue?model=others", waiting.append)
+    tab.open(START)
+    tab.settle()
+    with tab.page.expect_request("**/v1/catalogue?model=others"):
+        tab.page.get_by_label("Model", exact=True).select_option("others")
+    tab.page.evaluate(f"location.hash = '{START}'")
+    assert tab.ids[0] == "s11"
+    with tab.page.expect_response("**/v1/catalogue?model=others"):
+        waiting[0].fulfill(status=500, json={"error": {"code": "x", "message": "y", "hint": ""}})
+    tab.page.wait_for_timeout(50)
+    assert tab.ids[0] == "s11"
+    assert tab.page.locator(".state-error").count() == 0
+    tab.close()
 
 
 def test_a_link_restores_the_state(tab: Tab) -> None:
@@ -353,6 +401,9 @@ def test_a_server_with_keys_asks_for_one(browser: Any, server: PageServer) -> No
     tab.page.route("**/v1/**", answer)
     tab.page.goto(f"{server.url}/{START}")
     dialog = tab.page.get_by_role("dialog")
+    dialog.get_by_label("API key").fill("a key that no header holds: ключ")
+    dialog.get_by_role("button", name="Use this key").click()
+    assert tab.page.evaluate("Object.values(sessionStorage)") == []
     for key in ("wrong", "secret"):
         dialog.get_by_label("API key").fill(key)
         dialog.get_by_role("button", name="Use this key").click()
