@@ -28,17 +28,22 @@ export function plural(count, noun) {
  * The values of an item that are short enough for a second line: its maker, year and kinds.
  *
  * @param {import("./api.js").Item} item
- * @returns {string}
+ * @returns {{start: string, end: string}} `end` is a last value that is a number, such as a year
  */
-export function subtitle(item) {
+export function subtitleParts(item) {
+  /** @type {string[]} */
   const parts = [];
+  let isNumber = false;
   for (const [name, value] of Object.entries(item.attributes)) {
     if (name === "training_count" || name === "title" || value === null || value === "") continue;
-    if (Array.isArray(value)) parts.push(value.slice(0, 3).join(", "));
-    else if (["string", "number"].includes(typeof value)) parts.push(String(value));
+    const text = Array.isArray(value) ? value.slice(0, 3).join(", ") : value;
+    if (!["string", "number"].includes(typeof text)) continue;
+    isNumber = typeof text === "number";
+    parts.push(String(text));
     if (parts.length === 3) break;
   }
-  return parts.join(" · ");
+  const end = isNumber ? (parts.pop() ?? "") : "";
+  return { start: parts.join(" · "), end };
 }
 
 /**

@@ -9,7 +9,7 @@ import { linear, tickText } from "./scale.js";
  *   of the value that is drawn in the colour of errors
  */
 
-const LETTER = 7;
+const LETTER = 8;
 const SPACE = 6;
 
 /**

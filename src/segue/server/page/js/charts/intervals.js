@@ -20,7 +20,7 @@ export function intervalChart({ title, unit, text, dots }) {
   const height = dots.length * ROW + 34;
   const draw = (/** @type {number} */ width) => {
     const longest = dots.reduce((most, dot) => Math.max(most, dot.name.length), 0);
-    const left = Math.min(16 + LETTER * longest, width * 0.42);
+    const left = Math.min(16 + LETTER * longest, width * 0.46);
     const area = { left, right: width - 56, top: 4, bottom: height - 26 };
     const highest = dots.reduce((most, dot) => Math.max(most, dot.high ?? dot.mean), 0);
     const x = linear(0, highest || 1, [area.left, area.right], { count: width < 420 ? 2 : 4 });

@@ -13,6 +13,7 @@ import { linear, tickText } from "./scale.js";
  */
 
 const NAME_HEIGHT = 15;
+const DASH = 12;
 
 /**
  * @param {{title: string, unit?: string, text: string, height?: number, lines: Line[],
@@ -26,7 +27,8 @@ export function lineChart(chart) {
   const named = lines.filter((line) => line.name !== "");
   const draw = (/** @type {number} */ width) => {
     const longest = Math.max(0, ...named.map((line) => line.name.length));
-    const right = width - (named.length > 0 ? Math.min(18 + 7.4 * longest, width / 2.5) : 12);
+    const right =
+      width - (named.length > 0 ? Math.min(24 + DASH + 7.4 * longest, width / 2.5) : 12);
     const xs = lines.flatMap((line) => line.x);
     const ys = lines.flatMap((line) => line.y.filter((value) => value !== null));
     const vertical = /** @type {[number, number]} */ ([height - 26, 12]);
@@ -77,7 +79,7 @@ function pathOf(line, x, y) {
 }
 
 /**
- * The names of lines at their ends, moved apart where they would overlap.
+ * The names of lines at their ends, each after a dash of its colour, moved apart where they would overlap.
  *
  * @param {Line[]} lines
  * @param {Scale} y
@@ -91,9 +93,15 @@ function namesOf(lines, y, area) {
     if (at > 0) place.y = Math.max(place.y, places[at - 1].y + NAME_HEIGHT);
   });
   const over = Math.max(0, (places.at(-1)?.y ?? 0) - area.bottom);
-  return places.map(({ line, y: at }) =>
-    svg("text", { class: "chart-name", x: area.right + 8, y: at - over + 4 }, line.name),
-  );
+  const from = area.right + 8;
+  return places.flatMap(({ line, y: at }) => [
+    svg("path", {
+      class: line.isFaint ? "chart-line is-faint" : "chart-line",
+      style: { "--series": `var(--series-${line.colour})` },
+      d: `M${from} ${at - over}h${DASH}`,
+    }),
+    svg("text", { class: "chart-name", x: from + DASH + 6, y: at - over + 4 }, line.name),
+  ]);
 }
 
 /**

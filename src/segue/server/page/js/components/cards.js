@@ -1,7 +1,7 @@
 /** Items as cards: a cover, or a title on a colour of its own. */
 
 import { h, icon } from "../dom.js";
-import { makerAttribute } from "../format.js";
+import { makerAttribute, subtitleParts } from "../format.js";
 
 /**
  * @typedef {import("../api.js").Item} Item
@@ -55,6 +55,23 @@ export function cover(item, context, size = "small") {
   );
   if (context.catalogue.n_covers > 0) void addImage(card, item, context);
   return card;
+}
+
+/**
+ * The second line of an item. Where room is short its kinds are cut, never its year.
+ *
+ * @param {Item} item
+ * @returns {HTMLElement}
+ */
+export function subtitle(item) {
+  const { start, end } = subtitleParts(item);
+  const separator = start === "" || end === "" ? "" : " · ";
+  return h(
+    "span",
+    { class: "subtitle quiet small", dir: "auto" },
+    h("span", { class: "ellipsis" }, start),
+    end !== "" && h("span", { class: "subtitle-end" }, separator, end),
+  );
 }
 
 /**

@@ -2,8 +2,7 @@
 
 import { isAbort } from "../api.js";
 import { h, icon, replaceChildren } from "../dom.js";
-import { subtitle } from "../format.js";
-import { cover } from "./cards.js";
+import { cover, subtitle } from "./cards.js";
 import { explained } from "./states.js";
 
 /**
@@ -138,7 +137,7 @@ export class SearchBox {
         "div",
         { class: "two-lines" },
         h("span", { class: "title", dir: "auto" }, item.title),
-        h("span", { class: "quiet", dir: "auto" }, subtitle(item)),
+        subtitle(item),
       ),
     );
   }

@@ -12,11 +12,29 @@ import { h } from "../dom.js";
  */
 export function errorState(error, retry) {
   const { message, hint } = explained(error);
+  if (error instanceof ApiError && error.code === "not_ready") return waitingState(message, retry);
   return h(
     "div",
     { class: "state state-error", role: "alert" },
     h("h3", {}, message),
     hint !== "" && h("p", { class: "quiet" }, hint),
+    retry !== undefined &&
+      h("button", { class: "button", type: "button", on: { click: retry } }, "Try again"),
+  );
+}
+
+/**
+ * The models are not ready yet, which is no error.
+ *
+ * @param {string} message
+ * @param {() => void} [retry]
+ */
+function waitingState(message, retry) {
+  return h(
+    "div",
+    { class: "state state-waiting", role: "status" },
+    h("h3", {}, message),
+    h("p", { class: "quiet" }, "This takes a minute or so after the server has started."),
     retry !== undefined &&
       h("button", { class: "button", type: "button", on: { click: retry } }, "Try again"),
   );

@@ -5,6 +5,7 @@
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', Cantarell, sans-serif";
 const MAX_LETTERS = 26;
+const MAX_STRONG_LETTERS = 44;
 const STOP = 11;
 const LINE = 18;
 const GAP = 10;
@@ -69,10 +70,8 @@ export function drawOverlay(pen, map, { hovered, hasCross, titleOf }) {
  */
 function drawLabel(pen, index, title, place, offset, { palette, camera }, isStrong, boxes) {
   const letters = [...title.replaceAll(/\p{C}+/gu, " ")];
-  const text =
-    letters.length > MAX_LETTERS
-      ? `${letters.slice(0, MAX_LETTERS - 1).join("")}…`
-      : letters.join("");
+  const most = isStrong ? MAX_STRONG_LETTERS : MAX_LETTERS;
+  const text = letters.length > most ? `${letters.slice(0, most - 1).join("")}…` : letters.join("");
   pen.font = `${isStrong ? 600 : 400} 12px ${FONT}`;
   const { width } = pen.measureText(text);
   const isAtEdge = place.x + offset + width > camera.width - 4;

@@ -1,10 +1,9 @@
 /** The panel of the map: search, the chosen item with its neighbours, or what is in view; colours. */
 
-import { cover } from "../../components/cards.js";
+import { cover, subtitle } from "../../components/cards.js";
 import { SearchBox } from "../../components/search-box.js";
 import { explained } from "../../components/states.js";
 import { h, icon, replaceChildren } from "../../dom.js";
-import { subtitle } from "../../format.js";
 
 /** @typedef {import("../../api.js").Item} Item */
 
@@ -63,7 +62,7 @@ export class Panel {
           "div",
           { class: "map-item-text" },
           h("h2", { class: "map-item-title", dir: "auto" }, item.title),
-          h("p", { class: "small quiet", dir: "auto" }, subtitle(item)),
+          subtitle(item),
         ),
         h(
           "button",
@@ -139,12 +138,7 @@ export class Panel {
       h(
         "button",
         { class: "map-row-name", type: "button", on: { click: () => select(item) } },
-        h(
-          "span",
-          { class: "two-lines" },
-          h("span", { dir: "auto" }, item.title),
-          h("span", { class: "quiet", dir: "auto" }, subtitle(item)),
-        ),
+        h("span", { class: "two-lines" }, h("span", { dir: "auto" }, item.title), subtitle(item)),
       ),
       h(
         "button",

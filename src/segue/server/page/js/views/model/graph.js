@@ -11,8 +11,10 @@ import { whole } from "../../format.js";
  * @typedef {{top: number, bottom: number}} Place
  */
 
-const WIDTH = 340;
-const BOX = 46;
+/** A phone: a third line in each box, so that letters keep their size. */
+const IS_NARROW = matchMedia("(max-width: 760px)").matches;
+const WIDTH = IS_NARROW ? 224 : 340;
+const BOX = IS_NARROW ? 64 : 46;
 const GAP = 22;
 const PLUS = 11;
 const LANE = 18;
@@ -204,6 +206,7 @@ function plusNodes({ top, bottom }) {
  */
 function boxNodes(node, { top }) {
   const shape = node.output.map((length) => whole(length)).join(" × ");
+  const last = IS_NARROW ? top + 53 : top + 36;
   const size = node.parameters > 0 ? `${whole(node.parameters)} parameters` : "";
   return [
     svg("rect", {
@@ -218,10 +221,23 @@ function boxNodes(node, { top }) {
     svg(
       "text",
       { class: "graph-quiet", x: 12, y: top + 36 },
-      shortened(node.kind, (WIDTH - 40) / 6.4 - size.length),
+      shortened(node.kind, (WIDTH - 40) / 6.4 - (IS_NARROW ? 0 : size.length)),
     ),
-    svg("text", { class: "graph-shape", x: WIDTH - 12, y: top + 20, "text-anchor": "end" }, shape),
-    svg("text", { class: "graph-quiet", x: WIDTH - 12, y: top + 36, "text-anchor": "end" }, size),
+    svg(
+      "text",
+      { class: "graph-shape", x: WIDTH - 12, y: IS_NARROW ? last : top + 20, "text-anchor": "end" },
+      shape,
+    ),
+    svg(
+      "text",
+      {
+        class: "graph-quiet",
+        x: IS_NARROW ? 12 : WIDTH - 12,
+        y: last,
+        "text-anchor": IS_NARROW ? "start" : "end",
+      },
+      size,
+    ),
   ];
 }
 

@@ -3,10 +3,10 @@
 /** @import { ViewContext } from "../../router.js" */
 
 import { isAbort } from "../../api.js";
-import { cover } from "../../components/cards.js";
+import { cover, subtitle } from "../../components/cards.js";
 import { errorState, loadingState } from "../../components/states.js";
 import { h, icon, replaceChildren } from "../../dom.js";
-import { plural, subtitle, whole } from "../../format.js";
+import { plural, whole } from "../../format.js";
 
 /**
  * @typedef {import("../../api.js").Item} Item
@@ -194,7 +194,7 @@ function titleOf(item) {
     "span",
     { class: "two-lines" },
     h("span", { class: "title", dir: "auto" }, item.title),
-    h("span", { class: "quiet", dir: "auto" }, subtitle(item)),
+    subtitle(item),
   );
 }
 

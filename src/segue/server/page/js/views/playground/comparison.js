@@ -1,9 +1,8 @@
 /** Two lists side by side: equal items are joined by lines, coloured by gain or loss of rank. */
 
-import { cover } from "../../components/cards.js";
+import { cover, subtitle } from "../../components/cards.js";
 import { errorState, loadingState } from "../../components/states.js";
 import { h, icon, replaceChildren, svg } from "../../dom.js";
-import { subtitle } from "../../format.js";
 
 /**
  * @typedef {import("../../api.js").Answer} Answer
@@ -139,13 +138,13 @@ export class Comparison {
           },
           item.title,
         ),
-        h("span", { class: "quiet", dir: "auto" }, subtitle(item)),
+        subtitle(item),
       ),
       isMoveShown && others !== null && moveBadge(moved),
       !isMoveShown &&
         others !== null &&
         moved === null &&
-        h("span", { class: "move quiet" }, "only here"),
+        h("span", { class: "move quiet", title: "Only in this list" }, "gone"),
     );
   }
 

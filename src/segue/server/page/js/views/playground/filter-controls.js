@@ -196,7 +196,7 @@ function valueControl({ store, catalogue }, attributes) {
       "aria-label": `A value of ${attributes.map(({ name }) => name).join(", ")}`,
       on: { change: toggle },
     },
-    h("option", { value: "" }, "a value"),
+    h("option", { value: "" }, attributes.length === 1 ? attributes[0].name : "a value"),
     ...options,
   );
   return h("div", { class: "value-filter" }, select, ...buttons);

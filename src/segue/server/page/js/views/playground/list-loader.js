@@ -48,8 +48,9 @@ export class ListLoader {
   /**
    * @param {Readonly<State>} state
    * @param {AbortSignal} signal
+   * @param {boolean} [isWaiting] it was said already that the models are not ready
    */
-  async _load(state, signal) {
+  async _load(state, signal, isWaiting = false) {
     const { api, items } = this._context;
     try {
       const { path, body } = listCall(state, this._model);
@@ -60,9 +61,10 @@ export class ListLoader {
       this._show({ kind: "nothing", blamed, answer });
     } catch (error) {
       if (isAbort(error)) return;
-      this._show({ kind: "error", error });
-      if (error instanceof Error && "code" in error && error.code === "not_ready") {
-        this._timer = setTimeout(() => void this._load(state, signal), WARM_UP_MS);
+      const isWarmingUp = error instanceof Error && "code" in error && error.code === "not_ready";
+      if (!(isWaiting && isWarmingUp)) this._show({ kind: "error", error });
+      if (isWarmingUp) {
+        this._timer = setTimeout(() => void this._load(state, signal, true), WARM_UP_MS);
       }
     }
   }

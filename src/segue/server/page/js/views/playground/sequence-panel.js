@@ -1,8 +1,8 @@
 /** The sequence: cards in their order, which can be moved, removed, dropped and pasted. */
 
-import { cover, unknownCover } from "../../components/cards.js";
+import { cover, subtitle, unknownCover } from "../../components/cards.js";
 import { h, icon } from "../../dom.js";
-import { plural, subtitle, whole } from "../../format.js";
+import { plural, whole } from "../../format.js";
 import { isEqual } from "../../store/state.js";
 import { arrive, slide } from "./motion.js";
 import { openPasteDialog } from "./paste-dialog.js";
@@ -173,11 +173,7 @@ export class SequencePanel {
         "div",
         { class: "two-lines" },
         h("span", { class: "title", dir: "auto" }, title),
-        h(
-          "span",
-          { class: "quiet", dir: "auto" },
-          item ? subtitle(item) : item === null ? "unknown id" : " ",
-        ),
+        item ? subtitle(item) : h("span", { class: "quiet" }, item === null ? "unknown id" : " "),
       ),
       remove,
     );

@@ -1,9 +1,9 @@
 /** A row of the list: adds its item, and says how and why it got there. */
 
-import { cover, popularityDots } from "../../components/cards.js";
+import { cover, popularityDots, subtitle } from "../../components/cards.js";
 import { menuButton } from "../../components/menu.js";
 import { h, icon, replaceChildren, setStyle } from "../../dom.js";
-import { subtitle, threeDigits } from "../../format.js";
+import { threeDigits } from "../../format.js";
 import { whyPanel } from "./why.js";
 
 /**
@@ -75,12 +75,7 @@ export class SuggestionRow {
           "div",
           { class: "suggestion-text" },
           this.button,
-          h(
-            "div",
-            { class: "suggestion-detail" },
-            h("span", { class: "quiet small ellipsis", dir: "auto" }, subtitle(item)),
-            this._chip,
-          ),
+          h("div", { class: "suggestion-detail" }, subtitle(item), this._chip),
         ),
         h(
           "div",
