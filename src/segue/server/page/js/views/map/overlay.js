@@ -75,7 +75,9 @@ function drawLabel(pen, index, title, place, offset, { palette, camera }, isStro
   pen.font = `${isStrong ? 600 : 400} 12px ${FONT}`;
   const { width } = pen.measureText(text);
   const isAtEdge = place.x + offset + width > camera.width - 4;
-  const x = isAtEdge ? place.x - offset - width : place.x + offset;
+  const x = isAtEdge
+    ? Math.max(camera.covered.left + 4, place.x - offset - width)
+    : place.x + offset;
   const box = { index, x, y: place.y, width };
   if (!isStrong && boxes.some((other) => overlap(box, other))) return;
   boxes.push(box);

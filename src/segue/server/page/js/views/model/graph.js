@@ -13,7 +13,7 @@ import { whole } from "../../format.js";
 
 /** A phone: a third line in each box, so that letters keep their size. */
 const IS_NARROW = matchMedia("(max-width: 760px)").matches;
-const WIDTH = IS_NARROW ? 224 : 340;
+const WIDTH = IS_NARROW ? 236 : 340;
 const BOX = IS_NARROW ? 64 : 46;
 const GAP = 22;
 const PLUS = 11;
@@ -221,7 +221,7 @@ function boxNodes(node, { top }) {
     svg(
       "text",
       { class: "graph-quiet", x: 12, y: top + 36 },
-      shortened(node.kind, (WIDTH - 40) / 6.4 - (IS_NARROW ? 0 : size.length)),
+      shortened(node.kind, IS_NARROW ? 36 : (WIDTH - 40) / 6.4 - size.length),
     ),
     svg(
       "text",
