@@ -13,6 +13,11 @@ CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[2] / "node_modules/axe-core/axe.min.js"
 DESKTOP, PHONE = (1440, 900), (390, 844)
 SERIOUS = {"serious", "critical"}
+END_OF_ANIMATIONS = """Promise.allSettled(
+  document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime < Infinity)
+    .map((one) => one.finished)
+).then(() => null)"""
 
 
 @contextmanager
@@ -103,6 +108,7 @@ class Tab:
         if not self.page.evaluate("'axe' in window"):
             # Not a script of the page: the policy of the page stays as it is.
             self.page.evaluate(AXE.read_text("utf-8"))
+        self.page.evaluate(END_OF_ANIMATIONS)  # what fades is pale only for a moment
         result = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         return [
             f"{violation['id']}: {node['html'][:120]} {node['failureSummary']}"

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,14 +108,18 @@ def test_an_address_that_the_browser_refuses_is_written_later(tab: Tab) -> None:
     for _ in range(2):
         tab.page.keyboard.press("ArrowLeft")
     copied_link = copied(tab, "Copy link")
-    tab.page.wait_for_function("location.hash.includes('popularity=')")
+    tab.page.wait_for_url(re.compile("popularity="))
     assert tab.page.url == copied_link
 
 
 def test_a_start_that_fails_late_replaces_nothing(browser: Any, server: PageServer) -> None:
     tab = Tab(browser, server.url, DESKTOP, "light")
     waiting: list[Any] = []
-    tab.page.route("**/v1/catalogue?model=others", waiting.append)
+
+    def hold(route: Any) -> None:
+        waiting.append(route)
+
+    tab.page.route("**/v1/catalogue?model=others", hold)
     tab.open(START)
     tab.settle()
     with tab.page.expect_request("**/v1/catalogue?model=others"):
@@ -364,8 +369,10 @@ def test_copied_python_gives_the_list_of_the_page(tab: Tab, query: str) -> None:
         pytest.skip("needs segue.Client")
     tab.open(query)
     ids = tab.ids
+    names: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(copied(tab, "Copy as Python"), {})
+        exec(copied(tab, "Copy as Python"), names)
+    names["client"].close()
     assert [line.split()[1] for line in out.getvalue().splitlines()] == ids
 
 
