@@ -81,7 +81,7 @@ def test_deleting_a_user_leaves_the_others(store: EventStore) -> None:
     store.add([event("a"), event("b"), event("c", "v")])
     assert store.delete_user("u") == 2
     assert store.delete_user("u") == 0
-    store.erase()
+    assert store.erase()
     assert all_events(store) == [event("c", "v")]
     assert store.add([event("a")]) == ["stored"]
 

@@ -7,6 +7,7 @@ import pytest
 from postgres_server import PASSWORD, PostgresServer, running_postgres
 from segue.errors import EventStoreError
 from segue.event_store import Event, EventStoreUnavailableError, open_event_store
+from segue.event_store.store import EventCallError
 
 EVENT = Event("e", "u", "i", 0, "view")
 
@@ -85,3 +86,44 @@ def test_a_server_that_stops_and_starts_again() -> None:
         # Acknowledged events survived, and idle connections of before do not matter.
         assert store.add([EVENT, EVENT._replace(event_id="f")]) == ["already_stored", "stored"]
         store.close()
+
+
+@pytest.mark.slow
+def test_a_user_with_many_events_is_deleted_in_blocks(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.event_store.postgres.DELETE_BLOCK", 2)
+    store = open_event_store(postgres.create_database(), creates=True)
+    store.add([EVENT._replace(event_id=f"e{n}") for n in range(5)])
+    store.add([EVENT._replace(event_id="other", user_id="v")])
+    assert store.delete_user("u") == 5
+    assert store.delete_user("u") == 0
+    assert [len(events) for events in store.latest(["u", "v"], 10)] == [0, 1]
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_statement_that_takes_too_long_fails_alone(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr("segue.event_store.postgres.STATEMENT_MS", 100)
+    url = postgres.create_database()
+    store = open_event_store(url, creates=True)
+    store.add([EVENT])
+    with psycopg.connect(url) as other:
+        other.execute("SELECT * FROM segue_events FOR UPDATE")
+        with pytest.raises(EventCallError, match="QueryCanceled"):
+            store.delete_user("u")
+        store.check()
+    assert store.delete_user("u") == 1
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_database_that_is_not_in_utf8(postgres: PostgresServer) -> None:
+    execute(postgres.url(), "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
+    with pytest.raises(EventStoreError, match="has the encoding LATIN1, expected UTF8") as error:
+        open_event_store(postgres.url("latin"), creates=True)
+    assert "s3cret" not in str(error.value)

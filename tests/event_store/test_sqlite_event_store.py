@@ -40,6 +40,17 @@ def test_forms_of_the_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         open_event_store("mysql://host/events")
     with pytest.raises(EventStoreError, match="a path is empty"):
         open_event_store("")
+    for odd in (
+        "sqlite:x.db",
+        "file:x.db",
+        "postgresql:x",
+        "host=h password=s3cret",
+        " password = s3cret",
+    ):
+        with pytest.raises(ConfigError, match="given by a path or URL") as error:
+            open_event_store(odd, creates=True)
+        assert "s3cret" not in str(error.value)
+    assert len(list(tmp_path.iterdir())) == 4
     assert is_store_url("sqlite:///a.db")
     assert not is_store_url("a.db")
 
@@ -113,6 +124,25 @@ def test_a_damaged_file_is_an_error_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(EventStoreError) as error:
         open_event_store(path)
     assert "\n" not in str(error.value)
+
+
+def test_erasing_waits_for_no_reader_and_is_done_after_it(tmp_path: Path) -> None:
+    store = open_event_store(tmp_path / "events.db", creates=True)
+    store.add([EVENT._replace(event_id=f"e{n}", user_id="secret-user") for n in range(200)])
+    assert store.erase()
+    blocks = store.blocks(10)
+    next(blocks)
+    store.delete_user("secret-user")
+    with closing(sqlite3.connect(tmp_path / "events.db")) as writer:
+        writer.execute("BEGIN IMMEDIATE")  # erasing does not even wait for this
+        assert not store.erase()
+        writer.execute("ROLLBACK")
+    assert store.add([EVENT]) == ["stored"]
+    blocks.close()  # type: ignore[attr-defined]
+    assert store.erase()
+    assert (tmp_path / "events.db-wal").read_bytes() == b""
+    assert b"secret-user" not in (tmp_path / "events.db").read_bytes()
+    store.close()
 
 
 def test_a_replaced_file_acknowledges_nothing(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from segue.event_store.store import EventStoreUnavailableError
+from segue.event_store.store import EventCallError, EventStoreUnavailableError
 
 C = TypeVar("C")
 T = TypeVar("T")
+CALL_STATES = frozenset({"57014", "40P01"})
+"""States of SQL that say nothing about the database: a statement took too long, or a deadlock."""
 
 
 class Connections(Generic[C]):
@@ -34,6 +36,7 @@ class Connections(Generic[C]):
         new one: the database may have been restarted since.
 
         Raises:
+            EventCallError: only this operation failed.
             EventStoreUnavailableError: the database failed.
         """
         try:
@@ -42,6 +45,8 @@ class Connections(Generic[C]):
             return self._run(self._connect(), operation)
         try:
             return self._run(connection, operation)
+        except EventCallError:
+            raise
         except EventStoreUnavailableError:
             self.close()
             return self._run(self._connect(), operation)
@@ -63,7 +68,9 @@ class Connections(Generic[C]):
             result = operation(connection)
         except self._errors as error:
             _close(connection)
-            raise EventStoreUnavailableError(_described(error)) from None
+            is_of_call = getattr(error, "sqlstate", None) in CALL_STATES
+            kind = EventCallError if is_of_call else EventStoreUnavailableError
+            raise kind(_described(error)) from None
         except BaseException:
             _close(connection)
             raise

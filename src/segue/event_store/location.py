@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,15 @@ from segue.storage.paths import checked_path
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
+
+
+HINT = "give a path, sqlite:///PATH, or postgresql://USER@HOST:PORT/DATABASE"
+_NO_PATH = re.compile(
+    r"(sqlite|file|postgres|postgresql):|"
+    r"\s*(host|hostaddr|port|dbname|user|password|passfile|service|sslmode)\s*="
+)
+"""The beginning of what other programs take for a database; as a path it would be a new file, whose
+name may show a password."""
 
 
 def is_store_url(text: str) -> bool:
@@ -42,7 +52,9 @@ def open_event_store(location: str | Path, *, creates: bool = False) -> EventSto
         return PostgresEventStore(text, creates=creates)
     if "://" in text and not text.startswith(SQLITE):
         scheme = text.partition(":")[0]
-        hint = "give a path, sqlite:///PATH, or postgresql://USER@HOST:PORT/DATABASE"
-        raise ConfigError(f"an event store cannot be at a URL of {scheme[:20]!r}", hint)
+        raise ConfigError(f"an event store cannot be at a URL of {scheme[:20]!r}", HINT)
+    if not text.startswith(SQLITE) and (start := _NO_PATH.match(text)):
+        message = f"an event store is given by a path or URL, and not as {start.group().strip()}..."
+        raise ConfigError(message, HINT)
     path = checked_path(text.removeprefix(SQLITE), EventStoreError)
     return SqliteEventStore(path, creates=creates)

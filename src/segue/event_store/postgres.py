@@ -6,7 +6,7 @@ A transaction is acknowledged once PostgreSQL has synchronised it (``synchronous
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 from psycopg import conninfo
@@ -28,6 +28,9 @@ STATEMENT_MS = 10_000
 """A statement that takes longer is cancelled, so that a database that hangs holds no thread."""
 SILENCE_MS = 10_000
 """A connection whose data the other end does not confirm for so long is closed."""
+
+DELETE_BLOCK = 5_000
+"""Events of a user that one statement deletes."""
 
 _LOCK = 0x5345475545
 """Of the advisory lock under which the tables are created."""
@@ -70,12 +73,13 @@ class PostgresEventStore:
 
         Raises:
             EventStoreError: the server cannot be reached, refuses, or its database is of another
-                program or of another version.
+                program, of another version or not in UTF-8.
         """
         self._url = url
         self._name = _name_of(url)
         try:
             with self._connect() as connection:
+                _check_encoding(connection, self._name)
                 _prepare_tables(connection, self._name, creates=creates)
         except psycopg.Error as error:
             # The first line of libpq names the server and the reason, and never a password.
@@ -126,23 +130,29 @@ class PostgresEventStore:
         return split_page(rows, limit)
 
     def delete_user(self, user_id: str) -> int:
-        return self._delete("DELETE FROM segue_events WHERE user_id = %s", (user_id,))
+        # In blocks, each of which ends long before STATEMENT_MS, however many events there are.
+        n_deleted, is_left = 0, True
+        while is_left:
+            n_last, is_left = self._connections.run(lambda c: _delete_block(c, user_id))
+            n_deleted += n_last
+        return n_deleted
 
     def delete_before(self, time_us: int, limit: int) -> int:
-        return self._delete(
+        statement = (
             "DELETE FROM segue_events WHERE number IN (SELECT number FROM segue_events "
-            "WHERE time_us < %s ORDER BY time_us LIMIT %s)",
-            (time_us, limit),
+            "WHERE time_us < %s ORDER BY time_us, number LIMIT %s)"
         )
+        return self._connections.run(lambda c: c.execute(statement, (time_us, limit)).rowcount)
 
-    def erase(self) -> None:
+    def erase(self) -> bool:
         # On a connection of its own: it may take longer than other statements.
-        def vacuum(_: psycopg.Connection) -> None:
+        def vacuum(_: psycopg.Connection) -> bool:
             with self._connect() as connection:
                 connection.execute("SET statement_timeout = 0")
                 connection.execute("VACUUM segue_events")
+            return True
 
-        self._connections.run(vacuum)
+        return self._connections.run(vacuum)
 
     def kinds(self) -> list[str]:
         query = "SELECT DISTINCT kind FROM segue_events ORDER BY kind"
@@ -168,9 +178,6 @@ class PostgresEventStore:
     def close(self) -> None:
         self._connections.close()
 
-    def _delete(self, statement: Any, values: tuple[Any, ...]) -> int:
-        return self._connections.run(lambda c: c.execute(statement, values).rowcount)
-
     def _connect(self) -> psycopg.Connection:
         given = conninfo.conninfo_to_dict(self._url)
         settings = {
@@ -183,7 +190,8 @@ class PostgresEventStore:
         }
         own = f"-c statement_timeout={STATEMENT_MS} -c synchronous_commit=on"
         options = f"{given.pop('options', '') or ''} {own}".strip()
-        return psycopg.connect(**{**settings, **given, "options": options}, autocommit=True)
+        own_settings = {"options": options, "client_encoding": "UTF8"}
+        return psycopg.connect(**{**settings, **given, **own_settings}, autocommit=True)
 
 
 def _name_of(url: str) -> str:
@@ -200,6 +208,28 @@ def _name_of(url: str) -> str:
     user = f"{given['user']}@" if given.get("user") else ""
     port = f":{given['port']}" if given.get("port") else ""
     return f"postgresql://{user}{given.get('host') or ''}{port}/{given.get('dbname') or ''}"
+
+
+def _delete_block(connection: psycopg.Connection, user_id: str) -> tuple[int, bool]:
+    """Delete some events of a user: how many, and whether any are left."""
+    of_user = "FROM segue_events WHERE user_id = %s"
+    deleted = connection.execute(
+        f"DELETE FROM segue_events WHERE number IN "
+        f"(SELECT number {of_user} ORDER BY time_us, number LIMIT %s)",
+        (user_id, DELETE_BLOCK),
+    )
+    # Not by the number of deleted rows: another call may delete the same events.
+    left = connection.execute(f"SELECT number {of_user} LIMIT 1", (user_id,)).fetchone()
+    return deleted.rowcount, left is not None
+
+
+def _check_encoding(connection: psycopg.Connection, name: str) -> None:
+    """Check that the database can store every text: one that it cannot would fail whole calls."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        message = f"the database {name} has the encoding {encoding}, expected UTF8"
+        hint = "give another one: createdb --encoding=UTF8 --template=template0 events"
+        raise EventStoreError(message, hint)
 
 
 def _prepare_tables(connection: psycopg.Connection, name: str, *, creates: bool) -> None:

@@ -140,9 +140,16 @@ class SqliteEventStore:
             (time_us, limit),
         )
 
-    def erase(self) -> None:
-        # Pages of the log with deleted rows remain until it is copied into the file and cut.
-        self._run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+    def erase(self) -> bool:
+        # Pages of the log with deleted rows remain until it is copied into the file and cut. While
+        # others read, that cannot be done; waiting for them would hold up whoever writes.
+        def cut(connection: sqlite3.Connection) -> bool:
+            connection.execute("PRAGMA busy_timeout = 0")
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {round(1_000 * BUSY_S)}")
+            return not is_busy
+
+        return self._run(cut)
 
     def kinds(self) -> list[str]:
         query = "SELECT DISTINCT kind FROM events ORDER BY kind"

@@ -25,6 +25,10 @@ class EventStoreUnavailableError(EventStoreError):
     """The database does not answer, or refuses; it may do so later."""
 
 
+class EventCallError(EventStoreUnavailableError):
+    """The database answers, but not this call: it took too long or was in the way of another."""
+
+
 @runtime_checkable
 class EventStore(Protocol):
     """A database of events. All methods may be called from several threads.
@@ -66,7 +70,10 @@ class EventStore(Protocol):
         ...
 
     def delete_user(self, user_id: str) -> int:
-        """Delete all events of a user; returns how many there were."""
+        """Delete all events of a user; returns how many there were.
+
+        If it fails, some may be deleted already.
+        """
         ...
 
     def delete_before(self, time_us: int, limit: int) -> int:
@@ -78,8 +85,12 @@ class EventStore(Protocol):
         """
         ...
 
-    def erase(self) -> None:
-        """Overwrite or free what deleted rows left on disk, as far as the database allows now."""
+    def erase(self) -> bool:
+        """Overwrite or free what deleted rows left on disk. Never makes other calls wait.
+
+        Returns:
+            Whether it is done; otherwise others read at the moment, and a later call can do it.
+        """
         ...
 
     def kinds(self) -> list[str]:

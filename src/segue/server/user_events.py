@@ -1,19 +1,21 @@
 """The event store of a server: every call of the database runs in a thread, and none can pile up.
 
 Events of calls that arrive at the same time are stored in one transaction (group commit). While the
-database does not answer, calls fail at once, and one after another tries again.
+database does not answer, calls fail at once, and one after another tries again. What deleted events
+left on disk is erased in a thread of its own, as that may take long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from segue.event_store import Event, EventStore, EventStoreUnavailableError
-from segue.event_store.store import Outcome, Position
+from segue.event_store.store import EventCallError, Outcome, Position
 from segue.server.errors import ApiError, timed_out
 from segue.server.log import Log
 from segue.server.metrics import Metrics
@@ -35,6 +37,8 @@ EXPIRY_S = 3_600.0
 """How often events that are too old are deleted."""
 ERASURE_S = 10.0
 """How often, at most, the space of deleted events is freed."""
+CLOSE_POLL_S = 0.01
+"""How often the end of the last calls is looked for when the server stops."""
 EXPIRY_BLOCK = 5_000
 """Events that are deleted per transaction."""
 
@@ -61,6 +65,8 @@ class UserEvents:
         self._next_expiry_s = self._next_erasure_s = 0.0
         self._n_waiting = 0
         self._has_deleted = False
+        self._reading: set[Future[Any]] = set()
+        self._eraser: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="segue-events")
         self._writer = MicroBatcher(
             self._commit,
@@ -100,9 +106,7 @@ class UserEvents:
 
     async def delete_user(self, user_id: str) -> int:
         """Delete all events of a user, and say how many there were; errors as in ``add``."""
-        n_deleted = await self._read(lambda: self._store.delete_user(user_id))
-        self._has_deleted = self._has_deleted or n_deleted > 0
-        return n_deleted
+        return await self._read(lambda: self._deleting(lambda: self._store.delete_user(user_id)))
 
     async def run(self) -> None:
         """Look after the store until cancelled: availability, retention, erasure."""
@@ -111,18 +115,31 @@ class UserEvents:
                 if not self.is_available:
                     await self._read(self._store.check)
                 await self._expire()
-                await self._erase()
+                self._start_erasure()
             except (EventStoreUnavailableError, QueueFullError, ApiError):
                 pass  # noted; the next turn tries again
             except Exception as error:  # noqa: BLE001 - a bug must not end this loop
                 self._log.write_bug(error)
             await asyncio.sleep(TICK_S)
 
-    async def close(self) -> None:
-        """Store what was accepted, then close the connections."""
-        await self._writer.close()
-        self._readers.shutdown(wait=False)
+    async def close(self) -> bool:
+        """Store what was accepted, then close the connections.
+
+        Returns:
+            Whether the database answered all calls within ``shutdown_timeout_s``. If not, threads
+            still wait for it, and the process can only be ended.
+        """
+        is_complete = True
+        try:
+            async with asyncio.timeout(self._settings.shutdown_timeout_s):
+                await self._writer.close()
+                while self._reading:
+                    await asyncio.sleep(CLOSE_POLL_S)
+        except TimeoutError:
+            is_complete = False
+        self._readers.shutdown(wait=False, cancel_futures=not is_complete)
         self._store.close()
+        return is_complete
 
     def _commit(self, _: Any, calls: list[list[Event]]) -> list[list[Outcome] | Exception]:
         """Store the events of some calls in one transaction, in the writer's thread."""
@@ -145,8 +162,10 @@ class UserEvents:
 
         self._n_waiting += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await self._awaited(loop.run_in_executor(self._readers, attempt))
+            reading = self._readers.submit(attempt)
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+            return await self._awaited(asyncio.wrap_future(reading))
         finally:
             self._n_waiting -= 1
 
@@ -156,6 +175,8 @@ class UserEvents:
             result = await asyncio.wait_for(future, self._settings.timeout_s)
         except TimeoutError:
             raise timed_out(self._settings.timeout_s) from None
+        except EventCallError:
+            raise  # the database answers
         except EventStoreUnavailableError as error:
             self._note(error)
             raise
@@ -186,19 +207,41 @@ class UserEvents:
         oldest_us = max(0, round(1e6 * (time.time() - retention_s)))
         n_deleted, n_last = 0, EXPIRY_BLOCK
         while n_last == EXPIRY_BLOCK:
-            n_last = await self._read(lambda: self._store.delete_before(oldest_us, EXPIRY_BLOCK))
+            n_last = await self._read(
+                lambda: self._deleting(lambda: self._store.delete_before(oldest_us, EXPIRY_BLOCK))
+            )
             n_deleted += n_last
         self._next_expiry_s = time.monotonic() + EXPIRY_S
         if n_deleted:
-            self._has_deleted = True
             self._log.write("events_expired", deleted=n_deleted)
 
-    async def _erase(self) -> None:
-        """Free what deleted rows left on disk, some seconds after deletions."""
-        if self._has_deleted and time.monotonic() >= self._next_erasure_s:
-            self._has_deleted, self._next_erasure_s = False, time.monotonic() + ERASURE_S
-            try:
-                await self._read(self._store.erase)
-            except BaseException:
-                self._has_deleted = True
-                raise
+    def _deleting(self, delete: Callable[[], int]) -> int:
+        """Delete some events, in a thread of its own: it may end after nobody waits any more."""
+        try:
+            n_deleted = delete()
+        except EventStoreUnavailableError:
+            self._has_deleted = True  # perhaps some of them
+            raise
+        if n_deleted:
+            self._has_deleted = True
+        return n_deleted
+
+    def _start_erasure(self) -> None:
+        """Begin to free what deleted rows left on disk, some seconds after deletions."""
+        is_running = self._eraser is not None and self._eraser.is_alive()
+        if self._has_deleted and not is_running and time.monotonic() >= self._next_erasure_s:
+            self._next_erasure_s = time.monotonic() + ERASURE_S
+            # It does not keep the process alive.
+            self._eraser = threading.Thread(target=self._erase, name="segue-erase", daemon=True)
+            self._eraser.start()
+
+    def _erase(self) -> None:
+        self._has_deleted, is_complete = False, False
+        try:
+            is_complete = self._store.erase()
+        except EventStoreUnavailableError:
+            pass  # a call notes it; it is tried again
+        except Exception as error:  # noqa: BLE001 - a bug must not be silent
+            self._log.write_bug(error)
+        if not is_complete:
+            self._has_deleted = True
