@@ -104,6 +104,18 @@ def test_more_histories_than_a_call_takes(
     assert raised.value.__notes__ == ["of the histories from number 4 on"]
 
 
+def test_calls_are_cut_by_their_size_too(
+    remote: segue.Client, cycle_model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "BLOCK_BYTES", 100)
+    long = ["i\u00e9" * 20, "i1"]
+    histories = [["i1"], ["i2"], ["i3"], long, ["i4"], ["i5"]]
+    cut = list(client_module._blocks([{"items": items} for items in histories], 64))
+    assert [body["items"] for block in cut for body in block] == histories
+    assert [len(block) for block in cut] == [3, 1, 2]
+    assert lists(remote.recommend(histories, k=2)) == lists(cycle_model.recommend(histories, k=2))
+
+
 def test_generate(remote: segue.Client, cycle_model: Recommender) -> None:
     arguments: dict[str, Any] = {"length": 4, "seed": 3, "top_k": 6, "temperature": 0.7}
     one = remote.generate(["i1"], locked={np.int64(2): "i9"}, **arguments)

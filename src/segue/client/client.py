@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 REQUESTS_PER_CALL, EVENTS_PER_CALL = 64, 1_000
 """What a server accepts in one call. More histories or events are sent in several."""
+BLOCK_BYTES = 1_000_000
+"""Of the histories or events in one call: the body may have 1 MiB."""
 RELOAD_TIMEOUT_S = 1_800.0
 """A model is loaded and compiled before the answer to a reload."""
 
@@ -45,8 +48,8 @@ class Client:
             model.recommend(["1193", "661"], k=10)
 
     Arguments and answers are those of ``Recommender``; the items of answers have ``attributes`` as
-    well, and ``took_ms`` is the time in the server. More than 64 histories are sent in several
-    calls, which a reload in between may answer by different versions. A client may be used by
+    well, and ``took_ms`` is the time in the server. More than 64 histories, or more than fit into a
+    body, are sent in several calls, which a reload in between may answer by different versions. A client may be used by
     several threads. All methods raise ``ServerError`` if the server refuses or fails to answer.
     """
 
@@ -68,8 +71,9 @@ class Client:
             api_key: the key that it requires.
             model: the name of one of its models; by default its first.
             timeout_s: seconds to wait for an answer.
-            retries: how often a call is repeated that gets status 429 or 503, which say that the
-                server did not begin with it; after the time in ``Retry-After``.
+            retries: how often a call is repeated that gets status 429 or 503, after the time in
+                ``Retry-After``. They say that the server did not begin with it, or that its
+                database of events failed; a repeated call stores nothing twice.
             max_wait_s: a longer time is not waited for, and the call fails.
             transport: how httpx connects, such as ``httpx.HTTPTransport(uds=...)``.
 
@@ -381,7 +385,7 @@ class Client:
 
         Raises:
             RequestError: an event is not a mapping, or its time has no time zone.
-            ServerError: as all methods; of the failed block of 1,000 events, none is stored.
+            ServerError: as all methods; of the failed call of at most 1,000 events, none is stored.
         """
         bodies = [event_body(event) for event in events]
         results: list[StoredEvents] = []
@@ -451,16 +455,26 @@ class Client:
             try:
                 body = self._transport.post(path, {"requests": block, **self._named})
             except ServerError as error:
-                if len(bodies) > REQUESTS_PER_CALL:
+                if len(block) < len(bodies):
                     error.add_note(f"of the histories from number {len(answers)} on")
                 raise
             answers += decoded(body, Many[kind]).answers  # type: ignore[valid-type]
         return answers
 
 
-def _blocks(values: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+def _blocks(bodies: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Some bodies at a time: at most ``size``, and ``BLOCK_BYTES`` except for a single one."""
+    block: list[dict[str, Any]] = []
+    n_bytes = 0
+    for body in bodies:
+        n_more = len(json.dumps(body)) + len(", ")  # all in ASCII
+        if block and (len(block) == size or n_bytes + n_more > BLOCK_BYTES):
+            yield block
+            block, n_bytes = [], 0
+        block.append(body)
+        n_bytes += n_more
+    if block:
+        yield block
 
 
 def _quoted(value: Id, name: str) -> str:

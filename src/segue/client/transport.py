@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import httpx
 
 RETRIED = (429, 503)
-"""Statuses of calls that the server did not begin to answer, so that repeating them is safe."""
+"""Statuses of calls that can be repeated: the server did not begin, or its database of events
+failed, in which nothing is stored twice."""
 DEFAULT_WAIT_S = 1.0
 """Seconds until a call is repeated where the response does not say."""
 
