@@ -130,6 +130,22 @@ def test_jobs_of_one_moment_are_computed_together_without_waiting() -> None:
     assert run(scenario()) == [("a", [0, 1, 2])]
 
 
+def test_jobs_that_keep_coming_do_not_put_a_batch_off() -> None:
+    async def scenario() -> tuple[int, Any]:
+        batcher, futures = MicroBatcher(Model(), max_batch=1_000), []
+        for number in range(50):  # one per turn of the event loop
+            futures += batcher.submit("a", [number])
+            await asyncio.sleep(0)
+        n_waiting = batcher.n_waiting
+        answers = await results(futures)
+        await batcher.close()
+        return n_waiting, answers
+
+    n_waiting, answers = run(scenario())
+    assert n_waiting < 50
+    assert answers == [2 * number for number in range(50)]
+
+
 def test_a_full_batch_does_not_wait() -> None:
     async def scenario() -> Any:
         batcher = MicroBatcher(Model(), max_batch=2, max_wait_s=1_000.0)

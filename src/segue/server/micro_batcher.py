@@ -166,14 +166,17 @@ class MicroBatcher:
         if self._is_busy or not self._queues:
             self._note_idle()
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         queue = min(self._queues.values(), key=lambda queue: queue[0].arrival_s)
         loop = asyncio.get_running_loop()
         due_s = queue[0].arrival_s + (self._max_wait_s if self._has_company else 0)
         is_due = self._is_closed or (loop.time() >= due_s and not joins_next)
-        if len(queue) < self._max_batch and not is_due:
+        waits = len(queue) < self._max_batch and not is_due
+        if self._timer is not None:
+            if waits and joins_next and self._timer.when() <= due_s:
+                return  # jobs that keep coming must not put it off
+            self._timer.cancel()
+            self._timer = None
+        if waits:
             self._timer = loop.call_at(due_s, self._schedule)
         else:
             self._begin(queue)
