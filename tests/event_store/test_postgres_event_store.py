@@ -112,8 +112,8 @@ def test_a_statement_that_takes_too_long_fails_alone(
     url = postgres.create_database()
     store = open_event_store(url, creates=True)
     store.add([EVENT])
-    with psycopg.connect(url) as other:
-        other.execute("SELECT * FROM segue_events FOR UPDATE")
+    with psycopg.connect(url) as blocking:
+        blocking.execute("SELECT * FROM segue_events FOR UPDATE")
         with pytest.raises(EventCallError, match="QueryCanceled"):
             store.delete_user("u")
         store.check()

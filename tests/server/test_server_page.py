@@ -63,6 +63,13 @@ def test_python(example: Any, address: Address, monkeypatch: pytest.MonkeyPatch)
     assert out.getvalue().strip() or is_empty
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_curl_names_a_method_that_it_would_not_choose(example: Any) -> None:
+    method = re.search(r" -X (\w+) ", curl(example))
+    chosen = "GET" if example.body is None else "POST"
+    assert (method.group(1) if method else chosen) == example.method
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_curl(example: Any, address: Address) -> None:
