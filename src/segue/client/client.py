@@ -49,8 +49,9 @@ class Client:
 
     Arguments and answers are those of ``Recommender``; the items of answers have ``attributes`` as
     well, and ``took_ms`` is the time in the server. More than 64 histories, or more than fit into a
-    body, are sent in several calls, which a reload in between may answer by different versions. A client may be used by
-    several threads. All methods raise ``ServerError`` if the server refuses or fails to answer.
+    body, are sent in several calls, which a reload in between may answer by different versions. A
+    client may be used by several threads. All methods raise ``ServerError`` if the server refuses
+    or fails to answer.
     """
 
     def __init__(
