@@ -11,8 +11,10 @@ import pytest
 from app_client import AppClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from segue.errors import RequestError
+from segue.server.bodies import ItemsBody
 from segue.server.catalogue_summary import N_STEPS, describe_column, popularity_steps
 from segue.server.covers import MAX_BYTES, Covers
 from segue.server.schemas import CatalogueShape, ItemsShape
@@ -43,6 +45,17 @@ def test_texts_have_their_frequent_values_first() -> None:
         ("b", 2),
         ("c", 1),
     ]
+
+
+def test_of_many_texts_only_the_most_frequent_are_listed() -> None:
+    texts = [f"t{n:03d}" for n in range(200)] + ["t150", "t150", "t007", "x" * 201, "x" * 201]
+    described = describe_column("title", column(texts))
+    assert described is not None
+    assert described["n_values"] == 201
+    values = [(v["value"], v["n_items"]) for v in described["values"]]
+    # The text of 201 characters is among the most frequent 60, and too long to be listed.
+    expected = [("t150", 3), ("t007", 2), *((f"t{n:03d}", 1) for n in range(58) if n != 7)]
+    assert values == expected
 
 
 def test_lists_are_counted_by_element() -> None:
@@ -90,6 +103,12 @@ def test_items_by_their_ids(client: AppClient) -> None:
     assert [item["item_id"] for item in answer["items"]] == ["i2", "i1"]
     assert answer["unknown_items"] == ["nothing", "<b>"]
     assert answer["items"][0] == client.get("/v1/items/i2").json()
+
+
+def test_a_call_describes_500_items() -> None:
+    assert len(ItemsBody(ids=["x"] * 500).ids) == 500
+    with pytest.raises(ValidationError):
+        ItemsBody(ids=["x"] * 501)
 
 
 @pytest.mark.parametrize("body", [{}, {"ids": "i1"}, {"ids": [True]}, {"ids": ["x"] * 51}])

@@ -77,6 +77,10 @@ def test_not_ready_before_the_warm_up_is_over(
         response = client.post("/v1/recommend", {"items": ["i1"]})
         error_of(response, 503, "not_ready")
         assert response.headers["retry-after"]
+        for path in ("catalogue", "map", "map/points", "people", "people/u1", "model/card"):
+            error_of(client.get(f"/v1/{path}"), 503, "not_ready")
+        for path in ("models", "model", "items/i1", "items?q=i1"):
+            assert client.get(f"/v1/{path}").status_code == 200
         warmed.set()
         client.run(until(lambda: app.state.service.is_ready))
         assert client.get("/readyz").json() == {"status": "ready"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import shutil
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,11 +22,13 @@ from segue.dataset import Dataset
 from segue.item_map import ItemMap, write_map
 from segue.recommender import Recommender
 from segue.runs import RunFolder
-from segue.server import view_schemas
+from segue.server import long_computation, view_schemas
 from segue.server.app import create_app
+from segue.server.errors import ApiError
 from segue.server.log import Log
-from segue.server.long_computation import LongComputation, Report
-from segue.server.registry import ModelRegistry
+from segue.server.long_computation import LongComputation, PerModel, Report
+from segue.server.registry import ModelRegistry, ServedModel, load_model
+from segue.server.routes.served import finished, not_there_yet
 from segue.server.settings import ServerSettings
 
 
@@ -55,8 +61,6 @@ def ready(client: AppClient, path: str) -> dict[str, Any]:
 
 
 async def _waited(computation: LongComputation[Any]) -> None:
-    import asyncio
-
     await asyncio.to_thread(computation.wait)
 
 
@@ -253,7 +257,53 @@ def test_a_background_computation_fails_or_stops_alone() -> None:
     stopped = LongComputation(long)
     reached.wait(10)
     assert (stopped.state, stopped.share) == ("computing", 0.5)
+    with pytest.raises(ApiError, match="longer than"):
+        asyncio.run(finished(stopped, 0.0))
     stopped.stop()
     release.set()
     stopped.wait()
     assert stopped.value is None
+
+
+def test_a_failure_is_reported_and_later_tried_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = [0.0]
+    outcomes: list[int | None] = [None, 3]
+    clock = SimpleNamespace(monotonic=lambda: seconds[0])
+    monkeypatch.setattr(long_computation, "time", clock)
+
+    def compute(_: ServedModel, __: Report) -> int:
+        outcome = outcomes.pop(0)
+        if outcome is None:
+            raise ValueError
+        return outcome
+
+    values, model = PerModel("number", compute, Log(io.BytesIO())), load_model("cycles", run)
+    failed = values.of(model)
+    failed.wait()
+    assert "failed" in not_there_yet(failed, "it is being computed").message
+    seconds[0] = long_computation.RETRY_S
+    assert values.of(model) is failed
+    seconds[0] += 0.1
+    again = values.of(model)
+    again.wait()
+    assert (again.state, again.value) == ("ready", 3)
+    seconds[0] *= 10
+    assert values.of(model) is again
+
+
+def test_a_model_that_was_loaded_again_is_released(
+    run: Path, small_settings: ServerSettings
+) -> None:
+    registry = ModelRegistry({"cycles": run})
+    app = create_app(registry, settings=small_settings, log=Log(io.BytesIO()))
+    with AppClient(app) as client:
+        client.get("/v1/model/card")
+        old = weakref.ref(registry.find())
+        computation = app.state.views.cards.of(registry.find())
+        client.run(app.state.service.reload("cycles"))
+        assert computation.value is not None, "who holds the value does not hold the model"
+        gc.collect()
+        assert old() is None
+        assert client.get("/v1/model/card").status_code == 200

@@ -96,7 +96,8 @@ def create_app(
     app.state.covers = covers or Covers({})
     app.state.run_paths = dict(run_paths or {})
     app.state.searching = asyncio.Semaphore(1)
-    app.state.views = Views(data, log)
+    app.state.views = views = Views(data, log)
+    service.watch_reloads(views.drop)
     for kind in ERRORS:
         app.add_exception_handler(kind, _respond)
     app.add_exception_handler(ClientDisconnectedError, _respond_to_nobody)

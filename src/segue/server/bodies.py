@@ -26,6 +26,8 @@ ModelName = Annotated[
     str | None, Field(description="The name of a model; by default the first one of the server.")
 ]
 BodyT = TypeVar("BodyT", bound=ConfigSection)
+MAX_ITEMS = 500
+"""Items that one call describes."""
 
 
 class Many(ConfigSection, Generic[BodyT]):
@@ -88,7 +90,7 @@ class SimilarMany(Many[SimilarBody]):
 class ItemsBody(ConfigSection):
     """The ids of items to describe."""
 
-    ids: list[Id]
+    ids: Annotated[list[Id], Field(max_length=MAX_ITEMS)]
     model: ModelName = None
 
 

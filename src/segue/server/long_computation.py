@@ -1,10 +1,14 @@
-"""Values that take long: computed once per version of a model, in a thread, on first use."""
+"""Values that take long: computed once per version of a model, in a thread, on first use.
+
+A computation that failed is begun again by a request after ``RETRY_S``.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from segue.errors import SegueError
 from segue.server.log import Log
@@ -14,6 +18,8 @@ ValueT = TypeVar("ValueT")
 Report = Callable[[float], None]
 """Called with the share of the work that is done; ends the work if the server stops."""
 Stage = Literal["computing", "ready", "failed"]
+RETRY_S = 60.0
+"""Seconds in which a failure is reported before it is tried again."""
 
 
 class _StoppedError(Exception):
@@ -28,6 +34,7 @@ class LongComputation(Generic[ValueT]):
         share: of the work that is done, from 0 to 1.
         value: the value, once ``state`` is ``ready``.
         error: why it could not be computed, once ``state`` is ``failed``.
+        failed_at_s: when, by ``time.monotonic``.
     """
 
     def __init__(self, compute: Callable[[Report], ValueT]) -> None:
@@ -36,7 +43,8 @@ class LongComputation(Generic[ValueT]):
         self.share = 0.0
         self.value: ValueT | None = None
         self.error: Exception | None = None
-        self._compute = compute
+        self.failed_at_s: float | None = None
+        self._compute: Callable[[Report], ValueT] | None = compute
         self._is_stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="segue-background", daemon=True)
         self._thread.start()
@@ -55,11 +63,14 @@ class LongComputation(Generic[ValueT]):
             raise _StoppedError
 
     def _run(self) -> None:
+        assert self._compute is not None
+        compute, self._compute = self._compute, None  # it may hold a model
         try:
-            self.value = self._compute(self._report)
+            self.value = compute(self._report)
             self.state = "ready"
         except Exception as error:  # noqa: BLE001 - who asks for the value reports it
-            self.error = error
+            self.error = error.with_traceback(None)  # its frames hold a model, too
+            self.failed_at_s = time.monotonic()
             self.state = "failed"
 
 
@@ -84,12 +95,18 @@ class PerModel(Generic[ValueT]):
     def of(self, model: ServedModel) -> LongComputation[ValueT]:
         """The value of a model. That of an older version is dropped. Called in the event loop."""
         served, computation = self._started.get(model.name, (None, None))
-        if computation is None or served is not model:
-            if computation is not None:
-                computation.stop()
-            computation = LongComputation(lambda report: self._logged(model, report))
-            self._started[model.name] = (model, computation)
+        if computation is not None and served is model and not _is_to_be_repeated(computation):
+            return computation
+        self.drop(model.name)
+        computation = LongComputation(lambda report: self._logged(model, report))
+        self._started[model.name] = (model, computation)
         return computation
+
+    def drop(self, name: str) -> None:
+        """Forget the value of a model that was loaded again, and with it the old version."""
+        _, computation = self._started.pop(name, (None, None))
+        if computation is not None:
+            computation.stop()
 
     def close(self) -> None:
         """End all computations."""
@@ -104,3 +121,8 @@ class PerModel(Generic[ValueT]):
         except Exception as error:
             self._log.write_bug(error, computing=self._name)
             raise
+
+
+def _is_to_be_repeated(computation: LongComputation[Any]) -> bool:
+    failed_at_s = computation.failed_at_s
+    return failed_at_s is not None and time.monotonic() - failed_at_s > RETRY_S

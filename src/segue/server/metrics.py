@@ -110,7 +110,6 @@ class Metrics:
         """Count a call of a model."""
         self._batch_sizes.labels(model).observe(report.size)
         self._batch_seconds.labels(model).observe(report.seconds)
-        self._waiting.labels(model).set(report.n_waiting)
         self.recent.count_batch(report.size)
 
     def count_reload(self, model: str, *, is_loaded: bool) -> None:

@@ -51,6 +51,7 @@ class Service:
         log: where events are written.
         events: the events of users; None without a store.
         is_ready: whether every model is warmed up.
+        is_stuck: whether the database of events did not answer its last calls when it was closed.
         failure: why a model could not be warmed up.
     """
 
@@ -67,10 +68,11 @@ class Service:
         self.metrics = Metrics()
         self.log = log
         self.events = None if store is None else UserEvents(store, settings, self.metrics, log)
-        self.is_ready = False
+        self.is_ready = self.is_stuck = False
         self.failure: Exception | None = None
         self._batchers = {name: self._batcher(name) for name in registry.names}
         self._reloading = asyncio.Lock()
+        self._reload_watchers: list[Callable[[str], None]] = []
         for model in registry.models:
             self.metrics.set_model(model)
 
@@ -105,8 +107,7 @@ class Service:
         arrival_s = time.perf_counter()
         requests = requests_of(call, self.settings)
         model = self.registry.find(call.model)
-        if not self.is_ready:
-            raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
+        self.check_ready()
         if self.events is not None:
             is_one = not hasattr(call, "requests")
             requests = await with_stored_histories(self.events, model, requests, is_one=is_one)
@@ -141,8 +142,23 @@ class Service:
                 raise
         self.metrics.count_reload(name, is_loaded=True)
         self.metrics.set_model(model)
+        for watch in self._reload_watchers:
+            watch(name)
         self.log.write("reloaded", model=name, version=model.version)
         return model
+
+    def watch_reloads(self, watch: Callable[[str], None]) -> None:
+        """Call a function with the name of every model that was loaded again."""
+        self._reload_watchers.append(watch)
+
+    def check_ready(self) -> None:
+        """Check that every model is warmed up.
+
+        Raises:
+            ApiError: it is not.
+        """
+        if not self.is_ready:
+            raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
 
     def n_waiting(self, name: str) -> int:
         """Number of requests that wait for a model."""
@@ -152,7 +168,7 @@ class Service:
         """Compute what was accepted, and accept no more."""
         await asyncio.gather(*(batcher.close() for batcher in self._batchers.values()))
         if self.events is not None:
-            await self.events.close()
+            self.is_stuck = not await self.events.close()
 
     def _batcher(self, name: str) -> MicroBatcher:
         def watch(report: BatchReport) -> None:

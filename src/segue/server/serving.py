@@ -63,7 +63,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
 
     Returns:
         Whether everything that was accepted was answered. If not, the caller should end the
-        process at once: after a second signal, or one during the warm-up, which still goes on.
+        process at once: after a second signal, or one during the warm-up, which still goes on, or
+        while the database of events does not answer.
 
     Raises:
         SegueError: a run cannot be loaded or warmed up, the address cannot be used, or the event
@@ -106,7 +107,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     service: Service = app.state.service
     if service.failure is not None:
         raise service.failure
-    is_complete = service.is_ready and not server.force_exit
+    is_complete = service.is_ready and not (server.force_exit or service.is_stuck)
     log.write("stopped", complete=is_complete)
     return is_complete
 

@@ -31,6 +31,11 @@ class Views:
         self.people = PerModel("people", self._people, log)
         self.cards = PerModel("card", self._card, log)
 
+    def drop(self, name: str) -> None:
+        """Forget what was computed for a model that was loaded again."""
+        for view in (self.maps, self.people, self.cards):
+            view.drop(name)
+
     def close(self) -> None:
         """End what is being computed."""
         for view in (self.maps, self.people, self.cards):

@@ -22,13 +22,14 @@ _NO_COVER = 204
 
 @router.get(
     "/v1/catalogue",
-    responses={200: {"model": CatalogueShape}, **KEY_ERRORS, **error_responses(404, 422)},
+    responses={200: {"model": CatalogueShape}, **KEY_ERRORS, **error_responses(404, 422, 503)},
 )
 async def get_catalogue(request: Request, model: ModelParameter = None) -> Response:
     """The attributes of a catalogue with their values, levels of popularity, and examples."""
     served = _find(request, model)
-    summary = await asyncio.to_thread(lambda: served.catalogue_summary)
     state = request.app.state
+    state.service.check_ready()
+    summary = served.catalogue_summary  # computed by the warm-up
     answer = summary | {
         "model": served.name,
         "popular": _described(served, summary["popular"]),
@@ -45,7 +46,7 @@ async def get_items(body: ItemsBody, request: Request) -> Response:
     check_limits(body, request.app.state.service.settings)
     served = _find(request, body.model)
     ids = [str(item_id) for item_id in body.ids]
-    items = {item_id: served.descriptions.find(item_id) for item_id in ids}
+    items = await asyncio.to_thread(lambda: {id_: served.descriptions.find(id_) for id_ in ids})
     answer = {
         "items": [item for item in items.values() if item is not None],
         "unknown_items": [item_id for item_id, item in items.items() if item is None],

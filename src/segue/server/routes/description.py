@@ -8,7 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from segue.errors import RunError
 from segue.server.routes import KEY_ERRORS, error_responses
-from segue.server.routes.served import ModelParameter, json_response, served_model, views_of
+from segue.server.routes.served import (
+    ModelParameter,
+    finished,
+    json_response,
+    served_model,
+    views_of,
+)
 from segue.server.view_schemas import CardShape, CurvesShape
 from segue.server.views import curves_of
 
@@ -16,22 +22,21 @@ router = APIRouter(tags=["views"])
 _ERRORS = KEY_ERRORS | error_responses(404, 422)
 
 
-@router.get("/v1/model/card", responses={200: {"model": CardShape}, **_ERRORS})
+@router.get(
+    "/v1/model/card", responses={200: {"model": CardShape}, **_ERRORS, **error_responses(503, 504)}
+)
 async def get_card(request: Request, model: ModelParameter = None) -> Response:
     """A model described for people: sentences, results, data audit, and graph."""
     served = served_model(request, model)
     computation = views_of(request).cards.of(served)
-    await asyncio.to_thread(computation.wait)
-    if computation.value is None:
-        assert computation.error is not None
-        raise computation.error
+    value = await finished(computation, request.app.state.service.settings.timeout_s)
     summary = {
         "name": served.name,
         "version": served.version,
         "loaded_at": served.loaded_at,
         "n_items": len(served.recommender.item_ids),
     }
-    return json_response(summary | computation.value)
+    return json_response(summary | value)
 
 
 @router.get("/v1/model/curves", responses={200: {"model": CurvesShape}, **_ERRORS})

@@ -10,20 +10,18 @@ from pydantic import Field
 
 from segue.config.section import ConfigSection
 from segue.recommender.ids import Id
-from segue.server.bodies import ModelName, check_limits
-from segue.server.errors import retry_later
+from segue.server.bodies import MAX_ITEMS, ModelName, check_limits
 from segue.server.routes import BODY_ERRORS, KEY_ERRORS, error_responses
 from segue.server.routes.served import (
     ModelParameter,
     json_response,
+    not_there_yet,
     progress,
     served_model,
     views_of,
 )
 from segue.server.served_map import describe_items
 from segue.server.view_schemas import MapItemsShape, MapShape
-
-MAX_ITEMS = 500
 
 router = APIRouter(tags=["views"])
 _ERRORS = KEY_ERRORS | error_responses(404, 422)
@@ -51,7 +49,7 @@ class MapItemsBody(ConfigSection):
     model: ModelName = None
 
 
-@router.get("/v1/map", responses={200: {"model": MapShape}, **_ERRORS})
+@router.get("/v1/map", responses={200: {"model": MapShape}, **_ERRORS, **error_responses(503)})
 async def get_map(request: Request, model: ModelParameter = None) -> Response:
     """What the map of a model shows. The first call computes it, if it was never computed."""
     served = served_model(request, model)
@@ -86,7 +84,7 @@ async def get_points(request: Request, model: ModelParameter = None) -> Response
     served = served_model(request, model)
     computation = views_of(request).maps.of(served)
     if computation.value is None:
-        raise retry_later(503, "not_ready", "the map is being computed", 5.0)
+        raise not_there_yet(computation, "the map is being computed")
     return Response(computation.value.points, media_type="application/octet-stream")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from segue.errors import SegueError
 from segue.server import metrics
 from segue.server.bodies import ReloadBody
-from segue.server.errors import ApiError, retry_later
+from segue.server.errors import ApiError
 from segue.server.routes import BODY_ERRORS, KEY_ERRORS, OPEN_ERRORS, error_responses
 from segue.server.schemas import ReloadShape, StatusShape
 
@@ -27,8 +27,7 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Whether every model is warmed up, and whether events can be stored."""
     service = request.app.state.service
-    if not service.is_ready:
-        raise retry_later(503, "not_ready", "the models are being warmed up", 5.0)
+    service.check_ready()
     status = {"status": "ready"}
     if service.events is not None:
         # Not 503: requests without users are answered all the same.
@@ -39,7 +38,10 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", response_class=Response, responses={**KEY_ERRORS})
 async def get_metrics(request: Request) -> Response:
     """Metrics in the text format of Prometheus."""
-    return Response(request.app.state.service.metrics.text(), media_type=metrics.CONTENT_TYPE)
+    service = request.app.state.service
+    for name in service.registry.names:
+        service.metrics.set_waiting(name, service.n_waiting(name))
+    return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
 @router.post(

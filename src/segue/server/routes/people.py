@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from segue.server.errors import ApiError, retry_later
+from segue.server.errors import ApiError
 from segue.server.routes import KEY_ERRORS, error_responses
 from segue.server.routes.served import (
     ModelParameter,
     json_response,
+    not_there_yet,
     progress,
     served_model,
     views_of,
@@ -22,7 +23,7 @@ MAX_PAGE, MAX_QUERY, MAX_K = 200, 200, 50
 NO_DATA = "start it with segue serve RUN --data DATASET, where segue prepare wrote DATASET"
 
 router = APIRouter(tags=["views"])
-_ERRORS = KEY_ERRORS | error_responses(404, 422)
+_ERRORS = KEY_ERRORS | error_responses(404, 422, 503)
 
 
 @router.get("/v1/people", responses={200: {"model": PeopleShape}, **_ERRORS})
@@ -66,7 +67,7 @@ async def list_people(
 
 @router.get(
     "/v1/people/{person_id:path}",
-    responses={200: {"model": PersonShape}, **_ERRORS, **error_responses(503)},
+    responses={200: {"model": PersonShape}, **_ERRORS},
 )
 async def get_person(
     request: Request,
@@ -83,9 +84,10 @@ async def get_person(
     if views.data is None:
         raise ApiError(404, "unknown_person", "this server has no dataset", NO_DATA)
     second = None if against is None else request.app.state.service.registry.find(against)
-    people = views.people.of(served).value
+    computation = views.people.of(served)
+    people = computation.value
     if people is None:
-        raise retry_later(503, "not_ready", "the people are being ranked", 5.0)
+        raise not_there_yet(computation, "the people are being ranked")
     async with request.app.state.searching:
         person = await asyncio.to_thread(people.open, person_id, k, second)
     if person is None:

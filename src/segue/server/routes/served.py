@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+import time
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Query, Request, Response
 
 from segue.errors import SegueError
-from segue.server.long_computation import LongComputation
+from segue.server.errors import ApiError, retry_later, timed_out
+from segue.server.long_computation import RETRY_S, LongComputation
 from segue.server.registry import ServedModel
 from segue.server.request_record import record_of
 from segue.server.views import Views
 
+ValueT = TypeVar("ValueT")
+POLL_S = 0.02
 ModelParameter = Annotated[
     str | None, Query(description="The name of a model; by default the first one of the server.")
 ]
@@ -31,8 +36,44 @@ def served_model(request: Request, name: str | None) -> ServedModel:
 
 
 def views_of(request: Request) -> Views:
-    """The contents of the views."""
+    """The contents of the views, whose long computations must not compete with the warm-up.
+
+    Raises:
+        ApiError: the models are being warmed up.
+    """
+    request.app.state.service.check_ready()
     return request.app.state.views
+
+
+async def finished(computation: LongComputation[ValueT], timeout_s: float) -> ValueT:
+    """The value of a computation, without a thread that waits for it.
+
+    Raises:
+        ApiError: it takes longer.
+        Exception: it failed.
+    """
+    end_s = time.monotonic() + timeout_s
+    while computation.state == "computing":
+        if time.monotonic() > end_s:
+            raise timed_out(timeout_s)
+        await asyncio.sleep(POLL_S)
+    if computation.error is not None:
+        raise computation.error.with_traceback(None)
+    assert computation.value is not None
+    return computation.value
+
+
+def not_there_yet(computation: LongComputation[Any], doing: str) -> ApiError:
+    """The error of a call that needs a value that is not there.
+
+    Args:
+        computation: computes the value.
+        doing: what it does, for the message: "the map is being computed".
+    """
+    if computation.state == "failed":
+        message = f"{doing}, and that failed; a call after {RETRY_S:g} s tries it again"
+        return retry_later(503, "not_ready", message, RETRY_S)
+    return retry_later(503, "not_ready", doing, 5.0)
 
 
 def progress(model: ServedModel, computation: LongComputation[Any]) -> dict[str, Any]:
