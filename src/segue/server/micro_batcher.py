@@ -93,7 +93,8 @@ class MicroBatcher:
         self._is_busy = False
         self._is_closed = False
         self._has_company = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due_s = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="segue-model")
@@ -172,11 +173,13 @@ class MicroBatcher:
         is_due = self._is_closed or (loop.time() >= due_s and not joins_next)
         waits = len(queue) < self._max_batch and not is_due
         if self._timer is not None:
-            if waits and joins_next and self._timer.when() <= due_s:
+            if waits and joins_next and self._timer_due_s <= due_s:
                 return  # jobs that keep coming must not put it off
             self._timer.cancel()
             self._timer = None
         if waits:
+            # Kept apart: uvloop's handle of what is due already has no time.
+            self._timer_due_s = due_s
             self._timer = loop.call_at(due_s, self._schedule)
         else:
             self._begin(queue)
