@@ -1,6 +1,6 @@
 /** Starts the page: the store, the session with a model, the views, and the top bar. */
 
-import { Api } from "./api.js";
+import { Api, ApiError } from "./api.js";
 import { errorState, loadingState } from "./components/states.js";
 import { replaceChildren } from "./dom.js";
 import { Router } from "./router.js";
@@ -17,6 +17,7 @@ import { Store } from "./store/store.js";
 /** @typedef {Omit<import("./router.js").ViewContext, "signal">} Session */
 
 const ADDRESS_RETRY_MS = 500;
+const WARM_UP_MS = 2000;
 const root = elementOf("view");
 const api = new Api(requestKey);
 const store = new Store(stateOf(location.hash));
@@ -70,9 +71,9 @@ function correct(patch) {
 }
 
 /** Ask the server for the model of the state, and show the view. */
-async function start() {
+async function start(isWaiting = false) {
   const visit = ++visits;
-  replaceChildren(root, loadingState("Loading the model"));
+  if (!isWaiting) replaceChildren(root, loadingState("Loading the model"));
   try {
     const { models } = await api.get("/v1/models");
     if (visit !== visits) return;
@@ -92,10 +93,16 @@ async function start() {
     await router.show(store.state.view, session);
   } catch (error) {
     if (visit !== visits) return;
-    replaceChildren(
-      root,
-      errorState(error, () => void start()),
-    );
+    const isWarmingUp = error instanceof ApiError && error.code === "not_ready";
+    if (!(isWaiting && isWarmingUp)) {
+      const retry = isWarmingUp ? undefined : () => void start();
+      replaceChildren(root, errorState(error, retry));
+    }
+    if (isWarmingUp) {
+      setTimeout(() => {
+        if (visit === visits) void start(true);
+      }, WARM_UP_MS);
+    }
   }
 }
 
