@@ -7,9 +7,10 @@ import inspect
 import pytest
 
 from segue import errors
-from segue.errors import SegueError, quantity
+from segue.errors import RequestError, SegueError, ServerError, quantity
 
 EXCEPTIONS = [value for _, value in inspect.getmembers(errors, inspect.isclass)]
+PLAIN = [exception for exception in EXCEPTIONS if exception is not ServerError]
 
 
 def test_the_exceptions_are_the_documented_ones():
@@ -24,10 +25,11 @@ def test_the_exceptions_are_the_documented_ones():
         "StorageError",
         "ResourceError",
         "EventStoreError",
+        "ServerError",
     }
 
 
-@pytest.mark.parametrize("exception", EXCEPTIONS)
+@pytest.mark.parametrize("exception", PLAIN)
 def test_has_message_and_hint(exception: type[SegueError]):
     error = exception("got 3 columns, expected 2", "name the item column")
     assert isinstance(error, SegueError)
@@ -36,11 +38,18 @@ def test_has_message_and_hint(exception: type[SegueError]):
     assert str(error) == "got 3 columns, expected 2 (name the item column)"
 
 
-@pytest.mark.parametrize("exception", EXCEPTIONS)
+@pytest.mark.parametrize("exception", PLAIN)
 def test_hint_may_be_absent(exception: type[SegueError]):
     error = exception("nothing to do")
     assert error.hint == ""
     assert str(error) == "nothing to do"
+
+
+def test_an_error_of_a_server_says_its_code_and_the_request():
+    error = ServerError("no room", "try later", code="queue_full", status=503, request_id="r-1")
+    assert isinstance(error, RequestError)
+    assert str(error) == "no room (try later) [queue_full, request r-1]"
+    assert str(ServerError("no answer", code="timeout")) == "no answer [timeout]"
 
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
