@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ def small_settings() -> ServerSettings:
     from segue.server.settings import ServerSettings
 
     return ServerSettings(max_k=12, max_batch=4, max_list=50, warms_controls=False)
+
+
+@pytest.fixture(scope="session")
+def cycle_run(cycle_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the run, as a server keeps the map of its items in the folder."""
+    copy = tmp_path_factory.mktemp("served") / cycle_run.name
+    return Path(shutil.copytree(cycle_run, copy))
 
 
 @pytest.fixture(scope="session")
