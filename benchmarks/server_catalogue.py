@@ -31,6 +31,7 @@ from rich.table import Table
 from segue.ranking import Ranked
 from segue.recommender import Recommender, search
 from segue.recommender.requests import query_of
+from segue.runs import RunFolder
 from segue.server.app import create_app
 from segue.server.listening import bound_socket, url_of
 from segue.server.registry import ModelRegistry, ServedModel
@@ -44,8 +45,8 @@ START_S = 600
 def serve(n_items: int, k: int) -> None:
     """Serve the untrained model on a free port, whose address is the first line of stdout."""
 
-    def load(name: str, _: Path) -> ServedModel:
-        return ServedModel(name, "untrained", "", untrained(n_items), {})
+    def load(name: str, path: Path) -> ServedModel:
+        return ServedModel(name, "untrained", "", untrained(n_items), {}, RunFolder(path))
 
     settings = ServerSettings(max_k=k, max_batch=1, warms_controls=False)
     app = create_app(ModelRegistry({"untrained": Path()}, load), settings=settings)
@@ -58,8 +59,11 @@ def serve(n_items: int, k: int) -> None:
 def running(n_items: int, k: int) -> Iterator[str]:
     """The address of a server in a process of its own, once it is ready."""
     command = [sys.executable, __file__, "--serve", "--items", str(n_items), "--k", str(k)]
-    with TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    with (
+        TemporaryDirectory() as folder,
+        (Path(folder) / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
         try:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
@@ -71,7 +75,6 @@ def running(n_items: int, k: int) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(60)
 
 
 def _is_ready(url: str) -> bool:

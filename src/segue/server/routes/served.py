@@ -72,8 +72,8 @@ def not_there_yet(computation: LongComputation[Any], doing: str) -> ApiError:
     """
     if computation.state == "failed":
         message = f"{doing}, and that failed; a call after {RETRY_S:g} s tries it again"
-        return retry_later(503, "not_ready", message, RETRY_S)
-    return retry_later(503, "not_ready", doing, 5.0)
+        return retry_later(404, "not_computed", message, RETRY_S)
+    return retry_later(404, "not_computed", doing, 5.0)
 
 
 def progress(model: ServedModel, computation: LongComputation[Any]) -> dict[str, Any]:
