@@ -39,9 +39,9 @@ export class ApiError extends Error {
     this.retryAfter_s = retryAfter_s;
   }
 
-  /** Whether the same call may succeed later. */
-  get isTemporary() {
-    return [0, 429, 502, 503, 504].includes(this.status);
+  /** Whether the same call succeeds later: the server is warming up, computing, or too busy. */
+  get isPending() {
+    return this.code === "not_computed" || [429, 503].includes(this.status);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Starts the page: the store, the session with a model, the views, and the top bar. */
 
-import { Api, ApiError } from "./api.js";
+import { Api, isAbort } from "./api.js";
+import { patiently, refusalsIn } from "./components/patience.js";
 import { errorState, loadingState } from "./components/states.js";
 import { replaceChildren } from "./dom.js";
 import { Router } from "./router.js";
@@ -17,7 +18,6 @@ import { Store } from "./store/store.js";
 /** @typedef {Omit<import("./router.js").ViewContext, "signal">} Session */
 
 const ADDRESS_RETRY_MS = 500;
-const WARM_UP_MS = 2000;
 const root = elementOf("view");
 const api = new Api(requestKey);
 const store = new Store(stateOf(location.hash));
@@ -25,7 +25,8 @@ const router = new Router(root);
 /** @type {Session | null} */
 let session = null;
 let isStarting = false;
-let visits = 0;
+/** Aborts what an earlier start still loads. */
+let visit = new AbortController();
 let addressTimer = 0;
 
 /**
@@ -71,19 +72,23 @@ function correct(patch) {
 }
 
 /** Ask the server for the model of the state, and show the view. */
-async function start(isWaiting = false) {
-  const visit = ++visits;
-  if (!isWaiting) replaceChildren(root, loadingState("Loading the model"));
+async function start() {
+  visit.abort();
+  visit = new AbortController();
+  const { signal } = visit;
+  replaceChildren(root, loadingState("Loading the model"));
+  const refused = refusalsIn(root);
   try {
-    const { models } = await api.get("/v1/models");
-    if (visit !== visits) return;
+    const { models } = await api.get("/v1/models", {}, signal);
+    signal.throwIfAborted();
     dropUnknownModels(models);
     const name = store.state.model;
-    const [model, catalogue] = await Promise.all([
-      api.get("/v1/model", { model: name }),
-      api.get("/v1/catalogue", { model: name }),
-    ]);
-    if (visit !== visits) return;
+    const load = () =>
+      Promise.all([
+        api.get("/v1/model", { model: name }, signal),
+        api.get("/v1/catalogue", { model: name }, signal),
+      ]);
+    const [model, catalogue] = await patiently(load, { signal, refused });
     const items = new ItemCache(api, model.name);
     items.keep([...catalogue.popular, ...catalogue.examples.flat()]);
     const { k, top_k } = store.state;
@@ -92,17 +97,11 @@ async function start(isWaiting = false) {
     bar.show(session);
     await router.show(store.state.view, session);
   } catch (error) {
-    if (visit !== visits) return;
-    const isWarmingUp = error instanceof ApiError && error.code === "not_ready";
-    if (!(isWaiting && isWarmingUp)) {
-      const retry = isWarmingUp ? undefined : () => void start();
-      replaceChildren(root, errorState(error, retry));
-    }
-    if (isWarmingUp) {
-      setTimeout(() => {
-        if (visit === visits) void start(true);
-      }, WARM_UP_MS);
-    }
+    if (isAbort(error)) return;
+    replaceChildren(
+      root,
+      errorState(error, () => void start()),
+    );
   }
 }
 

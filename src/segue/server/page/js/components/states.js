@@ -12,7 +12,6 @@ import { h } from "../dom.js";
  */
 export function errorState(error, retry) {
   const { message, hint } = explained(error);
-  if (error instanceof ApiError && error.code === "not_ready") return waitingState(message, retry);
   return h(
     "div",
     { class: "state state-error", role: "alert" },
@@ -24,19 +23,25 @@ export function errorState(error, retry) {
 }
 
 /**
- * The models are not ready yet, which is no error.
+ * The server is not ready yet, which is no error: the page asks again by itself.
  *
- * @param {string} message
- * @param {() => void} [retry]
+ * @param {ApiError} error
+ * @returns {HTMLElement}
  */
-function waitingState(message, retry) {
+export function waitingState(error) {
+  const { message } = explained(error);
+  const isStart = error.code === "not_ready";
   return h(
     "div",
     { class: "state state-waiting", role: "status" },
     h("h3", {}, message),
-    h("p", { class: "quiet" }, "This takes a minute or so after the server has started."),
-    retry !== undefined &&
-      h("button", { class: "button", type: "button", on: { click: retry } }, "Try again"),
+    h("progress", { class: "progress", "aria-label": message }),
+    h(
+      "p",
+      { class: "quiet" },
+      isStart ? "This takes a minute or so after the server has started. " : "",
+      "The page asks again by itself.",
+    ),
   );
 }
 

@@ -3,6 +3,7 @@
 /** @import { ViewContext } from "../router.js" */
 
 import { ApiError, isAbort } from "../api.js";
+import { patiently, refusalsIn } from "../components/patience.js";
 import { progressState } from "../components/progress.js";
 import { emptyState, errorState, explained, loadingState } from "../components/states.js";
 import { h, icon, replaceChildren } from "../dom.js";
@@ -21,7 +22,7 @@ import { Titles } from "./map/titles.js";
 
 export const title = "Map";
 
-const POLL_MS = 1_500;
+const REMARK = "It is done once and kept in the run.";
 const N_SIMILAR = 10;
 
 /**
@@ -34,21 +35,21 @@ export function mount(root, context) {
   root.append(h("h1", { class: "visually-hidden" }, title), body);
   /** @type {LoadedMap | null} */
   let map = null;
-  let timer = 0;
+  const { signal } = context;
   const load = async () => {
-    clearTimeout(timer);
+    const refused = refusalsIn(body);
     try {
-      const parameters = { model: context.model.name };
-      const state = /** @type {MapState} */ (
-        await context.api.get("/v1/map", parameters, context.signal)
-      );
-      if (state.status === "computing") {
-        const remark = "It is done once and kept in the run.";
-        replaceChildren(body, progressState("Drawing the map of the items", state.share, remark));
-        timer = setTimeout(() => void load(), POLL_MS);
-      } else if (state.status === "ready") {
-        const bytes = await pointsOf(context);
-        if (context.signal.aborted) return;
+      const state = await patiently(() => stateOf(context), {
+        signal,
+        refused,
+        isReady: ({ status, share }) => {
+          if (status !== "computing") return true;
+          replaceChildren(body, progressState("Drawing the map of the items", share, REMARK));
+          return false;
+        },
+      });
+      if (state.status === "ready") {
+        const bytes = await patiently(() => pointsOf(context), { signal, refused });
         map?.destroy();
         map = new LoadedMap(body, context, state, new Points(bytes));
       } else replaceChildren(body, emptyState("There is no map of this model", state.hint));
@@ -66,18 +67,22 @@ export function mount(root, context) {
     reconnected: () => {
       if (map === null) void load();
     },
-    destroy: () => {
-      clearTimeout(timer);
-      map?.destroy();
-    },
+    destroy: () => map?.destroy(),
   };
+}
+
+/**
+ * @param {ViewContext} context
+ * @returns {Promise<MapState>}
+ */
+async function stateOf({ api, model, signal }) {
+  return await api.get("/v1/map", { model: model.name }, signal);
 }
 
 /** @param {ViewContext} context */
 async function pointsOf({ api, model }) {
   const blob = await api.image(`/v1/map/points?model=${encodeURIComponent(model.name)}`);
-  if (blob === null)
-    throw new ApiError(503, "not_ready", "The points could not be loaded", "Try again.");
+  if (blob === null) throw new ApiError(404, "not_computed", "The points are not there yet", "");
   return await blob.arrayBuffer();
 }
 

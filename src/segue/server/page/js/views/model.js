@@ -2,6 +2,7 @@
 
 import { isAbort } from "../api.js";
 import { intervalChart } from "../charts/intervals.js";
+import { patiently, refusalsIn } from "../components/patience.js";
 import { errorState, loadingState } from "../components/states.js";
 import { h, replaceChildren } from "../dom.js";
 import { whole } from "../format.js";
@@ -31,10 +32,13 @@ export function mount(root, context) {
     replaceChildren(body, loadingState("Loading the card of the model", 6));
     try {
       const parameters = { model: model.name };
-      const [card, curves] = await Promise.all([
-        api.get("/v1/model/card", parameters, signal),
-        api.get("/v1/model/curves", parameters, signal),
-      ]);
+      const call = () =>
+        Promise.all([
+          api.get("/v1/model/card", parameters, signal),
+          api.get("/v1/model/curves", parameters, signal),
+        ]);
+      const refused = refusalsIn(body);
+      const [card, curves] = await patiently(call, { signal, refused });
       replaceChildren(body, ...contentOf(card, curves));
     } catch (error) {
       if (!isAbort(error))

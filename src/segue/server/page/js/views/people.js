@@ -1,6 +1,7 @@
 /** The view People: who the model understood worst, and what it recommended to them. */
 
 import { isAbort } from "../api.js";
+import { patiently, refusalsIn } from "../components/patience.js";
 import { progressState } from "../components/progress.js";
 import { emptyState, errorState, loadingState } from "../components/states.js";
 import { h, replaceChildren } from "../dom.js";
@@ -18,8 +19,6 @@ import { showPerson } from "./people/person.js";
 
 export const title = "People";
 
-const POLL_MS = 1_500;
-
 /**
  * @param {HTMLElement} root
  * @param {import("../router.js").ViewContext} context
@@ -30,7 +29,6 @@ export function mount(root, context) {
   root.append(h("h1", {}, title), body);
   /** @type {PeopleList | null} */
   let list = null;
-  let timer = 0;
   const person = h("section", { class: "person", "aria-label": "Person" });
   let shown = /** @type {string | undefined} */ (undefined);
 
@@ -45,21 +43,24 @@ export function mount(root, context) {
   };
 
   const load = async () => {
-    clearTimeout(timer);
     if (list === null) replaceChildren(body, loadingState("Loading the people"));
     try {
-      const parameters = { model: context.model.name, limit: 1 };
-      const people = /** @type {People} */ (
-        await context.api.get("/v1/people", parameters, context.signal)
-      );
-      if (people.status === "computing") {
-        const remark = "It is done once, beside the requests of others.";
-        replaceChildren(
-          body,
-          progressState("Ranking what came next for everyone", people.share, remark),
-        );
-        timer = setTimeout(() => void load(), POLL_MS);
-      } else if (people.status === "ready") {
+      const { api, model, signal } = context;
+      const parameters = { model: model.name, limit: 1 };
+      /** @type {() => Promise<People>} */
+      const call = () => api.get("/v1/people", parameters, signal);
+      const people = await patiently(call, {
+        signal,
+        refused: refusalsIn(body),
+        isReady: ({ status, share }) => {
+          if (status !== "computing") return true;
+          const remark = "It is done once, beside the requests of others.";
+          const heading = "Ranking what came next for everyone";
+          replaceChildren(body, progressState(heading, share, remark));
+          return false;
+        },
+      });
+      if (people.status === "ready") {
         list = new PeopleList(context);
         replaceChildren(body, h("div", { class: "people-columns" }, list.element, person));
         shown = "";
@@ -80,7 +81,6 @@ export function mount(root, context) {
       if (list !== null) openPerson();
     },
     reconnected: () => void load(),
-    destroy: () => clearTimeout(timer),
   };
 }
 

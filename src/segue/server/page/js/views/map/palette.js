@@ -1,5 +1,7 @@
 /** Colours of the groups, as CSS colours and as pixels, from the theme. */
 
+import { h, setStyle } from "../../dom.js";
+
 const OTHER = 255;
 /** Hues that neighbours in the list do not share. */
 const HUES = [268, 40, 155, 350, 205, 95, 310, 65, 180, 10, 235];
@@ -13,14 +15,17 @@ const HUES = [268, 40, 155, 350, 205, 95, 310, 65, 180, 10, 235];
 /** @returns {Palette} */
 export function readPalette() {
   const isDark = document.documentElement.dataset.theme === "dark";
-  const style = getComputedStyle(document.documentElement);
-  const token = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
+  const probe = document.body.appendChild(h("span", { hidden: true }));
+  const token = (/** @type {string} */ name) => {
+    setStyle(probe, { color: `var(${name})` });
+    return getComputedStyle(probe).color; // as it is in this theme
+  };
   const css = HUES.map((hue) => (isDark ? `oklch(74% 0.14 ${hue})` : `oklch(60% 0.17 ${hue})`));
   const other = isDark ? "oklch(52% 0.015 260)" : "oklch(74% 0.012 260)";
   const pixels = new Uint32Array(256).fill(pixelOf(other));
   css.forEach((colour, code) => (pixels[code] = pixelOf(colour)));
   pixels[OTHER] = pixelOf(other);
-  return {
+  const palette = {
     css,
     other,
     pixels,
@@ -30,6 +35,8 @@ export function readPalette() {
     accent: token("--accent"),
     onAccent: token("--on-accent"),
   };
+  probe.remove();
+  return palette;
 }
 
 /** @param {string} colour */

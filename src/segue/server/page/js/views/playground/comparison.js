@@ -1,7 +1,7 @@
 /** Two lists side by side: equal items are joined by lines, coloured by gain or loss of rank. */
 
 import { cover, subtitle } from "../../components/cards.js";
-import { errorState, loadingState } from "../../components/states.js";
+import { errorState, loadingState, waitingState } from "../../components/states.js";
 import { h, icon, replaceChildren, svg } from "../../dom.js";
 
 /**
@@ -87,6 +87,7 @@ export class Comparison {
     this._answers[side] = state.kind === "list" ? state.answer : null;
     replaceChildren(
       place,
+      state.kind === "waiting" && waitingState(state.error),
       state.kind === "error" && errorState(state.error, this._retry),
       state.kind === "nothing" && h("p", { class: "state quiet" }, "No item is left."),
     );

@@ -1,6 +1,7 @@
 /** Asks for the list of a state; a newer question aborts an older one. */
 
 import { isAbort } from "../../api.js";
+import { patiently } from "../../components/patience.js";
 import { filtersOf, hasQuery, listCall, recommendBody } from "./requests.js";
 
 /**
@@ -8,13 +9,13 @@ import { filtersOf, hasQuery, listCall, recommendBody } from "./requests.js";
  * @typedef {import("../../api.js").Answer} Answer
  * @typedef {import("./requests.js").Filter} Filter
  *
- * @typedef {{kind: "empty"} | {kind: "loading"} | {kind: "error", error: unknown} |
+ * @typedef {{kind: "empty"} | {kind: "loading"} |
+ *   {kind: "waiting", error: import("../../api.js").ApiError} | {kind: "error", error: unknown} |
  *   {kind: "nothing", blamed: Filter | null, answer: Answer} | {kind: "list", answer: Answer}}
  *   ListState
  */
 
 const DELAY_MS = 30;
-const WARM_UP_MS = 2_000;
 
 export class ListLoader {
   /**
@@ -48,24 +49,21 @@ export class ListLoader {
   /**
    * @param {Readonly<State>} state
    * @param {AbortSignal} signal
-   * @param {boolean} [isWaiting] it was said already that the models are not ready
    */
-  async _load(state, signal, isWaiting = false) {
+  async _load(state, signal) {
     const { api, items } = this._context;
     try {
       const { path, body } = listCall(state, this._model);
-      const answer = /** @type {Answer} */ (await api.post(path, body, signal));
+      const call = () => /** @type {Promise<Answer>} */ (api.post(path, body, signal));
+      const refused = (/** @type {import("../../api.js").ApiError} */ error) =>
+        this._show({ kind: "waiting", error });
+      const answer = await patiently(call, { signal, refused });
       items.keep(answer.items);
       if (answer.items.length > 0) return this._show({ kind: "list", answer });
       const blamed = await this._blamed(state, signal);
       this._show({ kind: "nothing", blamed, answer });
     } catch (error) {
-      if (isAbort(error)) return;
-      const isWarmingUp = error instanceof Error && "code" in error && error.code === "not_ready";
-      if (!(isWaiting && isWarmingUp)) this._show({ kind: "error", error });
-      if (isWarmingUp) {
-        this._timer = setTimeout(() => void this._load(state, signal, true), WARM_UP_MS);
-      }
+      if (!isAbort(error)) this._show({ kind: "error", error });
     }
   }
 

@@ -1,7 +1,7 @@
 /** The list of suggestions: rows that keep their identity, slide, and can be walked by keyboard. */
 
 import { ApiError } from "../../api.js";
-import { errorState, loadingState } from "../../components/states.js";
+import { errorState, loadingState, waitingState } from "../../components/states.js";
 import { h, replaceChildren } from "../../dom.js";
 import { dropAllButton, nothingState } from "./nothing.js";
 import { slide } from "./motion.js";
@@ -52,6 +52,7 @@ export class SuggestionList {
     }
     this.element.classList.remove("is-loading");
     if (state.kind === "list") return this._showAnswer(state.answer);
+    if (state.kind === "waiting") return replaceChildren(this._state, waitingState(state.error));
     if (state.kind === "error") {
       return replaceChildren(this._state, this._errorState(state.error));
     }
