@@ -175,7 +175,9 @@ class TestModel:
         card = viewer.get("/v1/model/card").json()
         view_schemas.CardShape.model_validate(card)
         assert len(card["sentences"]) == 5
-        assert "12 items" in card["sentences"][0]
+        topics = [sentence["topic"] for sentence in card["sentences"]]
+        assert topics[:4] == ["Task", "Kind", "Training", "Validation"]
+        assert "12 items" in card["sentences"][0]["text"]
         assert card["audit"]["counts"]["events"] == cycles.manifest.counts.events
         names = [node["name"] for node in card["graph"]]
         assert "item_embeddings" in names

@@ -27,6 +27,18 @@ ENDS = {"the budget is spent": ", until its budget was spent", "all steps taken"
 MEMBER_NAMES = {"second-transformer": "a second transformer"}
 
 
+class Sentence(NamedTuple):
+    """One thing to know about a model.
+
+    Attributes:
+        topic: what the sentence is about, in one or two words.
+        text: the sentence.
+    """
+
+    topic: str
+    text: str
+
+
 class Score(NamedTuple):
     """The result of a model, a member of its ensemble, or a baseline.
 
@@ -63,8 +75,8 @@ class Scores(NamedTuple):
     scores: list[Score]
 
 
-def describe_card(model: Recommender, card: Mapping[str, Any], config: Config) -> list[str]:
-    """What a model is, in five sentences.
+def describe_card(model: Recommender, card: Mapping[str, Any], config: Config) -> list[Sentence]:
+    """What a model is, in five sentences, each with its topic.
 
     Args:
         model: the loaded model.
@@ -77,15 +89,25 @@ def describe_card(model: Recommender, card: Mapping[str, Any], config: Config) -
     beside = f", with an ensemble of {_and(members)} beside it" if members else ""
     device = "core" if card["machine"]["cores"] == 1 else "cores"
     ended = ENDS.get(card["finished"], "")
-    return [
+    task = (
         f"It has learned what comes next among {len(model.item_ids):,} items from the dataset "
-        f"{card['dataset']['name']}.",
+        f"{card['dataset']['name']}."
+    )
+    kind = (
         f"It is a transformer of {blocks}, {shape.width} wide, that reads the last "
-        f"{shape.context} events and has {card['parameters']:,} parameters{beside}.",
+        f"{shape.context} events and has {card['parameters']:,} parameters{beside}."
+    )
+    training = (
         f"It took {card['steps']:,} steps, or {card['epochs']:.3g} epochs, of training in "
-        f"{_duration(card['seconds'])} on {card['machine']['cores']} {device}{ended}.",
-        _validation_sentence(card),
-        _ensemble_sentence(card) or _reads_sentence(model),
+        f"{_duration(card['seconds'])} on {card['machine']['cores']} {device}{ended}."
+    )
+    ensemble = _ensemble_sentence(card)
+    return [
+        Sentence("Task", task),
+        Sentence("Kind", kind),
+        Sentence("Training", training),
+        Sentence("Validation", _validation_sentence(card)),
+        Sentence("Ensemble", ensemble) if ensemble else Sentence("Input", _reads_sentence(model)),
     ]
 
 

@@ -152,17 +152,24 @@ class GraphNode(ConfigSection):
     sources: list[int]
 
 
+class SentenceShape(ConfigSection):
+    """One thing to know about a model, and what it is about."""
+
+    topic: str
+    text: str
+
+
 class CardShape(ModelSummary):
     """A model described for people.
 
     Attributes:
-        sentences: what it is.
+        sentences: what it is, each with its topic.
         scores: its results beside members and baselines; None if none are known.
         audit: of the training dataset; None if the dataset is not in its place.
         graph: of the transformer, in drawing order.
     """
 
-    sentences: list[str]
+    sentences: list[SentenceShape]
     scores: ScoresOfRunShape | None
     audit: dict[str, Any] | None
     graph: list[GraphNode]

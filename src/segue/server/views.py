@@ -49,7 +49,10 @@ class Views:
         config, _dataset = model.folder.read_config()
         scores = description.scores(model.folder, model.card, model.recommender)
         return {
-            "sentences": description.describe_card(model.recommender, model.card, config),
+            "sentences": [
+                sentence._asdict()
+                for sentence in description.describe_card(model.recommender, model.card, config)
+            ],
             "scores": None
             if scores is None
             else scores._asdict() | {"scores": [score._asdict() for score in scores.scores]},

@@ -24,6 +24,56 @@ export function plural(count, noun) {
   return `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
+/** Words that end like a plural and are none, or whose singular the rules below would miss. */
+const SINGULARS = new Map([
+  ["movies", "movie"],
+  ["news", "news"],
+  ["series", "series"],
+  ["species", "species"],
+]);
+
+/**
+ * The name of a column in words: `release_year` and `releaseYear` are `release year`.
+ *
+ * @param {string} column
+ */
+export function wordsOf(column) {
+  const apart = column.replaceAll(/(\p{Ll})(\p{Lu})/gu, "$1 $2").replaceAll(/[_\s-]+/g, " ");
+  const words = apart.trim().split(" ");
+  // What is written in capitals, such as BPM, stays so.
+  return words.map((word) => (/^\p{Lu}{2,}$/u.test(word) ? word : word.toLowerCase())).join(" ");
+}
+
+/**
+ * The name of a column as a label: `release_year` is `Release year`.
+ *
+ * @param {string} column
+ */
+export function labelOf(column) {
+  return capitalised(wordsOf(column));
+}
+
+/**
+ * The name of a column for one of its values: `genres` is `genre`.
+ *
+ * @param {string} column
+ */
+export function singular(column) {
+  const words = wordsOf(column);
+  const last = words.slice(words.lastIndexOf(" ") + 1);
+  const rest = words.slice(0, words.length - last.length);
+  const known = SINGULARS.get(last);
+  if (known !== undefined) return rest + known;
+  if (/[^aeiou]ies$/.test(last)) return `${rest}${last.slice(0, -3)}y`;
+  if (/(ch|sh|ss|x|z)es$/.test(last)) return rest + last.slice(0, -2);
+  return rest + (/[^isu]s$/.test(last) ? last.slice(0, -1) : last);
+}
+
+/** @param {string} text */
+export function capitalised(text) {
+  return text.charAt(0).toLocaleUpperCase() + text.slice(1);
+}
+
 /**
  * The values of an item that are short enough for a second line: its maker, year and kinds.
  *

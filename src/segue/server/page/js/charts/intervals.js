@@ -23,7 +23,10 @@ export function intervalChart({ title, unit, text, dots }) {
     const left = Math.min(16 + LETTER * longest, width * 0.46);
     const area = { left, right: width - 56, top: 4, bottom: height - 26 };
     const highest = dots.reduce((most, dot) => Math.max(most, dot.high ?? dot.mean), 0);
-    const x = linear(0, highest || 1, [area.left, area.right], { count: width < 420 ? 2 : 4 });
+    const x = linear(0, highest || 1, [area.left, area.right], {
+      isRound: false,
+      count: width < 420 ? 3 : 5,
+    });
     return [
       ...x.ticks.map((tick) => {
         const at = Math.round(x.of(tick)) + 0.5;

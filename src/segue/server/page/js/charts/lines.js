@@ -43,7 +43,7 @@ export function lineChart(chart) {
       ...gridLines(y, area, yText),
       ...bottomTexts(x, area, xText),
       ...(mark === null ? [] : markOf(mark, x, area)),
-      ...lines.map((line) => pathOf(line, x, y)),
+      ...lines.flatMap((line) => shapesOf(line, x, y)),
       ...namesOf(named, y, area),
     ];
   };
@@ -51,31 +51,28 @@ export function lineChart(chart) {
 }
 
 /**
+ * A path through the points that follow each other; a point between two gaps is a dot.
+ *
  * @param {Line} line
  * @param {Scale} x
  * @param {Scale} y
+ * @returns {Node[]}
  */
-function pathOf(line, x, y) {
-  let isDown = false;
+function shapesOf(line, x, y) {
+  const style = { "--series": `var(--series-${line.colour})` };
   let path = "";
-  let last = "";
+  /** @type {Node[]} */
+  const dots = [];
   line.y.forEach((value, at) => {
-    if (value === null) {
-      isDown = false;
-      return;
-    }
-    const place = `${x.of(line.x[at]).toFixed(1)} ${y.of(value).toFixed(1)}`;
-    path += `${isDown ? "L" : "M"}${place}`;
-    last = place;
-    isDown = true;
+    if (value === null) return;
+    const [cx, cy] = [x.of(line.x[at]).toFixed(1), y.of(value).toFixed(1)];
+    const isFirst = (line.y[at - 1] ?? null) === null;
+    const isLast = (line.y[at + 1] ?? null) === null;
+    if (isFirst && isLast) dots.push(svg("circle", { class: "chart-point", style, cx, cy, r: 3 }));
+    else path += `${isFirst ? "M" : "L"}${cx} ${cy}`;
   });
-  // A point alone is drawn as a dot.
-  if (/^M[^LM]*$/.test(path) && last !== "") path += `L${last}`;
-  return svg("path", {
-    class: line.isFaint ? "chart-line is-faint" : "chart-line",
-    style: { "--series": `var(--series-${line.colour})` },
-    d: path,
-  });
+  const name = line.isFaint ? "chart-line is-faint" : "chart-line";
+  return [svg("path", { class: name, style, d: path }), ...dots];
 }
 
 /**

@@ -70,7 +70,8 @@ export function subtitle(item) {
     "span",
     { class: "subtitle quiet small", dir: "auto" },
     h("span", { class: "ellipsis" }, start),
-    end !== "" && h("span", { class: "subtitle-end" }, separator, end),
+    separator !== "" && h("span", { class: "subtitle-separator" }, separator),
+    end !== "" && h("span", { class: "subtitle-end" }, end),
   );
 }
 

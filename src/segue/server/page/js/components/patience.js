@@ -16,12 +16,14 @@ const GROWTH = 1.4;
  * @param {() => Promise<T>} call
  * @param {object} options
  * @param {AbortSignal} options.signal ends the pauses: the answer is not needed any more
- * @param {(error: ApiError) => void} options.refused shows that the server is not ready
+ * @param {(error: ApiError) => void} options.refused shows that the server is not ready; called
+ *   once per message, so that a screen reader says it once
  * @param {(answer: T) => boolean} [options.isReady] whether an answer is the last one
  * @returns {Promise<T>}
  * @throws what the call throws, unless it says to call again; an `AbortError` after the signal
  */
 export async function patiently(call, { signal, refused, isReady = () => true }) {
+  let said = "";
   for (let pauses = 0; ; pauses++) {
     let asked_ms = 0;
     try {
@@ -31,26 +33,21 @@ export async function patiently(call, { signal, refused, isReady = () => true })
     } catch (error) {
       if (!(error instanceof ApiError && error.isPending)) throw error;
       asked_ms = 1_000 * error.retryAfter_s;
-      refused(error);
+      if (error.message !== said) refused(error);
+      said = error.message;
     }
     await pause(Math.max(asked_ms, Math.min(LONGEST_MS, FIRST_MS * GROWTH ** pauses)), signal);
   }
 }
 
 /**
- * Shows refusals in a place, and touches it only when their text changes, so that a screen reader
- * says each once.
+ * Shows refusals in a place.
  *
  * @param {HTMLElement} place
  * @returns {(error: ApiError) => void}
  */
 export function refusalsIn(place) {
-  let shown = "";
-  return (error) => {
-    if (error.message === shown) return;
-    shown = error.message;
-    replaceChildren(place, waitingState(error));
-  };
+  return (error) => replaceChildren(place, waitingState(error));
 }
 
 /**

@@ -130,15 +130,17 @@ class LoadedMap {
     this._legend();
     this._cover();
     this.update();
-    // The panel has its height only now, which is taken from the map on narrow windows.
-    requestAnimationFrame(() => {
+    // On narrow windows the height of the panel, which its content changes, is taken from the map.
+    this._sizes = new ResizeObserver(() => {
       this._cover();
       this.canvas.move();
     });
+    this._sizes.observe(this.panel.element);
   }
 
   destroy() {
     removeEventListener("themechange", this._legend);
+    this._sizes.disconnect();
     this.canvas.destroy();
   }
 
@@ -160,7 +162,6 @@ class LoadedMap {
 
   /** @param {number[]} labelled */
   async _settle(labelled) {
-    this._cover();
     try {
       await this._titles.load(labelled);
     } catch {

@@ -13,7 +13,7 @@ import { graphOf } from "./model/graph.js";
 /**
  * @typedef {{metric: string, part: string, n: number, remark: string,
  *   scores: import("../charts/intervals.js").Dot[]}} Scores
- * @typedef {{sentences: string[], scores: Scores | null, audit: Record<string, any> | null,
+ * @typedef {{sentences: {topic: string, text: string}[], scores: Scores | null, audit: Record<string, any> | null,
  *   graph: import("./model/graph.js").GraphNode[]}} Card
  */
 
@@ -58,7 +58,13 @@ export function mount(root, context) {
  */
 function contentOf(card, curves) {
   return [
-    h("p", { class: "model-card" }, card.sentences.join(" ")),
+    h(
+      "dl",
+      { class: "facts model-card" },
+      ...card.sentences.map(({ topic, text }) =>
+        h("div", { class: "fact" }, h("dt", {}, topic), h("dd", {}, text)),
+      ),
+    ),
     section("Results", resultsOf(card.scores)),
     section("Training", ...curvesOf(curves)),
     section("Data", ...auditOf(card.audit)),

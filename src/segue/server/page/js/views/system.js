@@ -102,7 +102,7 @@ function requestsChart({ slots, n_requests, n_errors }) {
  * @param {number | null} p99
  */
 function latencyChart({ slots, latency_ms: { p50, p95 } }, p99) {
-  const unit_s = slots.length > 18 ? 60 : 1;
+  const unit_s = slots.length > 18 ? 60 : 30; // of which ticks are a round number
   const x = slots.map((slot) => -slot.seconds_ago / unit_s);
   const text =
     p50 === null

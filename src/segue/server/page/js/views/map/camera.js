@@ -18,10 +18,14 @@ export class Camera {
     this._flight = null;
   }
 
+  /** Pixels of the shorter side of what is not covered. */
+  get free() {
+    return Math.min(this.width - this.covered.left, this.height - this.covered.bottom);
+  }
+
   /** Pixels per unit. */
   get scale() {
-    const free = Math.min(this.width - this.covered.left, this.height - this.covered.bottom);
-    return Math.max(1, free * MARGIN * this.zoom);
+    return Math.max(1, this.free * MARGIN * this.zoom);
   }
 
   /** The pixel of the middle of what is not covered. */

@@ -2,8 +2,8 @@
 
 const MAX_LABELS = 60;
 const MAX_SCANNED = 60_000;
-const CELL_WIDTH = 132;
-const CELL_HEIGHT = 30;
+const CELL_WIDTH = 168;
+const CELL_HEIGHT = 64;
 
 /**
  * Points in view, no two in the same cell of a grid over the window.

@@ -7,8 +7,10 @@ const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', Cantare
 const MAX_LETTERS = 26;
 const MAX_STRONG_LETTERS = 44;
 const STOP = 11;
-const LINE = 18;
-const GAP = 10;
+const LINE = 24;
+const GAP = 16;
+/** Of the ground of a label: points below it show through, but do not cut its letters. */
+const GROUND_ALPHA = 0.86;
 
 /**
  * @typedef {{index: number, x: number, y: number, width: number}} Box
@@ -38,10 +40,11 @@ export function drawOverlay(pen, map, { hovered, hasCross, titleOf }) {
     /** @type {number} */ offset,
     /** @type {boolean} */ isStrong,
   ) => {
-    const shift = stops.has(index) ? STOP + 6 : offset;
+    const shift = stops.has(index) ? STOP + 8 : offset;
     const text = titleOf(index);
-    if (text !== undefined)
-      drawLabel(pen, index, text, placeOf(index), shift, map, isStrong, boxes);
+    return (
+      text !== undefined && drawLabel(pen, index, text, placeOf(index), shift, map, isStrong, boxes)
+    );
   };
   for (const index of special) {
     const isSelected = index === selected;
@@ -50,8 +53,11 @@ export function drawOverlay(pen, map, { hovered, hasCross, titleOf }) {
     label(index, 12, true);
   }
   for (const index of path) if (!special.includes(index)) label(index, 0, false);
-  for (const index of labelled)
-    if (!special.includes(index) && !stops.has(index)) label(index, 7, false);
+  for (const index of labelled) {
+    if (special.includes(index) || stops.has(index)) continue;
+    const isShown = label(index, 10, false);
+    if (isShown) ring(pen, placeOf(index), 4, palette.text, 1.5);
+  }
   if (hasCross) drawCross(pen, camera.middle, palette);
   return boxes;
 }
@@ -67,6 +73,7 @@ export function drawOverlay(pen, map, { hovered, hasCross, titleOf }) {
  * @param {MapCanvas} map
  * @param {boolean} isStrong
  * @param {Box[]} boxes those of the titles so far, which it joins
+ * @returns {boolean} whether there was room
  */
 function drawLabel(pen, index, title, place, offset, { palette, camera }, isStrong, boxes) {
   const letters = [...title.replaceAll(/\p{C}+/gu, " ")];
@@ -79,16 +86,19 @@ function drawLabel(pen, index, title, place, offset, { palette, camera }, isStro
     ? Math.max(camera.covered.left + 4, place.x - offset - width)
     : place.x + offset;
   const box = { index, x, y: place.y, width };
-  if (!isStrong && boxes.some((other) => overlap(box, other))) return;
+  if (!isStrong && boxes.some((other) => overlap(box, other))) return false;
   boxes.push(box);
+  pen.globalAlpha = GROUND_ALPHA;
+  pen.fillStyle = palette.surface;
+  pen.beginPath();
+  pen.roundRect(x - 4, place.y - 9, width + 8, 18, 6);
+  pen.fill();
+  pen.globalAlpha = 1;
   pen.textBaseline = "middle";
   pen.textAlign = "left";
-  pen.lineJoin = "round";
-  pen.lineWidth = 3.5;
-  pen.strokeStyle = palette.surface;
   pen.fillStyle = palette.text;
-  pen.strokeText(text, box.x, box.y);
-  pen.fillText(text, box.x, box.y);
+  pen.fillText(text, x, place.y + 0.5);
+  return true;
 }
 
 /**
@@ -121,17 +131,42 @@ function drawPath(pen, places, palette) {
   pen.textAlign = "center";
   pen.textBaseline = "middle";
   pen.font = `600 12px ${FONT}`;
-  places.forEach(({ x, y }, at) => {
+  for (const { x, y, numbers } of stopsOf(places)) {
+    const text = stopText(numbers);
+    const half = Math.max(STOP, pen.measureText(text).width / 2 + 6);
     pen.beginPath();
-    pen.arc(x, y, STOP, 0, 2 * Math.PI);
+    pen.roundRect(x - half, y - STOP, 2 * half, 2 * STOP, STOP);
     pen.fillStyle = palette.accent;
     pen.fill();
     pen.lineWidth = 2;
     pen.strokeStyle = palette.surface;
     pen.stroke();
     pen.fillStyle = palette.onAccent;
-    pen.fillText(String(at + 1), x, y + 0.5);
+    pen.fillText(text, x, y + 0.5);
+  }
+}
+
+/**
+ * The stops of a path, from 1; those that would cover each other share one.
+ *
+ * @param {{x: number, y: number}[]} places
+ */
+function stopsOf(places) {
+  /** @type {{x: number, y: number, numbers: number[]}[]} */
+  const stops = [];
+  places.forEach(({ x, y }, at) => {
+    const near = stops.find((stop) => Math.hypot(stop.x - x, stop.y - y) < 1.8 * STOP);
+    if (near === undefined) stops.push({ x, y, numbers: [at + 1] });
+    else near.numbers.push(at + 1);
   });
+  return stops;
+}
+
+/** @param {number[]} numbers */
+function stopText(numbers) {
+  const [first, last] = [numbers[0], numbers[numbers.length - 1]];
+  if (numbers.length > 2 && last - first === numbers.length - 1) return `${first}–${last}`;
+  return numbers.length > 3 ? `${first}, ${numbers[1]}, …` : numbers.join(", ");
 }
 
 /**
@@ -157,11 +192,12 @@ function drawRays(pen, from, places, palette) {
  * @param {{x: number, y: number}} place
  * @param {number} radius
  * @param {string} colour
+ * @param {number} [weight]
  */
-function ring(pen, { x, y }, radius, colour) {
+function ring(pen, { x, y }, radius, colour, weight = 2) {
   pen.beginPath();
   pen.arc(x, y, radius, 0, 2 * Math.PI);
-  pen.lineWidth = 2;
+  pen.lineWidth = weight;
   pen.strokeStyle = colour;
   pen.stroke();
 }

@@ -4,6 +4,7 @@ import { cover, subtitle } from "../../components/cards.js";
 import { SearchBox } from "../../components/search-box.js";
 import { explained } from "../../components/states.js";
 import { h, icon, replaceChildren } from "../../dom.js";
+import { singular } from "../../format.js";
 
 /** @typedef {import("../../api.js").Item} Item */
 
@@ -108,7 +109,7 @@ export class Panel {
    */
   showLegend(attribute, groups, palette, only) {
     this._legend.hidden = attribute === null;
-    this._legend.setAttribute("aria-label", `Colours by ${attribute}`);
+    this._legend.setAttribute("aria-label", `Colours by ${singular(attribute ?? "")}`);
     const buttons = groups.map((name, code) =>
       h(
         "button",

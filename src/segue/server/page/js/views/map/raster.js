@@ -3,6 +3,8 @@
 const SIZES = 8;
 const OTHER = 255;
 const STRONG = 200;
+/** The extent from which points have their usual size; on a smaller map they are smaller. */
+const USUAL_PIXELS = 700;
 
 /** @typedef {{dx: Int16Array, dy: Int16Array, share: Uint8Array, reach: number}} Stamp */
 
@@ -30,7 +32,7 @@ export class Raster {
       this._pixels = new Uint32Array(this._image.data.buffer);
     }
     this._pixels.fill(0);
-    this._prepareStamps(radiusOf(points.count, camera.zoom) * ratio);
+    this._prepareStamps(radiusOf(points.count, camera.zoom, camera.free) * ratio);
     const scale = camera.scale * ratio;
     const left = camera.middle.x * ratio - camera.x * scale;
     const top = camera.middle.y * ratio - camera.y * scale;
@@ -85,13 +87,16 @@ export class Raster {
 }
 
 /**
- * The radius of the least popular points: smaller for more of them, larger near by.
+ * The radius of the least popular points: smaller for more of them and on small windows, larger
+ * near by.
  *
  * @param {number} count
  * @param {number} zoom
+ * @param {number} free pixels that the whole map may take
  */
-export function radiusOf(count, zoom) {
-  const far = Math.min(2.4, Math.max(0.7, 180 / Math.sqrt(count)));
+export function radiusOf(count, zoom, free) {
+  const room = Math.min(1, free / USUAL_PIXELS);
+  const far = Math.min(2.4, Math.max(0.7, (180 * room) / Math.sqrt(count)));
   const near = Math.min(3, Math.max(1, zoom ** 0.35));
   return Math.round(far * near * 4) / 4;
 }

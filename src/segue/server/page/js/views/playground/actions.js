@@ -1,6 +1,6 @@
 /** What a user can do to the query, each as one change of the store that undo takes back. */
 
-import { makerAttribute } from "../../format.js";
+import { makerAttribute, singular } from "../../format.js";
 
 /**
  * @typedef {import("../../router.js").ViewContext} ViewContext
@@ -94,7 +94,7 @@ export class Actions {
     const kind = this._context.catalogue.attributes.find(({ name }) => name === attribute)?.kind;
     const operator = kind === "list" ? "lacks" : "!=";
     this._store.change({ where: [...this._store.state.where, { attribute, operator, value }] });
-    this._say(`Nothing with ${attribute} ${value} is listed any more`);
+    this._say(`Nothing with the ${singular(attribute)} ${value} is listed any more`);
   }
 
   /**

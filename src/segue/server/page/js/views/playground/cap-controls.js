@@ -1,6 +1,7 @@
 /** "At most n per artist": one field per attribute that several items share. */
 
 import { h } from "../../dom.js";
+import { singular } from "../../format.js";
 
 const MAX_ATTRIBUTES = 4;
 
@@ -39,7 +40,7 @@ export function capControls({ store, catalogue, model }) {
     const element = h(
       "div",
       { class: "control control-inline" },
-      h("label", { htmlFor: id, class: "ellipsis" }, `per ${name}`),
+      h("label", { htmlFor: id, class: "ellipsis" }, `per ${singular(name)}`),
       field,
     );
     return { name, field, element };

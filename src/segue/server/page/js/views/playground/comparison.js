@@ -10,8 +10,6 @@ import { h, icon, replaceChildren, svg } from "../../dom.js";
  * @typedef {import("./list-loader.js").ListState} ListState
  */
 
-const GAP = 72;
-
 export class Comparison {
   /**
    * @param {import("../../router.js").ViewContext} context
@@ -165,7 +163,7 @@ export class Comparison {
     );
     const paths = [...left.children].flatMap((row) => {
       const to = rows.get(/** @type {HTMLElement} */ (row).dataset.id);
-      if (to === undefined || x2 - x1 < GAP / 2) return [];
+      if (to === undefined) return [];
       const [y1, y2] = [middle(row), middle(to)];
       const bend = (x2 - x1) / 2;
       const kind = to.classList.contains("is-gain")
@@ -183,7 +181,7 @@ export class Comparison {
 /** @param {number | null} moved places up; null for an item that the other list lacks */
 function moveBadge(moved) {
   if (moved === null) return h("span", { class: "move move-new" }, "new");
-  if (moved === 0) return h("span", { class: "move quiet", "aria-label": "same rank" }, "=");
+  if (moved === 0) return h("span", { class: "move move-same quiet", title: "Same rank" }, "=");
   const word = moved > 0 ? "up" : "down";
   const label = `${Math.abs(moved)} ${word}`;
   return h(

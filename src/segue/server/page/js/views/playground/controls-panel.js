@@ -1,6 +1,7 @@
 /** The controls of the list and of continuations. */
 
 import { h, icon } from "../../dom.js";
+import { labelOf } from "../../format.js";
 import { CONTROL_KEYS, DEFAULTS, isChanged, isEqual } from "../../store/state.js";
 import { capControls } from "./cap-controls.js";
 import { FilterControls } from "./filter-controls.js";
@@ -152,7 +153,12 @@ class FeatureField {
         },
       },
     });
-    this.element = h("div", { class: "control" }, h("label", { htmlFor: id }, name), this._field);
+    this.element = h(
+      "div",
+      { class: "control" },
+      h("label", { htmlFor: id }, labelOf(name)),
+      this._field,
+    );
   }
 
   /** @param {Readonly<State>} state */

@@ -1,6 +1,7 @@
 /** Filters: ranges of numbers, values of other attributes, and what is left out. */
 
 import { h, icon, replaceChildren } from "../../dom.js";
+import { labelOf, singular } from "../../format.js";
 import { isEqual } from "../../store/state.js";
 import { filtersOf } from "./requests.js";
 
@@ -84,7 +85,7 @@ export class FilterControls {
   }
 }
 
-/** `year from _ to _`. */
+/** `Year _ to _`. */
 class Range {
   /**
    * @param {ViewContext} context
@@ -102,7 +103,7 @@ class Range {
         type: "number",
         step: "any",
         placeholder: String(limit ?? ""),
-        "aria-label": `${name} ${word}`,
+        "aria-label": `${labelOf(name)} ${word}`,
         on: {
           change: () => {
             const rest = store.state.where.filter(
@@ -122,7 +123,7 @@ class Range {
     this.element = h(
       "div",
       { class: "control control-inline" },
-      h("span", { class: "ellipsis" }, name),
+      h("span", { class: "ellipsis" }, labelOf(name)),
       this._from,
       h("span", { class: "quiet" }, "to"),
       this._to,
@@ -165,10 +166,11 @@ function valueControl({ store, catalogue }, attributes) {
   const options = attributes.map(({ name, values }) =>
     h(
       "optgroup",
-      { label: name },
+      { label: labelOf(name) },
       ...values.map(({ value }) => h("option", { value: JSON.stringify([name, value]) }, value)),
     ),
   );
+  const words = attributes.length === 1 ? singular(attributes[0].name) : "value";
   const add = (/** @type {boolean} */ isWanted) => {
     if (select.value === "") return;
     const [attribute, value] = JSON.parse(select.value);
@@ -193,10 +195,10 @@ function valueControl({ store, catalogue }, attributes) {
     "select",
     {
       class: "field",
-      "aria-label": `A value of ${attributes.map(({ name }) => name).join(", ")}`,
+      "aria-label": `A ${words}`,
       on: { change: toggle },
     },
-    h("option", { value: "" }, attributes.length === 1 ? attributes[0].name : "a value"),
+    h("option", { value: "" }, `Any ${words}`),
     ...options,
   );
   return h("div", { class: "value-filter" }, select, ...buttons);

@@ -1,5 +1,6 @@
 /** From the state of the page to the bodies of calls: keys at their defaults are left out. */
 
+import { capitalised, labelOf, singular } from "../../format.js";
 import { conditionText } from "../../store/address.js";
 import { isChanged } from "../../store/state.js";
 
@@ -95,11 +96,11 @@ export function filtersOf(state, titleOf) {
   }));
   for (const [name, most] of Object.entries(state.cap)) {
     const { [name]: _, ...cap } = state.cap;
-    filters.push({ label: `at most ${most} per ${name}`, without: { cap } });
+    filters.push({ label: `At most ${most} per ${singular(name)}`, without: { cap } });
   }
   for (const key of /** @type {const} */ (["exclude", "unlike"])) {
     for (const id of state[key]) {
-      const label = `${key === "exclude" ? "never" : "less like"} ${titleOf(id)}`;
+      const label = `${key === "exclude" ? "Never" : "Less like"} ${titleOf(id)}`;
       filters.push({ label, without: { [key]: state[key].filter((other) => other !== id) } });
     }
   }
@@ -107,13 +108,14 @@ export function filtersOf(state, titleOf) {
 }
 
 /**
- * A condition in words, such as `genres: not Horror`.
+ * A condition in words, such as `Genre: not Horror`.
  *
  * @param {import("../../store/state.js").Condition} condition
  */
 export function conditionLabel({ attribute, operator, value }) {
-  if (operator === "lacks" || operator === "!=") return `${attribute}: not ${value}`;
-  if (operator === "has" || operator === "=") return `${attribute}: ${value}`;
+  const one = capitalised(singular(attribute));
+  if (operator === "lacks" || operator === "!=") return `${one}: not ${value}`;
+  if (operator === "has" || operator === "=") return `${one}: ${value}`;
   const signs = { "<": "below", "<=": "up to", ">": "above", ">=": "from" };
-  return `${attribute} ${signs[operator]} ${value}`;
+  return `${labelOf(attribute)} ${signs[operator]} ${value}`;
 }

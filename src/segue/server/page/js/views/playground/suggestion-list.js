@@ -38,7 +38,13 @@ export class SuggestionList {
     });
     this._state = h("div", { class: "list-state" });
     this._notes = h("p", { class: "list-notes quiet small" });
-    this.element = h("div", { class: "list" }, this._list, this._state, this._notes);
+    const caption = h(
+      "p",
+      { class: "list-caption quiet small" },
+      h("span", {}, "Choose an item to add it to your sequence"),
+      h("span", {}, "Score, popularity"),
+    );
+    this.element = h("div", { class: "list" }, caption, this._list, this._state, this._notes);
   }
 
   /** @param {ListState} state */

@@ -3,7 +3,7 @@
 import { cover, popularityDots, subtitle } from "../../components/cards.js";
 import { menuButton } from "../../components/menu.js";
 import { h, icon, replaceChildren, setStyle } from "../../dom.js";
-import { threeDigits } from "../../format.js";
+import { singular, threeDigits } from "../../format.js";
 import { whyPanel } from "./why.js";
 
 /**
@@ -179,7 +179,7 @@ export class SuggestionRow {
       { label: "Never this item", run: () => actions.never(this.item) },
       ...actions.exclusionsOf(this.item).map(({ attribute, value }) => ({
         label: `Never ${value}`,
-        detail: attribute,
+        detail: singular(attribute),
         run: () => actions.neverWith(attribute, value),
       })),
     ];

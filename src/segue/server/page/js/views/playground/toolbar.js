@@ -43,6 +43,7 @@ export class Toolbar {
       else context.toast("There is no list to add yet.");
     });
     this._undo = labelled("undo", "Undo", "Undo (z)", () => context.store.undo());
+    this._undo.classList.add("undo");
     this._controls = labelled("controls", "Controls", "Controls", options.toggleControls);
     this._controls.classList.add("controls-toggle");
     this._controls.setAttribute("aria-controls", "controls");
@@ -85,6 +86,7 @@ export class Toolbar {
     const isContinuation = state.mode === "continuation";
     this._suggestions.setAttribute("aria-pressed", String(!isContinuation));
     this._continuation.setAttribute("aria-pressed", String(isContinuation));
+    this.element.classList.toggle("is-continuation", isContinuation);
     this._addAll.hidden = !isContinuation || !hasQuery(state);
     this._undo.disabled = !this._options.context.store.canUndo;
     this._generate.disabled = !hasQuery(state);
