@@ -549,7 +549,7 @@ HISTORY_EDITS: dict[str, Edit] = {
     "metadata empty": partial(_metadata, "{}"),
     "metadata broken": partial(_metadata, '{"items": '),
     "metadata of another version": partial(
-        _metadata, '{"format_version": 2, "items": "", "dataset": "", "fingerprint": ""}'
+        _metadata, '{"format_version": 3, "items": "", "dataset": "", "fingerprint": ""}'
     ),
     "dataset as number": partial(_metadata, '{"items": "", "dataset": 3, "fingerprint": ""}'),
 }

@@ -11,6 +11,7 @@ from commands import segue
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.recommender import Recommender
+from segue.recommender.early_checks import check_controls
 from segue.tokens import N_SPECIALS
 
 
@@ -291,10 +292,10 @@ def test_a_query_file_holds_a_request(run: Path, ids: list[str], tmp_path: Path)
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ('{"itmes": ["1"]}', "unknown request key 'itmes' (did you mean 'items'?)"),
-    ('{"items": [true]}', "got True"),
-    ('{"k": "5"}', "request k: Input should be a valid integer, got '5'"),
-    ('{"cap": {"artist": 1.5}}', "request cap.artist: "),
+    ('{"itmes": ["1"]}', "unknown key itmes (did you mean 'items'?)"),
+    ('{"items": [true]}', "items[0] is true, expected a string or an integer"),
+    ('{"k": "5"}', 'k is "5", expected an integer'),
+    ('{"cap": {"artist": 1.5}}', "cap.artist is 1.5, expected an integer"),
     ("[1]", "expected an object, got list"),
     ("{", "it is not JSON"),
     ('{"k": 3, "k": 4}', "has the key 'k' twice"),
@@ -308,6 +309,20 @@ def test_a_query_file_that_is_wrong(run: Path, tmp_path: Path, content: str, mes
     assert str(file) in error
 
 
+@pytest.mark.parametrize(("content", "message"), [
+    ('{"k": 3}', "unknown key k (valid names: "),
+    ('{"lenght": 3}', "unknown key lenght (did you mean 'length'?)"),
+    ('{"locked": {"first": "1"}}', 'a key of locked is "first", expected an integer'),
+    ('{"length": 2, "locked": {"2": "1"}}', "position 2 is locked, but a list of 2"),
+])  # fmt: skip
+def test_a_query_of_generate_that_is_wrong(
+    run: Path, tmp_path: Path, content: str, message: str
+) -> None:
+    file = tmp_path / "query.json"
+    file.write_text(content)
+    assert message in segue("generate", run, "--query", file).error
+
+
 @pytest.mark.parametrize(("option", "value", "message"), [
     ("--cap", "artist", "--cap 'artist' is not NAME=N"),
     ("--cap", "artist=0", "cap of artist is 0, expected an integer from 1 up"),
@@ -317,3 +332,35 @@ def test_a_query_file_that_is_wrong(run: Path, tmp_path: Path, content: str, mes
 ])  # fmt: skip
 def test_a_control_that_is_wrong(run: Path, option: str, value: str, message: str) -> None:
     assert message in segue("recommend", run, option, value).error
+
+
+@pytest.mark.parametrize(("verb", "option", "message"), [
+    ("recommend", "--where=yaer > 3", "the items have no attribute 'yaer'"),
+    ("recommend", "--where=artist > 3", "but artist is a text"),
+    ("recommend", "--where=training_count > many", "expected a number"),
+    ("recommend", "--cap=artists=2", "cap is on an attribute that the items do not have"),
+    ("generate", "--where=training_count has 3", "but training_count is a number"),
+    ("generate", "--cap=artist=0", "expected an integer from 1 up"),
+    ("similar", "--where=yaer > 3", "the items have no attribute 'yaer'"),
+])  # fmt: skip
+def test_an_impossible_control_is_said_before_the_model_is_loaded(
+    run: Path, verb: str, option: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recommender, "load", None)
+    item = ("--item", "1") if verb == "similar" else ()
+    assert message in segue(verb, run, *item, option).error
+
+
+def test_possible_controls_pass_the_early_checks(run: Path) -> None:
+    controls = {
+        "where": ["training_count > 2", "title has x", "genres lacks Y", "artist != z"],
+        "cap": {"artist": 1, "genres": 2},
+        "only": ["not an item"],
+        "like": ["1"],
+        "unlike": ["2"],
+        "exclude": ["3"],
+        "diversity": 0.5,
+        "popularity": -1.0,
+    }
+    check_controls(run, {"items": ["1"], "k": 10**9, **controls})
+    check_controls(run / "nowhere", controls)

@@ -15,9 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from browser import DESKTOP, PHONE, Tab, chromium
+from page_world import HOSTILE_IDS
 
 if TYPE_CHECKING:
     from page_server import PageServer
@@ -342,10 +344,14 @@ def copied(tab: Tab, label: str) -> str:
 
 
 CONTROLLED = f"{START}&k=5&popularity=-0.5&exclude=s12&where=artist+!%3D+%22Coro%22"
-QUERIES = [CONTROLLED, f"{START}&mode=continuation&length=5&seed=7&lock=1=s20"]
-
-
-NAMES = ["suggestions", "continuation"]
+COMMA = quote(HOSTILE_IDS[4])  # no list of an option can have it
+QUERIES = [
+    CONTROLLED,
+    f"{START}&mode=continuation&length=5&seed=7&lock=1=s20",
+    f"{START}&k=5&exclude={COMMA}",
+    f"{START}&mode=continuation&length=5&seed=7&lock=1=s20&exclude={COMMA}",
+]
+NAMES = ["suggestions", "continuation", "suggestions-json", "continuation-json"]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=NAMES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from segue.recommender.request_body import read_body
+from segue.recommender.request_body import GenerateBody, RecommendBody, read_body
 from segue.server.page_files import FOLDER
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
@@ -236,30 +235,35 @@ def test_no_command_has_a_control_character() -> None:
     assert words_of(options)[2] == "/a\n/b"
 
 
-def test_ids_with_commas_go_into_a_query_file(tmp_path: Path) -> None:
-    module = f"{PLAYGROUND}/commands.js"
-    query = state(items=["x,y"], exclude=["a,b'\x1b"], unlike=["c"], include_seen=True)
-    command = call(module, "shellCommand", query, None)
-    program = 'segue() { printf "%s\\n" "$@"; cat "$4"; }'
+@pytest.mark.parametrize("change", [
+    {"exclude": ["a,b'\x1b$(x)"], "unlike": ["c"], "include_seen": True},
+    {"unlike": [" a"]},
+    {"items": ["x", "a\0b"]},
+    {"items": [" "]},
+    {"features": {"a=b": "c"}},
+    {"features": {"name": "c\n"}},
+    {"mode": "continuation", "exclude": ["a,b"], "locked": {"1": "x"}, "temperature": 0},
+    {"mode": "continuation", "locked": {"0": "x\u0085"}},
+    {"mode": "continuation", "locked": {"0": ""}},
+])  # fmt: skip
+def test_what_options_cannot_say_is_a_here_document(change: dict[str, Any], tmp_path: Path) -> None:
+    query = state(**{"items": ["x,y", "JSON"], **change})
+    command = call(f"{PLAYGROUND}/commands.js", "shellCommand", query, None)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", command)
+    program = 'segue() { printf "%s\\n" "$@"; cat; }'
     done = subprocess.run(
-        ["bash", "-c", f"{program}; {command}"],
-        capture_output=True,
-        check=True,
-        timeout=60,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        ["bash", "-c", f"{program}; {command}"], capture_output=True, check=True, timeout=60
     )
-    *words, body = done.stdout.decode("utf-8").splitlines()
-    (file,) = tmp_path.iterdir()
-    assert words == ["recommend", "RUN", "--query", str(file), "--json"]
-    assert read_body(file) == json.loads(body)
-    assert read_body(file) == {
-        "items": ["x,y"],
-        "exclude": ["a,b'\x1b"],
-        "unlike": ["c"],
-        "include_seen": True,
-        "k": 12,
-    }
-    assert call(module, "shellCommand", query | {"mode": "continuation"}, None) is None
+    verb, *words, body = done.stdout.decode("utf-8").split("\n", 5)
+    assert words == ["RUN", "--query", "-", "--json"]
+    file = tmp_path / "query.json"
+    file.write_text(body)
+    kind = {"recommend": RecommendBody, "generate": GenerateBody}[verb]
+    path, expected = call(f"{PLAYGROUND}/requests.js", "listCall", query, None).values()
+    assert path == f"/v1/{verb}"
+    if "locked" in expected:
+        expected["locked"] = {int(at): item for at, item in expected["locked"].items()}
+    assert read_body(file, kind) == expected == json.loads(body) | expected
 
 
 def test_undo_keeps_the_model_and_the_view() -> None:

@@ -209,7 +209,7 @@ def test_without_data_the_page_says_how_to_get_it(browser: Any, song_run: Path) 
     try:
         tab = Tab(browser, server.url, PHONE, "dark")
         tab.open("#/people")
-        tab.page.get_by_text("segue serve RUN --data DATASET").wait_for()
+        tab.page.get_by_text("segue attach RUN DATASET", exact=True).wait_for()
         assert tab.violations() == []
         tab.close()
         assert tab.complaints == []

@@ -26,20 +26,27 @@ def error_of(response: Any, status: int, code: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"items": [True]}, "items.0: Input should be a valid string or integer"),
-        ({"items": [1.5]}, "items.0: Input should be a valid string or integer"),
-        ({"user": None, "items": ["i1", None]}, "items.1: Input should be a valid string or int"),
-        ({"user": True}, "user: Input should be a valid string or integer"),
-        ({"items": "i1"}, "items"),
-        ({"items": None}, "items"),
-        ({"k": "10"}, "k"),
-        ({"k": True}, "k"),
+        ({"items": [True]}, "items[0] is true, expected a string or an integer"),
+        ({"items": [1.5]}, "items[0] is 1.5, expected a string or an integer"),
+        ({"items": ["i1", None]}, "items[1] is null, expected a string or an integer"),
+        ({"items": [["i1"]]}, "items[0] is a list, expected a string or an integer"),
+        ({"user": True}, "user is true, expected a string or an integer"),
+        ({"items": "i1"}, 'items is "i1", expected a list'),
+        ({"items": None}, "items is null, expected a list"),
+        ({"k": "10"}, 'k is "10", expected an integer'),
+        ({"k": True}, "k is true, expected an integer"),
+        ({"where": 3}, "where is 3, expected a text or a list of texts"),
+        ({"where": ["year > 3", 3]}, "where[1] is 3, expected a text"),
+        ({"include_seen": "yes"}, 'include_seen is "yes", expected true or false'),
+        ({"sequence_features": {"str": 3, "int": 4}}, "sequence_features.str is 3, expected a te"),
+        ({"sequence_features": {"a b": 3}}, 'sequence_features["a b"] is 3, expected a text'),
         ({"k": 0}, "k is 0, expected 1 or more"),
         ({"k": 13}, "k is 13, more than the 12 that this server allows"),
         ({"kk": 1}, "unknown key kk"),
-        ({"cap": {"title": "2"}}, "cap.title"),
+        ({"cap": {"title": "2"}}, 'cap.title is "2", expected an integer'),
+        ({"cap": ["title"]}, "cap is a list, expected an object"),
         ({"diversity": 2}, "diversity is 2"),
-        ({"popularity": "high"}, "popularity"),
+        ({"popularity": "high"}, 'popularity is "high", expected a number'),
         ({"items": [""]}, "missing id"),
         ({"items": ["x"] * 51}, "items has 51 elements, more than the 50 allowed"),
         ({"items": ["x" * 1_001]}, "a text of items has more than 1,000 characters"),
@@ -47,17 +54,45 @@ def error_of(response: Any, status: int, code: str) -> dict[str, str]:
         ({"requests": []}, "requests is empty"),
         ({"requests": [{}] * 65}, "requests has 65 elements"),
         ({"requests": [{"items": ["i1"]}, {"k": -1}]}, "requests[1]: k is -1"),
-        ({"requests": [{"model": "cycles"}]}, "unknown key requests.0.model"),
+        ({"requests": [{"model": "cycles"}]}, "unknown key requests[0].model"),
         ({"requests": [{}], "k": 2}, "unknown key k"),
-        ([], "the body"),
-        ("text", "the body"),
-        (None, "the body"),
+        ({"requests": [{}, {"items": [0.5]}]}, "requests[1].items[0] is 0.5, expected a string"),
+        ({"requests": [{}, {"k": 13}]}, "requests[1]: k is 13, more than the 12"),
+        ({"requests": [{}, []]}, "requests[1] is a list, expected an object"),
+        ({"requests": 3}, "requests is 3, expected a list"),
+        ([], "the body is a list, expected an object"),
+        ("text", 'the body is "text", expected an object'),
+        (None, "the body is missing"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_body_that_cannot_be_answered(client: AppClient, body: Any, message: str) -> None:
     response = client.post("/v1/recommend", content=json.dumps(body).encode(), headers=JSON)
     assert message in error_of(response, 422, "invalid_request")["message"]
+
+
+@pytest.mark.parametrize(("path", "body", "message"), [
+    ("/v1/score", {"items": ["i1"]}, "candidates is missing"),
+    ("/v1/similar", {"requests": [{}]}, "requests[0].item is missing"),
+    ("/v1/generate", {"locked": {"x": "i1"}}, 'a key of locked is "x", expected an integer'),
+    ("/v1/items", {"ids": ["i1"] * 501}, "ids has 501 elements, expected 500 or fewer"),
+    ("/v1/events", {"events": [{"time": 3}]}, "events[0].event_id is missing"),
+])  # fmt: skip
+def test_a_body_of_another_route(client: AppClient, path: str, body: Any, message: str) -> None:
+    error = error_of(client.post(path, body), 422, "invalid_request")
+    assert error["message"] == message
+    assert "/openapi.json" in error["hint"]
+
+
+@pytest.mark.parametrize(("path", "message"), [
+    ("/v1/items", "q is missing"),
+    ("/v1/items?q=x&limit=0", "limit is 0, expected 1 or more"),
+    ("/v1/items?q=x&limit=many", "limit is many, expected an integer"),
+    ("/v1/people?limit=1000", "limit is 1000, expected 200 or less"),
+    (f"/v1/people?q={'x' * 201}", "q has 201 characters, expected 200 or fewer"),
+])  # fmt: skip
+def test_a_query_string(client: AppClient, path: str, message: str) -> None:
+    assert error_of(client.get(path), 422, "invalid_request")["message"] == message
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ GENERATIONS: dict[str, dict[str, Any]] = {
 }
 SAMPLING = {"length": 4, "seed": 11, "top_k": 8, "temperature": 0.8}
 
+CAPPED = {"cap": {"genres": 3}, "popularity": 0.2, "include_seen": True}
+LOCKED = {"length": 4, **CAPPED}
+
 Lists = dict[str, list[tuple[str, Any]]]
 
 
@@ -158,12 +161,35 @@ def test_generate(
     capsys.readouterr()
     shown = printed(capsys, "generate", run, "--items", "100,201", *options, "--json")
     assert compared(shown) == expected["history"]
+    query = tmp_path / "query.json"
     for name, request in GENERATIONS.items():
         body = {**request, **SAMPLING}
+        query.write_text(json.dumps(body))
+        shown = printed(capsys, "generate", run, "--query", query, "--json")
+        assert compared(shown) == expected[name], name
         assert compared(server.post("/v1/generate", body).json()) == expected[name], name
         assert compared(client.generate(**body)) == expected[name], name
     many = client.generate(**all_alike(GENERATIONS), **SAMPLING)
     assert [compared(answer) for answer in many] == list(expected.values())
+
+
+def test_locks_and_options_of_a_query_on_standard_input(
+    interfaces: Interfaces, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, model, server, _ = interfaces
+    body = {"items": ["100", "201"], "locked": {"1": "302", "3": "205"}, "temperature": 0, **LOCKED}
+
+    def shown(*options: object) -> list[tuple[str, Any]]:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(body).encode())))
+        return compared(printed(capsys, "generate", run, "--query", "-", *options, "--json"))
+
+    locked = {1: "302", 3: "205"}
+    expected = compared(model.generate(["100", "201"], locked=locked, temperature=0.0, **LOCKED))
+    assert shown() == compared(server.post("/v1/generate", body).json()) == expected
+    assert [item for item, _ in expected][1::2] == ["302", "205"]
+    options = ("--item", "100", "--lock", "1=302", "--length", 2)  # they take precedence
+    changed = compared(model.generate(["100"], 2, locked={0: "302"}, temperature=0.0, **CAPPED))
+    assert shown(*options) == changed
 
 
 def test_similar_items_and_explanations(

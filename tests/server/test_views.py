@@ -209,6 +209,25 @@ class TestModel:
         finally:
             folder.evaluation.unlink()
 
+    def test_an_evaluation_that_is_written_while_the_run_is_served_is_shown(
+        self, viewer: AppClient, run: Path
+    ) -> None:
+        def shown() -> dict[str, Any]:
+            return view_schemas.CardShape.model_validate(
+                viewer.get("/v1/model/card").json()
+            ).model_dump()["scores"]
+
+        folder, before = RunFolder(run), shown()
+        estimate = {"mean": 0.4, "ci95": [0.3, 0.5]}
+        result = {"model": "x", "task": "next-item", "n": 60, "metrics": {"ndcg@10": estimate}}
+        folder.write_json(folder.evaluation, {"part": "test", "results": [result]})
+        try:
+            assert shown() != before
+            assert (shown()["part"], shown()["scores"][0]["mean"]) == ("test", 0.4)
+        finally:
+            folder.evaluation.unlink()
+        assert shown() == before
+
     def test_curves_are_those_of_the_log(self, viewer: AppClient) -> None:
         curves = viewer.get("/v1/model/curves").json()
         view_schemas.CurvesShape.model_validate(curves)

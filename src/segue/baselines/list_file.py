@@ -9,7 +9,7 @@ import pyarrow.csv as pa_csv
 
 from segue.errors import SourceError, quantity
 from segue.ids import BLANKS, EXPECTED, InvalidIdError, id_array
-from segue.storage.arrow_files import parquet_names, read_table
+from segue.storage.arrow_files import parquet_schema, read_table
 from segue.storage.paths import check_regular
 from segue.storage.reading import Problems
 
@@ -31,7 +31,7 @@ def read_list_file(path: Path) -> pa.Table:
         raise SourceError(f"there is no file {path}", PROBLEMS.hint)
     is_parquet = path.suffix == ".parquet"
     try:
-        names = parquet_names(path, PROBLEMS) if is_parquet else _csv_names(path)
+        names = parquet_schema(path, PROBLEMS).names if is_parquet else _csv_names(path)
         columns = [_column(name, names, path) for name in SCHEMA.names]
         read = read_table(path, PROBLEMS, columns) if is_parquet else _read_csv(path, columns)
     except UnicodeDecodeError:

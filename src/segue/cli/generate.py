@@ -10,6 +10,8 @@ from segue.cli import batch, options
 from segue.cli.recommend import print_answer
 from segue.errors import RequestError
 
+DEFAULT_LENGTH = 20
+
 
 def generate(  # noqa: PLR0913 - one parameter per option
     *,
@@ -19,7 +21,9 @@ def generate(  # noqa: PLR0913 - one parameter per option
     user: options.User = None,
     title: options.Title = None,
     sequence_features: options.SequenceFeatures = None,
-    length: Annotated[int, typer.Option(min=1, help="Number of items to add.")] = 20,
+    length: Annotated[
+        int | None, typer.Option(min=1, help="Number of items to add; 20 unless given.")
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(
@@ -28,25 +32,28 @@ def generate(  # noqa: PLR0913 - one parameter per option
         ),
     ] = None,
     top_k: Annotated[
-        int, typer.Option(min=1, help="Sample only among this number of most likely items.")
-    ] = 50,
+        int | None,
+        typer.Option(
+            min=1, help="Sample only among this number of most likely items; 50 unless given."
+        ),
+    ] = None,
     top_p: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
             help="Of these, sample from the fewest most likely ones whose probabilities sum to "
-            "this share.",
+            "this share; 1 unless given.",
         ),
-    ] = 1.0,
+    ] = None,
     end_weight: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             help="Factor on the probability that the sequence ends, for a model that predicts END; "
-            "0 never ends it.",
+            "0, unless given, never ends it.",
         ),
-    ] = 0.0,
+    ] = None,
     greedy: Annotated[bool, typer.Option("--greedy", help="The same as --temperature 0.")] = False,
     lock: Annotated[
         list[str] | None,
@@ -57,8 +64,11 @@ def generate(  # noqa: PLR0913 - one parameter per option
     ] = None,
     include_seen: options.IncludeSeen = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Seed of the sampling; the same seed gives the same items.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0, help="Seed of the sampling, 0 unless given; the same seed gives the same items."
+        ),
+    ] = None,
     exclude: options.Exclude = None,
     only: options.Only = None,
     where: options.Where = None,
@@ -66,6 +76,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
     popularity: options.Popularity = None,
     like: options.Like = None,
     unlike: options.Unlike = None,
+    query: options.QueryFile = None,
     source: batch.Input = None,
     output: batch.Output = None,
     id_column: batch.IdColumn = None,
@@ -82,31 +93,34 @@ def generate(  # noqa: PLR0913 - one parameter per option
     """
     if greedy and temperature is not None:
         raise RequestError("--greedy and --temperature are both given", "leave one out")
-    history = options.item_ids(items, item)
-    features = options.sequence_features(title, sequence_features)
-    locked = options.locked_items(lock, length)
-    controls = options.controls(exclude, only, where, cap, None, popularity, like, unlike)
-    files = batch.batch_files(
-        source, output, id_column, before, overwrite, items=history, user=user, locked=locked
+    given = options.without_none(
+        items=options.item_ids(items, item) or None,
+        length=length,
+        user=user,
+        sequence_features=options.sequence_features(title, sequence_features) or None,
+        temperature=0.0 if greedy else temperature,
+        top_k=top_k,
+        top_p=top_p,
+        end_weight=end_weight,
+        include_seen=include_seen,
+        seed=seed,
     )
-    arguments = {
-        "length": length,
-        "sequence_features": features,
-        "temperature": 0.0 if greedy else 1.0 if temperature is None else temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "end_weight": end_weight,
-        "include_seen": include_seen,
-        "seed": seed,
-        **controls,
-    }
+    given |= options.controls(exclude, only, where, cap, None, popularity, like, unlike)
     from segue.recommender import Recommender
+    from segue.recommender.early_checks import check_controls
+    from segue.recommender.request_body import GenerateBody, read_body
 
+    request = ({} if query is None else read_body(query, GenerateBody)) | given
+    if lock:
+        request["locked"] = options.locked_items(lock, request.get("length", DEFAULT_LENGTH))
+    in_rows = {name: request.get(name) for name in ("items", "user", "locked")}
+    files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
+    check_controls(run, request)
     model = Recommender.load(run, without_ensemble=without_ensemble, window=window)
     if files is not None:
+        arguments = {name: value for name, value in request.items() if name not in in_rows}
         batch.run_batch(
             lambda watch: model.generate_file(**files.arguments, **arguments, watch=watch), as_json
         )
         return
-    answer = model.generate(history, user=user, locked=locked, **arguments)
-    print_answer(answer, model, as_json)
+    print_answer(model.generate(**request), model, as_json)

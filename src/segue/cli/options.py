@@ -289,8 +289,8 @@ QueryFile = Annotated[
         "--query",
         parser=parse_path,
         metavar="FILE",
-        help="A request as one JSON object: items, k, user, sequence_features, include_seen and "
-        "the controls; other options take precedence.",
+        help="A request as one JSON object, with the keys of the same request over HTTP; - is "
+        "standard input. Other options take precedence.",
     ),
 ]
 Exclude = Annotated[

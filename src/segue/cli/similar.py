@@ -23,7 +23,9 @@ def similar(
 ) -> None:
     """List the items most similar to one, by the cosine of their vectors."""
     from segue.recommender import Recommender
+    from segue.recommender.early_checks import check_controls
 
     filters = options.filters(exclude, only, where)
+    check_controls(run, filters)
     model = Recommender.load(run, without_ensemble=without_ensemble)
     print_answer(model.similar_items(item, k, **filters), model, as_json)

@@ -140,18 +140,32 @@ def _read(folder: Path) -> Manifest:
     if isinstance(version, int) and version != FORMAT_VERSION:
         message = f"dataset {folder} has format version {version}, expected {FORMAT_VERSION}"
         raise DatasetError(message, _PREPARE_AGAIN)
-    manifest = typed(content, Manifest, path, _MANIFEST_PROBLEMS)
+    return manifest_of(content, path, _MANIFEST_PROBLEMS)
+
+
+def manifest_of(content: Any, path: Path, problems: Problems) -> Manifest:
+    """The manifest in a JSON value, with all keys that are read present and of their types.
+
+    Args:
+        content: the value.
+        path: the file that it is in, for messages.
+        problems: the error to raise.
+
+    Raises:
+        problems.error: it is not a manifest of this version, or contradicts itself.
+    """
+    manifest = typed(content, Manifest, path, problems)
     # The manifest keeps all keys of these objects; their types are those of the schema.
     for name, kind in {"source": Source, "options": Options, "audit": Audit}.items():
-        typed(content[name], kind, path, _MANIFEST_PROBLEMS)
+        typed(content[name], kind, path, problems)
     if manifest.counts.catalogue > manifest.counts.items:
         reason = (
             f"{manifest.counts.catalogue:,} of {manifest.counts.items:,} items in the catalogue"
         )
-        raise _MANIFEST_PROBLEMS.damaged(path, reason)
+        raise problems.damaged(path, reason)
     if manifest.files.keys() != {ITEMS, SEQUENCES}:
         reason = f"its files are {', '.join(sorted(manifest.files))}, expected {ITEMS}, {SEQUENCES}"
-        raise _MANIFEST_PROBLEMS.damaged(path, reason)
+        raise problems.damaged(path, reason)
     return manifest
 
 

@@ -18,6 +18,7 @@ from segue.dataset.sequences import NO_TARGET, VALID_TARGET, MappedFile, Sequenc
 from segue.ragged import BLOCK_EVENTS
 from segue.sources.schema import TIMES
 from segue.storage.arrow_files import map_record_batch, unreadable_column
+from segue.storage.reading import Problems
 from segue.tokens import N_SPECIALS
 
 _EVENT_TYPES = {
@@ -117,7 +118,15 @@ def read_sequences(folder: Path) -> Sequences:
     return sequences_of(map_sequences(folder), folder / SEQUENCES)
 
 
-def check_values(batch: pa.RecordBatch, path: Path, n_items: int, *, is_windows: bool) -> None:
+def check_values(
+    batch: pa.RecordBatch,
+    path: Path,
+    n_items: int,
+    *,
+    is_windows: bool,
+    lowest_item: int = N_SPECIALS,
+    problems: Problems = DATASET_PROBLEMS,
+) -> None:
     """Check every value, in blocks: one pass over the file in bounded memory.
 
     Offsets rise, cuts lie within their sequence, events are items of the dataset, times do not
@@ -128,23 +137,25 @@ def check_values(batch: pa.RecordBatch, path: Path, n_items: int, *, is_windows:
         path: the mapped file, for messages.
         n_items: number of items of the dataset.
         is_windows: whether the split is ``windows``, which alone has ``target_parts``.
+        lowest_item: the lowest item index that may occur.
+        problems: the error to raise.
 
     Raises:
-        DatasetError: a value is out of bounds; names the first sequence where there is one.
+        problems.error: a value is out of bounds; names the first sequence where there is one.
     """
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise DATASET_PROBLEMS.damaged(path, error) from None
+        raise problems.damaged(path, error) from None
     sequences = sequences_of(batch, path)
     problem = (
         unreadable_column(sequences.attributes)
         or _bad_offsets(batch, sequences.offsets)
         or _bad_cuts(sequences, is_windows=is_windows)
-        or _bad_events(batch, sequences, n_items)
+        or _bad_events(batch, sequences, (lowest_item, N_SPECIALS + n_items - 1))
     )
     if problem is not None:
-        raise DATASET_PROBLEMS.damaged(path, problem)
+        raise problems.damaged(path, problem)
 
 
 def _bad_offsets(batch: pa.RecordBatch, offsets: Int64[np.ndarray, " bounds"]) -> str | None:
@@ -179,9 +190,10 @@ def _bad_cuts(sequences: Sequences, *, is_windows: bool) -> str | None:
     return None
 
 
-def _bad_events(batch: pa.RecordBatch, sequences: Sequences, n_items: int) -> str | None:
-    bounds = {"items": (N_SPECIALS, N_SPECIALS + n_items - 1)}
-    bounds["target_parts"] = (NO_TARGET, VALID_TARGET)
+def _bad_events(
+    batch: pa.RecordBatch, sequences: Sequences, item_bounds: tuple[int, int]
+) -> str | None:
+    bounds = {"items": item_bounds, "target_parts": (NO_TARGET, VALID_TARGET)}
     for name, (lowest, highest) in bounds.items():
         if name not in batch.schema.names or not sequences.n_events:
             continue

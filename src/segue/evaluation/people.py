@@ -5,19 +5,23 @@ The targets, histories and candidates are those of ``segue.evaluate``, and so ar
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
 from segue.config import EvaluationConfig
-from segue.dataset import Dataset, SplitPart
+from segue.dataset import Dataset, SplitPart, Targets
 from segue.errors import DatasetError
 from segue.evaluation.instances import EvaluationInstances, evaluation_instances
 from segue.evaluation.next_item import rank_targets
 from segue.evaluation.protocol import Protocol, resolve_protocol
+from segue.ragged import span_indices
 from segue.ranking import Ranker
 
 MAX_PEOPLE = 2_000
@@ -74,12 +78,15 @@ class HeldOutPeople:
     Attributes:
         data: the dataset.
         protocol: the part, and how ``evaluate`` would measure on it.
-        rows: the people that ``rank`` ranks, as rows of the dataset.
+        rows: the people that ``rank`` ranks, as rows of the dataset, in the order of their ids.
         n_people: number of people in the part.
     """
 
     def __init__(self, ranker: Ranker, data: Dataset, *, seed: int = 0) -> None:
         """Find the people: those of the test part, or of validation where test has no targets.
+
+        Neither the sample nor the order of equal ranks depends on the order of the dataset, so the
+        same people in another order give the same answer.
 
         Args:
             ranker: ranks the targets.
@@ -182,30 +189,50 @@ def _listed(items: Int32[np.ndarray, " k"]) -> list[int]:
 
 
 def _first_part(ranker: Ranker, data: Dataset) -> tuple[Protocol, Int64[np.ndarray, " rows"]]:
-    """The first part of test and validation that has targets, and its people."""
+    """The first part of test and validation that has targets, and its people, ordered by id."""
     parts: tuple[SplitPart, ...] = ("test", "validation")
     for part in parts:
         protocol = resolve_protocol([ranker], data, part, EvaluationConfig())
         try:
-            return protocol, np.unique(evaluation_instances(data, protocol).rows)
+            rows = np.unique(evaluation_instances(data, protocol).rows)
         except DatasetError:
             continue
+        return protocol, rows[_order_of_ids(data, rows)]
     message = f"neither the test nor the validation part of {data.name} has a target"
     raise DatasetError(message, "prepare it with a split that holds events out")
+
+
+def _order_of_ids(data: Dataset, rows: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
+    """The indices that sort rows by the ids of their sequences."""
+    ids = data.sequences.ids.take(pa.array(rows))
+    return pc.call_function("sort_indices", [ids]).to_numpy().astype(np.int64)
 
 
 def _sample(
     data: Dataset, protocol: Protocol, part_rows: Int64[np.ndarray, " rows"], seed: int
 ) -> tuple[Int64[np.ndarray, " people"], EvaluationInstances]:
-    """At most ``MAX_PEOPLE`` people with at most ``MAX_TARGETS`` targets, or one person."""
-    drawn = np.random.default_rng(seed).permutation(part_rows)[:MAX_PEOPLE]
-    targets = data.targets(protocol.part, protocol.targets, rows=np.sort(drawn))
-    counts = np.bincount(np.searchsorted(np.sort(drawn), targets.rows), minlength=len(drawn))
-    in_drawn_order = counts[np.searchsorted(np.sort(drawn), drawn)]
-    n_kept = max(1, int(np.searchsorted(np.cumsum(in_drawn_order), MAX_TARGETS, "right")))
-    rows = np.sort(drawn[:n_kept])
-    targets = data.targets(protocol.part, protocol.targets, rows=rows)
+    """At most ``MAX_PEOPLE`` people with at most ``MAX_TARGETS`` targets, or one person.
+
+    Both are in the order of ``part_rows``.
+    """
+    drawn = np.random.default_rng(seed).permutation(len(part_rows))[:MAX_PEOPLE]
+    n_targets, _ = _targets_by_person(data, protocol, part_rows[drawn])
+    n_kept = max(1, int(np.searchsorted(np.cumsum(n_targets), MAX_TARGETS, "right")))
+    rows = part_rows[np.sort(drawn[:n_kept])]
+    _, targets = _targets_by_person(data, protocol, rows)
     return rows, EvaluationInstances(data, protocol, targets.rows, targets.positions)
+
+
+def _targets_by_person(
+    data: Dataset, protocol: Protocol, rows: Int64[np.ndarray, " people"]
+) -> tuple[Int64[np.ndarray, " people"], Targets]:
+    """The number of targets of each person, and all targets, in the order of the people."""
+    ascending = np.sort(rows)
+    targets = data.targets(protocol.part, protocol.targets, rows=ascending)
+    starts = np.searchsorted(targets.rows, rows)
+    counts = np.searchsorted(targets.rows, rows, "right") - starts
+    order = span_indices(starts, counts)
+    return counts, Targets(targets.rows[order], targets.positions[order])
 
 
 def _worst(ranks: Int64[np.ndarray, " targets"]) -> int:
@@ -216,17 +243,11 @@ def _worst(ranks: Int64[np.ndarray, " targets"]) -> int:
 def _worst_first(
     instances: EvaluationInstances, ranks: Int64[np.ndarray, " targets"]
 ) -> list[RankedPerson]:
-    order = np.lexsort((np.arange(len(ranks)), -ranks, instances.rows))
-    rows, first, counts = np.unique(instances.rows[order], return_index=True, return_counts=True)
-    worst = order[first]
-    people = [
-        RankedPerson(*values)
-        for values in zip(
-            rows.tolist(),
-            counts.tolist(),
-            ranks[worst].tolist(),
-            instances.targets[worst].tolist(),
-            strict=True,
-        )
-    ]
-    return sorted(people, key=lambda person: (-person.worst_rank, person.row))
+    """The people with their worst targets; equal ranks keep the order of the people."""
+    people = []
+    bounds = np.flatnonzero(np.diff(instances.rows, prepend=-1, append=-1))
+    for start, end in itertools.pairwise(bounds.tolist()):
+        worst = start + _worst(ranks[start:end])
+        person = (instances.rows[worst], end - start, ranks[worst], instances.targets[worst])
+        people.append(RankedPerson(*map(int, person)))
+    return sorted(people, key=lambda person: -person.worst_rank)

@@ -15,6 +15,7 @@ from segue.errors import RunError, SegueError
 from segue.inspection.forward import trace_encoder
 from segue.inspection.graph import build_graph, drawing_order, fold_repeats
 from segue.recommender import Recommender
+from segue.recommender.histories import RunHistories
 from segue.runs import RunFolder
 from segue.storage.reading import exists
 
@@ -292,15 +293,19 @@ def graph(model: Recommender) -> list[dict[str, Any]]:
 def audit(
     data: Dataset | None, model: Recommender, card: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """The audit of the training dataset: from its own folder, or from a copy of it.
+    """The audit of the training dataset: from a copy, the histories of the run, or its own folder.
 
-    None if neither is there.
+    None if there is none.
 
     Args:
         data: a dataset that may be the training dataset.
         model: the model.
         card: the card of its run.
     """
+    histories = model.histories
+    if data is None and isinstance(histories, RunHistories):
+        with suppress(RunError):
+            data = histories.dataset
     if data is None or data.fingerprint != card["dataset"]["fingerprint"]:
         try:
             data = model.dataset

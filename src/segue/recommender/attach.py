@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int32
 
-from segue.dataset import Dataset, Items
+from segue.dataset import Cuts, Dataset, Items
 from segue.dataset.items_file import read_items
 from segue.errors import DatasetError, RequestError
 from segue.features import USER
@@ -22,7 +23,7 @@ from segue.tokens import INDEX_DTYPE, N_SPECIALS, UNK
 
 
 def attach_histories(folder: RunFolder, data: Dataset) -> dict[str, Any]:
-    """Write all events of all sequences of a dataset into a run, as the histories of its users.
+    """Write all sequences of a dataset with their cuts into a run, as the histories of its users.
 
     Args:
         folder: the run.
@@ -50,15 +51,24 @@ def attach_histories(folder: RunFolder, data: Dataset) -> dict[str, Any]:
     starts, lengths = sequences.offsets[rows], sequences.lengths[rows]
     offsets = offsets_of(lengths)
     events = np.empty(sequences.n_events, INDEX_DTYPE)
+    parts = sequences.target_parts
+    target_parts = None if parts is None else np.empty(sequences.n_events, parts.dtype)
     for first, end in row_blocks(offsets):
         block = span_indices(starts[first:end], lengths[first:end])
         events[offsets[first] : offsets[end]] = run_indices[sequences.items[block]]
+        if parts is not None and target_parts is not None:
+            target_parts[offsets[first] : offsets[end]] = parts[block]
+    cuts = Cuts(sequences.train_end[rows], sequences.valid_end[rows], target_parts)
     metadata = HistoriesMetadata(
-        checksum(folder.items), data.name, data.fingerprint, end_us=last_time(data)
+        checksum(folder.items),
+        data.name,
+        data.fingerprint,
+        end_us=last_time(data),
+        manifest=msgspec.to_builtins(data.manifest),
     )
     names = [n for n in _feature_names(folder) if n in sequences.attributes.column_names]
     features = sequences.attributes.select(names).take(order)
-    write_histories(folder.histories, users, offsets, events, features, metadata)
+    write_histories(folder.histories, users, offsets, events, features, metadata, cuts)
     stored = StoredHistories(folder.histories, metadata.items, len(items))
     return {
         **stored.summary(),

@@ -91,20 +91,26 @@ def open_histories(histories: Any) -> Histories:
 class RunHistories(Histories):
     """The histories that are attached to a run."""
 
-    def __init__(self, stored: StoredHistories, items: Items, model: str) -> None:
+    def __init__(
+        self, stored: StoredHistories, items: Items, model: str, training: Mapping[str, Any]
+    ) -> None:
         """Find users of a run.
 
         Args:
             stored: the histories.
             items: the items of the run.
             model: name of the run in messages.
+            training: ``fingerprint`` and ``vocabulary_size`` of the dataset of the training.
         """
         self._stored = stored
         self._items = items
         self._model = model
+        self._training = training
 
     @classmethod
-    def open(cls, folder: RunFolder, items: Items, items_checksum: str) -> RunHistories | None:
+    def open(
+        cls, folder: RunFolder, items: Items, items_checksum: str, training: Mapping[str, Any]
+    ) -> RunHistories | None:
         """Map the histories of a run; None if it has none.
 
         Raises:
@@ -113,7 +119,22 @@ class RunHistories(Histories):
         if not exists(folder.histories):
             return None
         stored = StoredHistories(folder.histories, items_checksum, len(items))
-        return cls(stored, items, folder.path.name)
+        return cls(stored, items, folder.path.name, training)
+
+    @property
+    def has_split(self) -> bool:
+        """Whether the parts are known; not where an older version attached the histories."""
+        return self._stored.metadata.manifest is not None
+
+    @cached_property
+    def dataset(self) -> Dataset | None:
+        """The histories as a dataset with a split; None without ``has_split``.
+
+        Raises:
+            RunError: its description in the file is damaged.
+        """
+        size, fingerprint = self._training["vocabulary_size"], self._training["fingerprint"]
+        return self._stored.dataset(self._items, size, fingerprint)
 
     @property
     def source(self) -> str:

@@ -20,7 +20,7 @@ class LoadedRun(NamedTuple):
         ensemble: the encoder and the other members.
         items: the items of the training dataset; the model's catalogue comes first.
         name: name of the run, which says whether the ensemble was left out.
-        dataset: ``fingerprint`` and ``path`` of the training dataset.
+        dataset: ``fingerprint``, ``path`` and ``vocabulary_size`` of the training dataset.
         always_has_sequence_features: whether training never dropped the sequence features.
         items_checksum: that of ``items.parquet``.
         includes_seen: whether items of the history may be recommended by default, as the audit of

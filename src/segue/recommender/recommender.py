@@ -172,7 +172,7 @@ class Recommender:
             dataset=loaded.dataset,
             always_has_sequence_features=loaded.always_has_sequence_features,
             includes_seen=loaded.includes_seen,
-            histories=RunHistories.open(folder, loaded.items, loaded.items_checksum)
+            histories=RunHistories.open(folder, loaded.items, loaded.items_checksum, loaded.dataset)
             if histories is None
             else open_histories(histories),
             catalogue_search=CatalogueSearch(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from segue.config import validated
+from segue.config import nearest_hint
 from segue.config.section import ConfigSection
-from segue.errors import ConfigError, RequestError
+from segue.errors import RequestError
 from segue.recommender.ids import Id
-from segue.storage.reading import Problems, decode_object, one_line, read_bytes
+from segue.recommender.request_problems import problem_of
+from segue.storage.reading import JSON_BYTES, Problems, decode_object, one_line, read_bytes
 
 FILE_PROBLEMS = Problems(RequestError, 'write one JSON object, such as {"items": ["12"], "k": 5}')
 
@@ -90,21 +92,44 @@ class SimilarBody(FilterBody):
     k: int = 10
 
 
-def read_body(path: Path) -> dict[str, Any]:
-    """The arguments that a JSON file gives to ``Recommender.recommend``.
+STANDARD_INPUT = Path("-")
+"""The path that stands for standard input."""
+
+
+def read_body(path: Path, kind: type[ConfigSection] = RecommendBody) -> dict[str, Any]:
+    """The arguments that a JSON file gives to a method of ``Recommender``.
+
+    Args:
+        path: the file; ``-`` for standard input.
+        kind: the keys of the request.
 
     Raises:
         RequestError: the file cannot be read, is no JSON object, or has a key that is unknown, of
             a wrong type or given twice.
     """
-    text = read_bytes(path, FILE_PROBLEMS)
+    text, path = _read(path)
     content = decode_object(text, path, FILE_PROBLEMS)
     json.loads(text, object_pairs_hook=partial(_check_distinct, path))
     try:
-        body = validated(RecommendBody, content, label="request key")
-    except ConfigError as error:
-        raise RequestError(f"{path}: {error.message}", error.hint) from None
+        body = kind.model_validate(content)
+    except ValidationError as error:
+        problem = problem_of([dict(one) for one in error.errors()], root="the request")
+        names, hint = list(kind.model_fields), FILE_PROBLEMS.hint
+        if problem.unknown_key is not None:
+            hint = nearest_hint(problem.unknown_key, names)
+        raise RequestError(f"{path}: {problem.message}", hint) from None
     return body.model_dump(exclude_unset=True)
+
+
+def _read(path: Path) -> tuple[bytes, Path]:
+    """The bytes of a file or of standard input, and its name in messages."""
+    if path != STANDARD_INPUT:
+        return read_bytes(path, FILE_PROBLEMS), path
+    path = Path("standard input")
+    text = sys.stdin.buffer.read(JSON_BYTES + 1)
+    if len(text) > JSON_BYTES:
+        raise FILE_PROBLEMS.damaged(path, f"it has more than {JSON_BYTES:,} bytes")
+    return text, path
 
 
 def _check_distinct(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -131,8 +131,13 @@ def requests_of(call: Any, settings: ServerSettings) -> list[dict[str, Any]]:
         message = "requests is empty, expected 1 request or more"
         raise ApiError(422, "invalid_request", message, "leave the call out")
     _check_size("requests", bodies, settings.max_requests)
-    for body in bodies:
-        check_limits(body, settings)
+    for number, body in enumerate(bodies):
+        try:
+            check_limits(body, settings)
+        except ApiError as error:
+            raise (
+                error.within(f"requests[{number}]") if isinstance(call, Many) else error
+            ) from None
     return [_arguments(body, settings) for body in bodies]
 
 

@@ -20,6 +20,7 @@ from segue.errors import (
     RequestError,
     SegueError,
 )
+from segue.recommender.request_problems import problem_of
 from segue.server.micro_batcher import ClosedError, QueueFullError
 from segue.server.request_record import record_of
 
@@ -122,29 +123,26 @@ def _http_error(error: HTTPException) -> ApiError:
     )
 
 
-_TAGS = frozenset(["body", "query", "path", "header", "one", "many"])
+_ONE_OR_MANY = ("one", "many")
+"""Names that the place of an error has besides the keys of a body."""
 
 
 def _invalid_body(error: RequestValidationError) -> ApiError:
-    """The first thing that is wrong with the keys of a body or a query string."""
+    """The first thing that is wrong with the keys of a body, or of a query string."""
     errors: Sequence[dict[str, Any]] = error.errors()
-    first = errors[0]
-    if first["type"] == "json_invalid":
+    if errors[0]["type"] == "json_invalid":
         return ApiError(400, "bad_request", "the body is not JSON", "send one JSON object in UTF-8")
-    *outer, last = first["loc"]
-    if last == "str" and (*outer, "int") in [alternative["loc"] for alternative in errors[1:]]:
-        # An id: pydantic has an error for each of the types that it may have.
-        first = {**first, "loc": outer, "msg": "Input should be a valid string or integer"}
-    place = [step for step in first["loc"] if step not in _TAGS]
-    key = ".".join(str(step) for step in place)
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key {_shortened(key)}"
-        return ApiError(422, "invalid_request", message, "/openapi.json lists the keys")
-    if first["type"] == "missing":
-        message = f"{_shortened(key) or 'the body'} is missing"
-        return ApiError(422, "invalid_request", message, "/openapi.json lists the keys")
-    message = f"{_shortened(key) or 'the body'}: {first['msg']}"
-    return ApiError(422, "invalid_request", message, "/openapi.json lists the types")
+    part = errors[0]["loc"][0]
+    within = [{**one, "loc": _place_in(one["loc"])} for one in errors]
+    problem = problem_of(within, root=f"the {part}", is_text=part != "body")
+    what = "types" if problem.unknown_key is None and "expected" in problem.message else "keys"
+    return ApiError(422, "invalid_request", problem.message, f"/openapi.json lists the {what}")
+
+
+def _place_in(location: Sequence[str | int]) -> Sequence[str | int]:
+    """The place of an error within its body or query."""
+    part, *place = location
+    return place[1:] if part == "body" and place[:1] and place[0] in _ONE_OR_MANY else place
 
 
 def error_response(scope: Scope, error: ApiError) -> Response:

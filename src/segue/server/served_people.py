@@ -1,4 +1,4 @@
-"""The people of a dataset as a served model sees them: ranked once, then opened one by one."""
+"""The people of a split as a served model sees them: ranked once, then opened one by one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from segue import baselines
 from segue.dataset import Dataset
 from segue.evaluation.people import HeldOutPeople, RankedPerson
 from segue.ranking import Ranker
+from segue.recommender.histories import RunHistories
 from segue.server.item_descriptions import ItemDescriptions
 from segue.server.long_computation import Report
 from segue.server.registry import ServedModel
@@ -16,6 +17,39 @@ BASELINE = "popularity"
 """The list beside that of the model, unless another model is named."""
 SHOWN_EVENTS = 100
 """Events of a history that are shown: the last ones."""
+
+_HOW = "segue attach RUN DATASET, then load the run again, or serve it with --data DATASET"
+NO_HISTORIES = f"the run has no histories of people: copy those of a dataset with {_HOW}"
+NO_SPLIT = (
+    "an older version attached the histories of the run, without saying which of their events are "
+    f"held out: attach them again with {_HOW}"
+)
+
+
+def why_no_people(model: ServedModel, data: Dataset | None) -> str | None:
+    """Why a model has no people, and what to do about it; None if it has.
+
+    Args:
+        model: the model.
+        data: the dataset whose people are shown; None for those of the histories of the run.
+    """
+    histories = model.recommender.histories
+    if data is not None or (isinstance(histories, RunHistories) and histories.has_split):
+        return None
+    return NO_SPLIT if isinstance(histories, RunHistories) else NO_HISTORIES
+
+
+def people_data(model: ServedModel, data: Dataset | None) -> Dataset:
+    """The dataset of the people of a model that has some; see ``why_no_people``.
+
+    Raises:
+        RunError: the histories of the run are damaged.
+    """
+    histories = model.recommender.histories
+    if data is None and isinstance(histories, RunHistories):
+        data = histories.dataset
+    assert data is not None
+    return data
 
 
 class ServedPeople:

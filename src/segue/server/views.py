@@ -11,16 +11,16 @@ from segue.server.log import Log
 from segue.server.long_computation import PerModel, Report
 from segue.server.registry import ServedModel
 from segue.server.served_map import open_map
-from segue.server.served_people import ServedPeople
+from segue.server.served_people import ServedPeople, people_data
 
 
 class Views:
     """The contents of the views, per version of each model.
 
     Attributes:
-        data: the dataset whose people are shown; None for none.
+        data: the dataset whose people are shown; None for those of the histories of each run.
         maps: the maps.
-        people: the people of ``data``.
+        people: the people.
         cards: the descriptions.
     """
 
@@ -42,20 +42,15 @@ class Views:
             view.close()
 
     def _people(self, model: ServedModel, report: Report) -> ServedPeople:
-        assert self.data is not None
-        return ServedPeople(model, self.data, report)
+        return ServedPeople(model, people_data(model, self.data), report)
 
     def _card(self, model: ServedModel, _: Report) -> dict[str, Any]:
         config, _dataset = model.folder.read_config()
-        scores = description.scores(model.folder, model.card, model.recommender)
         return {
             "sentences": [
                 sentence._asdict()
                 for sentence in description.describe_card(model.recommender, model.card, config)
             ],
-            "scores": None
-            if scores is None
-            else scores._asdict() | {"scores": [score._asdict() for score in scores.scores]},
             "audit": description.audit(self.data, model.recommender, model.card),
             "graph": description.graph(model.recommender),
         }
@@ -64,3 +59,11 @@ class Views:
 def curves_of(folder: RunFolder) -> dict[str, Any]:
     """The training curves of a run; see ``segue.inspection.description.curves``."""
     return description.curves(folder)
+
+
+def scores_of(model: ServedModel) -> dict[str, Any] | None:
+    """The results of a run as they are now: an evaluation may be written while it is served."""
+    scores = description.scores(model.folder, model.card, model.recommender)
+    if scores is None:
+        return None
+    return scores._asdict() | {"scores": [score._asdict() for score in scores.scores]}

@@ -93,15 +93,15 @@ def read_table(
     return table
 
 
-def parquet_names(path: Path, problems: Problems) -> list[str]:
-    """The names of the columns of a Parquet file.
+def parquet_schema(path: Path, problems: Problems) -> pa.Schema:
+    """The names and types of the columns of a Parquet file.
 
     Raises:
         problems.error: it cannot be read.
     """
     regular_size(path, problems)
     try:
-        return pq.read_schema(path).names
+        return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise problems.cannot_read(path, error) from None
 

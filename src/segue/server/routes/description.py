@@ -16,7 +16,7 @@ from segue.server.routes.served import (
     views_of,
 )
 from segue.server.view_schemas import CardShape, CurvesShape
-from segue.server.views import curves_of
+from segue.server.views import curves_of, scores_of
 
 router = APIRouter(tags=["views"])
 _ERRORS = KEY_ERRORS | error_responses(404, 422)
@@ -35,6 +35,7 @@ async def get_card(request: Request, model: ModelParameter = None) -> Response:
         "version": served.version,
         "loaded_at": served.loaded_at,
         "n_items": len(served.recommender.item_ids),
+        "scores": await asyncio.to_thread(scores_of, served),
     }
     return json_response(summary | value)
 

@@ -17,10 +17,10 @@ from segue.server.routes.served import (
     served_model,
     views_of,
 )
+from segue.server.served_people import why_no_people
 from segue.server.view_schemas import PeopleShape, PersonShape
 
 MAX_PAGE, MAX_QUERY, MAX_K = 200, 200, 50
-NO_DATA = "start it with segue serve RUN --data DATASET, where segue prepare wrote DATASET"
 
 router = APIRouter(tags=["views"])
 _ERRORS = KEY_ERRORS | error_responses(404, 422, 503)
@@ -44,8 +44,8 @@ async def list_people(
         "start": start,
         "people": [],
     }
-    if views.data is None:
-        state = {"model": served.name, "status": "unavailable", "share": 0.0, "hint": NO_DATA}
+    if (hint := why_no_people(served, views.data)) is not None:
+        state = {"model": served.name, "status": "unavailable", "share": 0.0, "hint": hint}
         return json_response(state | nothing)
     computation = views.people.of(served)
     people = computation.value
@@ -81,8 +81,8 @@ async def get_person(
 ) -> Response:
     """A person: history, what came next, and two lists."""
     served, views = served_model(request, model), views_of(request)
-    if views.data is None:
-        raise ApiError(404, "unknown_person", "this server has no dataset", NO_DATA)
+    if (hint := why_no_people(served, views.data)) is not None:
+        raise ApiError(404, "unknown_person", "this model has no people", hint)
     second = None if against is None else request.app.state.service.registry.find(against)
     computation = views.people.of(served)
     people = computation.value
@@ -91,6 +91,6 @@ async def get_person(
     async with request.app.state.searching:
         person = await asyncio.to_thread(people.open, person_id, k, second)
     if person is None:
-        message = "the held-out part of the dataset has no person of this id"
+        message = "the held-out part has no person of this id"
         raise ApiError(404, "unknown_person", message, "GET /v1/people lists ids")
     return json_response({"model": served.name, **person})

@@ -101,7 +101,7 @@ export function explained(error) {
 }
 
 /** @param {string} text */
-function sentence(text) {
+export function sentence(text) {
   if (text === "") return "";
   const first = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.?!]$/.test(first) ? first : `${first}.`;

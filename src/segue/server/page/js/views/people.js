@@ -3,7 +3,7 @@
 import { isAbort } from "../api.js";
 import { patiently, refusalsIn } from "../components/patience.js";
 import { progressState } from "../components/progress.js";
-import { emptyState, errorState, loadingState } from "../components/states.js";
+import { emptyState, errorState, loadingState, sentence } from "../components/states.js";
 import { h, replaceChildren } from "../dom.js";
 import { PeopleList } from "./people/list.js";
 import { showPerson } from "./people/person.js";
@@ -87,10 +87,9 @@ export function mount(root, context) {
 /** @param {People} people */
 function nobody({ status, hint }) {
   if (status === "failed") return emptyState("The people could not be ranked", hint);
-  const text =
-    "Here you see what the model would have recommended to people. It needs the prepared dataset:";
-  const state = emptyState("No people yet", text);
-  state.append(h("pre", { class: "command" }, "segue serve RUN --data DATASET"));
+  const text = "Here you see what the model would have recommended to people, and what came next. ";
+  const state = emptyState("No people yet", text + sentence(hint));
+  state.append(h("pre", { class: "command" }, "segue attach RUN DATASET"));
   return state;
 }
 

@@ -53,17 +53,17 @@ export function pythonCommand(state, model, origin, hasKey) {
 }
 
 /**
+ * What the options cannot say goes into a here-document.
+ *
  * @param {Readonly<State>} state
  * @param {string | null} run the path of the run; null if the server does not say
- * @returns {string | null} null for a continuation whose ids do not fit into the options
  */
 export function shellCommand(state, run) {
   const { path, body } = listCall(state, null);
   const parts = ["segue", path.split("/")[2], run === null ? "RUN" : shellQuoted(run)];
-  if (![...state.exclude, ...state.unlike].every(fitsIntoList)) {
-    if (state.mode === "continuation") return null;
-    const file = `query=$(mktemp) && printf %s ${shellQuoted(jsonText(body))} > "$query"`;
-    return `${file} && ${parts.join(" ")} --query "$query" --json`;
+  if (!fitsOptions(body)) {
+    const entries = Object.entries(body).map(([name, value]) => `  "${name}": ${jsonText(value)}`);
+    return `${parts.join(" ")} --query - --json <<'JSON'\n{\n${entries.join(",\n")}\n}\nJSON\n`;
   }
   const add = (/** @type {string} */ option, /** @type {unknown} */ value) =>
     parts.push(`${option}=${shellQuoted(String(value))}`);
@@ -95,12 +95,35 @@ function pairs(mapping) {
 }
 
 /**
- * Whether an id can be one of a list such as `--exclude A,B`.
+ * Whether options can say a request. They trim ids and names, and a comma ends an id of a list.
  *
- * @param {string} id
+ * @param {Body} body
  */
-function fitsIntoList(id) {
-  return !id.includes(",") && id === id.trim();
+function fitsOptions(body) {
+  const { items, exclude = [], unlike = [], locked = {}, cap = {} } = body;
+  const features = Object.entries(body.sequence_features ?? {});
+  const trimmed = [...exclude, ...unlike, ...Object.values(locked), ...Object.keys(cap)];
+  return (
+    !JSON.stringify(body).includes("\\u0000") &&
+    !items.some(isBlank) &&
+    ![...exclude, ...unlike].some((id) => id.includes(",")) &&
+    !features.some(([name]) => name.includes("=")) &&
+    [...trimmed, ...features.flat()].every(isTrimmed)
+  );
+}
+
+/**
+ * Whether Python takes all of a text for space.
+ *
+ * @param {string} text
+ */
+function isBlank(text) {
+  return [...text].every((one) => one.trim() === "" || "\x1c\x1d\x1e\x1f\x85".includes(one));
+}
+
+/** @param {string} text */
+function isTrimmed(text) {
+  return text !== "" && !/^[\s\p{Cc}]|[\s\p{Cc}]$/u.test(text);
 }
 
 /**

@@ -119,19 +119,14 @@ export class Toolbar {
     const { origin } = location;
     const link = new URL(addressOf(state), location.href).href;
     const hasKey = context.api.hasKey;
-    const command = shellCommand(state, context.catalogue.run);
+    const { run } = context.catalogue;
     return [
       { label: "Copy as curl", run: this._copier(() => curlCommand(state, model, origin, hasKey)) },
       {
         label: "Copy as Python",
         run: this._copier(() => pythonCommand(state, model, origin, hasKey)),
       },
-      {
-        label: "Copy as command line",
-        detail: command === null ? "not with these ids" : undefined,
-        isDisabled: command === null,
-        run: this._copier(() => command ?? ""),
-      },
+      { label: "Copy as command line", run: this._copier(() => shellCommand(state, run)) },
       { label: "Copy link", run: this._copier(() => link) },
     ];
   }
