@@ -62,7 +62,7 @@ def error_of(response: Any, status: int, code: str) -> dict[str, str]:
         ({"requests": 3}, "requests is 3, expected a list"),
         ([], "the body is a list, expected an object"),
         ("text", 'the body is "text", expected an object'),
-        (None, "the body is missing"),
+        (None, "the body is null, expected an object"),
     ],
     ids=lambda value: str(value)[:40],
 )

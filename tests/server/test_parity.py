@@ -44,8 +44,8 @@ GENERATIONS: dict[str, dict[str, Any]] = {
 }
 SAMPLING = {"length": 4, "seed": 11, "top_k": 8, "temperature": 0.8}
 
-CAPPED = {"cap": {"genres": 3}, "popularity": 0.2, "include_seen": True}
-LOCKED = {"length": 4, **CAPPED}
+SEEN = {"popularity": 0.2, "include_seen": True, "exclude": ["200"]}
+LOCKED = {"length": 4, **SEEN}
 
 Lists = dict[str, list[tuple[str, Any]]]
 
@@ -188,7 +188,7 @@ def test_locks_and_options_of_a_query_on_standard_input(
     assert shown() == compared(server.post("/v1/generate", body).json()) == expected
     assert [item for item, _ in expected][1::2] == ["302", "205"]
     options = ("--item", "100", "--lock", "1=302", "--length", 2)  # they take precedence
-    changed = compared(model.generate(["100"], 2, locked={0: "302"}, temperature=0.0, **CAPPED))
+    changed = compared(model.generate(["100"], 2, locked={0: "302"}, temperature=0.0, **SEEN))
     assert shown(*options) == changed
 
 

@@ -10,7 +10,7 @@ from segue.errors import quantity
 
 
 def attach(run: RunPath, data: DatasetPath, as_json: Json = False) -> None:
-    """Copy the histories of a dataset into a run, for recommend --user and generate --user.
+    """Copy the histories of a dataset into a run, for --user and for the people of the page.
 
     All events of all sequences are copied. The run then contains the data of people.
     """

@@ -106,7 +106,6 @@ def generate(  # noqa: PLR0913 - one parameter per option
         seed=seed,
     )
     given |= options.controls(exclude, only, where, cap, None, popularity, like, unlike)
-    from segue.recommender import Recommender
     from segue.recommender.early_checks import check_controls
     from segue.recommender.request_body import GenerateBody, read_body
 
@@ -116,6 +115,8 @@ def generate(  # noqa: PLR0913 - one parameter per option
     in_rows = {name: request.get(name) for name in ("items", "user", "locked")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
     check_controls(run, request)
+    from segue.recommender import Recommender  # loads JAX, which takes seconds
+
     model = Recommender.load(run, without_ensemble=without_ensemble, window=window)
     if files is not None:
         arguments = {name: value for name, value in request.items() if name not in in_rows}

@@ -56,7 +56,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
             parser=parse_path,
             metavar="DATASET",
             help="Prepared dataset whose people the page shows: histories, what came next, and "
-            "recommendations.",
+            "recommendations. By default those of the histories in each run.",
         ),
     ] = None,
     rate: Annotated[

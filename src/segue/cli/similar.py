@@ -22,10 +22,11 @@ def similar(
     as_json: options.Json = False,
 ) -> None:
     """List the items most similar to one, by the cosine of their vectors."""
-    from segue.recommender import Recommender
     from segue.recommender.early_checks import check_controls
 
     filters = options.filters(exclude, only, where)
     check_controls(run, filters)
+    from segue.recommender import Recommender  # loads JAX, which takes seconds
+
     model = Recommender.load(run, without_ensemble=without_ensemble)
     print_answer(model.similar_items(item, k, **filters), model, as_json)

@@ -76,7 +76,7 @@ def create_app(
         keys: the API keys; by default none, so that every request is accepted.
         log: where events are written; by default stderr.
         events: the events of users; the application closes it at its end.
-        data: the dataset whose people are shown; by default none are.
+        data: the dataset whose people are shown; by default those of the histories in each run.
         covers: the covers of items; by default none.
         run_paths: the path of each run by name, if clients may see it.
     """
