@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import csv
 import io
@@ -12,13 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from browser import DESKTOP, PHONE, Tab, chromium
+from browser import DESKTOP, PHONE, Tab
 from page_world import HOSTILE_IDS
 
 if TYPE_CHECKING:
@@ -26,41 +24,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 START = "#/playground?items=s8&items=s9&items=s10"
-
-
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-"""A PNG of one pixel."""
-
-
-@pytest.fixture(scope="module")
-def server(song_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    """A server of two models, with a cover of one item."""
-    from page_server import PageServer
-
-    covers = tmp_path_factory.mktemp("covers")
-    (covers / "s11.png").write_bytes(PIXEL)
-    server = PageServer({"songs": song_run, "others": song_run}, covers)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def tab(browser: Any, server: PageServer) -> Iterator[Tab]:
-    """A tab of a wide window, which must not complain."""
-    tab = Tab(browser, server.url, DESKTOP, "light")
-    yield tab
-    tab.close()
-    assert tab.complaints == []
-    assert not [request for request in tab.requests if "://" in request]
 
 
 def test_search_build_and_undo(tab: Tab) -> None:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import DESKTOP, PHONE, Tab, chromium
+from browser import DESKTOP, PHONE, Tab
 
 if TYPE_CHECKING:
     from page_server import PageServer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server(song_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    """A server with people; the map is written into a copy of the run."""
-    from page_server import PageServer
-
-    from segue.dataset import Dataset
-
-    copy = shutil.copytree(song_run, tmp_path_factory.mktemp("views") / "songs")
-    server = PageServer({"songs": copy}, data=Dataset.open(song_run.parent / "data"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def tab(browser: Any, server: PageServer) -> Iterator[Tab]:
-    """A tab of a wide window, which must not complain."""
-    tab = Tab(browser, server.url, DESKTOP, "light")
-    yield tab
-    tab.close()
-    assert tab.complaints == []
-    assert not [request for request in tab.requests if "://" in request]
 
 
 def centre(tab: Tab) -> tuple[float, float]:
@@ -188,6 +156,47 @@ def test_no_serious_violation_and_nothing_beside_the_window(
             assert tab.violations() == [], f"{address} {size} {scheme}"
         assert tab.complaints == []
         tab.close()
+
+
+def not_yet(route: Any) -> None:
+    """Refuse a call as a server does that is still computing."""
+    error = {"code": "not_computed", "message": "it is being computed", "hint": ""}
+    route.fulfill(status=404, headers={"retry-after": "1"}, json={"error": error})
+
+
+def test_a_view_asks_again_by_itself(browser: Any, server: PageServer) -> None:
+    tab = Tab(browser, server.url, DESKTOP, "light")
+    refusals = iter(range(2))
+    card = "**/v1/model/card*"
+
+    def refuse_twice(route: Any) -> None:
+        if next(refusals, None) is None:
+            route.continue_()
+        else:
+            not_yet(route)
+
+    tab.page.route(card, refuse_twice)
+    tab.open("#/model")
+    tab.page.get_by_text("It is being computed.").wait_for()
+    assert tab.page.locator("progress").count() == 1
+    assert tab.page.get_by_role("button", name="Try again").count() == 0
+    assert tab.violations() == []
+    tab.page.get_by_role("heading", name="Graph").wait_for()
+    assert len([request for request in tab.requests if "/v1/model/card" in request]) == 3
+    tab.close()
+
+
+def test_a_view_that_was_left_asks_no_more(browser: Any, server: PageServer) -> None:
+    tab = Tab(browser, server.url, DESKTOP, "light")
+    tab.page.route("**/v1/people?*", not_yet)
+    tab.open("#/people")
+    tab.page.get_by_text("It is being computed.").wait_for()
+    tab.page.get_by_role("link", name="Playground").click()
+    tab.page.wait_for_selector(".page-playground .example")
+    asked = len([request for request in tab.requests if "/v1/people" in request])
+    tab.page.wait_for_timeout(1_500)  # longer than the server said
+    assert len([request for request in tab.requests if "/v1/people" in request]) == asked
+    tab.close()
 
 
 def test_hostile_titles_are_text(tab: Tab) -> None:

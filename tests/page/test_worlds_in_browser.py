@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from browser import DESKTOP, Tab, chromium
+from browser import DESKTOP, Tab
 
 if TYPE_CHECKING:
     from page_server import PageServer
@@ -39,12 +39,6 @@ def server(
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as browser:
-        yield browser
 
 
 def popular_title(server: PageServer) -> str:

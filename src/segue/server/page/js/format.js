@@ -69,6 +69,15 @@ export function singular(column) {
   return rest + (/[^isu]s$/.test(last) ? last.slice(0, -1) : last);
 }
 
+/**
+ * The name of a metric as papers write it.
+ *
+ * @param {string} metric such as `ndcg@10`
+ */
+export function metricName(metric) {
+  return metric === "loss" ? "Loss" : metric.toUpperCase();
+}
+
 /** @param {string} text */
 export function capitalised(text) {
   return text.charAt(0).toLocaleUpperCase() + text.slice(1);

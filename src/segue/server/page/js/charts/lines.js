@@ -1,4 +1,4 @@
-/** Lines over a common axis, each with its name at its end. */
+/** Lines over a common axis, each with its name at its end, or above where the chart is narrow. */
 
 /** @import { Scale } from "./scale.js" */
 /** @import { Area } from "./frame.js" */
@@ -14,6 +14,9 @@ import { linear, tickText } from "./scale.js";
 
 const NAME_HEIGHT = 15;
 const DASH = 12;
+const LETTER = 7.4;
+/** The width below which names would take too much of it. */
+const NARROW = 320;
 
 /**
  * @param {{title: string, unit?: string, text: string, height?: number, lines: Line[],
@@ -27,13 +30,16 @@ export function lineChart(chart) {
   const named = lines.filter((line) => line.name !== "");
   const draw = (/** @type {number} */ width) => {
     const longest = Math.max(0, ...named.map((line) => line.name.length));
-    const right =
-      width - (named.length > 0 ? Math.min(24 + DASH + 7.4 * longest, width / 2.5) : 12);
+    const isAbove = width < NARROW && named.length > 0;
+    const isBeside = !isAbove && named.length > 0;
+    const right = width - (isBeside ? Math.min(24 + DASH + LETTER * longest, width / 2.5) : 12);
+    const names = isAbove ? namesAbove(named, width) : [];
+    const top = 12 + NAME_HEIGHT * ((names.at(-1)?.row ?? -1) + 1);
     const xs = lines.flatMap((line) => line.x);
     const ys = lines.flatMap((line) => line.y.filter((value) => value !== null));
-    const vertical = /** @type {[number, number]} */ ([height - 26, 12]);
+    const vertical = /** @type {[number, number]} */ ([height - 26, top]);
     const y = linear(fromZero ? 0 : least(ys), most(ys), vertical, { count: 4 });
-    const area = { left: axisWidth(y, yText), right, top: 12, bottom: height - 26 };
+    const area = { left: axisWidth(y, yText), right, top, bottom: height - 26 };
     const [low, high] = chart.xRange ?? [least(xs), most(xs)];
     const x = linear(low, high, [area.left, area.right], {
       isRound: false,
@@ -44,7 +50,9 @@ export function lineChart(chart) {
       ...bottomTexts(x, area, xText),
       ...(mark === null ? [] : markOf(mark, x, area)),
       ...lines.flatMap((line) => shapesOf(line, x, y)),
-      ...namesOf(named, y, area),
+      ...(isAbove
+        ? names.flatMap(({ line, x: at, row }) => nameOf(line, at, 6 + NAME_HEIGHT * row))
+        : namesOf(named, y, area)),
     ];
   };
   return figure({ title, unit, text, height, draw });
@@ -91,14 +99,42 @@ function namesOf(lines, y, area) {
   });
   const over = Math.max(0, (places.at(-1)?.y ?? 0) - area.bottom);
   const from = area.right + 8;
-  return places.flatMap(({ line, y: at }) => [
+  return places.flatMap(({ line, y: at }) => nameOf(line, from, at - over));
+}
+
+/**
+ * Places of the names of lines in rows at the top.
+ *
+ * @param {Line[]} lines
+ * @param {number} width of the rows
+ */
+function namesAbove(lines, width) {
+  let [x, row] = [0, 0];
+  return lines.map((line) => {
+    const length = DASH + 6 + LETTER * line.name.length;
+    if (x > 0 && x + length > width) [x, row] = [0, row + 1];
+    const place = { line, x, row };
+    x += length + 12;
+    return place;
+  });
+}
+
+/**
+ * A name after a dash of the colour of its line.
+ *
+ * @param {Line} line
+ * @param {number} x
+ * @param {number} y
+ */
+function nameOf(line, x, y) {
+  return [
     svg("path", {
       class: line.isFaint ? "chart-line is-faint" : "chart-line",
       style: { "--series": `var(--series-${line.colour})` },
-      d: `M${from} ${at - over}h${DASH}`,
+      d: `M${x} ${y}h${DASH}`,
     }),
-    svg("text", { class: "chart-name", x: from + DASH + 6, y: at - over + 4 }, line.name),
-  ]);
+    svg("text", { class: "chart-name", x: x + DASH + 6, y: y + 4 }, line.name),
+  ];
 }
 
 /**

@@ -5,7 +5,7 @@ import { intervalChart } from "../charts/intervals.js";
 import { patiently, refusalsIn } from "../components/patience.js";
 import { errorState, loadingState } from "../components/states.js";
 import { h, replaceChildren } from "../dom.js";
-import { whole } from "../format.js";
+import { metricName, whole } from "../format.js";
 import { auditOf } from "./model/audit.js";
 import { curvesOf } from "./model/curves.js";
 import { graphOf } from "./model/graph.js";
@@ -99,9 +99,9 @@ function resultsOf(scores) {
     "div",
     { class: "stack" },
     intervalChart({
-      title: nameOf(metric),
+      title: metricName(metric),
       unit: `${part} part, ${whole(n)} targets`,
-      text: `${nameOf(metric)} of ${best.name} and others. ${text}`,
+      text: `${metricName(metric)} of ${best.name} and others. ${text}`,
       dots: scores.scores,
     }),
     h(
@@ -121,9 +121,4 @@ function resultsOf(scores) {
  */
 function legend(role, text) {
   return h("li", {}, h("i", { class: `legend-dot role-${role}`, "aria-hidden": "true" }), text);
-}
-
-/** @param {string} metric */
-export function nameOf(metric) {
-  return metric === "loss" ? "Loss" : metric.toUpperCase();
 }

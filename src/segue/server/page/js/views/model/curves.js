@@ -2,7 +2,7 @@
 
 import { lineChart } from "../../charts/lines.js";
 import { h } from "../../dom.js";
-import { threeDigits, whole } from "../../format.js";
+import { metricName, threeDigits, whole } from "../../format.js";
 
 /**
  * @typedef {{panel: "loss" | "metric" | "learning rate", name: string, steps: number[],
@@ -36,7 +36,7 @@ export function curvesOf({ metric, best, series }) {
         ? { x: best.step, text: `best at ${whole(best.step)}` }
         : null;
     const lines = chosen.map((curve, at) => ({
-      name: own.length > 1 ? curve.name : "",
+      name: own.length === 1 ? "" : panel === "metric" ? metricName(curve.name) : curve.name,
       colour: at === 0 ? 1 : panel === "metric" ? 6 : 3,
       x: curve.steps,
       y: curve.values,

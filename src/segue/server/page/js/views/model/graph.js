@@ -221,7 +221,7 @@ function boxNodes(node, { top }) {
     svg(
       "text",
       { class: "graph-quiet", x: 12, y: top + 36 },
-      shortened(node.kind, IS_NARROW ? 36 : (WIDTH - 40) / 6.4 - size.length),
+      shortened(readable(node.kind), IS_NARROW ? 36 : (WIDTH - 40) / 6.4 - size.length),
     ),
     svg(
       "text",
