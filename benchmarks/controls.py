@@ -146,7 +146,7 @@ class Lists:
         n_most, cosines, to_example = [], [], []
         for items, example in zip(ranked.items, self._items.find(examples), strict=True):
             listed = items[items >= N_SPECIALS]
-            vectors = self._ensemble.unit_rows(np.append(listed, example))
+            vectors = self._ensemble.content.unit_rows(np.append(listed, example))
             products = vectors[:-1] @ vectors[:-1].T
             pairs = np.triu_indices(len(listed), 1)
             cosines.append(products[pairs].mean() if len(listed) > 1 else 0.0)

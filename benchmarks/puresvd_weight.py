@@ -14,6 +14,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +25,7 @@ from rich.table import Table
 from segue.dataset import Dataset, SplitPart
 from segue.errors import SegueError
 from segue.evaluation import evaluate
-from segue.recommender import Recommender
+from segue.recommender import Ensemble, PureSVD, Recommender
 
 WITH_PURESVD = {"puresvd_factors": 64}
 
@@ -32,6 +33,25 @@ WITH_PURESVD = {"puresvd_factors": 64}
 def weights(text: str) -> list[float]:
     """Parse numbers separated by commas."""
     return [float(number) for number in text.split(",")]
+
+
+def with_weight(ensemble: Ensemble, weight: float) -> Ensemble:
+    """The same ensemble with another weight of PureSVD, in nats; 0 leaves PureSVD out."""
+    dense = [
+        replace(member, weight=weight) if isinstance(member, PureSVD) else member
+        for member in ensemble.further_dense
+        if weight or not isinstance(member, PureSVD)
+    ]
+    if len(dense) == len(ensemble.further_dense) and not any(isinstance(m, PureSVD) for m in dense):
+        raise SystemExit("the run has no PureSVD member: train it with puresvd_factors above 0")
+    return Ensemble(
+        ensemble.encoder,
+        dense,
+        ensemble.sparse,
+        ensemble.is_candidate,
+        ensemble.encoder_weight,
+        ensemble.training_counts,
+    )
 
 
 def measure(
@@ -50,7 +70,7 @@ def measure(
     model = Recommender.load(run)
     ensemble = model.ensemble
     for weight in puresvd_weights:
-        model.ensemble = ensemble.with_puresvd_weight(weight)
+        model.ensemble = with_weight(ensemble, weight)
         evaluation = evaluate(
             model,
             data,

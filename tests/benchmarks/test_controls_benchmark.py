@@ -53,7 +53,7 @@ def test_a_search_in_many_groups_of_items_obeys_all_controls() -> None:
     model = untrained(3_000)
     history, ids = model.item_ids[:5], model.item_ids
     indices = np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=INDEX_DTYPE)
-    vectors = model.ensemble.unit_rows(indices)
+    vectors = model.ensemble.content.unit_rows(indices)
     scores = model.score(history, ids) + steering.SIMILARITY_NATS * vectors @ vectors[7]
     answer = model.recommend(
         history, 4, where="year >= 90", exclude=ids[90:100], cap={"year": 1}, like=[ids[7]]

@@ -208,7 +208,7 @@ def test_a_pool_that_caps_exhaust_is_followed_by_another(
 
 
 def unit_vectors(model: Recommender) -> dict[str, np.ndarray]:
-    items = model.ensemble.unit_rows(
+    items = model.ensemble.content.unit_rows(
         np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=np.int32)
     )
     return dict(zip(model.item_ids, items, strict=True))

@@ -1,8 +1,9 @@
-"""The PureSVD ensemble member: scores, weights and refused options."""
+"""The PureSVD ensemble member: scores and weights."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from segue.config import (
     TrainingConfig,
 )
 from segue.dataset import Dataset
-from segue.errors import RequestError, RunError
 from segue.preparation import prepare
 from segue.ragged import Ragged
 from segue.ranking import Query, mask_items, ranks_from_scores
@@ -79,18 +79,18 @@ def test_scores_are_the_sum_of_both_members(run: Path) -> None:
     np.testing.assert_allclose(in_one_product, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_weight_can_be_changed_or_set_to_zero(run: Path) -> None:
+def with_puresvd_weight(ensemble: Ensemble, weight: float) -> Ensemble:
+    dense = [replace(member, weight=weight) for member in ensemble.further_dense if weight]
+    return Ensemble(ensemble.encoder, dense, ensemble.sparse)
+
+
+def test_the_state_of_puresvd_is_in_proportion_to_its_weight(run: Path) -> None:
     ensemble, query = Recommender.load(run).ensemble, query_of([[5, 6]])
     width, states = CONFIG.model.width, ensemble.states(query)
-    half_weight, zero_weight = (ensemble.with_puresvd_weight(weight) for weight in (20.0, 0.0))
-    np.testing.assert_array_equal(zero_weight.states(query), states[:, :width])
+    half_weight, without = (with_puresvd_weight(ensemble, weight) for weight in (20.0, 0.0))
+    np.testing.assert_array_equal(without.states(query), states[:, :width])
     expected = states * np.where(np.arange(states.shape[1]) < width, 1, 0.5)
     np.testing.assert_allclose(half_weight.states(query), expected, rtol=1e-6)
-    with pytest.raises(RunError, match="the model has no PureSVD ensemble member"):
-        zero_weight.with_puresvd_weight(1.0)
-    for weight in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(RequestError, match=f"weight is {weight}, expected"):
-            ensemble.with_puresvd_weight(weight)
 
 
 @pytest.fixture(scope="module")

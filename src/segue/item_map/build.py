@@ -22,7 +22,7 @@ def build_map(model: Recommender, watch: Watch | None = None) -> ItemMap:
     """
     items = np.arange(N_SPECIALS, model.ensemble.vocabulary_size, dtype=INDEX_DTYPE)
     blocks = [
-        model.ensemble.unit_rows(items[start : start + ROWS_PER_BLOCK])
+        model.ensemble.content.unit_rows(items[start : start + ROWS_PER_BLOCK])
         for start in range(0, len(items), ROWS_PER_BLOCK)
     ]
     vectors = np.concatenate(blocks)

@@ -1,8 +1,9 @@
-"""Similar items: the cosine of item vectors, by exact search."""
+"""Similar items: the cosine of the vectors of an ensemble's members, by exact search."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,14 @@ from segue.bfloat16 import to_float32
 from segue.controls import Controls
 from segue.ragged import Ragged
 from segue.ranking import Ranked
-from segue.recommender import search
+from segue.recommender import search, shapes
+from segue.recommender.device_vectors import check_finite, largest_of, on_device
+from segue.recommender.members import DenseMember
+from segue.recommender.search_kernels import Vectors
 
 
 @jax.jit
-def unit_vectors(vectors: search.Vectors) -> search.Vectors:
+def unit_vectors(vectors: Vectors) -> Vectors:
     """The vectors in float32, scaled so that those of all members together have the length 1.
 
     Zeros stay zeros.
@@ -31,10 +35,45 @@ def unit_vectors(vectors: search.Vectors) -> search.Vectors:
 
 @jax.jit
 def unit_rows(
-    vectors: search.Vectors, items: Int32[Array, " items"]
+    vectors: Vectors, items: Int32[Array, " items"]
 ) -> tuple[Float32[Array, "items _"], ...]:
     """``unit_vectors`` of some items only."""
     return unit_vectors(tuple(member[items] for member in vectors))
+
+
+class ContentVectors:
+    """The item vectors of some dense members, by which items are similar at any weight."""
+
+    def __init__(self, members: Sequence[DenseMember]) -> None:
+        """Nothing is computed yet.
+
+        Args:
+            members: dense members whose vectors have a direction.
+        """
+        self._members = members
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """For each member its item vectors, on the device."""
+        return on_device(self._members)
+
+    @cached_property
+    def unit(self) -> Vectors:
+        """The vectors in float32, scaled so that those of all members together have the length 1.
+
+        Raises:
+            NotFiniteError: a vector is not finite.
+        """
+        zeros = tuple(jnp.zeros((1, member.shape[1])) for member in self.vectors)
+        check_finite(zeros, largest_of(self.vectors))
+        return unit_vectors(self.vectors)
+
+    def unit_rows(self, items: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items dim"]:
+        """The rows of ``unit`` of some items, concatenated, without computing the others."""
+        n_rows = shapes.result_bucket(len(items), len(self.vectors[0]))
+        padded = np.pad(items, (0, n_rows - len(items)))
+        rows = unit_rows(self.vectors, padded)
+        return np.concatenate([np.asarray(member) for member in rows], axis=1)[: len(items)]
 
 
 def _with_largest_near_one(vectors: list[Array]) -> list[Array]:
@@ -48,7 +87,7 @@ def _with_largest_near_one(vectors: list[Array]) -> list[Array]:
 
 
 def similar_items(
-    unit: search.Vectors,
+    unit: Vectors,
     catalogue: UInt8[np.ndarray, " bytes"],
     items: Int32[np.ndarray, " batch"],
     k: int,

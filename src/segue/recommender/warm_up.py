@@ -41,7 +41,7 @@ def warm_up(
         pools = {reranking.pool_size(k, vocabulary_size) for k in range(1, max_k + 1)}
         results |= {shapes.result_bucket(pool, vocabulary_size) for pool in pools}
         for n_items in pools:
-            ensemble.unit_rows(np.full(n_items, N_SPECIALS, INDEX_DTYPE))
+            ensemble.content.unit_rows(np.full(n_items, N_SPECIALS, INDEX_DTYPE))
     lengths = {length for encoder in ensemble.encoders for length in _lengths(encoder)}
     largest = shapes.row_bucket(min(max_rows, shapes.MAX_ROWS))
     features = known_features(ensemble)

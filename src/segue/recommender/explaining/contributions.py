@@ -19,8 +19,9 @@ from segue.errors import NotFiniteError
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.recommender import search, shapes
+from segue.recommender.device_vectors import NOT_FINITE
 from segue.recommender.encoder import Encoder
-from segue.recommender.ensemble import NOT_FINITE, Ensemble
+from segue.recommender.ensemble import Ensemble
 from segue.recommender.explaining.item_item_removals import item_item_contributions
 from segue.recommender.members import ItemBias, PureSVD, SparseMember
 from segue.recommender.removals import shares_prefixes
