@@ -20,6 +20,7 @@ from segue.model import HEADS, StaticGraph, Transformer
 from segue.ranking import Query
 from segue.recommender import shapes
 from segue.recommender.members import DenseMember, Window
+from segue.recommender.padding import padded_rows
 from segue.recommender.prefix_cache import PrefixCache, states_at
 from segue.recommender.removals import states_without_events
 
@@ -115,14 +116,13 @@ class Encoder(DenseMember):
             tokens = tokens[
                 :, : shapes.length_bucket(int(last.max(initial=0)) + 1, self.layout.context)
             ]
-        padding = ((0, n_rows - len(query)), (0, 0))
         return states_at(
             self._graph,
             self._params,
             self._item_features,
-            np.pad(tokens, padding),
-            np.pad(last, padding[0]),
-            FeatureIds(*(np.pad(array, padding) for array in feature_ids)),
+            padded_rows(tokens, n_rows),
+            padded_rows(last, n_rows),
+            FeatureIds(*(padded_rows(array, n_rows) for array in feature_ids)),
         )
 
     def states_without_events(

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32, Int64, UInt8
+from jaxtyping import Array, Float, Float32, Int32, Int64, UInt8
 from scipy import sparse
 
 from segue.controls import Controls
@@ -238,7 +239,7 @@ class Ensemble(EnsembleMembers):
         """For each vector of ``vectors_of(query)`` the state per request, padded, on the device."""
         check_fork()
         n_rows = shapes.row_bucket(len(query))
-        states = [jnp.asarray(member.states(query, n_rows)) for member in self.dense]
+        states = [_to_device(member.states(query, n_rows)) for member in self.dense]
         if self.encoder_weight not in (0, 1):
             states[0] = scaled(states[0], np.float32(self.encoder_weight))
         if query.controls is not None:
@@ -292,3 +293,8 @@ class Ensemble(EnsembleMembers):
         if self.encoder_weight == 1:
             return encoded.states[:1]
         return (encoded.states[0] / self.encoder_weight,)
+
+
+def _to_device(states: Float[Array | np.ndarray, "rows dim"]) -> Float[Array, "rows dim"]:
+    """The states as they are if they are there already, which ``asarray`` takes long to notice."""
+    return states if isinstance(states, jax.Array) else jnp.asarray(states)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 from scipy import sparse
 
 from segue.baselines.item_item import HistoryEntries, ItemItemRanker
@@ -24,7 +23,7 @@ MAX_PADDING = 1.25
 
 
 MAX_TABLE_ENTRIES = 1 << 22
-"""Largest size of a table: 48 MiB."""
+"""Largest size of a table: 32 MiB."""
 
 
 class RowTable(NamedTuple):
@@ -37,7 +36,7 @@ class RowTable(NamedTuple):
         values: of each entry.
     """
 
-    columns: Int64[np.ndarray, "rows width"]
+    columns: Int32[np.ndarray, "rows width"]
     values: Float32[np.ndarray, "rows width"]
 
     @classmethod
@@ -48,7 +47,7 @@ class RowTable(NamedTuple):
         if len(lengths) * width > min(MAX_PADDING * matrix.nnz, MAX_TABLE_ENTRIES):
             return None
         is_entry = np.arange(width) < lengths[:, None]
-        columns, values = np.zeros(is_entry.shape, np.int64), np.zeros(is_entry.shape, np.float32)
+        columns, values = np.zeros(is_entry.shape, np.int32), np.zeros(is_entry.shape, np.float32)
         columns[is_entry], values[is_entry] = matrix.indices, matrix.data
         return cls(columns, values)
 
@@ -107,13 +106,14 @@ def _sums_of_rows(
 ) -> Float32[np.ndarray, "rows vocabulary"]:
     """The weighted sums of the rows of a table: one sum per request.
 
-    Request by request, so that the sums stay in the cache of the processor.
+    It is one product: of a matrix with a column per event, whose entries are those of the event's
+    item in the row of the table, below each other for all requests, and of the events' weights. It
+    adds the terms event by event, so the sums of a request stay in the cache of the processor.
     """
-    sums = np.zeros((n_rows, len(table.columns)), np.float32)
-    bounds = np.searchsorted(entries.rows, np.arange(n_rows + 1))
-    weights = entries.weights.astype(np.float32)
-    for row, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        items = entries.items[start:stop]
-        terms = table.values[items] * weights[start:stop, None]
-        np.add.at(sums[row], table.columns[items].ravel(), terms.ravel())
-    return sums
+    n_items, width = table.columns.shape
+    firsts = (entries.rows * n_items).astype(np.int32)
+    columns = table.columns[entries.items] + firsts[:, None]
+    ends = np.arange(0, columns.size + 1, width, dtype=np.int32)
+    terms = (table.values[entries.items].ravel(), columns.ravel(), ends)
+    matrix = sparse.csc_matrix(terms, shape=(n_rows * n_items, len(entries.items)))
+    return (matrix @ entries.weights.astype(np.float32)).reshape(n_rows, n_items)

@@ -16,6 +16,7 @@ from segue.baselines.item_item import ItemItemRanker
 from segue.errors import RequestError
 from segue.ranking import Query
 from segue.recommender.item_item_scores import ItemItemScores
+from segue.recommender.padding import padded_rows
 from segue.tokens import N_SPECIALS, UNK
 
 Parameters: TypeAlias = Mapping[str, str | int | float | bool | None]
@@ -142,7 +143,7 @@ class SparseMember:
         if self._item_item is not None:
             return self._item_item.scores(query, n_rows)
         scores = self.ranker.sparse_scores(query).toarray().astype(np.float32)
-        return np.pad(scores, ((0, n_rows - len(query)), (0, 0)))
+        return padded_rows(scores, n_rows)
 
     @cached_property
     def _item_item(self) -> ItemItemScores | None:
@@ -183,7 +184,7 @@ class PureSVD(DenseMember):
         sums = sparse.csr_matrix((ones, items, offsets), shape=shape) @ self.vectors
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         states = np.float32(self.weight) * sums / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return np.pad(states, ((0, n_rows - len(query)), (0, 0)))
+        return padded_rows(states, n_rows)
 
 
 @dataclass(frozen=True)

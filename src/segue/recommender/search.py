@@ -113,7 +113,10 @@ def top(encoded: EncodedQuery, vectors: Vectors, k: int) -> Ranked:
         items, scores = _merge_bonus(encoded, vectors, items, scores)
     items, scores = items[:, :k], scores[:, :k]
     items = np.where(np.isneginf(scores), PAD, items).astype(INDEX_DTYPE)
-    padding = ((0, 0), (0, k - items.shape[1]))
+    n_missing = k - items.shape[1]
+    if not n_missing:
+        return Ranked(items, scores)
+    padding = ((0, 0), (0, n_missing))
     return Ranked(
         np.pad(items, padding, constant_values=PAD),
         np.pad(scores, padding, constant_values=-np.inf),

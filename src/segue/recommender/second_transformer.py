@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
@@ -44,7 +46,7 @@ class SecondTransformer(DenseMember):
         """Whether it scores nothing in a request without a known user."""
         return USER in self.encoder.vocabulary.values
 
-    def states(self, query: Query, n_rows: int) -> Float[Array | np.ndarray, "rows dim"]:
+    def states(self, query: Query, n_rows: int) -> Float[Array, "rows dim"]:
         """The hidden states of the encoder, times the weight; zeros for unknown users.
 
         Nothing is computed for a batch without a known user.
@@ -52,7 +54,7 @@ class SecondTransformer(DenseMember):
         weights = np.zeros((n_rows, 1), np.float32)
         weights[: len(query), 0] = self.weight * self.knows(query)
         if not weights.any():
-            return np.zeros((n_rows, self.encoder.vectors.shape[1]), np.float32)
+            return _zeros(n_rows, self.encoder.vectors.shape[1])
         return scaled(self.encoder.states(query, n_rows), weights)
 
     def caching(self) -> SecondTransformer:
@@ -71,3 +73,9 @@ class SecondTransformer(DenseMember):
         if rows is None:
             return np.zeros(len(query), bool)
         return np.array([not vocabulary.is_unknown(USER, row.get(USER)) for row in rows], bool)
+
+
+@cache
+def _zeros(n_rows: int, dim: int) -> Float[Array, "rows dim"]:
+    """States of no request, kept on the device; there are as many as compiled numbers of rows."""
+    return jnp.zeros((n_rows, dim))

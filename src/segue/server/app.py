@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 
 import segue
 from segue.dataset import Dataset
-from segue.errors import SegueError
 from segue.event_store import EventStore
 from segue.server.api_keys import KeyRing
 from segue.server.covers import Covers
-from segue.server.errors import ApiError, api_error, error_response
+from segue.server.errors import ERRORS, api_error, error_response
 from segue.server.log import Log
-from segue.server.micro_batcher import ClosedError, QueueFullError
 from segue.server.middleware.access import AccessControl
 from segue.server.middleware.body_reading import BodyReading
+from segue.server.middleware.compression import Compression
+from segue.server.middleware.direct_routes import DirectRoutes
 from segue.server.middleware.recording import Recording
 from segue.server.openapi import describe
 from segue.server.rate_limit import RateLimiter
@@ -40,21 +38,12 @@ from segue.server.routes import (
     system,
 )
 from segue.server.routes import events as event_routes
-from segue.server.service import ClientDisconnectedError, Service
+from segue.server.service import Service
 from segue.server.settings import ServerSettings
 from segue.server.views import Views
 
-MIN_GZIP_BYTES = 1_000
-"""Shorter bodies fit into one packet as they are."""
-ERRORS = (
-    ApiError,
-    SegueError,
-    QueueFullError,
-    ClosedError,
-    RequestValidationError,
-    HTTPException,
-)
-"""Exceptions that are answers; any other one is a bug."""
+NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own, which looks for its configuration at every request."""
 
 
 def create_app(
@@ -89,6 +78,7 @@ def create_app(
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=NO_TELEMETRY,
         middleware=_middleware(service, keys or KeyRing(), limiter),
     )
     app.state.service = service
@@ -100,7 +90,6 @@ def create_app(
     service.watch_reloads(views.drop)
     for kind in ERRORS:
         app.add_exception_handler(kind, _respond)
-    app.add_exception_handler(ClientDisconnectedError, _respond_to_nobody)
     for module in (
         recommendations,
         event_routes,
@@ -150,7 +139,7 @@ def _middleware(service: Service, keys: KeyRing, limiter: RateLimiter) -> list[M
             )
         )
     layers += [
-        Middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES, compresslevel=5),
+        Middleware(Compression),
         Middleware(
             AccessControl,
             keys=keys,
@@ -158,13 +147,10 @@ def _middleware(service: Service, keys: KeyRing, limiter: RateLimiter) -> list[M
             trusted_hosts=settings.trusted_hosts,
         ),
         Middleware(BodyReading, max_body=settings.max_body, timeout_s=settings.receive_timeout_s),
+        Middleware(DirectRoutes, router=recommendations.router),
     ]
     return layers
 
 
 async def _respond(request: Request, error: Exception) -> Response:
     return error_response(request.scope, api_error(error))
-
-
-async def _respond_to_nobody(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)

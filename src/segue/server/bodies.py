@@ -143,7 +143,8 @@ def requests_of(call: Any, settings: ServerSettings) -> list[dict[str, Any]]:
 
 def _arguments(body: ConfigSection, settings: ServerSettings) -> dict[str, Any]:
     """The keys and values of a request; defaults are at most what the server allows."""
-    arguments = {name: value for name, value in body if name != "model"}
+    arguments = dict(vars(body))  # iterating over the model itself takes ten times as long
+    arguments.pop("model", None)
     for name, limit in _largest(settings).items():
         if name in arguments:
             arguments[name] = min(arguments[name], limit)
@@ -160,10 +161,9 @@ def check_limits(body: ConfigSection, settings: ServerSettings) -> None:
     Raises:
         ApiError: a number, list or text is too large.
     """
-    largest = _largest(settings)
-    for name, value in body:
-        if name not in body.model_fields_set:  # a default
-            continue
+    largest, values = _largest(settings), vars(body)
+    for name in body.model_fields_set:  # not the defaults
+        value = values[name]
         if name in largest and value > largest[name]:
             message = f"{name} is {value}, more than the {largest[name]} that this server allows"
             raise ApiError(422, "invalid_request", message, "ask for fewer")
@@ -178,10 +178,11 @@ def _check_texts(name: str, value: str | list[Any] | dict[Any, Any], limit: int)
     values = [*value, *value.values()] if isinstance(value, dict) else value
     values = values if isinstance(values, list) else [values]
     texts = [text for text in values if isinstance(text, str)]
-    if max(map(len, texts), default=0) > limit:
+    together = "".join(texts)
+    if len(together) > limit and max(map(len, texts)) > limit:
         message = f"a text of {name} has more than {limit:,} characters"
         raise ApiError(422, "invalid_request", message, "give a shorter one")
-    if not _is_encodable("".join(texts)):
+    if not _is_encodable(together):
         message = f"a text of {name} has half of a character (a surrogate)"
         raise ApiError(422, "invalid_request", message, "give whole characters")
 

@@ -63,6 +63,16 @@ class ApiError(Exception):
         return msgspec.json.encode({"error": error})
 
 
+ERRORS = (
+    ApiError,
+    SegueError,
+    QueueFullError,
+    ClosedError,
+    RequestValidationError,
+    HTTPException,
+)
+"""Exceptions that are answers; any other one is a bug."""
+
 INTERNAL_ERROR = ApiError(
     500, "internal_error", "the server failed to answer", "its log has a line with this request id"
 )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from segue.errors import SegueError
 from segue.event_store import EventStore
-from segue.server.bodies import requests_of
+from segue.server.bodies import Many, requests_of
 from segue.server.computations import Call, batch_key, compute
 from segue.server.errors import api_error, retry_later, timed_out
 from segue.server.log import Log
@@ -105,11 +105,10 @@ class Service:
             ClientDisconnectedError: nobody waits any more.
         """
         arrival_s = time.perf_counter()
-        requests = requests_of(call, self.settings)
+        requests, is_one = requests_of(call, self.settings), not isinstance(call, Many)
         model = self.registry.find(call.model)
         self.check_ready()
         if self.events is not None:
-            is_one = not hasattr(call, "requests")
             requests = await with_stored_histories(self.events, model, requests, is_one=is_one)
         futures: list[asyncio.Future[bytes]] = []
         batcher = self._batchers[model.name]
@@ -122,7 +121,7 @@ class Service:
         finally:
             for future in futures:
                 future.cancel()
-        return JsonAnswer(_joined(futures, is_one=not hasattr(call, "requests")), model)
+        return JsonAnswer(_joined(futures, is_one=is_one), model)
 
     async def reload(self, name: str) -> ServedModel:
         """Load the run that now lies at the path of a model, and answer with it from then on.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from segue.server.api_keys import ApiKey, KeyRing, today
 from segue.server.errors import ApiError, error_response, retry_later
+from segue.server.middleware.headers import header
 from segue.server.rate_limit import RateLimiter
 from segue.server.request_record import record_of
 
@@ -54,11 +54,11 @@ class AccessControl:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        headers, path = Headers(scope=scope), scope["path"]
-        self._check_host(headers)
+        path = scope["path"]
+        self._check_host(header(scope, b"host"))
         if path in OPEN_PATHS or path == PAGE or path.startswith(PAGE_PREFIX):
             return
-        key = self._key_of(headers) if len(self._keys) else None
+        key = self._key_of(scope) if len(self._keys) else None
         name = ANONYMOUS if key is None else key.name
         record_of(scope).key = name
         if path.startswith(ADMIN_PREFIX) and (key is None or key.role != "admin"):
@@ -66,16 +66,16 @@ class AccessControl:
         if wait_s := self._limiter.take(name):
             raise retry_later(429, "rate_limited", "this key sent too many requests", wait_s)
 
-    def _check_host(self, headers: Headers) -> None:
-        host = headers.get("host", "").rsplit(":", 1)[0] if _has_port(headers) else ""
-        host = host or headers.get("host", "")
+    def _check_host(self, host: str) -> None:
+        name, _, port = host.rpartition(":")
+        host = name if name and port.isdigit() else host
         if self._trusted_hosts and host.lower() not in self._trusted_hosts:
             message = "the header Host does not name this server"
             raise ApiError(421, "misdirected_request", message, "call it by its own address")
 
-    def _key_of(self, headers: Headers) -> ApiKey:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        presented = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+    def _key_of(self, scope: Scope) -> ApiKey:
+        scheme, _, token = header(scope, b"authorization").partition(" ")
+        presented = token.strip() if scheme.lower() == "bearer" else header(scope, b"x-api-key")
         if not presented:
             raise _unauthorized("no API key was given")
         key = self._keys.find(presented)
@@ -84,10 +84,6 @@ class AccessControl:
         if key.has_expired(today()):
             raise _unauthorized("the API key has expired")
         return key
-
-
-def _has_port(headers: Headers) -> bool:
-    return headers.get("host", "").rpartition(":")[2].isdigit()
 
 
 def _forbidden(*, has_keys: bool) -> ApiError:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segue.server.errors import ApiError, error_response
+from segue.server.middleware.headers import header
 
 WITHOUT_BODY = frozenset(["DELETE", "GET", "HEAD", "OPTIONS"])
 
@@ -32,25 +32,25 @@ class BodyReading:
             await self._app(scope, receive, send)
             return
         try:
-            self._check(Headers(scope=scope))
+            self._check(scope)
             body = await self._read(receive)
         except ApiError as error:
             await error_response(scope, error)(scope, receive, send)
             return
         if body is None:  # the client is gone
             return
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, replay(body, receive), send)
 
-    def _check(self, headers: Headers) -> None:
-        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    def _check(self, scope: Scope) -> None:
+        content_type = header(scope, b"content-type").partition(";")[0].strip().lower()
         if content_type != "application/json":
             message = "the content type is not application/json"
             hint = "send the header Content-Type: application/json"
             raise ApiError(415, "unsupported_media_type", message, hint)
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        if header(scope, b"content-encoding").lower() not in ("", "identity"):
             message = "the body is compressed, which this server does not accept"
             raise ApiError(415, "unsupported_media_type", message, "send it as it is")
-        length = headers.get("content-length", "0")
+        length = header(scope, b"content-length")
         if length.isdecimal() and int(length[:18]) > self._max_body:
             raise self._too_large()
 
@@ -78,7 +78,7 @@ class BodyReading:
         return ApiError(413, "content_too_large", message, "send several smaller calls")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """A ``receive`` that returns the body first."""
     is_read = False
 

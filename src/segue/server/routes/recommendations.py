@@ -16,7 +16,6 @@ from segue.server.bodies import (
 )
 from segue.server.request_record import record_of
 from segue.server.routes import BODY_ERRORS
-from segue.server.routes.body_route import BodyRoute
 from segue.server.schemas import (
     AnswerShape,
     AnswersShape,
@@ -25,11 +24,14 @@ from segue.server.schemas import (
     ManyScoresShape,
     ScoresShape,
 )
+from segue.server.service import ClientDisconnectedError
 
+CLIENT_CLOSED_REQUEST = 499
+"""A status for the log alone: nobody receives the response."""
 VERSION_HEADER = "x-model-version"
 """The response header with the version of the model that answered."""
 
-router = APIRouter(tags=["recommendations"], route_class=BodyRoute)
+router = APIRouter(tags=["recommendations"])
 _LISTS: dict[int | str, Any] = {200: {"model": AnswerShape | AnswersShape}, **BODY_ERRORS}
 _EXPLANATIONS: dict[int | str, Any] = {
     200: {"model": ExplanationShape | ExplanationsShape},
@@ -72,7 +74,10 @@ async def _answer(method: str, body: Any, request: Request) -> Response:
     record = record_of(request.scope)
     if isinstance(body, Many) and record.key is not None:
         request.app.state.limiter.charge(record.key, len(body.requests) - 1)
-    answer = await request.app.state.service.answer(method, body, request.is_disconnected)
+    try:
+        answer = await request.app.state.service.answer(method, body, request.is_disconnected)
+    except ClientDisconnectedError:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     record.model, record.version = answer.model.name, answer.model.version
     headers = {VERSION_HEADER: answer.model.version}
     return Response(answer.body, headers=headers, media_type="application/json")
