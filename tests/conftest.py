@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import type_checks
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from segue.dataset import Dataset
     from segue.trainer import Progress
 
+type_checks.install("segue")
+
 # Examples are the same in every run; there is no deadline, because compilations take seconds.
 # `make test-slow` runs all property tests again, with `--hypothesis-profile=thorough`.
 hypothesis.settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=60)
-hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20)
+hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=8)
 hypothesis.settings.load_profile("quick")
 
 # Set before JAX is imported, and inherited by processes that tests start: no implicit rank
@@ -98,7 +101,7 @@ def event_block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 
 # Small runs, each trained once per session. Their modules are imported inside the fixtures,
-# because the hook that checks array annotations must be installed before segue is imported.
+# because the hook that checks annotations must be installed before segue is imported.
 
 
 @pytest.fixture(scope="session")
