@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
 import type_checks
+from slow_cases import mark_slow_cases
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
@@ -45,6 +47,12 @@ os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 # Under nohup SIGHUP is ignored, and processes that tests start would inherit that.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a large group of cases, some are fast and the others slow."""
+    mark_slow_cases(items)
 
 
 def pytest_collection_finish() -> None:

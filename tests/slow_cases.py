@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+
+FAST_CASES = 6
+"""Most cases of a test function that are fast, unless it is marked with ``all_cases``."""
+
+
+def mark_slow_cases(tests: Iterable[pytest.Item]) -> None:
+    """Mark the cases of each function as slow that are beyond ``FAST_CASES``."""
+    groups: dict[str, list[pytest.Function]] = defaultdict(list)
+    for test in tests:
+        is_case = isinstance(test, pytest.Function) and hasattr(test, "callspec")
+        if is_case and not any(test.iter_markers("slow")):
+            groups[test.nodeid.partition("[")[0]].append(test)
+    for cases in groups.values():
+        if len(cases) > FAST_CASES and not any(cases[0].iter_markers("all_cases")):
+            fast = representatives([case.callspec.indices for case in cases], FAST_CASES)
+            for number in set(range(len(cases))) - set(fast):
+                cases[number].add_marker("slow")
+
+
+def representatives(cases: Sequence[dict[str, int]], n: int) -> list[int]:
+    """Numbers of ``n`` cases, chosen one by one for most values not among the chosen so far.
+
+    Args:
+        cases: the index of the value of each parameter, by name.
+        n: at most the number of cases.
+    """
+    chosen: list[int] = []
+    covered: set[tuple[str, int]] = set()
+    for _ in range(n):
+        left = [number for number in range(len(cases)) if number not in chosen]
+        best = max(left, key=lambda number: len(cases[number].items() - covered))
+        chosen.append(best)
+        covered |= cases[best].items()
+    return chosen
 
 
 def some_fast(cases: Iterable[tuple[Any, ...]], every: int) -> list[Any]:

@@ -10,6 +10,8 @@ import pytest
 import generate_architecture
 import generate_reference
 
+pytestmark = pytest.mark.all_cases
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

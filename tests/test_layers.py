@@ -16,6 +16,8 @@ import pytest
 import segue
 from layers import LAYERS
 
+pytestmark = pytest.mark.all_cases
+
 GROUPS = [group for layer in LAYERS for group in layer.groups]
 RANK_OF = {name: rank for rank, group in enumerate(GROUPS) for name in group}
 """The place of each module and package, counted from the lowest group."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.all_cases
+
 ROOT = Path(__file__).resolve().parents[1]
 
 PARTS = frozenset([

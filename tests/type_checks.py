@@ -10,7 +10,6 @@ import ast
 import dataclasses
 import sys
 import typing
-from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import FunctionType

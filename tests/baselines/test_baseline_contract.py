@@ -18,6 +18,8 @@ from segue.ranking import Query, Ranker, ScoringRanker
 from segue.tokens import N_SPECIALS, PAD
 from small_datasets import dataset_of, random_log
 
+pytestmark = pytest.mark.all_cases
+
 UNUSED_ITEM = "unused-item"
 """An item of the items file that is in no sequence."""
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.all_cases
+
 FILES = sorted(Path(__file__).resolve().parents[2].joinpath("benchmarks").glob("*.py"))
 
 

@@ -16,6 +16,8 @@ from segue.dataset.splits import SPLIT_RULES, TEST, TRAIN, VALIDATION
 from segue.dataset.targets import FIRST_TARGET, part_bounds
 from segue.ragged import offsets_of, positions_in_rows, span_indices
 
+pytestmark = pytest.mark.all_cases
+
 CODES = {"validation": VALIDATION, "test": TEST}
 
 every_kind = pytest.mark.parametrize("kind", SPLIT_RULES)

@@ -17,6 +17,8 @@ from app_client import AppClient
 
 from segue.server.page_files import FOLDER, PageFile, page_files
 
+pytestmark = pytest.mark.all_cases
+
 ROOT = Path(__file__).parents[2]
 MAX_BYTES = 300_000
 """Of what opening the page loads, before compression."""

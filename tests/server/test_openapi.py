@@ -10,6 +10,8 @@ from app_client import AppClient
 
 from segue.server.examples import examples_of
 
+pytestmark = pytest.mark.all_cases
+
 EXAMPLES = [example for example in examples_of(["i1", "i2"]) if example.role == "user"]
 
 

@@ -21,6 +21,8 @@ from segue.server.examples import examples_of
 from segue.server.routes import BODY_ERRORS
 from segue.server.snippets import URL, curl, javascript, python
 
+pytestmark = pytest.mark.all_cases
+
 EXAMPLES = [example for example in examples_of(["i1", "i2"]) if example.role == "user"]
 EXPECTED_KEYS = {
     "items", "answers", "models", "name", "item_id", "results", "events", "deleted",
