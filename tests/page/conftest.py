@@ -29,20 +29,20 @@ def song_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def server(song_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageServer]:
-    """A server of two models, with people and a cover of one item.
+    """A server of two models, with the people of the run and a cover of one item.
 
-    The map is written into a copy of the run.
+    People and map are written into a copy of the run.
     """
     from page_server import PageServer
 
-    from segue.dataset import Dataset
+    from segue.recommender import Run
 
     folder = tmp_path_factory.mktemp("served")
     run = shutil.copytree(song_run, folder / "songs")
     (folder / "covers").mkdir()
     (folder / "covers/s11.png").write_bytes(PIXEL)
-    data = Dataset.open(song_run.parent / "data")
-    server = PageServer({"songs": run, "others": run}, folder / "covers", data=data)
+    Run.open(run).attach(song_run.parent / "data")
+    server = PageServer({"songs": run, "others": run}, folder / "covers")
     server.start()
     yield server
     server.stop()

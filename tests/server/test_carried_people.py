@@ -75,6 +75,7 @@ def test_people_are_those_of_the_dataset(
     pages = carried.page("", 0, 100), given.page("", 0, 100)
     assert pages[0] == pages[1]
     assert pages[0][0] == min(max_people, 60)
+    assert carried.remark == given.remark == ""
     assert carried.held_out.n_people == given.held_out.n_people
     for person in pages[0][1][:3]:
         opened = carried.open(person["person_id"], 5, None)
@@ -91,6 +92,7 @@ def test_they_are_served(carrying: Path, small_settings: ServerSettings) -> None
         app.state.views.people.of(registry.find()).wait()
         people = client.get("/v1/people?limit=1").json()
         assert (people["status"], people["part"], people["n_people"]) == ("ready", "test", 60)
+        assert people["hint"] == ""
         person = client.get(f"/v1/people/{people['people'][0]['person_id']}").json()
         assert person["truth"][0]["rank"] == people["people"][0]["worst_rank"]
 
@@ -133,6 +135,27 @@ def test_every_split_is_carried(carrying: Path, kind: SplitKind, tmp_path: Path)
             "new" if i == UNK else carried.items.ids[i - 4] for i in carried.sequences.row(row_here)
         ]
         assert names == [data.items.ids[i - 4] for i in data.sequences.row(row)]
+
+
+def test_people_of_another_dataset(carrying: Path, tmp_path: Path) -> None:
+    run = Run.open(shutil.copytree(carrying, tmp_path / "run"))
+    lines = ["user_id,item_id,timestamp"]
+    for user, target in {"anna": "i5", "bert": "new"}.items():
+        items = ["i1", "i2", "i3", "i4", target]
+        lines += [f"{user},{item},{1_600_000_000 + t}" for t, item in enumerate(items)]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    config = PrepareConfig(split=SplitConfig(kind="leave-one-out"))
+    run.attach(prepare(tmp_path / "log.csv", tmp_path / "data", config=config))
+    model = load_model("cycles", run.path)
+    people = ServedPeople(model, people_data(model, None), lambda _: None)
+    assert "another dataset" in people.remark
+    _, (anna, bert) = people.page("", 0, 10)
+    assert (anna["person_id"], anna["worst_rank"], anna["target"]["item_id"]) == ("anna", 1, "i5")
+    assert (bert["worst_rank"], bert["target"]["item_id"]) == (None, "<unk>")
+    opened = people.open("bert", 3, model)
+    assert opened is not None
+    assert [item["item_id"] for item in opened["history"]] == ["i1", "i2", "i3", "i4"]
+    assert opened["lists"][0]["items"][0]["item_id"] == "i5"
 
 
 def older(folder: RunFolder) -> None:

@@ -105,7 +105,8 @@ class Run(os.PathLike[str]):
         """Copy the histories of a dataset into the run, so that ``user`` needs nothing outside it.
 
         All events of all sequences are copied, those of validation and test too, with the cuts of
-        the split. Histories that are attached already are replaced. The run then contains the data of people.
+        the split. Histories that are attached already are replaced. The run then contains the data
+        of people.
 
         Args:
             data: a prepared dataset, or its folder; its items are joined to the run's by id.

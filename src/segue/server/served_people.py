@@ -20,6 +20,9 @@ SHOWN_EVENTS = 100
 
 _HOW = "segue attach RUN DATASET, then load the run again, or serve it with --data DATASET"
 NO_HISTORIES = f"the run has no histories of people: copy those of a dataset with {_HOW}"
+OF_ANOTHER_DATASET = (
+    "they are of another dataset than that of the training, which may have had some of these events"
+)
 NO_SPLIT = (
     "an older version attached the histories of the run, without saying which of their events are "
     f"held out: attach them again with {_HOW}"
@@ -59,11 +62,14 @@ class ServedPeople:
         data: the dataset.
         held_out: the people.
         ranked: those of the sample, worst first.
+        remark: what to know of them; may be empty.
     """
 
     def __init__(self, model: ServedModel, data: Dataset, report: Report) -> None:
         """Rank the people, which leaves the machine to requests half of the time."""
         self.data = data
+        is_of_training = data.fingerprint == model.card["dataset"]["fingerprint"]
+        self.remark = "" if is_of_training else OF_ANOTHER_DATASET
         self._descriptions = ItemDescriptions(data.items)
         self._ranker = model.recommender.ranker(data)
         self._baseline: Ranker = baselines.fit(BASELINE, data)

@@ -58,7 +58,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
         events: where the events of users are stored, as ``open_event_store`` takes it; created if
             there is nothing. None for no store.
         announce: called with some lines for people once the server listens.
-        data: the dataset whose people the page shows; by default those of the histories in each run.
+        data: the dataset whose people the page shows; by default those of each run's histories.
         covers: the covers of items; by default none.
 
     Returns:

@@ -16,7 +16,7 @@ class ViewShape(ConfigSection):
     Attributes:
         status: whether the content is there; ``unavailable`` if this server cannot have it.
         share: of the computation that is done, from 0 to 1.
-        hint: what to do where the content is not there; may be empty.
+        hint: what to do where the content is not there, or what to know of it; may be empty.
     """
 
     model: str

@@ -55,6 +55,7 @@ async def list_people(
     return json_response(
         {
             **progress(served, computation),
+            "hint": people.remark,
             "part": people.held_out.part,
             "n_people": people.held_out.n_people,
             "n_ranked": len(people.ranked),

@@ -1,7 +1,7 @@
 /** The list of people, worst rank first: searched by id, in pages. */
 
 import { isAbort } from "../../api.js";
-import { explained } from "../../components/states.js";
+import { explained, sentence } from "../../components/states.js";
 import { h, icon, replaceChildren } from "../../dom.js";
 import { plural, whole } from "../../format.js";
 
@@ -90,13 +90,14 @@ export class PeopleList {
   }
 
   /** @param {import("../people.js").People} people */
-  _show({ people, n_matches, n_ranked, n_people, part }) {
+  _show({ people, n_matches, n_ranked, n_people, part, hint }) {
     const isSample = n_ranked !== null && n_people !== null && n_ranked < n_people;
     const all = isSample
       ? `a random ${whole(n_ranked)} of ${whole(n_people)} people`
       : plural(n_ranked ?? 0, "person").replace("persons", "people");
     const found = this._text === "" ? all : `${whole(n_matches)} of ${all}`;
-    this._count.textContent = `${found.charAt(0).toUpperCase()}${found.slice(1)} of the ${part} part, worst rank first`;
+    this._count.textContent =
+      `${found.charAt(0).toUpperCase()}${found.slice(1)} of the ${part} part, worst rank first. ${sentence(hint)}`.trim();
     replaceChildren(this._rows, ...people.map((person) => this._row(person)));
     if (people.length === 0) {
       replaceChildren(this._rows, h("li", { class: "people-note quiet" }, "Nobody has this id."));
