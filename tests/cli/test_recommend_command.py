@@ -343,7 +343,7 @@ def test_a_control_that_is_wrong(run: Path, option: str, value: str, message: st
     ("generate", "--cap=artist=0", "expected an integer from 1 up"),
     ("similar", "--where=yaer > 3", "the items have no attribute 'yaer'"),
 ])  # fmt: skip
-def test_an_impossible_control_is_said_before_the_model_is_loaded(
+def test_an_impossible_control_is_an_error_before_the_model_is_loaded(
     run: Path, verb: str, option: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Recommender, "load", None)

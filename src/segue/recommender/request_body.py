@@ -6,7 +6,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -92,6 +92,7 @@ class SimilarBody(FilterBody):
     k: int = 10
 
 
+BodyT = TypeVar("BodyT", bound=ConfigSection)
 STANDARD_INPUT = Path("-")
 """The path that stands for standard input."""
 
@@ -111,14 +112,26 @@ def read_body(path: Path, kind: type[ConfigSection] = RecommendBody) -> dict[str
     content = decode_object(text, path, FILE_PROBLEMS)
     json.loads(text, object_pairs_hook=partial(_check_distinct, path))
     try:
-        body = kind.model_validate(content)
+        body = checked_body(kind, content)
+    except RequestError as error:
+        raise RequestError(f"{path}: {error.message}", error.hint or FILE_PROBLEMS.hint) from None
+    return body.model_dump(exclude_unset=True)
+
+
+def checked_body(kind: type[BodyT], content: dict[str, Any]) -> BodyT:
+    """A request with the keys of ``kind``.
+
+    Raises:
+        RequestError: a key is unknown, missing or of a wrong type.
+    """
+    try:
+        return kind.model_validate(content)
     except ValidationError as error:
         problem = problem_of([dict(one) for one in error.errors()], root="the request")
-        names, hint = list(kind.model_fields), FILE_PROBLEMS.hint
-        if problem.unknown_key is not None:
-            hint = nearest_hint(problem.unknown_key, names)
-        raise RequestError(f"{path}: {problem.message}", hint) from None
-    return body.model_dump(exclude_unset=True)
+    hint = ""
+    if problem.unknown_key is not None:
+        hint = nearest_hint(problem.unknown_key, list(kind.model_fields))
+    raise RequestError(problem.message, hint)
 
 
 def _read(path: Path) -> tuple[bytes, Path]:

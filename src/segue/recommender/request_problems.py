@@ -117,13 +117,13 @@ def _joined(errors: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str]:
     *outer, last = first["loc"] or [None]
     if last != "str" or first["type"] != "string_type":
         return first, ""
-    for other in errors[1:]:
-        steps = list(other["loc"])
-        if steps == [*outer, "int"] and other["type"].startswith("int_"):
+    for alternative in errors[1:]:
+        steps = list(alternative["loc"])
+        if steps == [*outer, "int"] and alternative["type"].startswith("int_"):
             return {**first, "loc": outer}, "a string or an integer"
         if steps[: len(outer) + 1] == [*outer, "list[str]"]:
             rest = steps[len(outer) + 1 :]
             if rest:  # it is a list, with a wrong element
-                return {**other, "loc": [*outer, *rest]}, ""
+                return {**alternative, "loc": [*outer, *rest]}, ""
             return {**first, "loc": outer}, "a text or a list of texts"
     return first, ""

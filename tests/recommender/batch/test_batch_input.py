@@ -55,7 +55,11 @@ def message_of(
         ({"items": [[True]]}, {}, "items: values of type bool"),
         ({"id": ["a", None], "items": [["a"]] * 2}, {}, "row 1 (from 0): id is missing"),
         ({"id": [[1]], "items": [["a"]]}, {}, "the column 'id': values of type list"),
-        ({"items": [["a"]], "k": ["3"]}, {}, "row 0 (from 0): column k: Input should be a valid"),
+        (
+            {"items": [["a"]], "k": ["3"]},
+            {},
+            'row 0 (from 0): column k is "3", expected an integer',
+        ),
         ({"items": [["a"]], "k": [0]}, {}, "row 0 (from 0): k is 0, expected 1 or more"),
         (
             {"items": [["a"]], "cap": [{"yaer": 2}]},
@@ -67,7 +71,7 @@ def message_of(
         (
             {"items": [["a"]], "exclude": ["100"]},
             {},
-            "column exclude: Input should be a valid list",
+            'column exclude is "100", expected a list',
         ),
         (
             {"items": [["a"]], "sequence_features": [{"mood": "x"}]},
@@ -136,8 +140,8 @@ def test_a_line_that_is_not_an_object(model: Recommender, tmp_path: Path, end: s
         ({"items": "100"}, "row 1 (from 0): items is the single value '100'"),
         ({"items": [1.5]}, "row 1 (from 0): item id 1.5 is not a whole number"),
         ({"items": [None]}, "row 1 (from 0): item id None stands for a missing id"),
-        ({"items": ["100"], "k": True}, "row 1 (from 0): column k: Input should be a valid"),
-        ({"items": ["100"], "where": [1]}, "row 1 (from 0): column where"),
+        ({"items": ["100"], "k": True}, "row 1 (from 0): column k is true, expected an integer"),
+        ({"items": ["100"], "where": [1]}, "row 1 (from 0): column where[0] is 1, expected a text"),
     ],
 )
 def test_values_of_wrong_types_in_json_lines(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from segue.config import validated
-from segue.errors import ConfigError, RequestError
+from segue.errors import RequestError
 from segue.recommender.control_options import (
     NAMES,
     NO_REQUEST_CONTROLS,
@@ -15,7 +14,7 @@ from segue.recommender.control_options import (
     read_controls,
 )
 from segue.recommender.ids import id_string
-from segue.recommender.request_body import RecommendBody
+from segue.recommender.request_body import RecommendBody, checked_body
 from segue.recommender.requests import RequestReader
 
 RECOMMEND_COLUMNS = tuple(
@@ -92,9 +91,9 @@ class OptionsReader:
         if not own:
             return self._default
         try:
-            body = validated(RecommendBody, dict(own), label="column")
-        except ConfigError as error:
-            raise RequestError(error.message, error.hint) from None
+            body = checked_body(RecommendBody, dict(own))
+        except RequestError as error:
+            raise RequestError(f"column {error.message}", error.hint) from None
         given = body.model_dump(exclude_unset=True)
         if "k" in given:
             self._check_k(given["k"])
