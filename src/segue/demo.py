@@ -107,7 +107,9 @@ def run_demo(
     report("preparing")
     data = preparation.prepare(None, out / "data", format="demo", seed=seed)
     report(f"prepared {data.manifest.counts.events:,} events in {data.path}")
-    run = trainer.train(data, out / "run", budget=BUDGET_S, watch=watch, seed=seed)
+    run = trainer.train(
+        data, out / "run", budget=BUDGET_S, watch=watch, with_histories=True, seed=seed
+    )
     if not run.is_finished:
         return None
     report("evaluating")

@@ -58,7 +58,9 @@ def test_dataset_and_run_are_in_the_folder(finished_demo: tuple[Path, dict[str, 
     folder, _ = finished_demo
     options = segue("inspect", folder / "data", "--json").json["options"]
     assert options["source"]["demo"]["seed"] == 2
-    assert segue("inspect", folder / "run", "--json").json["card"]["seed"] == 2
+    run = segue("inspect", folder / "run", "--json").json
+    assert run["card"]["seed"] == 2
+    assert run["histories"]["dataset"] == "data", "the page shows people without the dataset"
 
 
 def test_an_earlier_demo_is_replaced_only_with_overwrite(
@@ -72,9 +74,7 @@ def test_an_earlier_demo_is_replaced_only_with_overwrite(
         assert words in outcome.out
     assert outcome.out.count("  + ") == 3 * 5 + 10
     last = outcome.out.splitlines()[-1]
-    assert last.endswith(f"serve {folder / 'run'} --data {folder / 'data'}"), (
-        "the page, by a command"
-    )
+    assert last.endswith(f"serve {folder / 'run'}"), "the page, by a command"
 
 
 def test_folders_without_a_demo_are_not_changed(tmp_path: Path) -> None:

@@ -59,11 +59,10 @@ def demo(
 
 
 def serve_command(folder: Path) -> str:
-    """The command that shows the run of a demo on its page, with the people of its dataset."""
+    """The command that shows the run of a demo on its page."""
     # In a virtual environment that is not active, the command has no short name.
     command = "segue" if shutil.which("segue") else sys.argv[0]
-    words = [command, "serve", str(folder / "run"), "--data", str(folder / "data")]
-    return shlex.join(words)
+    return shlex.join([command, "serve", str(folder / "run")])
 
 
 def _claim(folder: Path, overwrite: bool) -> None:
