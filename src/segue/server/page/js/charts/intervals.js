@@ -31,10 +31,19 @@ export function intervalChart({ title, unit, text, dots }) {
       count: width < 420 ? 3 : 5,
     });
     return [
-      ...x.ticks.map((tick) => {
-        const at = Math.round(x.of(tick)) + 0.5;
-        return svg("line", { class: "chart-rule", x1: at, x2: at, y1: area.top, y2: area.bottom });
-      }),
+      // The axis itself would cut the names that begin on it.
+      ...x.ticks
+        .filter((tick) => tick > 0 || !isStacked)
+        .map((tick) => {
+          const at = Math.round(x.of(tick)) + 0.5;
+          return svg("line", {
+            class: "chart-rule",
+            x1: at,
+            x2: at,
+            y1: area.top,
+            y2: area.bottom,
+          });
+        }),
       ...bottomTexts(x, area, tickText),
       ...dots.flatMap((dot, row) => {
         const middle = ROW * (row + 0.5) + (isStacked ? NAME * (row + 1) - 6 : 0);

@@ -82,8 +82,9 @@ function contentOf({ versions, uptime_s, recent, models }) {
 
 /** @param {Recent} recent */
 function requestsChart({ slots, n_requests, n_errors }) {
+  const step_s = slots.length <= 18 ? 30 : slots.length <= 36 ? 60 : 120;
   const bars = slots.map((slot) => ({
-    label: slot.seconds_ago % (slots.length > 18 ? 120 : 30) === 0 ? ago(slot.seconds_ago) : "",
+    label: slot.seconds_ago % step_s === 0 ? ago(slot.seconds_ago) : "",
     value: slot.n_requests,
     part: slot.n_errors,
     title: `${plural(slot.n_requests, "request")}, ${plural(slot.n_errors, "error")}, ${ago(slot.seconds_ago)}`,

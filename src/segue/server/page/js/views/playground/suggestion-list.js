@@ -44,20 +44,21 @@ export class SuggestionList {
       h("span", {}, "Choose an item to add it to your sequence"),
       h("span", {}, "Score, popularity"),
     );
-    this.element = h("div", { class: "list" }, caption, this._list, this._state, this._notes);
+    this.element = h("div", { class: "list" }, caption, this._state, this._list, this._notes);
   }
 
   /** @param {ListState} state */
   show(state) {
-    this.element.setAttribute("aria-busy", String(state.kind === "loading"));
-    this.element.classList.toggle("is-loading", state.kind === "loading");
+    const isPending = state.kind === "loading" || state.kind === "waiting";
+    this.element.setAttribute("aria-busy", String(isPending));
+    this.element.classList.toggle("is-loading", isPending);
     this.answer = null; // rows stay in sight while a list is loaded, but they are not the answer
     if (state.kind === "loading") {
       if (this._rows.size === 0) replaceChildren(this._state, loadingState("Loading the list"));
       return;
     }
-    this.element.classList.remove("is-loading");
     if (state.kind === "list") return this._showAnswer(state.answer);
+    // Above the rows, where it is seen.
     if (state.kind === "waiting") return replaceChildren(this._state, waitingState(state.error));
     if (state.kind === "error") {
       return replaceChildren(this._state, this._errorState(state.error));
