@@ -9,21 +9,27 @@ from typing import Any
 import pytest
 
 FAST_CASES = 6
-"""Most cases of a test function that are fast, unless it is marked with ``all_cases``."""
+"""Most cases of a test function that are fast, unless its mark says otherwise."""
 
 
 def mark_slow_cases(tests: Iterable[pytest.Item]) -> None:
-    """Mark the cases of each function as slow that are beyond ``FAST_CASES``."""
+    """Mark cases of each function as slow: all but ``FAST_CASES``, or the number in its mark.
+
+    The marks are ``fast_cases(n)``, for expensive cases, and ``all_cases``.
+    """
     groups: dict[str, list[pytest.Function]] = defaultdict(list)
     for test in tests:
         is_case = isinstance(test, pytest.Function) and hasattr(test, "callspec")
         if is_case and not any(test.iter_markers("slow")):
             groups[test.nodeid.partition("[")[0]].append(test)
     for cases in groups.values():
-        if len(cases) > FAST_CASES and not any(cases[0].iter_markers("all_cases")):
-            fast = representatives([case.callspec.indices for case in cases], FAST_CASES)
-            for number in set(range(len(cases))) - set(fast):
-                cases[number].add_marker("slow")
+        if any(cases[0].iter_markers("all_cases")):
+            continue
+        mark = cases[0].get_closest_marker("fast_cases")
+        n_fast = min(mark.args[0] if mark else FAST_CASES, len(cases))
+        fast = representatives([case.callspec.indices for case in cases], n_fast)
+        for number in set(range(len(cases))) - set(fast):
+            cases[number].add_marker("slow")
 
 
 def representatives(cases: Sequence[dict[str, int]], n: int) -> list[int]:

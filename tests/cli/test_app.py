@@ -127,6 +127,7 @@ def test_an_interrupted_verb_exits_with_130(
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "")
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_verb_with_130_and_leaves_no_file(tmp_path: Path, number: int) -> None:
     endless = ["--format", "demo", "--sequences", "10000000", "-o", str(tmp_path / "big")]

@@ -44,6 +44,7 @@ def evaluate_succeeds(data: Dataset, part, options: EvaluationConfig) -> bool:
     return True
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("limit", [None, 1])
 @pytest.mark.parametrize("unknown_targets", ["miss", "drop"])
 @pytest.mark.parametrize("kind", ["holdout", "leave-one-out", "global-time", "windows"])

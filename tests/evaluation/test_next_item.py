@@ -82,6 +82,7 @@ def test_metrics_match_the_slow_reference(dataset: Dataset, option) -> None:
     assert statistics.ceiling == pytest.approx(np.mean([rank > 0 for rank in ranks]))
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("block_size", [1, 7, 64])
 def test_next_item_results_do_not_depend_on_the_block_size(
     dataset: Dataset, block_size: int

@@ -129,6 +129,7 @@ def test_the_kind_of_the_flatten_head_has_the_shapes_that_it_joins() -> None:
     assert nodes["head"].parameters == 444 * 16 + 16
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("layers", [1, 3, 7])
 def test_equal_blocks_are_folded_into_one(layers: int) -> None:
     nodes = nodes_of(Shape(config(layers=layers)))

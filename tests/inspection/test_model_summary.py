@@ -35,6 +35,7 @@ def test_every_parameter_is_counted_once(shape: Shape) -> None:
     assert len({row.module for row in summary.rows}) == len(summary.rows)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", ["plain", "features", "flatten"])
 def test_xla_counts_the_same_flops(name: str) -> None:
     """XLA also counts additions, norms and activations: a few per cent more."""

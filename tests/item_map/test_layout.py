@@ -67,6 +67,7 @@ def test_forces_of_two_points_have_a_known_answer() -> None:
     np.testing.assert_allclose(forces.pushes, [[0, -2 / 25], [0, 2 / 25]], rtol=1e-6)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("pairwise", [400, 10])
 def test_planted_clusters_stay_together(pairwise: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout_module, "PAIRWISE_ITEMS", pairwise)

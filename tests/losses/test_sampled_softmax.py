@@ -256,6 +256,7 @@ def test_estimated_sum_is_unbiased(negative_sampler, n_negatives):
     assert exponential == pytest.approx(np.exp(EXACT), rel=1e-4)
 
 
+@pytest.mark.fast_cases(1)
 @each_sampler
 def test_loss_is_optimistic_in_inverse_proportion_to_the_sample_size(negative_sampler):
     loss, gradient, along = biases_of("with-target", negative_sampler, [2, 8, 32])

@@ -47,6 +47,7 @@ def grown_states(model, tokens, chunks, features=None, sequence_features=None) -
     return np.asarray(states)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("positions", "norm"),
     some_fast(itertools.product(("learned", "none"), ("pre", "post")), every=3),

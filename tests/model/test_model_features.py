@@ -147,6 +147,7 @@ def test_untrained_items_with_equal_features_have_equal_embeddings():
     assert (table[6] != 0).any()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("side", SIDES)
 def test_gradients_reach_the_feature_embeddings_and_the_projection(side):
     """At the input through the states, at the output through the scores."""

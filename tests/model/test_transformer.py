@@ -229,6 +229,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("options", some_fast(((o,) for o in OPTIONS), every=3), ids=str)
 def test_with_every_option_every_parameter_gets_a_gradient(options):
     graph, params = nnx.split(small_model(layers=1, **options))

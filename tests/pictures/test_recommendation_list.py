@@ -39,6 +39,7 @@ def posters(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(("suffix", "start"), [
     (".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF"), (".PNG", b"\x89PNG"),
 ])  # fmt: skip
@@ -62,6 +63,7 @@ def test_the_same_list_gives_the_same_bytes(
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (3, 2), (6, 20)])
 def test_the_page_grows_with_the_list(model: Recommender, tmp_path: Path, n: int, k: int) -> None:
     draw_list(model, tmp_path / "list.png", HISTORY[:n], k)

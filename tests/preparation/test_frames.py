@@ -106,6 +106,7 @@ def expected(tmp_path: Path) -> segue.Dataset:
     return segue.prepare(tmp_path / "log.parquet", tmp_path / "expected")
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("frame_of", FRAMES, ids=NAMES)
 def test_a_frame_gives_the_dataset_of_the_same_rows_in_parquet(
     tmp_path: Path, expected: segue.Dataset, frame_of: Callable[[pa.Table], Any]
@@ -121,6 +122,7 @@ def test_a_frame_gives_the_dataset_of_the_same_rows_in_parquet(
     assert str(tmp_path) not in (data.path / "manifest.json").read_text()
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("frame_of", FRAMES[:5], ids=NAMES[:5])
 def test_items_may_be_a_frame(tmp_path: Path, frame_of: Callable[[pa.Table], Any]) -> None:
     pq.write_table(ITEMS, tmp_path / "items_file.parquet")

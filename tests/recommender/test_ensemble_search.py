@@ -165,6 +165,7 @@ def ensemble() -> Ensemble:
     return ensemble_of()
 
 
+@pytest.mark.fast_cases(1)
 @given(n=st.sampled_from([1, 3, 9]), k=st.sampled_from([1, 10, 30]), seed=st.integers(0, 999))
 def test_lists_equal_the_dense_reference(n, k, seed):
     ensemble = ensemble_of(encoder_weight=ENCODER_WEIGHTS[seed % 3])
@@ -172,6 +173,7 @@ def test_lists_equal_the_dense_reference(n, k, seed):
     assert_lists(query, reference(ensemble, query), ensemble.top(query))
 
 
+@pytest.mark.fast_cases(1)
 @given(seed=st.integers(0, 999))
 def test_ranks_equal_the_dense_reference(seed):
     ensemble = ensemble_of(encoder_weight=ENCODER_WEIGHTS[seed % 3])
@@ -194,6 +196,7 @@ def assert_ranks(scores: np.ndarray, targets: np.ndarray, ranks: np.ndarray) -> 
             assert rank == higher + 1
 
 
+@pytest.mark.fast_cases(1)
 @given(n_tied=st.integers(2, 9), seed=st.integers(0, 99), with_bonus=st.booleans())
 def test_items_with_equal_vectors_and_bonus_share_their_rank(n_tied, seed, with_bonus):
     random = np.random.default_rng(seed)
@@ -232,6 +235,7 @@ def test_candidates_do_not_change_scores(ensemble: Ensemble) -> None:
     np.testing.assert_array_equal(ensemble.ranks(query, targets, catalogue), 5)
 
 
+@pytest.mark.fast_cases(1)
 def test_large_catalogues_are_searched_exactly() -> None:
     size = N_SPECIALS + 150_000
     ensemble = ensemble_of(size, per_item=50)

@@ -164,6 +164,7 @@ def query_of(histories: list[list[int]]) -> Query:
     return Query(Ragged.from_rows(histories), seen, rows, sequence_features=features)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("min_context", [64, 4], ids=["whole histories", "shared prefixes"])
 def test_one_pass_equals_removing_each_event(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch, min_context: int
@@ -179,6 +180,7 @@ def test_one_pass_equals_removing_each_event(
     assert np.abs(expected[0]).min(axis=0).max() > 0.01
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("start", [True, False])
 @pytest.mark.parametrize("suffix_tokens", [1, 1 << 10], ids=["one row", "all rows"])
 def test_states_from_shared_prefixes_equal_those_of_each_history(

@@ -80,6 +80,7 @@ def search_of_small_catalogues(request: pytest.FixtureRequest) -> Iterator[None]
 # --- top ---
 
 
+@pytest.mark.fast_cases(2)
 @given(
     batch=st.sampled_from([1, 5, 7]),
     rows=st.sampled_from([N_SPECIALS, 40]),

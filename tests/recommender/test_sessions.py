@@ -43,6 +43,7 @@ def assert_same_lists(answer, expected) -> None:
 # --- sessions ---
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("window", ["last", "moving"])
 @settings(max_examples=8)
 @given(

@@ -117,6 +117,7 @@ def compilations(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in messages if "ompiling" in message]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("has_ensemble", [False, True])
 def test_after_warm_up_no_request_compiles(
     has_ensemble: bool,

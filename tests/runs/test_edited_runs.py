@@ -132,6 +132,7 @@ def test_an_edited_file_is_refused_in_one_line(run: Path, mutation: Mutation, tm
     assert all(any(name in e.message for name in named) for e in errors), errors
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", ["card.json", "config.json", "ensemble/ensemble.json"])
 def test_an_edited_value_is_refused_or_read(run: Path, name: str, tmp_path: Path) -> None:
     named = json_mutations(run, name)[::17]

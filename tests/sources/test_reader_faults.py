@@ -376,6 +376,7 @@ MANY = 20_500
 """Rows before the last one: DuckDB infers the types of JSONL from the first 20,480."""
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("form", ["CSV", "JSONL", "dat", "items CSV", "items JSONL"])
 def test_the_last_id_of_many_is_of_another_type(tmp_path: Path, read: Read, form: str) -> None:
     rows = [(1, item, START + item, 1) for item in range(MANY)]
@@ -385,6 +386,7 @@ def test_the_last_id_of_many_is_of_another_type(tmp_path: Path, read: Read, form
     assert ids == [*map(str, range(MANY)), "0x9"]
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("form", ["CSV", "JSONL", "dat"])
 @pytest.mark.parametrize(("column", "value"), [(2, "soon"), (3, "good")])
 def test_the_last_value_of_many_is_bad(

@@ -148,6 +148,7 @@ def test_a_first_sparse_step_equals_a_dense_one_and_leaves_other_rows_unchanged(
         assert (np.abs(array - expected) > 1e-4).mean() < 0.05
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("embedding_updates", ["sparse", "sparse-rowwise"])
 def test_unused_rows_keep_the_same_bits(embedding_updates: str) -> None:
     step, state = plain_step_and_copy(embedding_updates)

@@ -310,6 +310,7 @@ def new_step(loss: LossConfig):
     return jitted_step(graph, tx, loss, jax.random.key(0)), TrainState(params, tx.init(params))
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     "loss",
     [

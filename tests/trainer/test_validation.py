@@ -156,6 +156,7 @@ def test_a_lower_loss_is_better_and_a_higher_metric_is_better() -> None:
         assert not is_better(metric, 1.0, 1.0)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("kind", "model"),
     some_fast(

@@ -66,6 +66,7 @@ def expected(model: Recommender, tmp_path: Path) -> dict[str, bytes]:
     return files_of(folder)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("after", [False, True], ids=["before a change", "after a change"])
 def test_stopped_at_every_change_of_the_file_system(
     model: Recommender, tmp_path: Path, expected: dict[str, bytes], after: bool

@@ -32,6 +32,7 @@ def write_form(folder: Path, form: str, users: list[str], items: list[str]) -> P
     return path
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.sampled_from(IDS), st.sampled_from(IDS)), max_size=20))

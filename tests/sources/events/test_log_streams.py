@@ -41,6 +41,7 @@ def parquet() -> bytes:
     return data.getvalue()
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     ("path", "data"),
     [
@@ -94,6 +95,7 @@ def test_devices_are_refused(tmp_path: Path, name: str) -> None:
             open_source(path, SourceConfig())
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("compress", "end"), some_fast(product((bytes, gzip.compress), ("", "\n", "\r\n")), every=2)
 )

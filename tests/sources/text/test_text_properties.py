@@ -157,6 +157,7 @@ def test_json_lines(
     assert read_log(path) == by_user([(row["user"], row["item"]) for row in rows])
 
 
+@pytest.mark.fast_cases(1)
 @PROFILE
 @given(
     data=st.binary(max_size=60), head=st.sampled_from([b"", b"user_id,item_id\n", b"1 2\n3 4\n"])

@@ -45,6 +45,7 @@ def observations_of(scores: np.ndarray, targets: np.ndarray) -> Observations:
     )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.2])
 def test_the_temperature_of_the_targets_is_recovered(temperature: float) -> None:
     random = np.random.default_rng(0)
@@ -117,6 +118,7 @@ def log_probabilities(
     return log_softmax(scores / temperature, axis=1)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("max_dense_items", [1 << 16, 0], ids=["array", "sparse entries"])
 def test_an_ensemble_is_calibrated_at_its_maximum_likelihood(
     ensemble: Ensemble,
