@@ -49,6 +49,7 @@ def test_the_time_of_a_filter() -> None:
     assert min(times.values()) > 0
 
 
+@pytest.mark.slow
 def test_a_search_in_many_groups_of_items_obeys_all_controls() -> None:
     model = untrained(3_000)
     history, ids = model.item_ids[:5], model.item_ids

@@ -63,6 +63,7 @@ def test_dataset_and_run_are_in_the_folder(finished_demo: tuple[Path, dict[str, 
     assert run["histories"]["dataset"] == "data", "the page shows people without the dataset"
 
 
+@pytest.mark.slow
 def test_an_earlier_demo_is_replaced_only_with_overwrite(
     finished_demo: tuple[Path, dict[str, Any]], small_demo: None
 ) -> None:

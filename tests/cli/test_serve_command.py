@@ -158,6 +158,7 @@ def test_a_signal_before_the_server_is_ready(run: Path) -> None:
     assert code == (0 if is_ready else 130)
 
 
+@pytest.mark.slow
 def test_hangups_reload_and_a_signal_stops_after_the_answers(run: Path) -> None:
     server = Server(run, "--port", 0, "--max-k", 10, "--max-batch", 1)
     try:

@@ -200,6 +200,7 @@ def test_the_popularity_baseline_has_no_serendipity_and_the_least_novelty(
             assert mean_of(result, f"novelty@{k}") < mean_of(arbitrary, f"novelty@{k}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [1, 7, 64])
 def test_beyond_accuracy_results_do_not_depend_on_the_block_size(
     dataset: Dataset, block_size: int

@@ -115,6 +115,7 @@ def test_json_of_a_summary() -> None:
     }
 
 
+@pytest.mark.slow
 def test_tracing_does_not_change_the_model() -> None:
     shape = SHAPES["plain"]
     model = Transformer(shape.config, VOCABULARY, rngs=nnx.Rngs(0))

@@ -82,6 +82,7 @@ def test_log_uniform_draws_each_rank_as_often_as_expected(vocabulary_size):
     np.testing.assert_allclose(reported, expected[np.asarray(drawn.items) - END], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_log_uniform_reaches_every_rank_of_a_large_vocabulary():
     """The number of equal pairs is the expected one, not the larger one of a coarser grid."""
     n, n_ranks = 1_000_000, 4_000_000

@@ -274,6 +274,7 @@ def test_correction_removes_the_first_order_of_the_bias(negative_sampler):
     assert (gradient < plain_gradient / [2, 8]).all()
 
 
+@pytest.mark.slow
 @each_sampler
 def test_negatives_only_is_the_most_optimistic_and_does_not_converge(negative_sampler):
     """Its limit is wrong: the mean of the other terms replaces the label's."""

@@ -96,6 +96,7 @@ def test_a_frame_encloses_its_block_and_the_connections_into_it() -> None:
     assert layout.height > without_frame.height
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_diagram_of_a_run_has_the_same_bytes_every_time(
     model: Recommender, tmp_path: Path, suffix: str

@@ -53,6 +53,7 @@ def test_the_suffix_selects_the_format(
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_list_gives_the_same_bytes(
     model: Recommender, tmp_path: Path, suffix: str
@@ -104,6 +105,7 @@ def test_a_users_history_is_drawn_before_the_items(model: Recommender, tmp_path:
     assert MAX_HISTORY < 20
 
 
+@pytest.mark.slow
 def test_include_seen_recommends_items_of_the_history(model: Recommender, tmp_path: Path) -> None:
     """All 30 items of the catalogue are recommended, or all but one."""
     seen, unseen = tmp_path / "seen.svg", tmp_path / "unseen.svg"

@@ -299,6 +299,7 @@ def test_controls_decide_what_is_listed_and_contribute_nothing(model: Recommende
         assert item.item_id != "i4"
 
 
+@pytest.mark.slow
 def test_items_are_ranked_by_each_member_alone(model: Recommender, cycle_run: Path) -> None:
     history, k = ["i2", "i3"], 4
     explanation = model.explain(history, k, members=True, popularity=0.9, exclude=["i9"])

@@ -51,6 +51,7 @@ def in_fork(act: Callable[[], object]) -> str:
         return pipe.read()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_process_gets_an_error_that_names_spawn(
     model: Recommender, cycle_run: Path, cycles: Dataset

@@ -345,6 +345,7 @@ def test_a_missing_training_dataset_is_reported(cycle_run: Path, monkeypatch) ->
     assert caught.value.hint == hint
 
 
+@pytest.mark.slow
 def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
     log = ["user_id,item_id,timestamp"]
     for user in range(8):

@@ -83,6 +83,7 @@ def test_generation_may_return_to_items_of_the_history_once(repeating: Recommend
     assert not item_ids(without) & {*HISTORY}
 
 
+@pytest.mark.slow
 def test_validation_follows_the_audit(config: Config, tmp_path: Path) -> None:
     """Every target is an item of the history, so excluding it would measure 0."""
     log = tmp_path / "log.csv"

@@ -153,6 +153,7 @@ def test_after_warm_up_no_request_compiles(
     assert not compilations(caplog)
 
 
+@pytest.mark.slow
 def test_many_threads_get_the_answers_of_one_after_another(
     model: Recommender, cycle_run: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
         Checkpoints(tmp_path).restore({"count": jnp.int32(0)}, numbers())
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     code = f"""
         import resource, signal

@@ -225,6 +225,7 @@ def test_a_checkpoint_that_would_resume_elsewhere_is_refused(
     assert "checkpoint" in error.message
 
 
+@pytest.mark.slow
 def test_random_edits_end_in_an_answer_or_one_line(run: Path, tmp_path: Path) -> None:
     for seed in range(25):
         mutation = random_mutation("run", run, seed)

@@ -363,6 +363,7 @@ def test_every_message_is_one_line(run):
 # --- imports ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [

@@ -204,6 +204,7 @@ def changed_copy(run: Path, folder: Path, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_reloads", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_reload_under_load_answers_every_call_by_one_version(
     cycle_run: Path, small_settings: ServerSettings, tmp_path: Path, n_reloads: int

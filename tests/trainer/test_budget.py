@@ -49,6 +49,7 @@ def test_a_budget_becomes_a_number_of_steps_that_is_stored(
     assert any("core-seconds per step" in reason for reason in saved["reasons"])
 
 
+@pytest.mark.slow
 def test_the_clock_stops_a_run_that_takes_longer_than_the_probe_measured(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

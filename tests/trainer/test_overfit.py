@@ -18,6 +18,7 @@ from segue.preparation import prepare
 from segue.trainer import overfit, overfit_one_batch
 
 
+@pytest.mark.slow
 def test_one_batch_is_overfitted(cycles: Dataset, config: Config):
     result = overfit_one_batch(cycles, config)
     assert result.targets > overfit.ROWS

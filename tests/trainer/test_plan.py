@@ -378,6 +378,7 @@ def cached_steps() -> Iterator[list[bool]]:
         jax.monitoring.unregister_event_duration_listener(note_duration)
 
 
+@pytest.mark.slow
 def test_a_run_reuses_the_step_that_its_plan_compiled(cycles: Dataset, tmp_path: Path) -> None:
     config = changed(model={"width": 12})  # not used by any other test
     result = plan(cycles, config=config)
@@ -410,6 +411,7 @@ def test_all_batches_of_a_run_have_the_shapes_of_the_sample(tmp_path: Path) -> N
     assert spec.n_positions == spec.n_labels < 8 * 40
 
 
+@pytest.mark.slow
 def test_no_step_is_timed_without_probe_or_if_the_run_does_not_fit(
     cycles: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -278,6 +278,7 @@ def test_sparse_updates_are_refused_for_the_exact_softmax() -> None:
         Config(optimizer=OptimizerConfig(embedding_updates="sparse"))
 
 
+@pytest.mark.slow
 def test_a_run_with_sparse_updates_learns_the_cycles(cycles: Dataset, tmp_path: Path) -> None:
     config = Config(
         model=ModelConfig(

@@ -137,6 +137,7 @@ def test_watch_gets_progress_and_validations(
     assert any("ndcg@10" in progress.message for progress in cycle_progress)
 
 
+@pytest.mark.slow
 def test_patience_ends_a_run(cycles: Dataset, config: Config, tmp_path: Path) -> None:
     config = changed(
         config,
@@ -184,6 +185,7 @@ def test_resuming_completes_the_card_after_a_kill(cycle_run: Path, cycles: Datas
     assert card.read_text() == finished
 
 
+@pytest.mark.slow
 def test_resuming_does_not_accept_altered_weights(
     cycles: Dataset, config: Config, tmp_path: Path
 ) -> None:
@@ -380,6 +382,7 @@ def test_the_meter_lists_skipped_steps_and_excludes_them_from_the_mean() -> None
     assert meter.summary().steps == 0
 
 
+@pytest.mark.slow
 def test_the_logged_learning_rate_does_not_count_skipped_updates(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,6 +445,7 @@ def test_without_a_finite_validation_value_the_run_has_diverged(
     assert not RunFolder(tmp_path / "run").card.exists()
 
 
+@pytest.mark.slow
 def test_weights_with_an_absurd_loss_are_never_the_best(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +458,7 @@ def test_weights_with_an_absurd_loss_are_never_the_best(
     assert run.card["validation"]["step"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_skipped", [3, 4])
 def test_a_short_run_fails_if_most_updates_were_skipped(
     cycles: Dataset,
@@ -474,6 +479,7 @@ def test_a_short_run_fails_if_most_updates_were_skipped(
     assert not RunFolder(tmp_path / "run").weights.exists()
 
 
+@pytest.mark.slow
 def test_scores_that_are_not_finite_in_a_validation_are_a_divergence(
     cycles: Dataset, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

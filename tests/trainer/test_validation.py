@@ -117,6 +117,7 @@ def test_the_loss_of_whole_sequences_includes_every_event_and_the_end(
     assert (len(endless.items), ended.items) == (5, [])
 
 
+@pytest.mark.slow
 def test_the_loss_of_windows_is_measured_on_the_validation_targets(
     feature_config: Config, tmp_path: Path
 ) -> None:

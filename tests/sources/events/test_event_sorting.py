@@ -169,6 +169,7 @@ def spill_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_large_log_is_spilled_to_disk_and_cleaned_up(spill_folder: Path) -> None:
     n_events = 0
     with connect(110_000_000) as connection:

@@ -96,6 +96,7 @@ def started_workers(two_workers: None, monkeypatch: pytest.MonkeyPatch) -> list[
     return workers
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_decoding_is_replaced_by_this_process(
     four_slices: Path, started_workers: list[Any]
 ) -> None:

@@ -67,6 +67,7 @@ def test_the_run_is_served_with_its_members(run: Path, cycles: Dataset):
     assert best.item_id == "i4"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["write_members", pytest.param("choose_mixture", marks=pytest.mark.slow)]
 )

@@ -96,6 +96,7 @@ def test_without_users_it_is_no_row_of_an_evaluation(run: Run, cycles: Dataset):
     assert "run: second-transformer" not in names
 
 
+@pytest.mark.slow
 def test_after_warm_up_no_length_compiles(run: Run):
     model = run.load()
     model.warm_up(max_rows=1, max_k=3)
@@ -166,6 +167,7 @@ def test_it_is_evaluated_alone(run: Run, cycles: Dataset):
     assert results.results[2].metrics["ndcg@10"].mean > 0.5
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_is_trained_ends_with_the_same_bits(
     run: Run, cycles: Dataset, config: Config, tmp_path: Path
 ):
@@ -226,6 +228,7 @@ def test_one_of_another_dataset_is_refused(run: Run, tmp_path: Path):
         Recommender.load(copy)
 
 
+@pytest.mark.slow
 def test_a_budget_has_a_share_for_it(
     cycles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -239,6 +242,7 @@ def test_a_budget_has_a_share_for_it(
     assert any(reason.startswith("second transformer: 4 steps") for reason in reasons)
 
 
+@pytest.mark.slow
 def test_a_small_budget_leaves_it_out(
     cycles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
