@@ -79,11 +79,11 @@ def test_an_address_that_the_browser_refuses_is_written_later(tab: Tab) -> None:
 
 def test_a_start_that_is_not_needed_any_more_is_given_up(browser: Any, server: PageServer) -> None:
     tab = Tab(browser, server.url, DESKTOP, "light")
-    others = "**/v1/catalogue?model=others"
-    tab.page.route(others, lambda route: None)  # which never answers
+    catalogue = "**/v1/catalogue?model=others"
+    tab.page.route(catalogue, lambda route: None)  # which never answers
     tab.open(START)
     tab.settle()
-    with tab.page.expect_request(others):
+    with tab.page.expect_request(catalogue):
         tab.page.get_by_label("Model", exact=True).select_option("others")
     is_given_up = "model=others"
     with tab.page.expect_event("requestfailed", lambda request: is_given_up in request.url):

@@ -193,9 +193,9 @@ def test_a_view_that_was_left_asks_no_more(browser: Any, server: PageServer) -> 
     tab.page.get_by_text("It is being computed.").wait_for()
     tab.page.get_by_role("link", name="Playground").click()
     tab.page.wait_for_selector(".page-playground .example")
-    asked = len([request for request in tab.requests if "/v1/people" in request])
+    n_calls = len([request for request in tab.requests if "/v1/people" in request])
     tab.page.wait_for_timeout(1_500)  # longer than the server said
-    assert len([request for request in tab.requests if "/v1/people" in request]) == asked
+    assert len([request for request in tab.requests if "/v1/people" in request]) == n_calls
     tab.close()
 
 

@@ -1,4 +1,4 @@
-/** Calls the server again by itself while what it is asked for is being prepared. */
+/** Calls the server again by itself while the answer is being prepared. */
 
 import { ApiError } from "../api.js";
 import { replaceChildren } from "../dom.js";
@@ -25,18 +25,18 @@ const GROWTH = 1.4;
 export async function patiently(call, { signal, refused, isReady = () => true }) {
   let said = "";
   for (let pauses = 0; ; pauses++) {
-    let asked_ms = 0;
+    let least_ms = 0;
     try {
       const answer = await call();
       signal.throwIfAborted(); // it may have been left after the answer was sent
       if (isReady(answer)) return answer;
     } catch (error) {
       if (!(error instanceof ApiError && error.isPending)) throw error;
-      asked_ms = 1_000 * error.retryAfter_s;
+      least_ms = 1_000 * error.retryAfter_s;
       if (error.message !== said) refused(error);
       said = error.message;
     }
-    await pause(Math.max(asked_ms, Math.min(LONGEST_MS, FIRST_MS * GROWTH ** pauses)), signal);
+    await pause(Math.max(least_ms, Math.min(LONGEST_MS, FIRST_MS * GROWTH ** pauses)), signal);
   }
 }
 
