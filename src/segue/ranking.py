@@ -123,6 +123,9 @@ class Query:
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Query]]:
         """Blocks of at most ``size`` requests, each with the slice of the rows that it covers."""
+        if 0 < len(self) <= size:
+            yield slice(0, len(self)), self
+            return
         for start in range(0, len(self), size):
             block = slice(start, min(start + size, len(self)))
             yield block, self.slice(block.start, block.stop)

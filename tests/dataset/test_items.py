@@ -90,6 +90,12 @@ def test_titles_fall_back_to_ids():
     assert items.titles([]) == []
 
 
+def test_titles_of_many_items_are_not_kept(monkeypatch):
+    few, many = (make_items() for _ in range(2))
+    monkeypatch.setattr("segue.dataset.items.MAX_LISTED_TITLES", 2)
+    assert many.titles([6, 4, UNK, 5]) == few.titles([6, 4, UNK, 5])
+
+
 def test_titles_of_items_without_titles():
     items = Items(build_items_table(pa.table({"item_id": ["p", "q"]}), np.array([1, 1])))
     assert items.titles([5, 4, 0]) == ["q", "p", "<pad>"]

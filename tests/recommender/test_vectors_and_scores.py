@@ -129,7 +129,7 @@ def test_after_warm_up_no_request_compiles(
     run = mixed_copy(cycle_run, cycles, tmp_path / "mixed") if has_ensemble else cycle_run
     model = Recommender.load(run)
     shapes = model.warm_up(max_rows=16, max_k=12)
-    assert {shape["rows"] for shape in shapes} == {1, 2, 4, 8, 16}
+    assert {shape["rows"] for shape in shapes} == {1, 2, 3, 4, 6, 8, 12, 16}
     assert {shape["length"] for shape in shapes} == {2, 8}
     random = np.random.default_rng(0)
     with jax.log_compiles(), caplog.at_level(logging.WARNING):

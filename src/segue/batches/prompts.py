@@ -113,5 +113,6 @@ class PromptLayout:
 
     def n_truncated(self, length: int) -> int:
         """Number of events that are cut off a history of ``length`` events."""
-        (first,) = self.first_tokens(np.array([length]))
-        return max(int(first) - int(self.start), 0)
+        # As in ``first_tokens``, in integers: it is computed for every answer of a server.
+        beyond = max(length + int(self.start) - self.context, 0)
+        return max(-(-beyond // self.step) * self.step - int(self.start), 0)

@@ -56,7 +56,7 @@ def histories_of(values: Any) -> tuple[list[list[str]], bool]:
     elif isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | Set):
         values = values if is_table else list(values)  # a generator can be read only once
     if isinstance(values, list) and any(
-        type(value) is not str and _is_collection(value) for value in values
+        _is_collection(value) for value in values if type(value) is not str
     ):
         return [id_strings(row, f"items[{i}]") for i, row in enumerate(values)], True
     return [id_strings(values)], False

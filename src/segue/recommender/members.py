@@ -127,7 +127,8 @@ class SparseMember:
 
         In float32, up to whose rounding it is equal to ``bonus``.
         """
-        shares = self._scores_of_all(query, n_rows)
+        bonus = self._scores_of_all(query, n_rows)
+        shares = bonus[: len(query)]  # the padding stays as it is
         rows = np.repeat(np.arange(len(query)), np.diff(query.seen.offsets))
         is_inside = query.seen.values < shares.shape[1]
         shares[rows[is_inside], query.seen.values[is_inside]] = 0
@@ -137,7 +138,7 @@ class SparseMember:
         shares /= np.float32(self.scale)
         np.log1p(shares, out=shares)
         shares *= np.float32(self.weight)
-        return shares
+        return bonus
 
     def _scores_of_all(self, query: Query, n_rows: int) -> Float32[np.ndarray, "rows vocabulary"]:
         if self._item_item is not None:

@@ -55,7 +55,9 @@ def _is_compressible(start: Message, body: Message) -> bool:
 
 def _compress(start: Message, body: Message, *, accepts: bool) -> None:
     """Compress the body, or only say that it would be for a client that accepts it."""
-    headers = [*start["headers"], (b"vary", b"Accept-Encoding")]
+    headers = list(start["headers"])
+    if all(name != b"vary" for name, _ in headers):
+        headers.append((b"vary", b"Accept-Encoding"))
     if accepts:
         body["body"] = gzip.compress(body["body"], LEVEL, mtime=0)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
