@@ -122,7 +122,7 @@ class Encoder(DenseMember):
             self._item_features,
             padded_rows(tokens, n_rows),
             padded_rows(last, n_rows),
-            FeatureIds(*(padded_rows(array, n_rows) for array in feature_ids)),
+            FeatureIds(*(padded_rows(np.asarray(array), n_rows) for array in feature_ids)),
         )
 
     def states_without_events(

@@ -40,7 +40,7 @@ class DirectRoutes:
             (method, route.path): _direct(route)
             for route in router.routes
             if isinstance(route, APIRoute)
-            for method in route.methods
+            for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
