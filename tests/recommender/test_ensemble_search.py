@@ -480,7 +480,7 @@ def test_buckets_are_few_and_large_enough() -> None:
     rows = {n: shapes.row_bucket(n) for n in range(1, shapes.MAX_ROWS + 1)}
     results = {k: shapes.result_bucket(k, 10_000) for k in range(1, 10_001)}
     lengths = {n: shapes.length_bucket(n, 200) for n in range(1, 201)}
-    for buckets, n_buckets in ((rows, 13), (results, 7), (lengths, 2)):
+    for buckets, n_buckets in ((rows, 12), (results, 7), (lengths, 2)):
         assert all(bucket >= n for n, bucket in buckets.items())
         assert len(set(buckets.values())) == n_buckets
     assert shapes.length_bucket(300, 200) == 200
