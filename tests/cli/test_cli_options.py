@@ -16,14 +16,8 @@ import segue
 from segue import demo, pictures
 from segue.cli import evaluate, prepare
 from segue.cli.app import VERBS, app
-from segue.cli.options import (
-    item_ids,
-    parse_changes,
-    parse_counts,
-    parse_cutoffs,
-    parse_names,
-    sequence_features,
-)
+from segue.cli.option_values import parse_changes, parse_counts, parse_cutoffs, parse_names
+from segue.cli.options import item_ids, sequence_features
 from segue.config import (
     ConfigSection,
     EvaluationConfig,

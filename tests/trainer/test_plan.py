@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from segue.cli.options import parse_changes
+from segue.cli.option_values import parse_changes
 from segue.config import (
     Config,
     LossConfig,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout
-from segue.cli.options import parse_path, without_none
+from segue.cli.option_values import parse_path
+from segue.cli.options import without_none
 from segue.errors import RequestError
 
 if TYPE_CHECKING:

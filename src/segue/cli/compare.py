@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from segue.cli.evaluation_report import print_comparison
-from segue.cli.options import MAX_RESAMPLES, Json, Seed, parse_names, parse_path
+from segue.cli.option_values import parse_names, parse_path
+from segue.cli.options import MAX_RESAMPLES, Json, Seed
 
 
 def compare(

@@ -12,7 +12,8 @@ import typer
 
 from segue.cli.console import print_json, stderr, stdout
 from segue.cli.evaluation_report import print_evaluation
-from segue.cli.options import Json, Seed, parse_path
+from segue.cli.option_values import parse_path
+from segue.cli.options import Json, Seed
 from segue.cli.train import show_progress, stopped
 from segue.errors import RequestError, StorageError
 

@@ -9,6 +9,7 @@ import typer
 
 from segue.cli import options
 from segue.cli.console import print_json, stderr, stdout
+from segue.cli.option_values import parse_path
 from segue.errors import RequestError
 
 DEFAULT_K = 10
@@ -30,7 +31,7 @@ def draw(  # noqa: PLR0913 - one parameter per option
         typer.Option(
             "--out",
             "-o",
-            parser=options.parse_path,
+            parser=parse_path,
             metavar="FILE",
             help="The .png, .svg or .pdf file to write.",
         ),
@@ -50,7 +51,7 @@ def draw(  # noqa: PLR0913 - one parameter per option
     posters: Annotated[
         Path | None,
         typer.Option(
-            parser=options.parse_path,
+            parser=parse_path,
             metavar="FOLDER",
             help="Images ITEM_ID.jpg, .png or .webp to show as cards (list).",
         ),

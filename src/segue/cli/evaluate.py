@@ -9,15 +9,8 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.evaluation_report import print_evaluation, print_markdown
-from segue.cli.options import (
-    MAX_RESAMPLES,
-    Json,
-    Seed,
-    WithoutEnsemble,
-    parse_counts,
-    parse_cutoffs,
-    parse_path,
-)
+from segue.cli.option_values import parse_counts, parse_cutoffs, parse_path
+from segue.cli.options import MAX_RESAMPLES, Json, Seed, WithoutEnsemble
 from segue.errors import RequestError
 
 Models = Annotated[

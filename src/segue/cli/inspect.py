@@ -10,7 +10,8 @@ import typer
 
 from segue.cli.attach import histories_line
 from segue.cli.console import histogram, key_values, percent, print_json, stderr, stdout, table
-from segue.cli.options import Json, parse_path
+from segue.cli.option_values import parse_path
+from segue.cli.options import Json
 from segue.cli.train import card_summary
 from segue.errors import RequestError
 

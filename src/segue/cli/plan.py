@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout, table
-from segue.cli.options import (
-    Budget,
-    Changes,
-    ConfigFile,
-    DatasetPath,
-    EnsembleOption,
-    Json,
-    Preset,
-    parse_changes,
-)
+from segue.cli.option_values import parse_changes
+from segue.cli.options import Budget, Changes, ConfigFile, DatasetPath, EnsembleOption, Json, Preset
 
 if TYPE_CHECKING:
     from segue.trainer.plan import Plan

@@ -9,7 +9,8 @@ import typer
 
 from segue.cli.console import stderr
 from segue.cli.inspect import print_overview
-from segue.cli.options import Json, parse_path, without_none
+from segue.cli.option_values import parse_path
+from segue.cli.options import Json, without_none
 from segue.errors import ConfigError
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from segue.cli.console import print_json, stderr, stdout, table
-from segue.cli.options import Json, parse_path
+from segue.cli.option_values import parse_path
+from segue.cli.options import Json
 
 
 def search(

@@ -6,12 +6,12 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from segue.cli import serve_options as options
 from segue.cli.console import visible
-from segue.cli.options import parse_path
+from segue.cli.option_values import parse_path
 from segue.cli.signals import end_process
 from segue.errors import ConfigError, RequestError
 
@@ -20,140 +20,24 @@ MAX_RETENTION_S = 100 * 366 * 86_400.0
 
 def serve(  # noqa: PLR0913 - one parameter per option
     *,
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="RUN [NAME=RUN]...",
-            help="Run folders, written by train. NAME is by which requests name a run, by default "
-            "that of its folder; the first run is the default.",
-        ),
-    ] = None,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host",
-            metavar="ADDRESS",
-            help="Address to listen on; others than loopback need keys.",
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 takes any free one."),
-    ] = 8000,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--key-file",
-            parser=parse_path,
-            metavar="FILE",
-            help="API keys, one line each; SEGUE_API_KEYS may have further ones.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            parser=parse_path,
-            metavar="DATASET",
-            help="Prepared dataset whose people the page shows: histories, what came next, and "
-            "recommendations. By default those of the histories in each run.",
-        ),
-    ] = None,
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate", min=0, metavar="N", help="Requests per second and key; 0: no limit."
-        ),
-    ] = 100.0,
-    cors_origin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cors-origin",
-            metavar="URL",
-            help="Origin of a web page of another server that may call the API; repeatable.",
-        ),
-    ] = None,
-    max_k: Annotated[
-        int, typer.Option("--max-k", min=1, metavar="N", help="Largest number of items per list.")
-    ] = 100,
-    max_batch: Annotated[
-        int,
-        typer.Option(
-            "--max-batch",
-            min=1,
-            max=256,
-            metavar="N",
-            help="Requests that are computed together.",
-        ),
-    ] = 32,
-    max_queue: Annotated[
-        int,
-        typer.Option(
-            "--max-queue",
-            min=1,
-            metavar="N",
-            help="Requests that wait; more get status 503.",
-        ),
-    ] = 1024,
-    timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, metavar="S", help="Seconds for an answer.")
-    ] = 30.0,
-    events: Annotated[
-        str | None,
-        typer.Option(
-            "--events",
-            metavar="FILE|URL",
-            envvar="SEGUE_EVENTS",
-            help="Store events of users: a file of SQLite, which is created, or postgresql://USER@"
-            "HOST/DATABASE. Without it, none are stored.",
-        ),
-    ] = None,
-    event_weight: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--event-weight",
-            metavar="KIND=WEIGHT",
-            help="A kind of event: positive for the history, 0 for neither, negative against its "
-            "item; repeatable. Default: view, click, play, like, purchase 1; skip, dislike -1.",
-        ),
-    ] = None,
-    events_retention: Annotated[
-        str | None,
-        typer.Option(
-            "--events-retention",
-            metavar="DURATION",
-            help="Delete events that are older, such as 90d. Default: keep all.",
-        ),
-    ] = None,
-    covers: Annotated[
-        Path | None,
-        typer.Option(
-            "--covers",
-            parser=parse_path,
-            metavar="FOLDER",
-            help="Images for the page, named by item id: 1193.jpg.",
-        ),
-    ] = None,
-    new_key: Annotated[
-        str | None,
-        typer.Option(
-            "--new-key",
-            metavar="NAME",
-            help="Only make an API key: its line for the key file on stdout, the key on stderr.",
-        ),
-    ] = None,
-    admin: Annotated[
-        bool, typer.Option("--admin", help="The new key may also load models again.")
-    ] = False,
-    expires: Annotated[
-        datetime | None,
-        typer.Option(
-            "--expires",
-            formats=["%Y-%m-%d"],
-            metavar="DATE",
-            help="The last day of the new key.",
-        ),
-    ] = None,
+    runs: options.Runs = None,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
+    key_file: options.KeyFile = None,
+    data: options.Data = None,
+    rate: options.Rate = 100.0,
+    cors_origin: options.CorsOrigin = None,
+    max_k: options.MaxK = 100,
+    max_batch: options.MaxBatch = 32,
+    max_queue: options.MaxQueue = 1024,
+    timeout: options.Timeout = 30.0,
+    events: options.Events = None,
+    event_weight: options.EventWeight = None,
+    events_retention: options.EventsRetention = None,
+    covers: options.Covers = None,
+    new_key: options.NewKey = None,
+    admin: options.Admin = False,
+    expires: options.Expires = None,
 ) -> None:
     """Serve the REST API of one run or several, until Ctrl-C or SIGTERM.
 
@@ -161,22 +45,16 @@ def serve(  # noqa: PLR0913 - one parameter per option
     call to try are printed on stdout. The log is one JSON object per line on stderr, and contains
     nothing of what requests contain.
     """
-    from segue.server import api_keys
-
     if new_key is not None:
-        role = "admin" if admin else "user"
-        last_day = None if expires is None else expires.date()
-        if last_day is not None and last_day < api_keys.today():
-            raise ConfigError(f"--expires {last_day} is in the past", "give a later day, in UTC")
-        secret, key = api_keys.new_key(new_key, role, last_day)
-        typer.echo(key.line)
-        typer.echo(f"the key, which is shown only now: {secret}", err=True)
+        print_new_key(new_key, admin, expires)
         return
     folders = parse_runs(runs or [])
     if events is None and (event_weight or events_retention):
         option = "--event-weight" if event_weight else "--events-retention"
         raise ConfigError(f"{option} needs a store of events", "give --events FILE, too")
-    keys = api_keys.load_keys(key_file, os.environ)
+    from segue.server.api_keys import load_keys
+
+    keys = load_keys(key_file, os.environ)
     check_installed()
     from segue.dataset import Dataset
     from segue.event_store import parse_event_weights
@@ -209,6 +87,22 @@ def serve(  # noqa: PLR0913 - one parameter per option
     )
     if not is_complete:
         end_process()
+
+
+def print_new_key(name: str, admin: bool, expires: datetime | None) -> None:
+    """Print the line of a new API key for the key file, and the key itself on stderr.
+
+    Raises:
+        ConfigError: the name is not possible, or the last day is in the past.
+    """
+    from segue.server import api_keys
+
+    last_day = None if expires is None else expires.date()
+    if last_day is not None and last_day < api_keys.today():
+        raise ConfigError(f"--expires {last_day} is in the past", "give a later day, in UTC")
+    secret, key = api_keys.new_key(name, "admin" if admin else "user", last_day)
+    typer.echo(key.line)
+    typer.echo(f"the key, which is shown only now: {secret}", err=True)
 
 
 def print_greeting(text: str) -> None:

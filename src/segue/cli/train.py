@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segue.cli.console import duration, key_values, print_json, stderr, stdout
-from segue.cli.options import (
-    Budget,
-    Changes,
-    ConfigFile,
-    DatasetPath,
-    EnsembleOption,
-    Json,
-    Preset,
-    parse_changes,
-    parse_path,
-)
+from segue.cli.option_values import parse_changes, parse_path
+from segue.cli.options import Budget, Changes, ConfigFile, DatasetPath, EnsembleOption, Json, Preset
 from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
