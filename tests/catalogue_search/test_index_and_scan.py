@@ -199,3 +199,14 @@ def test_lists_and_vectors_among_the_attributes() -> None:
     assert rows(items, "house", column="tags") == [0]
     with pytest.raises(RequestError, match="sound"):
         rows(items, "a", column="sound")
+
+
+def test_an_item_with_its_id_as_its_title_takes_one_place() -> None:
+    items = items_of(
+        {"item_id": ["7", "a", "b"], "title": ["7", "7 Samurai", "7"]}, counts=[5, 9, 1]
+    )
+    assert rows(items, "7", 2) == [0, 2]
+
+
+def test_any_limit_is_possible() -> None:
+    assert rows(titled("Vertigo", "Vertigo Sea"), "vertigo", 10**30) == [0, 1]

@@ -173,3 +173,12 @@ def test_an_open_index_outlives_its_file(file: Path) -> None:
     remove: Callable[[Path], object] = shutil.rmtree
     remove(file.parent)
     assert catalogue.search("help").tolist() == [N_SPECIALS + 1]
+
+
+def test_no_space_for_a_temporary_index_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("segue.catalogue_search.catalogue.build_index", fail)
+    with pytest.raises(StorageError, match=r"cannot write .*: database or disk is full"):
+        CatalogueSearch(titled("Vertigo")).search("vertigo")

@@ -19,7 +19,7 @@ from segue.dataset import Dataset, Items
 from segue.dataset.items import build_items_table
 from segue.errors import RequestError
 from segue.recommender import Answer, Recommender, reranking, shapes, steering
-from segue.recommender.item_attributes import ItemAttributes
+from segue.recommender.item_attributes import AttributeColumn, ItemAttributes
 from segue.tokens import N_SPECIALS
 from small_ensembles import mixed_copy
 
@@ -431,3 +431,37 @@ def test_baselines_and_other_datasets_refuse_controls(model: Recommender, genres
     for ranker in (baselines.fit("popularity", genres), model.ranker(genres), lists):
         with pytest.raises(RequestError, match="does not support the controls"):
             ranker.top(query)
+
+
+@pytest.mark.parametrize("sign", ["", "+", "-"])
+def test_a_number_of_thousands_of_digits_is_read_or_refused(model: Recommender, sign: str) -> None:
+    zeros = "0" * 5_000
+    answer = model.recommend(HISTORY, 3, where=f"training_count > {sign}{zeros}")
+    assert ids_of(answer) == ids_of(model.recommend(HISTORY, 3, where="training_count > 0"))
+    with pytest.raises(RequestError, match="expected a number"):
+        model.recommend(HISTORY, 3, where=f"training_count > {sign}1{zeros}")
+
+
+@pytest.mark.parametrize("column", ["index", "is_candidate"])
+def test_internal_columns_are_no_attributes(model: Recommender, column: str) -> None:
+    with pytest.raises(RequestError, match=f"no attribute '{column}'"):
+        model.recommend(HISTORY, 3, where=f"{column} = 5")
+
+
+def test_a_repeated_condition_compares_the_texts_once(
+    model: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    codes = AttributeColumn.codes
+
+    def counted(self: AttributeColumn, operator: str, value: str) -> np.ndarray:
+        compared.append(value)
+        return codes(self, operator, value)
+
+    monkeypatch.setattr(AttributeColumn, "codes", counted)
+    condition = "genres lacks a genre that occurs nowhere else"
+    first = model.recommend(HISTORY, 3, where=condition)
+    n_compared = len(compared)
+    second = model.recommend(HISTORY, 3, where=condition)
+    assert (ids_of(first), first.notes) == (ids_of(second), second.notes)
+    assert 0 < n_compared == len(compared)

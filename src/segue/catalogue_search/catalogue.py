@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,7 @@ class CatalogueSearch:
 
         Raises:
             RequestError: an argument is not possible, or SQLite has no FTS5.
+            StorageError: there is no space for the index.
         """
         check_arguments(self._items, text, limit, column)
         with self._lock:
@@ -93,9 +95,10 @@ class CatalogueSearch:
                 if index is not None:
                     return index
         # An empty name is a temporary file, which SQLite deletes with the connection.
-        connection = sqlite3.connect("", check_same_thread=False)
-        build_index(connection, self._items, self._checksum)
-        return SearchIndex(connection)
+        with _storage_errors(Path(tempfile.gettempdir())):
+            connection = sqlite3.connect("", check_same_thread=False)
+            build_index(connection, self._items, self._checksum)
+            return SearchIndex(connection)
 
 
 def scan_items(

@@ -6,7 +6,6 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 from segue.catalogue_search.build import FORMAT_VERSION, MAX_PREFIX
@@ -73,11 +72,11 @@ class SearchIndex:
         query = SearchText.of(text)
         numbers: dict[int, None] = {}
         for match in self._matches(query, limit, column) if query.words else ():
-            # Of these at least `limit` are new, unless there are no more.
-            numbers |= dict.fromkeys(islice(match, limit + len(numbers)))
-            if len(numbers) >= limit:
-                break
-        return list(numbers)[:limit]
+            for number in match:
+                numbers[number] = None
+                if len(numbers) == limit:
+                    return list(numbers)
+        return list(numbers)
 
     def _matches(
         self, query: SearchText, limit: int, column: str | None

@@ -27,6 +27,10 @@ MAX_STORED_MASKS = 64
 """Masks of conditions that are kept, those used last: .3 MB each for two million items."""
 MAX_SHOWN = 80
 """Characters of a condition in a message."""
+MAX_DIGITS = 400
+"""Digits of a whole number in a condition that are read exactly; more are not finite as a float."""
+HIDDEN = ("index", "is_candidate")
+"""Columns of the items that are no attributes."""
 MAX_COMPARED = 2_000
 """Distinct values that the hint for a value without items is looked for in."""
 
@@ -86,7 +90,7 @@ class AttributeColumn:
         """The codes of the values that equal, contain or compare with a value."""
         if self.kind == "number":
             distinct = self.distinct.to_numpy(zero_copy_only=False)
-            is_whole = re.fullmatch(r"[+-]?\d+", value) is not None
+            is_whole = re.fullmatch(rf"[+-]?\d{{1,{MAX_DIGITS}}}", value) is not None
             # Whole numbers beyond 2^53 are not exact as floats.
             return NUMBER_TESTS[operator](distinct, int(value) if is_whole else float(value))
         if self.kind == "date":  # compared to the year, month or day, as the value has it
@@ -118,11 +122,12 @@ class ItemAttributes:
         self._table = items.table
         self._columns: dict[str, AttributeColumn] = {}
         self._mask = lru_cache(MAX_STORED_MASKS)(self._compute_mask)
+        self._note = lru_cache(MAX_STORED_MASKS)(self._compute_note)
 
     @cached_property
     def names(self) -> list[str]:
         """The attributes that conditions and caps may name."""
-        names = [name for name in self._table.column_names if name not in ("index", "is_candidate")]
+        names = [name for name in self._table.column_names if name not in HIDDEN]
         return [name for name in names if _kind(self._table.schema.field(name).type) is not None]
 
     def condition(self, text: str) -> Condition:
@@ -139,7 +144,7 @@ class ItemAttributes:
         matches = [
             (name, match)
             for name in self._table.column_names
-            if (match := re.match(_named(name), stripped, re.DOTALL))
+            if name not in HIDDEN and (match := re.match(_named(name), stripped, re.DOTALL))
         ]
         if not matches:
             quoted = re.match(r"""(["'])(.*?)\1""", stripped)
@@ -171,16 +176,7 @@ class ItemAttributes:
 
     def note(self, condition: Condition) -> str | None:
         """That no item has the text of a condition, which may be misspelt; else None."""
-        column = self._column(condition.attribute)
-        operator = OPPOSITES.get(condition.operator, condition.operator)
-        if column.kind in ("number", "date") or column.codes(operator, condition.value).any():
-            return None
-        message = f"no item has {condition.attribute} {one_line(repr(condition.value), MAX_SHOWN)}"
-        if len(column.distinct) > MAX_COMPARED:
-            return message
-        (folded,) = _folded(pa.array([condition.value], pa.large_string())).to_pylist()
-        hint = nearest_hint(folded, column.distinct.to_pylist())
-        return f"{message} ({hint})" if hint.startswith("did you mean") else message
+        return self._note(condition)
 
     def cap(self, attribute: str, limit: Any) -> Cap:
         """A limit on the number of items with the same value of an attribute.
@@ -225,6 +221,18 @@ class ItemAttributes:
         operator = OPPOSITES.get(condition.operator, condition.operator)
         is_code = column.codes(operator, condition.value)
         return allowed_bits(column.values.any(is_code[column.values.values]) ^ is_opposite)
+
+    def _compute_note(self, condition: Condition) -> str | None:
+        column = self._column(condition.attribute)
+        operator = OPPOSITES.get(condition.operator, condition.operator)
+        if column.kind in ("number", "date") or column.codes(operator, condition.value).any():
+            return None
+        message = f"no item has {condition.attribute} {one_line(repr(condition.value), MAX_SHOWN)}"
+        if len(column.distinct) > MAX_COMPARED:
+            return message
+        (folded,) = _folded(pa.array([condition.value], pa.large_string())).to_pylist()
+        hint = nearest_hint(folded, column.distinct.to_pylist())
+        return f"{message} ({hint})" if hint.startswith("did you mean") else message
 
     def _column(self, name: str) -> AttributeColumn:
         # Two threads may both read a column: the same result is stored twice.
