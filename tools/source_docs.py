@@ -67,9 +67,27 @@ def definition(module: str, name: str) -> Definition:
 
 
 def methods(owner: Definition) -> list[Definition]:
-    """The methods and properties of a class in order, overloads included."""
+    """The methods and properties of a class in order, overloads included; then inherited ones."""
     nodes = [node for node in owner.node.body if isinstance(node, Function)]
-    return [Definition(node, owner.module, owner.node.name) for node in nodes]
+    found = [Definition(node, owner.module, owner.node.name) for node in nodes]
+    for parent in _parents(owner):
+        names = {method.node.name for method in found}
+        inherited = [method for method in methods(parent) if method.node.name not in names]
+        found += [method._replace(owner=owner.node.name) for method in inherited]
+    return found
+
+
+def _parents(owner: Definition) -> Iterator[Definition]:
+    """The base classes of a class that are in the same package."""
+    if not isinstance(owner.node, ast.ClassDef):
+        return
+    package = owner.module.rpartition(".")[0]
+    bases = [text_of(base) for base in owner.node.bases]
+    for node in tree_of(owner.module).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
+            yield from (
+                definition(node.module or "", name) for name in bases if _imports(node, name)
+            )
 
 
 def fields(module: str, name: str) -> dict[str, Field]:

@@ -123,3 +123,22 @@ def test_impossible_histories_are_refused(cycle_run: Path) -> None:
     model = Recommender.load(cycle_run, histories=lambda user: "i3")
     with pytest.raises(RequestError, match="the history of 'anna' is the single value 'i3'"):
         model.recommend(user="anna")
+
+
+def test_a_repeated_user_of_a_large_file_is_found_quickly(tmp_path: Path) -> None:
+    """One pass: comparing every user with every other one would take hours."""
+    users = [*map(str, range(200_000)), "199999"]
+    path = write_histories(tmp_path / "h.parquet", users, [["i1"]] * len(users))
+    with pytest.raises(DatasetError, match="a user on two rows: '199999'"):
+        open_histories(path)
+
+
+def test_fingerprints_tell_contents_apart(cycles: Dataset, tmp_path: Path) -> None:
+    files = [
+        open_histories(write_histories(tmp_path / f"{i}.parquet", ["anna"], [[item]]))
+        for i, item in enumerate(["i1", "i1", "i2"])
+    ]
+    first, equal, different = (histories.fingerprint for histories in files)
+    assert first == equal != different
+    assert open_histories(cycles).fingerprint == {"dataset": cycles.fingerprint}
+    assert open_histories(lambda _: None).fingerprint is None

@@ -50,3 +50,46 @@ def test_users_and_controls_are_looked_up(model: Recommender) -> None:
 def test_wrong_requests_are_noticed(model: Recommender, arguments: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         model.look_up(**arguments)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"user": ["u1"]},
+        {"sequence_features": [{"mood": "x"}]},
+        {"controls": [{"exclude": ["i3"]}]},
+        {"exclude": ["i3"]},
+    ],
+    ids=lambda beside: next(iter(beside)),
+)
+def test_what_belongs_into_a_request_is_not_ignored_beside_it(
+    model: Recommender, beside: dict
+) -> None:
+    request = model.look_up(["i1"])
+    with pytest.raises(RequestError, match="beside requests from look_up"):
+        model.recommend([request], 2, **beside)
+
+
+def test_requests_and_histories_are_not_mixed(model: Recommender) -> None:
+    request = model.look_up(["i1"])
+    with pytest.raises(RequestError, match="requests from look_up and other values"):
+        model.recommend([request, ["i2"]], 2)
+    with pytest.raises(RequestError, match=r"items\[1\] is of type Request"):
+        model.recommend([["i2"], request], 2)
+
+
+def test_no_histories_have_no_answers(model: Recommender) -> None:
+    nothing = np.zeros((0, 3), int)
+    assert model.recommend(nothing, 2) == []
+    assert model.generate(nothing, 2) == []
+    assert model.score(nothing, []) == []
+    assert model.explain(nothing, 2) == []
+
+
+@pytest.mark.parametrize("k", [True, 0, 10**9])
+@pytest.mark.parametrize("candidates", [None, ["i3"]])
+def test_explanations_check_their_number_of_items(
+    model: Recommender, k: int, candidates: list[str] | None
+) -> None:
+    with pytest.raises(RequestError, match="k is"):
+        model.explain(["i1"], k, candidates=candidates)

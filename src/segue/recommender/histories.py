@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from segue.errors import DatasetError, RequestError
 from segue.features import USER, stored_features
 from segue.recommender.ids import id_string, id_strings
 from segue.runs import RunFolder
+from segue.runs.checksums import checksum
 from segue.runs.histories import StoredHistories
 from segue.storage.paths import checked_path
 from segue.storage.reading import exists
@@ -50,6 +52,11 @@ class Histories(ABC):
     def end_us(self) -> int | None:
         """The time of the last event of all histories, in microseconds; None if not known."""
         return None
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> dict[str, str] | None:
+        """What identifies the content, in JSON values; None if that cannot be known."""
 
     @abstractmethod
     def find(self, user: str) -> UserHistory | None:
@@ -144,6 +151,10 @@ class RunHistories(Histories):
     def end_us(self) -> int | None:
         return self._stored.metadata.end_us
 
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {"dataset": self._stored.metadata.fingerprint}
+
     def find(self, user: str) -> UserHistory | None:
         stored = self._stored.find(user)
         if stored is None:
@@ -169,6 +180,10 @@ class DatasetHistories(Histories):
     @cached_property
     def end_us(self) -> int | None:  # type: ignore[override] - computed once
         return last_time(self._dataset)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {"dataset": self._dataset.fingerprint}
 
     def find(self, user: str) -> UserHistory | None:
         row = self._dataset.sequences.find(user)
@@ -224,6 +239,10 @@ class TrainingHistories(Histories):
     def end_us(self) -> int | None:
         return self._histories.end_us
 
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {"dataset": self._fingerprint}
+
     @cached_property
     def _histories(self) -> DatasetHistories:
         return DatasetHistories(self.dataset)
@@ -240,6 +259,7 @@ class FileHistories(Histories):
         try:
             table = pq.read_table(path, columns=list(HISTORY_COLUMNS))
             table.validate(full=True)  # text that is not UTF-8
+            self._checksum = checksum(path)
         except (OSError, pa.ArrowException) as error:
             reason = str(error).split("\n", 1)[0]
             raise DatasetError(
@@ -255,14 +275,19 @@ class FileHistories(Histories):
         users = [self._user_id(user) for user in table.column("user").to_pylist()]
         self._row_of = {user: row for row, user in enumerate(users)}
         if len(self._row_of) < len(users):
+            repeated = next(user for user, count in Counter(users).items() if count > 1)
             raise DatasetError(
-                f"{path} has a user on two rows: {next(u for u in users if users.count(u) > 1)!r}",
+                f"{path} has a user on two rows: {repeated!r}",
                 "write one row per user, with the list of item ids",
             )
 
     @property
     def source(self) -> str:
         return str(self._path)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {"file": self._checksum}
 
     def find(self, user: str) -> UserHistory | None:
         row = self._row_of.get(user)
@@ -286,6 +311,10 @@ class FunctionHistories(Histories):
     @property
     def source(self) -> str:
         return "the given histories"
+
+    @property
+    def fingerprint(self) -> None:
+        return None
 
     def find(self, user: str) -> UserHistory | None:
         item_ids = self._function(user)

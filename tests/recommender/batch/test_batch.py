@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segue.dataset import Dataset
+from segue.errors import RequestError
 from segue.ragged import Ragged
 from segue.ranking import Query
 from segue.recommender import Recommender
@@ -338,3 +339,49 @@ def test_events_also_end_a_part(
     source = write_rows(tmp_path / "in.parquet", rows)
     model.recommend_file(source, tmp_path / "out.parquet", 2, watch=reports.append)
     assert [report.rows for report in reports if report.phase == "check"] == [4, 8, 10]
+
+
+def test_items_of_lists_also_end_a_part(
+    model: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in memory at a time does not grow with the length of the lists."""
+    from segue.recommender.batch.rows import BatchInput
+
+    monkeypatch.setattr(BatchInput, "items_per_part", 20)
+    rows = [{"items": ["100"], "k": k} for k in [2] * 8 + [5] * 4 + [2] * 2]
+    ends: dict[str, list[int]] = {}
+    for name, its_rows in (("own", rows), ("shared", [{"items": row["items"]} for row in rows])):
+        reports: list[BatchProgress] = []
+        source = write_rows(tmp_path / f"{name}.jsonl", its_rows)
+        model.recommend_file(source, tmp_path / f"{name}.parquet", 5, watch=reports.append)
+        ends[name] = [report.rows for report in reports if report.phase == "check"]
+    assert ends == {"own": [8, 12, 14], "shared": [4, 8, 12, 14]}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_ids_in_a_column_called_row_are_checked_too(
+    model: Recommender, tmp_path: Path, suffix: str
+) -> None:
+    rows = [{"row": 4, "items": ["100"]}, {"row": 4, "items": ["200"]}]
+    source = write_rows(tmp_path / f"in{suffix}", rows)
+    with pytest.raises(RequestError, match="row '4' is also that of row 0"):
+        model.recommend_file(source, tmp_path / "out.parquet", 2, id_column="row")
+    assert not (tmp_path / "out.parquet.partial").exists()
+
+
+@pytest.mark.parametrize("value", [0, False, "", {}])
+def test_what_is_no_list_is_no_empty_history(
+    model: Recommender, tmp_path: Path, value: object
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"items": ["100"]}, {"items": value}])
+    with pytest.raises(RequestError, match=r"row 1 .*items is"):
+        model.recommend_file(source, tmp_path / "out.parquet", 2)
+
+
+def test_options_may_be_numbers_of_numpy(model: Recommender, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in.jsonl", [{"items": ["100"]}])
+    plain, of_numpy = tmp_path / "plain.jsonl", tmp_path / "numpy.jsonl"
+    model.recommend_file(source, plain, 3, popularity=0.5, cap={"genres": 2})
+    of_all: Any = {"popularity": np.float32(0.5), "cap": {"genres": np.int64(2)}}
+    model.recommend_file(source, of_numpy, 3, **of_all)
+    assert of_numpy.read_bytes() == plain.read_bytes()

@@ -244,3 +244,58 @@ def test_a_part_that_saw_a_changed_input_is_not_kept(
     summary = run(model, tmp_path)
     assert summary.resumed_rows > 0
     assert (tmp_path / "out.parquet").read_bytes() == expected["out.parquet"]
+
+
+@pytest.mark.parametrize(("has_users", "continues"), [(True, False), (False, True)])
+def test_rows_with_users_do_not_continue_with_other_histories(
+    mixed_genre_run: Path, tmp_path: Path, has_users: bool, continues: bool
+) -> None:
+    histories = []
+    for i, item in enumerate(("100", "200")):
+        users = [{"user": str(user), "items": [item]} for user in range(20)]
+        histories.append(write_rows(tmp_path / f"histories-{i}.parquet", users))
+    own = [{"user": str(i)} if has_users else {"items": ["100"]} for i in range(20)]
+    write_rows(tmp_path / "in.jsonl", own)
+
+    def stop(progress: BatchProgress) -> None:
+        if progress.phase == "answer" and progress.rows > 8:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(Recommender.load(mixed_genre_run, histories=histories[0]), tmp_path, watch=stop)
+    changed = Recommender.load(mixed_genre_run, histories=histories[1])
+    if continues:
+        assert run(changed, tmp_path).resumed_rows == 8
+        return
+    with pytest.raises(RequestError, match="with another model, input or options"):
+        run(changed, tmp_path)
+    assert (
+        run(Recommender.load(mixed_genre_run, histories=histories[0]), tmp_path).resumed_rows == 8
+    )
+
+
+def test_an_input_that_is_emptied_after_the_check_is_noticed(
+    model: Recommender, tmp_path: Path
+) -> None:
+    source = write_rows(tmp_path / "in.jsonl", ROWS)
+
+    def empty(progress: BatchProgress) -> None:
+        if progress.phase == "answer":
+            source.write_text("")
+
+    with pytest.raises(RequestError, match="was changed while the batch was computed"):
+        run(model, tmp_path, watch=empty)
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_of_two_batches_at_a_time_the_second_is_refused_at_once(
+    model: Recommender, tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "in.jsonl", ROWS)
+
+    def start_another(progress: BatchProgress) -> None:
+        if progress.phase == "check":
+            with pytest.raises(StorageError, match="another process writes"):
+                run(model, tmp_path, overwrite=True)
+
+    assert run(model, tmp_path, watch=start_another).rows == len(ROWS)

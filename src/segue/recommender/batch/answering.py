@@ -5,33 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Int64, UInt8
 
 from segue.dataset import Items
 from segue.errors import RequestError
 from segue.features import USER
 from segue.ragged import Ragged, offsets_of
-from segue.ranking import Ranked
 from segue.recommender import shapes
 from segue.recommender.answers import short_list_notes
 from segue.recommender.batch.part_files import part_schema
 from segue.recommender.batch.row_options import OptionsReader, RowOptions
 from segue.recommender.batch.rows import BatchInput, RowBlock, offsets_of_lists
 from segue.recommender.control_options import restriction
-from segue.recommender.requests import Request, RequestReader, UnanswerableError
+from segue.recommender.lists import Lists
+from segue.recommender.request_reader import RequestReader
+from segue.recommender.requests import Request, UnanswerableError
 from segue.tokens import INDEX_DTYPE, N_SPECIALS
-
-
-class Lists(NamedTuple):
-    """The lists of some requests, and the probability of each item if it was requested."""
-
-    ranked: Ranked
-    probabilities: Float32[np.ndarray, "batch k"] | None = None
-
 
 RankRequests = Callable[[list[Request], int, bool], Lists]
 """The lists of some requests, for a number of items and whether those of the history may be

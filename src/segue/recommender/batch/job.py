@@ -8,17 +8,15 @@ in every case, and each is computed by itself, so the output has the same bytes 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 import segue
-from segue.errors import RequestError, StorageError, quantity
+from segue.errors import RequestError, StorageError
 from segue.ids import InvalidIdError, id_array
 from segue.recommender.batch.answering import Answerer
 from segue.recommender.batch.output import (
@@ -29,71 +27,15 @@ from segue.recommender.batch.output import (
     notes_path,
 )
 from segue.recommender.batch.part_files import PartFiles, rename
-from segue.recommender.batch.rows import RowBlock
+from segue.recommender.batch.rows import ROW_NUMBER, RowBlock
+from segue.recommender.batch.summary import (
+    BatchProgress,
+    BatchSummary,
+    Watch,
+    counts_of,
+    notes_of,
+)
 from segue.storage.string_index import StringIndex
-
-
-class BatchProgress(NamedTuple):
-    """How far a batch is.
-
-    Attributes:
-        phase: ``check`` reads all rows, ``answer`` computes their lists, ``write`` makes one file
-            of the parts.
-        rows: rows done in this phase.
-        total: all rows; None while they are counted.
-        resumed: rows that were computed before the batch was started again.
-    """
-
-    phase: Literal["check", "answer", "write"]
-    rows: int
-    total: int | None
-    resumed: int = 0
-
-
-class BatchSummary(msgspec.Struct, frozen=True):
-    """What a batch has written, and what was not as it should be.
-
-    Attributes:
-        output: the file with the lists.
-        notes_output: the file with the unknown items, truncated events and notes of requests;
-            None if no request has any.
-        rows: requests.
-        events: events of their histories, as given.
-        items: items of all lists.
-        rows_without_items: requests with an empty list.
-        rows_with_unknown_items: requests with events outside the catalogue of the model.
-        unknown_items: the number of these events.
-        rows_truncated: requests whose oldest events did not fit in the context of the model.
-        rows_with_notes: requests with other caveats, such as a list that is too short.
-        ignored_columns: columns of the input without a meaning.
-        resumed_rows: rows that were computed before the batch was started again.
-        notes: caveats of the whole batch, such as that no event is an item of the model.
-        model: the name of the run.
-        took_s: time taken, in seconds.
-    """
-
-    output: str
-    notes_output: str | None
-    rows: int
-    events: int
-    items: int
-    rows_without_items: int
-    rows_with_unknown_items: int
-    unknown_items: int
-    rows_truncated: int
-    rows_with_notes: int
-    ignored_columns: list[str]
-    resumed_rows: int
-    notes: list[str]
-    model: str
-    took_s: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to plain values, as ``--json`` prints them."""
-        return msgspec.to_builtins(self)
-
-
-Watch = Callable[[BatchProgress], object]
 
 
 def _unwatched(progress: BatchProgress) -> None:
@@ -109,6 +51,7 @@ class BatchJob:
         output: Path,
         header: Mapping[str, Any],
         *,
+        k: int,
         model: str,
         has_probabilities: bool = False,
         notes: Sequence[str] = (),
@@ -119,6 +62,7 @@ class BatchJob:
             answerer: computes the answers, and has the input.
             output: the file to write.
             header: what the answers depend on besides the input, in JSON values.
+            k: number of items of a list, unless a row has a number of its own.
             model: the name of the run.
             has_probabilities: whether the answers have probabilities.
             notes: caveats of the whole batch.
@@ -126,7 +70,7 @@ class BatchJob:
         self._answerer, self._rows, self._output = answerer, answerer.rows, output
         self._has_probabilities, self._notes = has_probabilities, list(notes)
         self._parts = PartFiles(output)
-        self._model, self._header = model, dict(header)
+        self._k, self._model, self._header = k, model, dict(header)
 
     def run(self, *, overwrite: bool = False, watch: Watch | None = None) -> BatchSummary:
         """Check, compute and write, or continue what was interrupted.
@@ -148,15 +92,19 @@ class BatchJob:
             "format": 2,
             "segue": segue.__version__,
             "input": rows.fingerprint(),
-            "part": [rows.rows_per_block, rows.rows_per_part, rows.events_per_part],
+            "part": [
+                rows.rows_per_block,
+                rows.rows_per_part,
+                rows.events_per_part,
+                rows.items_per_part,
+            ],
         }
-        header = msgspec.json.decode(msgspec.json.encode(header))
-        continues = self._continues(header, overwrite=overwrite)
-        n_rows = None if continues else self._check(watch)
+        header = msgspec.json.decode(msgspec.json.encode(header, enc_hook=_plain))
         with self._parts.locked():
-            if n_rows is not None:
+            n_rows = self._n_rows_of_parts(header, overwrite=overwrite)
+            if n_rows is None:
+                n_rows = self._check(watch)
                 self._parts.start(header | {"rows": n_rows})
-            n_rows = (self._parts.read_header() or {})["rows"]
             n_parts, n_resumed = self._compute(n_rows, header["input"], watch)
             counts = self._write(n_parts, n_rows, watch)
             self._parts.remove()
@@ -166,35 +114,37 @@ class BatchJob:
             **counts,
             ignored_columns=list(self._rows.ignored_columns),
             resumed_rows=n_resumed,
-            notes=self._notes + _notes(counts),
+            notes=self._notes + notes_of(counts),
             model=self._model,
             took_s=round(time.perf_counter() - start_time, 3),
         )
 
-    def _continues(self, header: Mapping[str, Any], *, overwrite: bool) -> bool:
-        """Whether there are parts of this batch.
+    def _n_rows_of_parts(self, header: Mapping[str, Any], *, overwrite: bool) -> int | None:
+        """The number of rows of the input, if there are parts of this batch; else None.
 
         Raises:
             RequestError: the output or parts of another batch are in the way.
         """
-        if self._parts.matches(header):
-            return True
-        if not overwrite and self._parts.read_header() is not None:
+        stored = self._parts.read_header()
+        # Other keys of the stored header, such as the number of rows, are not compared.
+        if stored is not None and stored == {**stored, **header}:
+            return stored["rows"]
+        if not overwrite and stored is not None:
             raise RequestError(
                 f"{self._parts.path} has the parts of an interrupted batch with another model, "
                 "input or options",
                 "choose another output, or discard them with --overwrite (overwrite=True)",
             )
         if not overwrite and self._output.exists():
-            self._parts.remove_remains()
+            self._parts.clear()
             message = f"the output {self._output} exists"
             raise RequestError(message, "choose another one, or give --overwrite (overwrite=True)")
-        return False
+        return None
 
     def _check(self, watch: Watch) -> int:
         """Read all rows once; returns their number."""
         ids, n_rows = StringIndex(), 0
-        for block in self._rows.parts():
+        for block in self._rows.parts(self._k):
             self._check_ids(ids, block)
             self._answerer.check(block)
             n_rows += len(block)
@@ -210,7 +160,7 @@ class BatchJob:
             RequestError: one does.
         """
         name, hint = self._rows.id_field.name, "give every row an id of its own"
-        if pa.types.is_integer(block.ids.type) and block.ids.null_count == 0 and name == "row":
+        if self._rows.id_field is ROW_NUMBER:
             return
         try:
             strings = id_array(block.ids)
@@ -243,17 +193,12 @@ class BatchJob:
             n_done += n
             watch(BatchProgress("answer", n_done, n_rows, n_resumed))
 
-        for block in self._rows.parts(first) if first < n_rows else ():
+        for block in self._rows.parts(self._k, first) if first < n_rows else ():
             part = self._answerer.answer(block, add)
             self._check_unchanged(fingerprint)
             self._parts.write(number, part)
             number += 1
-        if n_done != n_rows:
-            message = f"{self._rows.name} had {n_rows:,} rows, and now has {n_done:,}"
-            raise RequestError(
-                message,
-                "start again with --overwrite (overwrite=True), and leave it as it is meanwhile",
-            )
+        self._check_unchanged(fingerprint)  # it may have no rows any more
         return number, n_resumed
 
     def _check_unchanged(self, fingerprint: dict[str, Any]) -> None:
@@ -289,7 +234,7 @@ class BatchJob:
                     assert part is not None
                     writer.write(part)
                     noted.write(part)
-                    for name, count in _counts(part).items():
+                    for name, count in counts_of(part).items():
                         counts[name] = counts.get(name, 0) + count
                     watch(BatchProgress("write", counts["rows"], n_rows))
         except OSError as error:
@@ -304,29 +249,10 @@ class BatchJob:
         return counts
 
 
-def _counts(part: pa.Table) -> dict[str, int]:
-    """The counts of ``BatchSummary`` for a part."""
-    n_items, n_unknown, n_notes = (
-        pc.call_function("list_value_length", [part.column(name)]).to_numpy()
-        for name in ("items", "unknown_items", "notes")
-    )
-    return {
-        "rows": len(part),
-        "events": int(part.column("events").to_numpy().sum()),
-        "items": int(n_items.sum()),
-        "rows_without_items": int(np.count_nonzero(n_items == 0)),
-        "rows_with_unknown_items": int(np.count_nonzero(n_unknown)),
-        "unknown_items": int(n_unknown.sum()),
-        "rows_truncated": int(np.count_nonzero(part.column("truncated").to_numpy())),
-        "rows_with_notes": int(np.count_nonzero(n_notes)),
-    }
-
-
-def _notes(counts: Mapping[str, int]) -> list[str]:
-    """What is wrong with a batch as a whole, by the counts of its summary."""
-    if not counts["events"] or counts["unknown_items"] < counts["events"]:
-        return []
-    return [
-        f"none of the {quantity(counts['events'], 'event')} is an item of the model: are the ids "
-        "those of its training dataset?"
-    ]
+def _plain(value: Any) -> Any:
+    """A mapping or a number of NumPy as a JSON value."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise NotImplementedError(f"options of the type {type(value).__name__}")

@@ -48,6 +48,7 @@ class JsonLinesInput(BatchInput):
                     texts.add(name)
         self._columns = choose_columns(self.name, list(names), id_column, option_names)
         self.ignored_columns = self._columns.ignored
+        self.has_users = USER_ID in self._columns.options
         kind = pa.string() if self._columns.id in texts else pa.int64()
         self.id_field = id_field(self._columns.id, kind)
 
@@ -87,7 +88,8 @@ class JsonLinesInput(BatchInput):
         for row_number, row in enumerate(rows, start=first):
             try:
                 ids.append(self._id(row))
-                histories.append(id_strings(row.get("items") or []))
+                items = row.get("items")
+                histories.append(id_strings([] if items is None else items))
             except RequestError as error:
                 raise self.row_error(row_number, error.message, error.hint) from None
         if self._columns.id is None:

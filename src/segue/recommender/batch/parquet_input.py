@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segue.recommender.batch.columns import (
+    USER_ID,
     choose_columns,
     empty_lists,
     id_field,
@@ -44,6 +45,7 @@ class ParquetInput(BatchInput):
             raise INPUT_PROBLEMS.cannot_read(path, error) from None
         self._columns = choose_columns(self.name, schema.names, id_column, option_names)
         self.ignored_columns = self._columns.ignored
+        self.has_users = USER_ID in self._columns.options
         id_type = None if self._columns.id is None else schema.field(self._columns.id).type
         self.id_field = id_field(self._columns.id, id_type)
         n_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]

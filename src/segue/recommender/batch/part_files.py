@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,6 @@ class PartFiles:
         self.path = partial_path(output)
         self._header = self.path / HEADER
 
-    def matches(self, header: Mapping[str, Any]) -> bool:
-        """Whether there are parts of the same batch.
-
-        Args:
-            header: what the output depends on, in JSON values; other keys of the stored header
-                are not compared.
-        """
-        stored = self.read_header()
-        return stored is not None and all(stored.get(key) == header[key] for key in header)
-
     def read_header(self) -> dict[str, Any] | None:
         """The header; None if there is none.
 
@@ -78,19 +68,15 @@ class PartFiles:
         Raises:
             StorageError: the folder has other files, or cannot be written.
         """
-        self._clear()
+        self.clear()
         content = json.dumps(header).encode()
         replace_file(self._header, lambda partial: partial.write_bytes(content))
-
-    def remove_remains(self) -> None:
-        """Remove the folder if the batch was stopped while it was removed."""
-        if self.path.is_dir() and not self._header.exists():
-            self._clear()
-            self.path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Create the folder if necessary, and lock it against other processes.
+
+        If nothing is in it at the end, it is removed.
 
         Raises:
             StorageError: another process writes there, or the folder cannot be created.
@@ -104,7 +90,11 @@ class PartFiles:
             if not is_locked:
                 message = f"another process writes to {self.path}"
                 raise StorageError(message, "wait until it has ended, or choose another output")
-            yield
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    self.path.rmdir()
 
     def write(self, number: int, part: pa.Table) -> None:
         """Write a part.
@@ -133,7 +123,12 @@ class PartFiles:
         self._header.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Remove all files, the header first.
+
+        Raises:
+            StorageError: there are other files than those of a batch.
+        """
         names = sorted(path.name for path in self.path.iterdir())
         unexpected = [name for name in names if not _is_own(name)]
         if unexpected:

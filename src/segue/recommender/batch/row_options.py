@@ -15,7 +15,7 @@ from segue.recommender.control_options import (
 )
 from segue.recommender.ids import id_string
 from segue.recommender.request_body import RecommendBody, checked_body
-from segue.recommender.requests import RequestReader
+from segue.recommender.request_reader import RequestReader
 
 RECOMMEND_COLUMNS = tuple(
     name for name in RecommendBody.model_fields if name not in ("items", "probabilities")

@@ -41,6 +41,12 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def n_listed(self, k: int) -> int:
+        """The number of items that are asked for: ``k`` for a row without a number of its own."""
+        own = [row.get("k") for row in self.options or ()]
+        given = [number for number in own if isinstance(number, int)]  # others are refused later
+        return sum(given) + k * (len(self) - len(given))
+
     @property
     def n_events(self) -> int:
         """The number of events of all rows."""
@@ -58,6 +64,8 @@ class BatchInput(ABC):
         rows_per_block: rows that are read together; a part is a number of whole blocks.
         rows_per_part: a part ends with the block that reaches this number of rows.
         events_per_part: or this number of events.
+        items_per_part: or this number of items of lists, which are in memory at a time.
+        has_users: whether rows may name a user whose stored history comes first.
     """
 
     name: str
@@ -67,6 +75,8 @@ class BatchInput(ABC):
     rows_per_block: ClassVar[int] = 256
     rows_per_part: ClassVar[int] = 8192
     events_per_part: ClassVar[int] = 1 << 20
+    items_per_part: ClassVar[int] = 1 << 19
+    has_users: bool = False
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
@@ -105,13 +115,21 @@ class BatchInput(ABC):
             raise self._bad_items(block, "an id is missing")
         return ids.to_pylist(), codes.to_numpy().astype(np.int32)
 
-    def parts(self, first: int = 0) -> Iterator[RowBlock]:
-        """The rows as parts, each the content of one file; they depend on the input alone."""
+    def parts(self, k: int, first: int = 0) -> Iterator[RowBlock]:
+        """The rows as parts, each the content of one file; they depend on the arguments alone.
+
+        Args:
+            k: number of items of a list, unless a row has a number of its own.
+            first: number of the first row, where a part begins.
+        """
         pending: list[RowBlock] = []
         for block in self.blocks(first):
             pending.append(block)
-            n_rows, n_events = sum(map(len, pending)), sum(b.n_events for b in pending)
-            if n_rows >= self.rows_per_part or n_events >= self.events_per_part:
+            if (
+                sum(map(len, pending)) >= self.rows_per_part
+                or sum(block.n_events for block in pending) >= self.events_per_part
+                or sum(block.n_listed(k) for block in pending) >= self.items_per_part
+            ):
                 yield _joined(pending)
                 pending = []
         if pending:

@@ -14,10 +14,11 @@ from segue.dataset import Items
 from segue.dataset.targets import SplitPart
 from segue.errors import RequestError
 from segue.recommender.batch.answering import Answerer, RankRequests
-from segue.recommender.batch.job import BatchJob, BatchSummary, Watch
+from segue.recommender.batch.job import BatchJob
 from segue.recommender.batch.open_input import open_input
 from segue.recommender.batch.row_options import OptionsReader, plain_options
-from segue.recommender.requests import RequestReader
+from segue.recommender.batch.summary import BatchSummary, Watch
+from segue.recommender.request_reader import RequestReader
 from segue.storage.paths import checked_path
 
 
@@ -113,11 +114,13 @@ def run_batch(
         "options": shared,
         "probabilities": options.probabilities,
         "further": options.further,
+        "histories": model.reader.histories.fingerprint if rows.has_users else None,
     }
     job = BatchJob(
         answerer,
         checked_path(output, RequestError),
         header,
+        k=options.k,
         model=model.name,
         has_probabilities=options.probabilities,
         notes=options.notes,

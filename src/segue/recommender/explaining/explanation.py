@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from segue.recommender.ensemble import Ensemble
 from segue.recommender.explaining.contributions import contributions
 from segue.recommender.explaining.member_ranks import member_ranks
 from segue.recommender.explaining.why import why
+from segue.recommender.timing import ms_since
 from segue.tokens import INDEX_DTYPE, N_SPECIALS, PAD
 
 UNKNOWN_ID = "<unk>"
@@ -67,7 +67,7 @@ def explain_answers(
         else member_ranks(members, query.slice(row, row + 1), indices.row(row))
         for row in range(len(answers))
     ]
-    took_ms = round(1e3 * (time.perf_counter() - start_time), 3)
+    took_ms = ms_since(start_time)
     answers = [msgspec.structs.replace(answer, took_ms=took_ms) for answer in answers]
     explanations = [
         _explanation(
