@@ -69,12 +69,12 @@ def definition(module: str, name: str) -> Definition:
 def methods(owner: Definition) -> list[Definition]:
     """The methods and properties of a class in order, overloads included; then inherited ones."""
     nodes = [node for node in owner.node.body if isinstance(node, Function)]
-    found = [Definition(node, owner.module, owner.node.name) for node in nodes]
+    result = [Definition(node, owner.module, owner.node.name) for node in nodes]
     for parent in _parents(owner):
-        names = {method.node.name for method in found}
+        names = {method.node.name for method in result}
         inherited = [method for method in methods(parent) if method.node.name not in names]
-        found += [method._replace(owner=owner.node.name) for method in inherited]
-    return found
+        result += [method._replace(owner=owner.node.name) for method in inherited]
+    return result
 
 
 def _parents(owner: Definition) -> Iterator[Definition]:

@@ -372,7 +372,7 @@ def test_a_model_can_use_the_session_and_its_user(tmp_path: Path) -> None:
     assert data.sequences.attributes.column("session_of")[row].as_py() == "u3"
     feature_ids = model.encoder.vocabulary.encode_rows(data.sequences, np.array([row]))
     assert np.count_nonzero(feature_ids.weights) == 2
-    ((request,), _) = model._read([], "u3:2", None)
+    ((request,), _) = model._requests.read_all([], "u3:2", None)
     encoded = model.encoder.vocabulary.encode([request.sequence_features])
     assert encoded.ids.tolist() == feature_ids.ids.tolist()
     assert model.recommend(user="u3:2", k=1).notes == []

@@ -124,7 +124,7 @@ def test_a_session_refuses_what_recommend_refuses(model: Recommender) -> None:
 
 def test_generation_equals_encoding_every_sequence_again(model: Recommender) -> None:
     histories = [["i3", "i4"], [], ["i1", "unknown", "i7"], ["i5"]]
-    query = query_of(model._read(histories, None, None)[0], 4, include_seen=False)
+    query = query_of(model._requests.read_all(histories, None, None)[0], 4, include_seen=False)
     sampling = Sampling(top_k=4, seed=3)
     cached = generate(model.ensemble, query, 4, sampling)
     again = generate_sequences(EnsembleDecoder(model.ensemble), query, 4, sampling)

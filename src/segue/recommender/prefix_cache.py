@@ -25,6 +25,7 @@ from segue.model import StaticGraph
 from segue.model.kv_cache import KVCache
 from segue.ragged import Ragged
 from segue.recommender import shapes
+from segue.recommender.padding import padded_rows
 
 
 class _Stored(NamedTuple):
@@ -137,9 +138,9 @@ class PrefixCache:
             self._graph,
             self._params,
             self._item_features,
-            _padded(tokens, n_rows),
-            _padded((counts - 1).astype(np.int32), n_rows),
-            FeatureIds(*(_padded(np.asarray(array), n_rows) for array in features)),
+            padded_rows(tokens, n_rows),
+            padded_rows((counts - 1).astype(np.int32), n_rows),
+            FeatureIds(*(padded_rows(np.asarray(array), n_rows) for array in features)),
         )
 
     def _tokens(
@@ -196,15 +197,15 @@ class PrefixCache:
     ) -> tuple[Float[Array, "rows dim"], KVCache]:
         """Add the tokens ``n_cached`` to ``counts`` of each window, one or a chunk at a time."""
         n_rows = len(states)
-        ids, weights = (_padded(np.asarray(array), n_rows) for array in features)
+        ids, weights = (padded_rows(np.asarray(array), n_rows) for array in features)
         while (n_left := int((counts - n_cached).max(initial=0))) > 0:
             length = 1 if n_left == 1 else shapes.chunk_length(self._layout.context)
             # What is beyond the last token of a row is padding, so it may be any token.
             columns = np.minimum(n_cached[:, None] + np.arange(length), self._layout.context - 1)
             chunk = _Chunk(
-                _padded(np.take_along_axis(tokens, columns, axis=1), n_rows),
-                _padded(n_cached.astype(np.int32), n_rows),
-                _padded((counts - n_cached).astype(np.int32), n_rows),
+                padded_rows(np.take_along_axis(tokens, columns, axis=1), n_rows),
+                padded_rows(n_cached.astype(np.int32), n_rows),
+                padded_rows((counts - n_cached).astype(np.int32), n_rows),
             )
             states, cache = _extend(
                 self._graph,
@@ -256,13 +257,6 @@ def _beyond(
     """Row indices with those of padding beyond the last row, which are dropped."""
     padded = np.pad(rows, (0, n_some - len(rows)), constant_values=n_rows)
     return padded.astype(np.int32)
-
-
-def _padded(array: np.ndarray, n_rows: int) -> np.ndarray:
-    """The array with rows of zeros at its end, ``n_rows`` in all."""
-    if len(array) == n_rows:
-        return array
-    return np.pad(array, ((0, n_rows - len(array)), *((0, 0),) * (array.ndim - 1)))
 
 
 @partial(jax.jit, static_argnums=(0, 2, 3))
