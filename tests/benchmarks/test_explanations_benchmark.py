@@ -14,6 +14,7 @@ from segue.trainer.ensemble.requests import fitting_requests
 from small_ensembles import mixed_copy
 
 
+@pytest.mark.slow
 def test_the_named_reasons_agree(cycle_run: Path, cycles: Dataset, tmp_path: Path) -> None:
     ensemble = Recommender.load(mixed_copy(cycle_run, cycles, tmp_path / "run")).ensemble
     result = explanations.measure(ensemble, cycles, n_requests=6, n_timed=2, k=3)

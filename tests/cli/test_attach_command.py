@@ -56,6 +56,7 @@ def test_attach_as_json(moved_run: Path, world: Path) -> None:
     assert outcome["histories"]["unknown_events"] == 0
 
 
+@pytest.mark.slow
 def test_training_with_histories(world: Path, tiny_config: Path, tmp_path: Path) -> None:
     command = ("train", world, "-o", tmp_path / "run", "--config", tiny_config)
     outcome = segue(*command, "--with-histories")

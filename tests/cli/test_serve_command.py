@@ -146,6 +146,7 @@ def test_a_model_that_cannot_be_warmed_up(run: Path, monkeypatch: pytest.MonkeyP
     assert outcome.err.splitlines()[-1].startswith("error: the scores of the model are not finite")
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_server_is_ready(run: Path) -> None:
     server = Server(run, "--port", 0)
     try:

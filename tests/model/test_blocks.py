@@ -96,6 +96,7 @@ def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return products / first.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_masks_correlate_neither_with_themselves_nor_with_the_next(rate):
     """At any shift, in the mean over many keys, where a pattern in the hash would add up."""

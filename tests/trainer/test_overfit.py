@@ -36,6 +36,7 @@ def test_sequence_features_make_labels_unambiguous(genres: Dataset, feature_conf
     assert with_features.ambiguous < without.ambiguous
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_learn_is_an_error(
     cycles: Dataset, config: Config, monkeypatch: pytest.MonkeyPatch
 ):

@@ -248,6 +248,7 @@ def test_negatives_per_position_become_shared_negatives(cycles: Dataset) -> None
     }
 
 
+@pytest.mark.slow
 def test_applying_an_option_leaves_nothing_to_change(cycles: Dataset) -> None:
     spec = spec_of(with_items(cycles, 1_000_000))
     for option in training_options(spec, None):

@@ -250,6 +250,7 @@ def test_feature_embeddings_are_updated_sparsely_too() -> None:
         assert (np.abs(sparse_rows - dense_rows)[sorted(used)] > 1e-4).mean() < 0.05
 
 
+@pytest.mark.slow
 def test_bfloat16_is_stored_and_unused_rows_keep_the_same_bits() -> None:
     model = MODEL.model_copy(update={"embedding_precision": "bfloat16"})
     step, state = new_step(model, LOSS, StepConstants(), "sparse", state_precision="bfloat16")

@@ -261,6 +261,7 @@ def test_a_cut_off_above_the_catalogue_size_is_refused(
     assert train(data, tmp_path / "run", config=by_mrr).path.exists()
 
 
+@pytest.mark.slow
 def test_without_a_validation_part_the_last_weights_are_the_best(
     config: Config, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_workers_give_the_same_as_a_single_process(
     assert [chunk.sequences.schema.metadata for chunk in chunks] == [None] * 5
 
 
+@pytest.mark.slow
 def test_workers_verify_checksums_and_read_the_zip(
     four_slices: Path, tmp_path: Path, two_workers: None
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_useless_transformer_is_left_out():
     assert mixture.values["all but transformer"] > mixture.values["a"]
 
 
+@pytest.mark.slow
 def test_a_member_that_cannot_answer_every_request_is_not_chosen_alone():
     candidates, names = world([0.0, 3.0, 0.0], 1000), ["transformer", "second", "counts"]
     assert choose_mixture(candidates, names, USUAL[:3], not_alone=()).values["second"] > 0
