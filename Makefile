@@ -9,7 +9,7 @@ READY := .venv/.ready
 demo: $(READY)  ## the main job on the built-in world
 	$(BIN)/segue demo --overwrite
 
-test: $(READY)  ## the test suite, eight to nine minutes on two cores
+test: $(READY)  ## the test suite, under four minutes on two cores
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(READY)  ## the rest: kills, scale, all cases of large groups, more examples

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import explanations
 import numpy as np
+import pytest
 
 from segue.dataset import Dataset
 from segue.ragged import Ragged
