@@ -186,6 +186,7 @@ def test_a_log_that_is_no_file_of_records_is_refused(
     assert bool(errors) != mutation.name.endswith(harmless)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mutation",
     some_fast(((mutation,) for mutation in checkpoint_mutations()[::5]), every=6),
@@ -203,6 +204,7 @@ def test_an_edited_checkpoint_is_refused_or_resumed(
     errors_of(mutation, cycle_run, tmp_path / "copy", (resume,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

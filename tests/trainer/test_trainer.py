@@ -246,6 +246,7 @@ def test_an_interrupted_start_can_be_repeated(
     assert not list(run.glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_cut_off_above_the_catalogue_size_is_refused(
     cycles: Dataset, config: Config, tmp_path: Path
 ) -> None:
@@ -313,7 +314,7 @@ def new_step(loss: LossConfig):
     return jitted_step(graph, tx, loss, jax.random.key(0)), TrainState(params, tx.init(params))
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "loss",
     [

@@ -98,6 +98,7 @@ def train_and_validate(data: Dataset, run: Path, config: Config) -> tuple[Recomm
     return Recommender.load(run), record["loss"]
 
 
+@pytest.mark.slow
 def test_the_loss_of_whole_sequences_includes_every_event_and_the_end(
     feature_config: Config, tmp_path: Path
 ) -> None:
