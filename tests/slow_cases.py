@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-FAST_CASES = 4
+FAST_CASES = 3
 """Most cases of a test function that are fast, unless its mark says otherwise."""
 
 

@@ -19,6 +19,9 @@ import beartype
 import jaxtyping
 
 DECORATOR = "_check_types"
+# A TypeError, as that of jaxtyping is one: whoever catches what Python raises for a wrong type
+# catches that of a check as well.
+_CHECKED = beartype.beartype(conf=beartype.BeartypeConf(violation_type=TypeError))
 _IMPORT = ast.parse(f"from type_checks import check_types as {DECORATOR}").body[0]
 
 
@@ -43,9 +46,9 @@ def check_types(checked: Any) -> Any:
     written = checked.__annotations__
     hints = {name: _evaluate(hint, checked.__globals__) for name, hint in written.items()}
     if any(map(_is_of_arrays, hints.values())):
-        return jaxtyping.jaxtyped(checked, typechecker=beartype.beartype)
+        return jaxtyping.jaxtyped(checked, typechecker=_CHECKED)
     checked.__annotations__ = hints
-    decorated = beartype.beartype(checked)
+    decorated = _CHECKED(checked)
     checked.__annotations__ = decorated.__annotations__ = written
     return decorated
 
