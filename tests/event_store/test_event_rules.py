@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from segue.errors import ConfigError
 from segue.event_store import DEFAULT_WEIGHTS, Event, check_kinds, parse_event_weights
 from segue.event_store.event import stored_id, time_from_text, time_to_text
-from segue.event_store.weights import weigh
+from segue.event_store.weights import history_of, kinds_by_sign
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
@@ -77,15 +77,16 @@ KINDS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["view", "ski
 
 
 @given(KINDS)
-def test_the_last_weighted_event_of_an_item_decides(pairs: list[tuple[str, str]]) -> None:
+def test_a_history_never_depends_on_what_comes_later(pairs: list[tuple[str, str]]) -> None:
     events = [Event(str(n), "u", item, n, kind) for n, (item, kind) in enumerate(pairs)]
     weights = {"view": 2.0, "skip": -0.5, "zero": 0.0}
-    weighed = weigh(iter(events), weights)
-    assert weighed.history == [event for event in events if event.kind == "view"]
-    for item in "abc":
-        of_item = [e.kind for e in events if e.item_id == item and e.kind in ("view", "skip")]
-        assert (item in weighed.rejected) == (of_item[-1:] == ["skip"])
-    # What comes later does not change an earlier history.
+    history = history_of(iter(events), weights)
+    assert history == [event for event in events if event.kind == "view"]
     for end in range(len(events)):
-        history = weigh(events[:end], weights).history
-        assert history == weighed.history[: len(history)]
+        earlier = history_of(events[:end], weights)
+        assert earlier == history[: len(earlier)]
+
+
+def test_kinds_by_the_sign_of_their_weights() -> None:
+    weights = {"view": 2.0, "skip": -0.5, "zero": 0.0, "like": 1.0, "dislike": -3.0}
+    assert kinds_by_sign(weights) == (["skip", "dislike"], ["view", "like"])

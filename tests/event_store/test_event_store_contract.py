@@ -62,6 +62,59 @@ def test_the_latest_events_of_users_oldest_first(store: EventStore) -> None:
     assert ids == [["a", "d"], [], ["c"], ["a", "d"]]  # of equal times, the later arrival is later
 
 
+SIGNS = (["skip", "dislike"], ["view", "like"])
+
+
+def test_an_item_is_rejected_until_a_later_positive_event(store: EventStore) -> None:
+    store.add([event("a", time_us=5, kind="skip"), event("b", "v", 9, kind="view")])
+    assert store.rejected_items(["u", "v", "w", "u"], *SIGNS, 10) == [{"i"}, set(), set(), {"i"}]
+    store.add([event("c", time_us=7, kind="zero"), event("d", time_us=4)])  # neither lifts it
+    assert store.rejected_items(["u"], *SIGNS, 10) == [{"i"}]
+    store.add([event("e", time_us=5, kind="like")])  # of equal times, the later arrival is later
+    assert store.rejected_items(["u"], *SIGNS, 10) == [set()]
+    store.add([event("f", time_us=6, kind="dislike")])
+    assert store.rejected_items(["u"], *SIGNS, 10) == [{"i"}]
+    assert store.rejected_items(["u"], [], ["view"], 10) == [set()]
+    assert store.rejected_items(["u"], ["dislike"], [], 10) == [{"i"}]
+
+
+def test_a_rejection_outlasts_any_number_of_other_events(store: EventStore) -> None:
+    long = "\U0001d11e" * 1_000  # as long as an item id can be
+    store.add([event("first", item=long, kind="dislike")])
+    views = [event(f"e{n}", time_us=n, item=f"i{n % 7}") for n in range(1, 1_200)]
+    store.add([*views, *(event(f"s{n}", time_us=n, item="j", kind="skip") for n in range(9))])
+    assert store.rejected_items(["u"], *SIGNS, 5) == [{long, "j"}]  # the limit is of each kind
+
+
+def rejected(events: list[Event], user: str, limit: int) -> set[str]:
+    """What ``rejected_items`` must give, from the events in the order of their arrival."""
+    ordered = sorted((e for e in events if e.user_id == user), key=lambda event: event.time_us)
+    latest = [e for kind in SIGNS[0] for e in [e for e in ordered if e.kind == kind][-limit:]]
+    last = {e.item_id: e.kind for e in ordered if e.kind in SIGNS[0] + SIGNS[1]}
+    return {e.item_id for e in latest if last[e.item_id] in SIGNS[0]}
+
+
+SIGNED_EVENTS = st.tuples(
+    st.sampled_from("uv"),
+    st.integers(0, 5),
+    st.sampled_from("ijk"),
+    st.sampled_from(["view", "like", "skip", "dislike", "zero"]),
+)
+
+
+@given(rows=st.lists(SIGNED_EVENTS, max_size=30), limit=st.integers(1, 4))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rejected_items_are_those_of_the_last_signed_event(
+    store: EventStore, rows: list[tuple[str, int, str, str]], limit: int
+) -> None:
+    for user in "uv":
+        store.delete_user(user)
+    events = [event(f"e{n}", *row) for n, row in enumerate(rows)]
+    store.add(events)
+    expected = [rejected(events, user, limit) for user in "uv"]
+    assert store.rejected_items("uv", *SIGNS, limit) == expected
+
+
 def test_pages_have_every_event_once_in_order(store: EventStore) -> None:
     times = [5, 1, 5, 5, 2, 9, 5]
     store.add([event(f"e{n}", time_us=time) for n, time in enumerate(times)])

@@ -103,6 +103,22 @@ def test_a_user_with_many_events_is_deleted_in_blocks(
 
 
 @pytest.mark.slow
+def test_a_store_of_an_earlier_version_gets_its_indexes(postgres: PostgresServer) -> None:
+    import psycopg
+
+    url = postgres.create_database()
+    open_event_store(url, creates=True).close()
+    execute(url, "DROP INDEX segue_events_of_kind, segue_events_of_item")
+    open_event_store(url).close()  # one who only reads changes nothing
+    query = "SELECT indexname FROM pg_indexes WHERE indexname LIKE 'segue_events_of_%' ORDER BY 1"
+    with psycopg.connect(url, autocommit=True) as connection:
+        assert connection.execute(query).fetchall() == [("segue_events_of_user",)]
+        open_event_store(url, creates=True).close()
+        names = [name for (name,) in connection.execute(query)]
+    assert names == ["segue_events_of_item", "segue_events_of_kind", "segue_events_of_user"]
+
+
+@pytest.mark.slow
 def test_a_statement_that_takes_too_long_fails_alone(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,19 @@ def test_the_file_is_for_its_owner_and_synchronised(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_store_of_an_earlier_version_gets_its_indexes(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    open_event_store(path, creates=True).close()
+    execute(path, "DROP INDEX events_of_kind", "DROP INDEX events_of_item")
+    open_event_store(path).close()  # one who only reads changes nothing
+    query = "SELECT name FROM sqlite_schema WHERE name LIKE 'events_of_%' ORDER BY name"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(query).fetchall() == [("events_of_user",)]
+        open_event_store(path, creates=True).close()
+        names = [name for (name,) in connection.execute(query)]
+    assert names == ["events_of_item", "events_of_kind", "events_of_user"]
+
+
 @pytest.mark.parametrize("creates", [True, False])
 def test_the_database_of_another_program(tmp_path: Path, creates: bool) -> None:
     for name, statement in [

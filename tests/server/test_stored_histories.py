@@ -12,6 +12,7 @@ from test_errors_over_http import error_of
 from segue.event_store import DEFAULT_WEIGHTS, Event
 from segue.features import USER
 from segue.server.stored_histories import join_history
+from segue.server.user_events import EventsOfUser
 
 if TYPE_CHECKING:
     from segue.recommender import Recommender
@@ -77,6 +78,27 @@ def test_a_rejected_item_is_not_listed(client: AppClient) -> None:
     assert not {"i5", "i6"} & {item for item, _ in answer}
 
 
+def test_a_rejection_is_not_forgotten_after_many_events(
+    client: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segue.server.user_events.HISTORY_EVENTS", 2)
+    later = [("i3", "view"), ("i4", "view"), ("i3", "view")]
+    store(client, "new", ("i5", "dislike"), *later)
+    answer = listed(client, {"user": "new", "k": 8, "include_seen": True})
+    expected = {"items": ["i4", "i3"], "k": 8, "include_seen": True, "exclude": ["i5"]}
+    assert answer == listed(client, expected)
+
+
+def test_a_rejection_that_arrives_late_counts_by_its_time(client: AppClient) -> None:
+    store(client, "new", ("i3", "view"), ("i5", "view"))
+    late = {"user_id": "new", "kind": "skip", "time": BEFORE_TRAINING}
+    events = [{"event_id": f"late-{item}", "item_id": item, **late} for item in ("i5", "i6")]
+    assert client.post("/v1/events", {"events": events}).json()["stored"] == 2
+    ids = {item for item, _ in listed(client, {"user": "new", "k": 12, "include_seen": True})}
+    assert "i5" in ids  # viewed after it was rejected
+    assert "i6" not in ids
+
+
 def test_many_requests_each_with_its_user(client: AppClient) -> None:
     store(client, "new", ("i3", "view"))
     store(client, "other", ("i8", "view"))
@@ -105,8 +127,9 @@ def test_items_that_the_run_does_not_know_are_reported(client: AppClient) -> Non
     assert answer["unknown_items"] == ["since-then"]
 
 
-def event(item: str, time_us: int = 0, kind: str = "view") -> Event:
-    return Event(f"{item}-{time_us}", "user", item, time_us, kind)
+def of_user(*items: str) -> EventsOfUser:
+    """What is stored of a user with some views."""
+    return EventsOfUser([Event(item, "user", item, 0, "view") for item in items], set())
 
 
 def test_a_user_of_training_keeps_the_embedding(genre_run: Path) -> None:
@@ -115,10 +138,10 @@ def test_a_user_of_training_keeps_the_embedding(genre_run: Path) -> None:
     model = Recommender.load(genre_run, histories=lambda user: None)
     user = next(iter(model.ensemble.vocabulary.values[USER]))
     arguments = {"items": ["b"], "user": user, **DEFAULTS}
-    joined = join_history(model, arguments, user, [event("a")], DEFAULT_WEIGHTS)
+    joined = join_history(model, arguments, user, of_user("a"), DEFAULT_WEIGHTS)
     assert (joined["items"], joined["user"]) == (["a", "b"], None)
     assert joined["sequence_features"] == {USER: user}
-    assert join_history(model, arguments, user, [], DEFAULT_WEIGHTS)["items"] == ["b"]
+    assert join_history(model, arguments, user, of_user(), DEFAULT_WEIGHTS)["items"] == ["b"]
 
 
 def test_a_run_whose_dataset_is_gone_answers_from_the_store(
@@ -134,10 +157,10 @@ def test_a_run_whose_dataset_is_gone_answers_from_the_store(
     monkeypatch.setattr(TrainingHistories, "find", find)
     model = Recommender.load(cycle_run)
     arguments = {"items": [], "user": "u1", **DEFAULTS}
-    joined = join_history(model, arguments, "u1", [event("i1")], DEFAULT_WEIGHTS)
+    joined = join_history(model, arguments, "u1", of_user("i1"), DEFAULT_WEIGHTS)
     assert (joined["items"], joined["user"]) == (["i1"], None)
     with pytest.raises(RequestError, match="no stored events"):
-        join_history(model, arguments, "u1", [], DEFAULT_WEIGHTS)
+        join_history(model, arguments, "u1", of_user(), DEFAULT_WEIGHTS)
 
 
 def test_attached_histories_know_where_they_end(cycle_run: Path, tmp_path: Path) -> None:

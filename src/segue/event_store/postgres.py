@@ -6,7 +6,7 @@ A transaction is acknowledged once PostgreSQL has synchronised it (``synchronous
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import conninfo
@@ -14,15 +14,9 @@ from psycopg import conninfo
 from segue.errors import EventStoreError
 from segue.event_store.connections import Connections
 from segue.event_store.event import Event
-from segue.event_store.store import (
-    FORMAT_VERSION,
-    Outcome,
-    Position,
-    outcomes,
-    split_page,
-)
+from segue.event_store.sql_store import COLUMNS, IN_ORDER, SqlEventStore, events_of
+from segue.event_store.store import FORMAT_VERSION, Outcome, outcomes
 
-T = TypeVar("T")
 CONNECT_S = 3
 STATEMENT_MS = 10_000
 """A statement that takes longer is cancelled, so that a database that hangs holds no thread."""
@@ -35,6 +29,14 @@ DELETE_BLOCK = 5_000
 _LOCK = 0x5345475545
 """Of the advisory lock under which the tables are created."""
 # In the collation "C" text is ordered by code point, as in SQLite, whatever the database has.
+_ITEM_KEY = "hashtextextended({item}, 0)"
+"""An entry of an index has room for the id of a user, and not for that of an item, too."""
+_INDEXES = f"""
+CREATE INDEX segue_events_of_kind ON segue_events (user_id, kind, time_us, number);
+CREATE INDEX segue_events_of_item ON segue_events
+    (user_id, {_ITEM_KEY.format(item="item_id")}, time_us, number);
+"""
+"""For rejections: a store that an earlier version made has none."""
 _SCHEMA = f"""
 CREATE TABLE segue_events (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -46,14 +48,14 @@ CREATE TABLE segue_events (
 );
 CREATE INDEX segue_events_of_user ON segue_events (user_id, time_us, number);
 CREATE INDEX segue_events_by_time ON segue_events (time_us);
+{_INDEXES}
 CREATE TABLE segue_event_store (format_version integer NOT NULL);
 INSERT INTO segue_event_store VALUES ({FORMAT_VERSION});
 """
-_COLUMNS = "event_id, user_id, item_id, time_us, kind"
 _INSERT = f"""
-INSERT INTO segue_events ({_COLUMNS})
-SELECT {_COLUMNS} FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[])
-    WITH ORDINALITY AS given ({_COLUMNS}, place)
+INSERT INTO segue_events ({COLUMNS})
+SELECT {COLUMNS} FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[])
+    WITH ORDINALITY AS given ({COLUMNS}, place)
 ORDER BY place
 ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id
@@ -61,8 +63,11 @@ RETURNING event_id
 _OWN_DATABASE_HINT = "give a database of its own: createdb events"
 
 
-class PostgresEventStore:
+class PostgresEventStore(SqlEventStore):
     """An ``EventStore`` in a database server."""
+
+    _table = "segue_events"
+    _item_key = _ITEM_KEY
 
     def __init__(self, url: str, *, creates: bool) -> None:
         """Connect to the store.
@@ -99,35 +104,11 @@ class PostgresEventStore:
         def insert(connection: psycopg.Connection) -> list[Outcome]:
             with connection.transaction():
                 new_ids = {event_id for (event_id,) in connection.execute(_INSERT, columns)}
-                query = f"SELECT {_COLUMNS} FROM segue_events WHERE event_id = ANY(%s)"
+                query = f"SELECT {COLUMNS} FROM segue_events WHERE event_id = ANY(%s)"
                 rows = connection.execute(query, (ids,))
                 return outcomes(events, new_ids, {row[0]: Event._make(row) for row in rows})
 
         return self._connections.run(insert) if events else []
-
-    def latest(self, user_ids: Sequence[str], limit: int) -> list[list[Event]]:
-        query = (
-            f"SELECT {_COLUMNS} FROM segue_events WHERE user_id = %s "
-            "ORDER BY time_us DESC, number DESC LIMIT %s"
-        )
-
-        def read(connection: psycopg.Connection) -> list[list[Event]]:
-            rows = [connection.execute(query, (user, limit)).fetchall() for user in user_ids]
-            return [list(map(Event._make, reversed(events))) for events in rows]
-
-        return self._connections.run(read)
-
-    def page(
-        self, user_id: str, after: Position | None, limit: int
-    ) -> tuple[list[Event], Position | None]:
-        query = (
-            f"SELECT {_COLUMNS}, number FROM segue_events "
-            "WHERE user_id = %s AND (time_us, number) > (%s::bigint, %s::bigint) "
-            "ORDER BY time_us, number LIMIT %s"
-        )
-        values = (user_id, *(after or (-(2**63), 0)), limit + 1)
-        rows = self._connections.run(lambda c: c.execute(query, values).fetchall())
-        return split_page(rows, limit)
 
     def delete_user(self, user_id: str) -> int:
         # In blocks, each of which ends long before STATEMENT_MS, however many events there are.
@@ -154,29 +135,25 @@ class PostgresEventStore:
 
         return self._connections.run(vacuum)
 
-    def kinds(self) -> list[str]:
-        query = "SELECT DISTINCT kind FROM segue_events ORDER BY kind"
-        return self._connections.run(lambda c: [kind for (kind,) in c.execute(query)])
-
     def blocks(self, size: int) -> Iterator[list[Event]]:
-        query = f"SELECT {_COLUMNS} FROM segue_events ORDER BY user_id, time_us, number"
+        query = f"SELECT {COLUMNS} FROM segue_events ORDER BY {IN_ORDER}"
         try:
             with self._connect() as connection, connection.transaction():
                 connection.execute("SET LOCAL statement_timeout = 0")
                 with connection.cursor("segue_blocks") as cursor:
                     cursor.execute(query)
                     while block := cursor.fetchmany(size):
-                        yield list(map(Event._make, block))
+                        yield events_of(block)
         except psycopg.Error as error:
             message = f"cannot read the event store {self._name}: {type(error).__name__}"
             raise EventStoreError(message, "start the database, then run it again") from None
 
-    def check(self) -> None:
-        query = "SELECT number FROM segue_events LIMIT 1"
-        self._connections.run(lambda c: c.execute(query).fetchall())
-
     def close(self) -> None:
         self._connections.close()
+
+    def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        query = statement.replace("?", "%s").encode()
+        return self._connections.run(lambda c: c.execute(query, values).fetchall())
 
     def _connect(self) -> psycopg.Connection:
         given = conninfo.conninfo_to_dict(self._url)
@@ -254,3 +231,18 @@ def _prepare_tables(connection: psycopg.Connection, name: str, *, creates: bool)
     if "segue_events" not in tables:
         message = f"the event store {name} is damaged: it has no table of events"
         raise EventStoreError(message, "restore it from a backup, or give another database")
+    if creates:
+        _add_indexes(connection)
+
+
+def _add_indexes(connection: psycopg.Connection) -> None:
+    """Create the indexes that a store of an earlier version lacks, however long that takes."""
+    query = (
+        "SELECT 1 FROM pg_indexes "
+        "WHERE schemaname = current_schema() AND indexname = 'segue_events_of_item'"
+    )
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        if connection.execute(query).fetchone() is None:
+            connection.execute("SET LOCAL statement_timeout = 0")
+            connection.execute(_INDEXES.encode())

@@ -16,13 +16,12 @@ from typing import Any, TypeVar
 from segue.errors import EventStoreError
 from segue.event_store.connections import Connections
 from segue.event_store.event import Event
+from segue.event_store.sql_store import COLUMNS, IN_ORDER, SqlEventStore, events_of
 from segue.event_store.store import (
     FORMAT_VERSION,
     EventStoreUnavailableError,
     Outcome,
-    Position,
     outcomes,
-    split_page,
 )
 from segue.storage.paths import special_kind
 
@@ -33,6 +32,11 @@ BUSY_S = 5.0
 """Seconds to wait for another process that writes."""
 MAGIC = b"SQLite format 3\0"
 
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS events_of_kind ON events (user_id, kind, time_us, number);
+CREATE INDEX IF NOT EXISTS events_of_item ON events (user_id, item_id, time_us, number);
+"""
+"""For rejections: a store that an earlier version made has none."""
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE events (
@@ -45,16 +49,19 @@ CREATE TABLE events (
 );
 CREATE INDEX events_of_user ON events (user_id, time_us, number);
 CREATE INDEX events_by_time ON events (time_us);
+{_INDEXES}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 COMMIT;
 """
-_COLUMNS = "event_id, user_id, item_id, time_us, kind"
 _OWN_FILE_HINT = "give a new path, which is created, or the file of an event store"
 
 
-class SqliteEventStore:
+class SqliteEventStore(SqlEventStore):
     """An ``EventStore`` in a file."""
+
+    _table = "events"
+    _item_key = "{item}"
 
     def __init__(self, path: Path, *, creates: bool) -> None:
         """Open the store.
@@ -90,7 +97,7 @@ class SqliteEventStore:
             with _transaction(connection):
                 for event in events:
                     done = connection.execute(
-                        f"INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?) "
+                        f"INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?) "
                         "ON CONFLICT (event_id) DO NOTHING",
                         event,
                     )
@@ -103,32 +110,6 @@ class SqliteEventStore:
             return outcomes(events, new_ids, stored)
 
         return self._run(insert)
-
-    def latest(self, user_ids: Sequence[str], limit: int) -> list[list[Event]]:
-        query = (
-            f"SELECT {_COLUMNS} FROM events WHERE user_id = ? "
-            "ORDER BY time_us DESC, number DESC LIMIT ?"
-        )
-
-        def read(connection: sqlite3.Connection) -> list[list[Event]]:
-            rows = [connection.execute(query, (user, limit)).fetchall() for user in user_ids]
-            return [list(map(Event._make, reversed(events))) for events in rows]
-
-        return self._run(read)
-
-    def page(
-        self, user_id: str, after: Position | None, limit: int
-    ) -> tuple[list[Event], Position | None]:
-        def read(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-            return connection.execute(
-                f"SELECT {_COLUMNS}, number FROM events "
-                "WHERE user_id = ? AND (time_us, number) > (?, ?) "
-                "ORDER BY time_us, number LIMIT ?",
-                (user_id, *(after or (-(2**63), 0)), limit + 1),
-            ).fetchall()
-
-        rows = self._run(read)
-        return split_page(rows, limit)
 
     def delete_user(self, user_id: str) -> int:
         return self._delete("DELETE FROM events WHERE user_id = ?", (user_id,))
@@ -151,26 +132,20 @@ class SqliteEventStore:
 
         return self._run(cut)
 
-    def kinds(self) -> list[str]:
-        query = "SELECT DISTINCT kind FROM events ORDER BY kind"
-        return self._run(lambda c: [kind for (kind,) in c.execute(query)])
-
     def blocks(self, size: int) -> Iterator[list[Event]]:
         try:
             with closing(self._connect()) as connection:
-                rows = connection.execute(
-                    f"SELECT {_COLUMNS} FROM events ORDER BY user_id, time_us, number"
-                )
+                rows = connection.execute(f"SELECT {COLUMNS} FROM events ORDER BY {IN_ORDER}")
                 while block := rows.fetchmany(size):
-                    yield list(map(Event._make, block))
+                    yield events_of(block)
         except sqlite3.Error as error:
             raise EventStoreError(f"cannot read the event store {self._path}: {error}") from None
 
-    def check(self) -> None:
-        self._run(lambda c: c.execute("SELECT number FROM events LIMIT 1").fetchall())
-
     def close(self) -> None:
         self._connections.close()
+
+    def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._run(lambda connection: connection.execute(statement, values).fetchall())
 
     def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         self._check_present()
@@ -226,7 +201,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _find(connection: sqlite3.Connection, event_id: str) -> Event:
-    query = f"SELECT {_COLUMNS} FROM events WHERE event_id = ?"
+    query = f"SELECT {COLUMNS} FROM events WHERE event_id = ?"
     return Event._make(connection.execute(query, (event_id,)).fetchone())
 
 
@@ -286,3 +261,5 @@ def _prepare_tables(connection: sqlite3.Connection, path: Path, *, creates: bool
     if "events" not in tables:
         message = f"the event store {path} is damaged: it has no table of events"
         raise EventStoreError(message, "restore it from a backup, or give a new path")
+    if creates:
+        connection.executescript(_INDEXES)

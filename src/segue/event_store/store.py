@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from segue.errors import EventStoreError
 from segue.event_store.event import Event
@@ -52,6 +52,25 @@ class EventStore(Protocol):
 
     def latest(self, user_ids: Sequence[str], limit: int) -> list[list[Event]]:
         """The latest events of some users, oldest first, at most ``limit`` each."""
+        ...
+
+    def rejected_items(
+        self,
+        user_ids: Sequence[str],
+        negative: Sequence[str],
+        positive: Sequence[str],
+        limit: int,
+    ) -> list[set[str]]:
+        """The items that users rejected: the last event of the user with it is negative.
+
+        The time of the events counts, not their arrival, and no events of other kinds.
+
+        Args:
+            user_ids: the users.
+            negative: kinds of events that reject their item.
+            positive: kinds of events that accept it again.
+            limit: for each negative kind, only the items of this many latest events are considered.
+        """
         ...
 
     def page(
@@ -137,14 +156,3 @@ def outcomes(events: Sequence[Event], new_ids: set[str], stored: dict[str, Event
         else:
             results.append(EXISTING if there == event else CONFLICT)
     return results
-
-
-def split_page(rows: Sequence[tuple[Any, ...]], limit: int) -> tuple[list[Event], Position | None]:
-    """The result of ``EventStore.page`` from rows of events with their numbers.
-
-    Args:
-        rows: at most ``limit + 1``; the last one only says that there is a next page.
-        limit: the size of a page.
-    """
-    events = [Event._make(row[:-1]) for row in rows[:limit]]
-    return events, (events[-1].time_us, rows[limit - 1][-1]) if len(rows) > limit else None

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from segue.config import nearest_hint
 from segue.errors import ConfigError
@@ -30,20 +29,8 @@ and one with 0 is stored and otherwise ignored."""
 _KIND = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 
 
-class WeighedEvents(NamedTuple):
-    """What the events of a user say.
-
-    Attributes:
-        history: the events with a positive weight, in their order.
-        rejected: item ids whose last event with a weight other than 0 has a negative one.
-    """
-
-    history: list[Event]
-    rejected: list[str]
-
-
-def weigh(events: Iterable[Event], weights: Mapping[str, float]) -> WeighedEvents:
-    """Divide the events of a user, oldest first, by their weights.
+def history_of(events: Iterable[Event], weights: Mapping[str, float]) -> list[Event]:
+    """The events of a user that have a positive weight, in their order.
 
     An event stays in the history if a later one rejects its item: a history never depends on what
     came after it, so that training and serving read the same.
@@ -52,15 +39,13 @@ def weigh(events: Iterable[Event], weights: Mapping[str, float]) -> WeighedEvent
         events: oldest first.
         weights: by kind. A kind without a weight, from an earlier configuration, counts as 0.
     """
-    history: list[Event] = []
-    is_rejected: dict[str, bool] = {}
-    for event in events:
-        weight = weights.get(event.kind, 0.0)
-        if weight > 0:
-            history.append(event)
-        if weight:
-            is_rejected[event.item_id] = weight < 0
-    return WeighedEvents(history, [item for item, rejected in is_rejected.items() if rejected])
+    return [event for event in events if weights.get(event.kind, 0.0) > 0]
+
+
+def kinds_by_sign(weights: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """The kinds with a negative weight, and those with a positive one."""
+    negative = [kind for kind, weight in weights.items() if weight < 0]
+    return negative, [kind for kind, weight in weights.items() if weight > 0]
 
 
 def parse_event_weights(texts: Iterable[str]) -> dict[str, float]:

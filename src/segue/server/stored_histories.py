@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segue.errors import DatasetError, RequestError
-from segue.event_store import Event
 from segue.event_store.event import stored_id
-from segue.event_store.weights import weigh
+from segue.event_store.weights import history_of
 from segue.features import USER
 from segue.recommender import Recommender
 from segue.server.errors import api_error
 from segue.server.registry import ServedModel
-from segue.server.user_events import UserEvents
+from segue.server.user_events import EventsOfUser, UserEvents
 
 Arguments = Mapping[str, Any]
 
@@ -41,7 +40,7 @@ async def with_stored_histories(
     distinct = list(dict.fromkeys(user for user in users if user is not None))
     if not distinct:
         return list(requests)
-    stored = dict(zip(distinct, await events.latest(distinct), strict=True))
+    stored = dict(zip(distinct, await events.of_users(distinct), strict=True))
 
     def join_all() -> list[Arguments]:
         joined: list[Arguments] = []
@@ -76,7 +75,7 @@ def join_history(
     model: Recommender,
     arguments: Arguments,
     user: str,
-    events: Sequence[Event],
+    stored: EventsOfUser,
     weights: Mapping[str, float],
 ) -> Arguments:
     """A request with the stored events of its user.
@@ -85,7 +84,7 @@ def join_history(
         model: the model that answers.
         arguments: the keys of the request.
         user: its user.
-        events: what is stored of the user, oldest first.
+        stored: what is stored of the user.
         weights: of each kind of event.
 
     Raises:
@@ -98,16 +97,16 @@ def join_history(
         of_run = end_us = None
     vocabulary = model.ensemble.vocabulary
     has_embedding = USER in vocabulary.values and not vocabulary.is_unknown(USER, user)
-    if not events and of_run is None and not has_embedding:
+    if not stored.latest and of_run is None and not has_embedding:
         raise RequestError(
             f"user {user!r} has no stored events, and the run {model.name} does not know it",
             "send its events to POST /v1/events first, or give the history in items",
         )
-    weighed = weigh(events, weights)
-    new = [event.item_id for event in weighed.history if end_us is None or event.time_us > end_us]
+    history = history_of(stored.latest, weights)
+    new = [event.item_id for event in history if end_us is None or event.time_us > end_us]
     joined = {**arguments, "items": [*new, *arguments["items"]]}
-    if "exclude" in arguments and weighed.rejected:
-        joined["exclude"] = [*(arguments["exclude"] or ()), *weighed.rejected]
+    if "exclude" in arguments and stored.rejected:
+        joined["exclude"] = [*(arguments["exclude"] or ()), *stored.rejected]
     if of_run is None:
         joined["user"] = None
         if has_embedding:

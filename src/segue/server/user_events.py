@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from segue.event_store import Event, EventStore, EventStoreUnavailableError
 from segue.event_store.store import EventCallError, Outcome, Position
+from segue.event_store.weights import kinds_by_sign
 from segue.server.errors import ApiError, timed_out
 from segue.server.log import Log
 from segue.server.metrics import Metrics
@@ -29,6 +30,8 @@ MAX_CALLS_PER_COMMIT = 256
 MAX_WAITING_CALLS = 1_024
 HISTORY_EVENTS = 1_000
 """The latest events of a user that are read for a request."""
+REJECTING_EVENTS = 1_000
+"""The latest events of a user, of each negative kind, whose items are left out."""
 RETRY_S = 1.0
 """After a failure, calls fail without an attempt for so long."""
 TICK_S = 2.0
@@ -41,6 +44,18 @@ CLOSE_POLL_S = 0.01
 """How often the end of the last calls is looked for when the server stops."""
 EXPIRY_BLOCK = 5_000
 """Events that are deleted per transaction."""
+
+
+class EventsOfUser(NamedTuple):
+    """What the store says of a user.
+
+    Attributes:
+        latest: the latest events of all kinds, oldest first.
+        rejected: the ids of items whose last event with a weight other than 0 has a negative one.
+    """
+
+    latest: list[Event]
+    rejected: set[str]
 
 
 class UserEvents:
@@ -94,9 +109,16 @@ class UserEvents:
             self._metrics.count_events(result, results.count(result))
         return results
 
-    async def latest(self, user_ids: Sequence[str]) -> list[list[Event]]:
-        """The latest events of some users, oldest first; errors as in ``add``."""
-        return await self._read(lambda: self._store.latest(user_ids, HISTORY_EVENTS))
+    async def of_users(self, user_ids: Sequence[str]) -> list[EventsOfUser]:
+        """What the store says of some users; errors as in ``add``."""
+        signs = kinds_by_sign(self.weights)
+
+        def read() -> list[EventsOfUser]:
+            latest = self._store.latest(user_ids, HISTORY_EVENTS)
+            rejected = self._store.rejected_items(user_ids, *signs, REJECTING_EVENTS)
+            return list(map(EventsOfUser, latest, rejected))
+
+        return await self._read(read)
 
     async def page(
         self, user_id: str, after: Position | None, limit: int

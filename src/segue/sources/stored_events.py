@@ -20,7 +20,7 @@ from segue.config import SourceConfig
 from segue.errors import quantity
 from segue.event_store import Event, check_kinds, open_event_store, parse_event_weights
 from segue.event_store.sqlite import is_sqlite
-from segue.event_store.weights import weigh
+from segue.event_store.weights import history_of
 from segue.ragged import offsets_of
 from segue.sources.schema import ITEM_IDS, NO_ITEMS, TIMES, Chunk, Source, sequence_batch
 
@@ -61,7 +61,7 @@ class EventStoreSource(Source):
         users: list[tuple[str, list[Event]]] = []
         n_events = self._n_kept = 0
         for user, events in groupby(self._events(), lambda event: event.user_id):
-            history = weigh(events, self._weights).history
+            history = history_of(events, self._weights)
             if history:
                 users.append((user, history))
                 n_events += len(history)
