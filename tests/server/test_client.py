@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_overloads
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pytest
 from app_client import AppClient, InProcess
 
 import segue
-from segue.client import client as client_module
+from segue.client import blocks, remote_model
 
 if TYPE_CHECKING:
     from segue.recommender import Recommender
@@ -37,10 +37,20 @@ def lists(answers: Any) -> list[list[tuple[str, int, float]]]:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_arguments_and_defaults_are_those_of_the_recommender(name: str) -> None:
-    ours = inspect.signature(getattr(segue.Client, name))
-    theirs = inspect.signature(getattr(segue.Recommender, name))
-    assert ours.parameters == theirs.parameters
-    assert ours.return_annotation == theirs.return_annotation
+    ours, theirs = getattr(segue.Client, name), getattr(segue.Recommender, name)
+    variants = [[method, *get_overloads(method)] for method in (ours, theirs)]
+    for of_client, of_model in zip(*variants, strict=True):
+        signature, expected = inspect.signature(of_client), inspect.signature(of_model)
+        assert _without_requests(signature) == _without_requests(expected)
+        assert signature.return_annotation == expected.return_annotation
+
+
+def _without_requests(signature: inspect.Signature) -> list[inspect.Parameter]:
+    """The parameters, but for the type ``Request``, which only a model in the process takes."""
+    return [
+        parameter.replace(annotation=str(parameter.annotation).replace(" | Sequence[Request]", ""))
+        for parameter in signature.parameters.values()
+    ]
 
 
 def test_the_client_loads_no_model_code() -> None:
@@ -95,7 +105,7 @@ def test_no_history_at_all(remote: segue.Client) -> None:
 def test_more_histories_than_a_call_takes(
     remote: segue.Client, cycle_model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REQUESTS_PER_CALL", 2)
+    monkeypatch.setattr(remote_model, "REQUESTS_PER_CALL", 2)
     histories = [[f"i{n}"] for n in range(5)]
     answers = remote.recommend(histories, k=2)
     assert lists(answers) == lists(cycle_model.recommend(histories, k=2))
@@ -107,10 +117,10 @@ def test_more_histories_than_a_call_takes(
 def test_calls_are_cut_by_their_size_too(
     remote: segue.Client, cycle_model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)
     long = ["i\u00e9" * 20, "i1"]
     histories = [["i1"], ["i2"], ["i3"], long, ["i4"], ["i5"]]
-    cut = list(client_module._blocks([{"items": items} for items in histories], 64))
+    cut = list(blocks.blocks([{"items": items} for items in histories], 64))
     assert [body["items"] for block in cut for body in block] == histories
     assert [len(block) for block in cut] == [3, 1, 2]
     assert lists(remote.recommend(histories, k=2)) == lists(cycle_model.recommend(histories, k=2))

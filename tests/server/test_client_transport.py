@@ -72,6 +72,95 @@ def test_retries_are_bounded(waits: list[float]) -> None:
     assert (raised.value.code, raised.value.status, len(script.calls)) == ("queue_full", 503, 5)
 
 
+def warming_up(wait: str = "5") -> httpx.Response:
+    return refused(503, "not_ready", retry_after=wait)
+
+
+def test_a_server_that_warms_up_is_waited_for_beside_the_retries(waits: list[float]) -> None:
+    busy = refused(503, "queue_full", retry_after="2")
+    script = Script(*[warming_up() for _ in range(9)], busy, httpx.Response(200, json=ANSWER))
+    assert client_of(script, retries=1).recommend(["a"]).model == "m"
+    assert waits == [5.0] * 9 + [2.0]
+
+
+@pytest.mark.parametrize(("timeout_s", "n_waits"), [(0.0, 0), (4.9, 0), (5.0, 1), (12.0, 2)])
+def test_a_server_that_does_not_get_ready(
+    waits: list[float], timeout_s: float, n_waits: int
+) -> None:
+    script = Script(*[warming_up() for _ in range(9)])
+    with pytest.raises(segue.ServerError) as raised:
+        client_of(script, startup_timeout_s=timeout_s).recommend(["a"])
+    assert (raised.value.code, waits) == ("not_ready", [5.0] * n_waits)
+    assert raised.value.message.startswith(
+        f"http://server.example was not ready after {5 * n_waits} s"
+    )
+    assert "startup_timeout_s" in raised.value.hint
+
+
+def test_waiting_ends_even_if_the_server_says_at_once(waits: list[float]) -> None:
+    script = Script(*[warming_up("0") for _ in range(9)])
+    with pytest.raises(segue.ServerError, match="not ready after 2 s"):
+        client_of(script, startup_timeout_s=2.0).recommend(["a"])
+    assert waits == [0.5] * 4
+
+
+def test_wait_until_ready(waits: list[float]) -> None:
+    starting = [httpx.ConnectError("refused"), warming_up(), httpx.ReadTimeout("slow")]
+    script = Script(*starting, httpx.Response(200, json={"status": "ready"}))
+    client_of(script).wait_until_ready()
+    assert [call.url.path for call in script.calls] == ["/readyz"] * 4
+    assert waits == [1.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "n_calls"),
+    [
+        (httpx.ConnectError("refused"), "unreachable", 2),
+        (warming_up(), "not_ready", 2),
+        (httpx.Response(404, content=b"<html>"), "unexpected_response", 1),
+    ],
+    ids=["unreachable", "not ready", "another server"],
+)
+def test_waiting_until_ready_ends(
+    monkeypatch: pytest.MonkeyPatch, failure: Any, code: str, n_calls: int
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(transport.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(transport.time, "sleep", lambda _: seconds.append(seconds.pop() + 3.0))
+    script = Script(failure, failure, failure)
+    with pytest.raises(segue.ServerError) as raised:
+        client_of(script).wait_until_ready(timeout_s=2.0)
+    assert (raised.value.code, len(script.calls)) == (code, n_calls)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"retries": -1}, "retries"),
+        ({"max_wait_s": -1.0}, "max_wait_s"),
+        ({"startup_timeout_s": float("nan")}, "startup_timeout_s"),
+    ],
+)
+def test_numbers_of_retries_that_are_none(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(segue.ConfigError, match=f"{name} is .*, expected"):
+        client_of(Script(), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({}, "give it: api_key=KEY to segue.Client"),
+        ({"api_key": "old"}, "give another api_key to segue.Client"),
+    ],
+    ids=["without a key", "with a wrong key"],
+)
+def test_how_to_give_a_key_in_python(options: dict[str, Any], hint: str) -> None:
+    script = Script(refused(401, "unauthorized"))
+    with pytest.raises(segue.ServerError) as raised:
+        client_of(script, **options).recommend(["a"])
+    assert raised.value.hint.startswith(hint)
+
+
 def test_long_waits_are_left_to_the_caller(waits: list[float]) -> None:
     script = Script(refused(429, "rate_limited", retry_after="60"))
     with pytest.raises(segue.ServerError, match="rate_limited"):

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-import numpy as np
-from jaxtyping import Float32
-
-from segue.client.requests import bodies_of, event_body, similar_body
-from segue.client.responses import (
-    EventPage,
-    ExplainedAnswer,
-    Many,
-    Scores,
-    StoredEvents,
-    decoded,
-    flat_item,
-)
+from segue.client.blocks import EVENTS_PER_CALL, blocks
+from segue.client.remote_model import RemoteModel
+from segue.client.requests import event_body
+from segue.client.responses import EventPage, StoredEvents, decoded, flat_item
+from segue.client.retries import RetryPolicy
 from segue.client.transport import Transport
-from segue.errors import ServerError
-from segue.recommender.answers import Answer, Answers, Explanation
-from segue.recommender.control_options import ControlOptions
 from segue.recommender.ids import Id, id_string
-from segue.recommender.request_body import ExplainBody, GenerateBody, RecommendBody, ScoreBody
 
 if TYPE_CHECKING:
     import httpx
 
-REQUESTS_PER_CALL, EVENTS_PER_CALL = 64, 1_000
-"""What a server accepts in one call. More histories or events are sent in several."""
-BLOCK_BYTES = 1_000_000
-"""Of the histories or events in one call: the body may have 1 MiB."""
 RELOAD_TIMEOUT_S = 1_800.0
 """A model is loaded and compiled before the answer to a reload."""
 
-T = TypeVar("T")
 
-
-class Client:
+class Client(RemoteModel):
     """A model behind ``segue serve``: the methods of ``Recommender`` over HTTP.
 
         with segue.Client("http://127.0.0.1:8000") as model:
@@ -63,6 +44,7 @@ class Client:
         timeout_s: float = 60.0,
         retries: int = 2,
         max_wait_s: float = 10.0,
+        startup_timeout_s: float = 300.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """Prepare; the server is called by the methods.
@@ -76,19 +58,19 @@ class Client:
                 ``Retry-After``. They say that the server did not begin with it, or that its
                 database of events failed; a repeated call stores nothing twice.
             max_wait_s: a longer time is not waited for, and the call fails.
+            startup_timeout_s: seconds in all for which a call is repeated while the server warms
+                its models up (503 ``not_ready``), beside the retries; 0 not to wait.
             transport: how httpx connects, such as ``httpx.HTTPTransport(uds=...)``.
 
         Raises:
-            ConfigError: httpx is not installed, or the URL, the key or the timeout is not possible.
+            ConfigError: httpx is not installed, or the URL, the key or a number is not possible.
         """
-        self._model = model
-        self._transport = Transport(
-            url,
-            api_key=api_key,
-            timeout_s=timeout_s,
-            retries=retries,
-            max_wait_s=max_wait_s,
-            transport=transport,
+        policy = RetryPolicy(retries, max_wait_s, startup_timeout_s)
+        super().__init__(
+            Transport(
+                url, api_key=api_key, timeout_s=timeout_s, policy=policy, transport=transport
+            ),
+            model,
         )
 
     def __repr__(self) -> str:
@@ -111,246 +93,30 @@ class Client:
         """Close the connections."""
         self._transport.close()
 
-    @overload
-    def recommend(
-        self,
-        items: Iterable[Id] = (),
-        k: int = 10,
-        *,
-        user: Id | None = None,
-        sequence_features: Mapping[str, str] | None = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        controls: Mapping[str, Any] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answer: ...
+    def wait_until_ready(self, timeout_s: float = 300.0) -> None:
+        """Wait until the server listens and its models are warmed up, for who has just started it.
 
-    @overload
-    def recommend(
-        self,
-        items: Iterable[Iterable[Id]],
-        k: int = 10,
-        *,
-        user: Sequence[Id | None] | None = None,
-        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        controls: Sequence[Mapping[str, Any] | None] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answers: ...
-
-    def recommend(
-        self,
-        items: Any = (),
-        k: int = 10,
-        *,
-        user: Any = None,
-        sequence_features: Any = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        controls: Any = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answer | Answers:
-        """``Recommender.recommend`` by the server: the items most likely to come next."""
-        bodies, has_many = bodies_of(
-            RecommendBody,
-            items,
-            shared={"k": k, "include_seen": include_seen, "probabilities": probabilities},
-            per_history={"user": user, "sequence_features": sequence_features},
-            controls=controls,
-            shared_controls=shared_controls,
-        )
-        answers = self._post("/v1/recommend", bodies, has_many, Answer)
-        return Answers(answers) if has_many else answers[0]
-
-    @overload
-    def generate(
-        self,
-        items: Iterable[Id] = (),
-        length: int = 20,
-        *,
-        user: Id | None = None,
-        sequence_features: Mapping[str, str] | None = None,
-        temperature: float = 1.0,
-        top_k: int = 50,
-        top_p: float = 1.0,
-        end_weight: float = 0.0,
-        locked: Mapping[int, Id] | None = None,
-        include_seen: bool | None = None,
-        seed: int = 0,
-        controls: Mapping[str, Any] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answer: ...
-
-    @overload
-    def generate(
-        self,
-        items: Iterable[Iterable[Id]],
-        length: int = 20,
-        *,
-        user: Sequence[Id | None] | None = None,
-        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
-        temperature: float = 1.0,
-        top_k: int = 50,
-        top_p: float = 1.0,
-        end_weight: float = 0.0,
-        locked: Sequence[Mapping[int, Id] | None] | None = None,
-        include_seen: bool | None = None,
-        seed: int = 0,
-        controls: Sequence[Mapping[str, Any] | None] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answers: ...
-
-    def generate(  # noqa: PLR0913 - one parameter per option
-        self,
-        items: Any = (),
-        length: int = 20,
-        *,
-        user: Any = None,
-        sequence_features: Any = None,
-        temperature: float = 1.0,
-        top_k: int = 50,
-        top_p: float = 1.0,
-        end_weight: float = 0.0,
-        locked: Any = None,
-        include_seen: bool | None = None,
-        seed: int = 0,
-        controls: Any = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Answer | Answers:
-        """``Recommender.generate`` by the server: continue a sequence item by item."""
-        bodies, has_many = bodies_of(
-            GenerateBody,
-            items,
-            shared={
-                "length": length,
-                "temperature": temperature,
-                "top_k": top_k,
-                "top_p": top_p,
-                "end_weight": end_weight,
-                "include_seen": include_seen,
-                "seed": seed,
-            },
-            per_history={"user": user, "sequence_features": sequence_features, "locked": locked},
-            controls=controls,
-            shared_controls=shared_controls,
-        )
-        answers = self._post("/v1/generate", bodies, has_many, Answer)
-        return Answers(answers) if has_many else answers[0]
-
-    @overload
-    def explain(
-        self,
-        items: Iterable[Id] = (),
-        k: int = 10,
-        *,
-        candidates: Iterable[Id] | None = None,
-        user: Id | None = None,
-        sequence_features: Mapping[str, str] | None = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        members: bool = False,
-        controls: Mapping[str, Any] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Explanation: ...
-
-    @overload
-    def explain(
-        self,
-        items: Iterable[Iterable[Id]],
-        k: int = 10,
-        *,
-        candidates: Sequence[Iterable[Id]] | None = None,
-        user: Sequence[Id | None] | None = None,
-        sequence_features: Sequence[Mapping[str, str] | None] | None = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        members: bool = False,
-        controls: Sequence[Mapping[str, Any] | None] | None = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> list[Explanation]: ...
-
-    def explain(  # noqa: PLR0913 - one parameter per option
-        self,
-        items: Any = (),
-        k: int = 10,
-        *,
-        candidates: Any = None,
-        user: Any = None,
-        sequence_features: Any = None,
-        include_seen: bool | None = None,
-        probabilities: bool = False,
-        members: bool = False,
-        controls: Any = None,
-        **shared_controls: Unpack[ControlOptions],
-    ) -> Explanation | list[Explanation]:
-        """``Recommender.explain`` by the server: recommend, and why each item."""
-        bodies, has_many = bodies_of(
-            ExplainBody,
-            items,
-            shared={
-                "k": k,
-                "include_seen": include_seen,
-                "probabilities": probabilities,
-                "members": members,
-            },
-            per_history={
-                "user": user,
-                "sequence_features": sequence_features,
-                "candidates": candidates,
-            },
-            controls=controls,
-            shared_controls=shared_controls,
-        )
-        answers = self._post("/v1/explain", bodies, has_many, ExplainedAnswer)
-        explanations = [answer.explanation() for answer in answers]
-        return explanations if has_many else explanations[0]
-
-    def score(
-        self,
-        items: Any,
-        candidates: Iterable[Any],
-        *,
-        user: Any = None,
-        sequence_features: Any = None,
-    ) -> Float32[np.ndarray, " candidates"] | list[Float32[np.ndarray, " candidates"]]:
-        """``Recommender.score`` by the server: the score of each candidate as the next item."""
-        bodies, has_many = bodies_of(
-            ScoreBody,
-            items,
-            shared={},
-            per_history={
-                "user": user,
-                "sequence_features": sequence_features,
-                "candidates": candidates,
-            },
-        )
-        scores = [s.array() for s in self._post("/v1/score", bodies, has_many, Scores)]
-        return scores if has_many else scores[0]
-
-    def similar_items(
-        self,
-        item: Any,
-        k: int = 10,
-        *,
-        exclude: Iterable[Id] = (),
-        only: Iterable[Id] | None = None,
-        where: str | Iterable[str] = (),
-    ) -> Answer:
-        """``Recommender.similar_items`` by the server."""
-        body = similar_body(item, k, exclude=exclude, only=only, where=where)
-        return decoded(self._transport.post("/v1/similar", {**body, **self._named}), Answer)
+        Args:
+            timeout_s: seconds, after which the error says what was still missing.
+        """
+        self._transport.wait_until_ready(timeout_s)
 
     def search(
         self, text: str, limit: int = 10, *, column: str | None = None
     ) -> list[dict[str, Any]]:
-        """``Recommender.search`` by the server: items by text, without their ``index``."""
+        """``Recommender.search`` by the server: items by text.
+
+        Returns:
+            The items as ``Recommender.search`` returns them, without ``index``: mappings with
+            ``item_id``, ``title`` and every attribute beside them, which the answer over HTTP has
+            in ``attributes``.
+        """
         parameters = {"q": text, "limit": limit, "column": column, **self._named}
         items = self._get("/v1/items", parameters)["items"]
         return [flat_item(item) for item in items]
 
     def item(self, item_id: Id) -> dict[str, Any]:
-        """An item: ``item_id``, ``title`` and its attributes."""
+        """An item: ``item_id``, ``title`` and its attributes in one mapping, as in ``search``."""
         return flat_item(self._get(f"/v1/items/{_quoted(item_id, 'item_id')}", self._named))
 
     def model(self) -> dict[str, Any]:
@@ -390,7 +156,7 @@ class Client:
         """
         bodies = [event_body(event) for event in events]
         results: list[StoredEvents] = []
-        for block in _blocks(bodies, EVENTS_PER_CALL):
+        for block in blocks(bodies, EVENTS_PER_CALL):
             body = self._transport.post("/v1/events", {"events": block})
             results.append(decoded(body, StoredEvents))
         return StoredEvents(
@@ -438,44 +204,8 @@ class Client:
         answer = self._transport.post(path, {**self._named, **(body or {})})
         return decoded(answer, dict[str, Any])
 
-    @property
-    def _named(self) -> dict[str, Any]:
-        return {} if self._model is None else {"model": self._model}
-
     def _get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return decoded(self._transport.get(path, parameters), dict[str, Any])
-
-    def _post(
-        self, path: str, bodies: list[dict[str, Any]], has_many: bool, kind: Callable[..., T]
-    ) -> list[T]:
-        """The answers to some requests."""
-        if not has_many:
-            return [decoded(self._transport.post(path, {**bodies[0], **self._named}), kind)]
-        answers: list[T] = []
-        for block in _blocks(bodies, REQUESTS_PER_CALL):
-            try:
-                body = self._transport.post(path, {"requests": block, **self._named})
-            except ServerError as error:
-                if len(block) < len(bodies):
-                    error.add_note(f"of the histories from number {len(answers)} on")
-                raise
-            answers += decoded(body, Many[kind]).answers  # type: ignore[valid-type]
-        return answers
-
-
-def _blocks(bodies: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Some bodies at a time: at most ``size``, and ``BLOCK_BYTES`` except for a single one."""
-    block: list[dict[str, Any]] = []
-    n_bytes = 0
-    for body in bodies:
-        n_more = len(json.dumps(body)) + len(", ")  # all in ASCII
-        if block and (len(block) == size or n_bytes + n_more > BLOCK_BYTES):
-            yield block
-            block, n_bytes = [], 0
-        block.append(body)
-        n_bytes += n_more
-    if block:
-        yield block
 
 
 def _quoted(value: Id, name: str) -> str:

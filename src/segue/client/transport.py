@@ -6,22 +6,19 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import segue
+from segue.client.retries import RetryPolicy
 from segue.errors import ConfigError, RequestError, ServerError
 
 if TYPE_CHECKING:
     import httpx
-
-RETRIED = (429, 503)
-"""Statuses of calls that can be repeated: the server did not begin, or its database of events
-failed, in which nothing is stored twice."""
-DEFAULT_WAIT_S = 1.0
-"""Seconds until a call is repeated where the response does not say."""
+NOT_YET = frozenset(["not_ready", "unreachable", "timeout"])
+"""Codes of errors of a server that may be starting."""
+POLL_S = 1.0
+"""How often such a server is called."""
 
 
 class Transport:
@@ -33,8 +30,7 @@ class Transport:
         *,
         api_key: str | None,
         timeout_s: float,
-        retries: int,
-        max_wait_s: float,
+        policy: RetryPolicy,
         transport: httpx.BaseTransport | None,
     ) -> None:
         """Prepare; a connection is opened with the first call.
@@ -51,8 +47,8 @@ class Transport:
             message = f"timeout_s is {timeout_s}, expected a number of seconds above 0"
             raise ConfigError(message, "60 is the default")
         self.url = url
-        self._retries = retries
-        self._max_wait_s = max_wait_s
+        self._policy = policy
+        self._has_key = api_key is not None
         headers = {"User-Agent": f"segue/{segue.__version__}"}
         if api_key is not None:
             if not api_key or not api_key.isascii() or not api_key.isprintable():
@@ -97,22 +93,48 @@ class Transport:
         """The body of the response to DELETE."""
         return self._call("DELETE", path)
 
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Wait until the server listens and its models are warmed up.
+
+        Raises:
+            ServerError: it is not ready in time, or answers otherwise than Segue does.
+        """
+        end_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                response = self._send("GET", "/readyz", {})
+                if response.is_success:
+                    return
+                error = self._error_of(response, timeout_s)
+            except ServerError as failure:
+                error = failure
+            if error.code not in NOT_YET or time.monotonic() >= end_s:
+                raise error
+            time.sleep(POLL_S)
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def _call(self, method: str, path: str, **options: Any) -> bytes:
         """Send a call, and repeat it while the server has no room and says when it will."""
-        response = self._send(method, path, options)
-        for _ in range(self._retries):
-            wait_s = _wait_s(response)
-            if response.status_code not in RETRIED or wait_s > self._max_wait_s:
-                break
-            time.sleep(wait_s)
-            response = self._send(method, path, options)
+        response, startup_s = self._policy.send(
+            lambda: self._send(method, path, options), time.sleep
+        )
         if not response.is_success:
-            raise _error_of(response)
+            raise self._error_of(response, startup_s)
         return response.content
+
+    def _error_of(self, response: httpx.Response, startup_s: float) -> ServerError:
+        """The error that a response is, with what to do in Python."""
+        error = _error_in(response)
+        if error.code == "unauthorized":
+            given = "give another api_key" if self._has_key else "give it: api_key=KEY"
+            error.hint = f"{given} to segue.Client; segue serve --new-key NAME makes one"
+        elif error.code == "not_ready":
+            error.message = f"{self.url} was not ready after {startup_s:g} s: {error.message}"
+            error.hint = "call it later, or give a larger startup_timeout_s to segue.Client"
+        return error
 
     def _send(self, method: str, path: str, options: Mapping[str, Any]) -> httpx.Response:
         import httpx
@@ -139,18 +161,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _wait_s(response: httpx.Response) -> float:
-    """Seconds to wait by ``Retry-After``, which has seconds or a date (RFC 9110, 10.2.3)."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return DEFAULT_WAIT_S
-
-
-def _error_of(response: httpx.Response) -> ServerError:
+def _error_in(response: httpx.Response) -> ServerError:
     """The error in the body of a response, or that there is none where something else answered."""
     status, request_id = response.status_code, response.headers.get("x-request-id", "")
     try:
