@@ -10,6 +10,7 @@ from app_client import AppClient
 
 from segue.recommender import Answer, Recommender
 from segue.server import schemas
+from segue.server.page_files import page_files
 
 HISTORIES = [["i1"], ["i3", "i4"], [], ["i11", "i0", "nowhere"], ["i5"] * 9]
 
@@ -188,3 +189,14 @@ def test_models(client: AppClient, cycle_model: Recommender) -> None:
     schemas.ModelShape.model_validate(model)
     assert model["n_items"] == models["models"][0]["n_items"] == len(cycle_model.item_ids)
     assert model["version"] == client.post("/v1/recommend", {}).headers["x-model-version"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_each_file_of_the_page_says_once_what_it_varies_with(
+    client: AppClient, encoding: str
+) -> None:
+    for name, file in page_files().items():
+        for further in ({}, {"if-none-match": file.tag}):
+            headers = {"accept-encoding": encoding, **further}
+            response = client.get(f"/page/{name}", headers=headers)
+            assert response.headers.get_list("vary") == ["Accept-Encoding"], name

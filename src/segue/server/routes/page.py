@@ -45,7 +45,7 @@ def _file(request: Request, path: str) -> Response:
         "etag": file.tag,
         "cache-control": "no-cache",
         "content-security-policy": POLICY,
-        "vary": "accept-encoding",
+        "vary": "Accept-Encoding",
     }
     if file.tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
