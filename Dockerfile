@@ -23,7 +23,7 @@ COPY README.md LICENSE ./
 COPY src ./src
 RUN /opt/segue/bin/pip install --no-deps --no-build-isolation --prefix=/package .
 
-# 3. The image: the environment, Segue, a user without rights, and no tool to build with.
+# 3. The image: the environment, Segue and a user without rights; nothing that the build needed.
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --no-create-home --home-dir /cache --shell /usr/sbin/nologin segue \
     && install -d -o segue -g segue /cache
