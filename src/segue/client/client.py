@@ -94,7 +94,7 @@ class Client(RemoteModel):
         self._transport.close()
 
     def wait_until_ready(self, timeout_s: float = 300.0) -> None:
-        """Wait until the server listens and its models are warmed up, for who has just started it.
+        """Wait until the server listens and its models are warmed up, such as after starting it.
 
         Args:
             timeout_s: seconds, after which the error says what was still missing.
