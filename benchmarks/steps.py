@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from segue.batches import n_labels
-from segue.cli.options import parse_changes
+from segue.cli.option_values import parse_changes
 from segue.config import resolve_config
 from segue.dataset import Dataset
 from segue.machine import use_compilation_cache
