@@ -297,9 +297,9 @@ def test_other_numbers_of_requests_results_and_excluded_items_compile_nothing():
         excluded = Ragged.from_rows([list(range(5, 5 + n_excluded))] * batch)
         top(np.ones((batch, DIM), np.float32), embeddings, excluded, k)
 
-    search_batch(8, 3, 1)
+    search_batch(12, 3, 1)
     compiled = kernels.top_by_groups._cache_size()
-    for batch, k, n_excluded in ((5, 1, 0), (6, 7, 2), (7, 10, 30), (8, 9, 45)):
+    for batch, k, n_excluded in ((9, 1, 0), (10, 7, 2), (11, 10, 30), (12, 9, 45)):
         search_batch(batch, k, n_excluded)
     assert kernels.top_by_groups._cache_size() == compiled
 
