@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 from playlist_highlights import train_on_built_in_world
 from rich.console import Console
 from rich.table import Table
@@ -37,13 +38,15 @@ def weights(text: str) -> list[float]:
 
 def with_weight(ensemble: Ensemble, weight: float) -> Ensemble:
     """The same ensemble with another weight of PureSVD, in nats; 0 leaves PureSVD out."""
+    if not 0 <= weight <= float(np.finfo(np.float32).max):
+        raise SystemExit(f"error: weight is {weight}, expected a number from 0 up; 16 is usual")
+    if not any(isinstance(member, PureSVD) for member in ensemble.further_dense):
+        raise SystemExit("error: the run has no PureSVD member; set puresvd_factors above 0")
     dense = [
         replace(member, weight=weight) if isinstance(member, PureSVD) else member
         for member in ensemble.further_dense
         if weight or not isinstance(member, PureSVD)
     ]
-    if len(dense) == len(ensemble.further_dense) and not any(isinstance(m, PureSVD) for m in dense):
-        raise SystemExit("the run has no PureSVD member: train it with puresvd_factors above 0")
     return Ensemble(
         ensemble.encoder,
         dense,
