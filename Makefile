@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-slow fuzz lint lint-page format bench lock docs clean
+.PHONY: demo test test-slow soak fuzz lint lint-page format bench lock docs clean
 
 demo: $(READY)  ## the main job on the built-in world
 	$(BIN)/segue demo --overwrite
@@ -14,6 +14,10 @@ test: $(READY)  ## the test suite, under four minutes on two cores
 
 test-slow: $(READY)  ## the rest: kills, scale, all cases of large groups, more examples
 	$(BIN)/pytest -n 2 --dist worksteal -m "slow or hypothesis" --hypothesis-profile=thorough
+
+soak: $(READY)  ## the server for an hour or two: 10,000 generated calls, 20 kills per event store
+	SEGUE_SOAK=1 SEGUE_KILLS=20 $(BIN)/pytest -m slow \
+		tests/server/test_schemathesis.py tests/server/test_kill_under_events.py
 
 fuzz: $(READY)  ## damaged logs and folders: 2,000 of each format of logs, 500 folders
 	PYTHONPATH=tests $(BIN)/python tests/fuzz/fuzz.py --logs 2000 --folders 500
