@@ -62,6 +62,17 @@ def test_only_selected_event_types_are_read(tmp_path: Path) -> None:
     assert source.report()["columns"]["event"] == "event"
 
 
+def test_attributes_in_a_log_lead_to_a_warning(tmp_path: Path) -> None:
+    path = write_log(tmp_path, "u,a,A song,9", header="user_id,item_id,Track Title,price")
+    (warning,) = [text for text in open_log(path).report()["warnings"] if "not used" in text]
+    assert "'Track Title'" in warning
+    assert "price" not in warning
+    assert "items_file" in warning
+    items = write(tmp_path / "items.csv", "item_id,title\na,A song\n")
+    described = open_log(path, items_file=items).report()["warnings"]
+    assert not any("not used" in text for text in described)
+
+
 def test_an_unknown_event_type_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no event of type 'veiw'") as error:
         read_log(event_log(tmp_path), event_type=("buy", "veiw"))

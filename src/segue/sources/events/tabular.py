@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 from segue.config import SourceConfig, nearest_hint
 from segue.errors import SourceError
 from segue.sources.byte_streams import is_stream
+from segue.sources.column_roles import ColumnRoles
 from segue.sources.events.log_checks import CheckedLog, check_log, check_types
 from segue.sources.events.log_opening import OpenedLog, open_table_log
 from segue.sources.events.log_view import LogView
 from segue.sources.events.sorting import connect, sequences_from_events, sorted_events
+from segue.sources.items.columns import attribute_columns
 from segue.sources.schema import NO_ITEMS, Chunk, Source
 from segue.sources.scratch import ScratchFolder
 from segue.sources.tables.copies import (
@@ -30,7 +32,7 @@ from segue.sources.tables.copies import (
     with_names_of_files,
 )
 from segue.sources.tables.files import is_table
-from segue.sources.tables.table import reading, text_sql
+from segue.sources.tables.table import Table, reading, text_sql
 
 
 def recognises(path: Path) -> bool:
@@ -67,6 +69,7 @@ class TabularSource(Source):
         ]
         check_types(LogView(self._table, self._columns, ()), str(self._path))
         self.sequences_are_users = self._columns.sequences_are_users
+        self._attributes = _unused_attributes(self._table, self._columns, config)
         self._warnings: list[str] = []
 
     def chunks(self) -> Iterator[Chunk]:
@@ -82,7 +85,7 @@ class TabularSource(Source):
         return {"format": self.format, "files": self._sizes}
 
     def report(self) -> dict[str, Any]:
-        warnings = [*self._table.warnings, *self._warnings]
+        warnings = [*self._table.warnings, *self._attributes, *self._warnings]
         return {"columns": self._columns._asdict(), "warnings": warnings}
 
     def _warn_of_header(self, sequences: pa.RecordBatch) -> None:
@@ -139,3 +142,15 @@ class TabularSource(Source):
             if name not in existing_types:
                 message = f"{self._path} has no event of type {name!r}"
                 raise SourceError(message, nearest_hint(name, existing_types))
+
+
+def _unused_attributes(table: Table, columns: ColumnRoles, config: SourceConfig) -> list[str]:
+    """A warning if the log has attributes of items, which only an items file can give."""
+    left = [name for name in table.columns if name not in columns.names()]
+    names = attribute_columns(left)
+    if not names or config.items_file is not None:
+        return []
+    return [
+        f"not used: {', '.join(map(repr, names))}; titles and other attributes of items are read "
+        "from a file with one row per item, items_file"
+    ]

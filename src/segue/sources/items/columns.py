@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +69,12 @@ def choose_columns(table: Table, config: SourceConfig, path: Path) -> ItemColumn
         kind = vectors if is_vector(sql_type) else nested if is_nested(sql_type) else plain
         kind.append(name)
     return ItemColumns(item, attributes, plain, vectors, nested, reserved)
+
+
+def attribute_columns(names: Iterable[str]) -> list[str]:
+    """The names that are usual for an attribute of items."""
+    spellings = " ".join(ATTRIBUTE_SPELLINGS.values())
+    return [name for name in names if first_match(spellings, [name]) is not None]
 
 
 def _id_column(names: list[str], config: SourceConfig, path: Path) -> str:
