@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from segue.dataset import Dataset
 from segue.server import serving
 from segue.server.app import create_app
 from segue.server.covers import Covers
@@ -28,12 +27,9 @@ SETTINGS = ServerSettings(
 class PageServer:
     """Serves some runs, as ``segue serve`` does on loopback."""
 
-    def __init__(
-        self, runs: dict[str, Path], covers: Path | None = None, data: Dataset | None = None
-    ) -> None:
+    def __init__(self, runs: dict[str, Path], covers: Path | None = None) -> None:
         """Choose a port; ``start`` serves."""
         self._runs = runs
-        self._data = data
         self._covers = None if covers is None else Covers.of_folder(covers)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -50,7 +46,6 @@ class PageServer:
             settings=SETTINGS,
             log=Log(io.BytesIO()),
             covers=self._covers,
-            data=self._data,
             run_paths={name: str(path) for name, path in self._runs.items()},
         )
         self._socket = bound_socket("127.0.0.1", self.port)
