@@ -14,7 +14,7 @@ from segue.recommender import Recommender, load_members
 from segue.runs import RunFolder
 from segue.trainer import train
 from segue.trainer.ensemble import fit
-from segue.trainer.ensemble.candidates import BEST_OF_TRANSFORMER, score_candidates
+from segue.trainer.ensemble.candidates import NEXT_ITEM, score_candidates
 from segue.trainer.ensemble.requests import fitting_requests
 
 MEMBERS = ("co-occurrence", "ease", "tale")
@@ -104,7 +104,7 @@ def test_candidates_are_scored_as_by_the_members(run: Path, cycles: Dataset):
     members = list(load_members(RunFolder(run), cycles.vocabulary_size).sparse)
     alone = ensemble.encoder_alone()
     candidates = score_candidates(alone, members, requests)
-    assert BEST_OF_TRANSFORMER >= 12  # so every item that was not seen is a candidate
+    assert NEXT_ITEM.of_transformer >= 12  # so every item that was not seen is a candidate
     for row in (0, 17, 59):
         query = requests.query.slice(row, row + 1)
         seen = set(query.seen.values.tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
@@ -17,9 +18,23 @@ from segue.tokens import INDEX_DTYPE, PAD
 from segue.trainer.ensemble.requests import FittingRequests
 from segue.trainer.ensemble.weights import Candidates
 
-BEST_OF_TRANSFORMER, BEST_OF_MEMBER = 100, 50
-"""Number of best items of a request that become candidates. An item that is among the ten best of
-a mixture is almost always among these of a member."""
+
+class NBest(NamedTuple):
+    """Numbers of best items of a request that become candidates.
+
+    Attributes:
+        of_transformer: of the transformer.
+        of_member: of each member.
+    """
+
+    of_transformer: int
+    of_member: int
+
+
+NEXT_ITEM = NBest(100, 50)
+"""An item that is among the ten best of a mixture is almost always among these of a member."""
+CONTINUATION = NBest(200, 200)
+"""Lists of hundreds of items are judged by all of their targets, most of which are further down."""
 REQUESTS_PER_BLOCK = 256
 
 
@@ -27,6 +42,7 @@ def score_candidates(
     transformer: Ensemble,
     members: Sequence[DenseMember | SparseMember],
     requests: FittingRequests,
+    n_best: NBest = NEXT_ITEM,
 ) -> Candidates:
     """Scores of the transformer, then of each member with the weight 1.
 
@@ -34,10 +50,11 @@ def score_candidates(
         transformer: the transformer alone.
         members: the members, in the item indices of the transformer.
         requests: the requests; the target of each is always a candidate.
+        n_best: how many best items of the transformer and of each member are candidates.
     """
     blocks = []
     for block, query in requests.query.blocks(REQUESTS_PER_BLOCK):
-        blocks.append(_score_block(transformer, members, query, requests.targets[block]))
+        blocks.append(_score_block(transformer, members, query, requests.targets[block], n_best))
     width = max(block.is_item.shape[1] for block in blocks)
     padded = [
         (
@@ -60,10 +77,12 @@ def _score_block(
     members: Sequence[DenseMember | SparseMember],
     query: Query,
     targets: Int32[np.ndarray, " batch"],
+    n_best: NBest,
 ) -> Candidates:
-    best = transformer.top(query.with_k(min(BEST_OF_TRANSFORMER, transformer.n_candidates))).items
+    of_transformer = min(n_best.of_transformer, transformer.n_candidates)
+    of_member = min(n_best.of_member, transformer.n_candidates)
+    best = transformer.top(query.with_k(of_transformer)).items
     bonuses = [m.bonus(query) if isinstance(m, SparseMember) else None for m in members]
-    n_best = min(BEST_OF_MEMBER, transformer.n_candidates)
     alone = [
         Ensemble(transformer.encoder, [m], (), transformer.is_candidate, encoder_weight=0.0)
         if isinstance(m, DenseMember)
@@ -73,9 +92,9 @@ def _score_block(
     columns = [best]
     for dense, bonus in zip(alone, bonuses, strict=True):
         if bonus is not None:
-            columns.append(_best_of(bonus))
+            columns.append(_best_of(bonus, of_member))
         elif dense is not None:
-            columns.append(dense.top(query.with_k(n_best)).items)
+            columns.append(dense.top(query.with_k(of_member)).items)
     is_reached = (np.concatenate(columns, axis=1) == targets[:, None]).any(axis=1)
     items = np.sort(np.concatenate([*columns, targets[:, None]], axis=1), axis=1)
     is_item = (items != PAD) & (np.diff(items, axis=1, prepend=PAD) > 0)
@@ -93,13 +112,13 @@ def _score_block(
     return Candidates(scores, is_item, target, is_reached, query.rows)
 
 
-def _best_of(bonus: sparse.csr_matrix) -> Int32[np.ndarray, "batch best"]:
+def _best_of(bonus: sparse.csr_matrix, n_best: int) -> Int32[np.ndarray, "batch best"]:
     """The items with the largest bonus of each request; PAD where there are fewer."""
-    best = np.full((bonus.get_shape()[0], BEST_OF_MEMBER), PAD, INDEX_DTYPE)
+    best = np.full((bonus.get_shape()[0], n_best), PAD, INDEX_DTYPE)
     all_values = np.asarray(bonus.data, np.float32)
     for row, (start, end) in enumerate(pairwise(np.asarray(bonus.indptr).tolist())):
         items, values = bonus.indices[start:end], all_values[start:end]
-        if len(items) > BEST_OF_MEMBER:
-            items = items[np.argpartition(-values, BEST_OF_MEMBER)[:BEST_OF_MEMBER]]
+        if len(items) > n_best:
+            items = items[np.argpartition(-values, n_best)[:n_best]]
         best[row, : len(items)] = items
     return best

@@ -29,7 +29,7 @@ from segue.recommender.single_members import TIE_BREAKER
 from segue.recommender.stored_members import Member
 from segue.runs import RunFolder
 from segue.trainer.ensemble.calibration import calibrate
-from segue.trainer.ensemble.candidates import score_candidates
+from segue.trainer.ensemble.candidates import CONTINUATION, NEXT_ITEM, score_candidates
 from segue.trainer.ensemble.requests import fitting_requests
 from segue.trainer.ensemble.weights import Mixture, choose_mixture
 from segue.trainer.singular_vectors import puresvd_member
@@ -95,7 +95,8 @@ def fit_ensemble(
     if is_stopped():
         return None
     transformer = Ensemble(encoder, is_candidate=data.is_candidate[: data.vocabulary_size])
-    candidates = score_candidates(transformer, members, requests)
+    n_best = CONTINUATION if continuation else NEXT_ITEM
+    candidates = score_candidates(transformer, members, requests, n_best)
     names = [TRANSFORMER, *(member.name for member in members)]
     # A second transformer has no scores for users that it does not know.
     not_alone = () if second is None else (second.name,)

@@ -10,16 +10,21 @@ from jaxtyping import Bool, Int32, Int64
 from segue.config import EvaluationConfig
 from segue.dataset import Dataset
 from segue.evaluation import has_targets
+from segue.evaluation.continuation import GivenEvents
 from segue.evaluation.instances import evaluation_instances, held_out_rows
-from segue.evaluation.protocol import resolve_protocol
+from segue.evaluation.protocol import DEFAULT_GIVEN, DEFAULT_GIVEN_RANDOM, resolve_protocol
 from segue.features import stored_features
 from segue.ragged import Ragged
 from segue.ranking import Query
 
 MAX_FITTING_REQUESTS = 4_000
 """Number of requests: enough that the standard error of NDCG@10 is below .005."""
-GIVEN = (1, 5, 10, 25, 100)
-"""Numbers of first events that are given, where whole sequences are held out."""
+GIVEN = (
+    *(GivenEvents(m, is_random=False) for m in DEFAULT_GIVEN),
+    *(GivenEvents(m, is_random=True) for m in DEFAULT_GIVEN_RANDOM),
+)
+"""The events that are given where whole sequences are held out: those of an evaluation. So the
+weights suit given events in random order too, where a transformer reads an order by chance."""
 
 
 class FittingRequests(NamedTuple):
@@ -53,9 +58,9 @@ def fitting_requests(
     Args:
         data: the dataset.
         seed: of the draw.
-        continuation: whether they are those of the continuation task, in which the first events of
-            a held-out sequence are given, ``GIVEN`` of them in turn, and the target is drawn from
-            the items of the rest; else those of the next-item task.
+        continuation: whether they are those of the continuation task, in which some events of a
+            held-out sequence are given, ``GIVEN`` in turn, and the target is drawn from the items
+            of the rest; else those of the next-item task.
         max_requests: largest number of requests.
 
     Returns:
@@ -90,12 +95,15 @@ def _continuations(data: Dataset, seed: int, max_requests: int) -> FittingReques
     targets: list[int] = []
     for row in held_out_rows(data, protocol).tolist():
         events = data.sequences.row(row)
-        for n_given in GIVEN:
-            rest = np.setdiff1d(events[n_given:], events[:n_given])
+        for given_events in GIVEN:
+            if len(events) <= given_events.m:
+                continue
+            mask = given_events.mask(len(events), row, seed)
+            rest = np.setdiff1d(events[~mask], events[mask])
             rest = rest[data.is_candidate[rest]]
             if len(rest):
                 rows.append(row)
-                given.append(events[:n_given])
+                given.append(events[mask])
                 targets.append(int(random.choice(rest)))
     if not targets:
         return None
