@@ -115,6 +115,36 @@ def test_rejected_items_are_those_of_the_last_signed_event(
     assert store.rejected_items("uv", *SIGNS, limit) == expected
 
 
+@given(
+    rows=st.lists(SIGNED_EVENTS, max_size=30),
+    users=st.lists(st.sampled_from("uvwx"), max_size=8),
+    limit=st.integers(1, 4),
+)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_users_at_once_are_read_as_one_at_a_time(
+    store: EventStore, rows: list[tuple[str, int, str, str]], users: list[str], limit: int
+) -> None:
+    for user in "uv":
+        store.delete_user(user)
+    events = [event(f"e{n}", *row) for n, row in enumerate(rows)]
+    store.add(events)
+    by_time = sorted(events, key=lambda event: event.time_us)
+    expected = [[e for e in by_time if e.user_id == user][-limit:] for user in users]
+    assert store.latest(users, limit) == expected
+    assert [store.latest([user], limit) for user in users] == [[events] for events in expected]
+    one_by_one = [store.rejected_items([user], *SIGNS, limit) for user in users]
+    assert [[items] for items in store.rejected_items(users, *SIGNS, limit)] == one_by_one
+
+
+def test_more_users_than_one_statement_reads(store: EventStore) -> None:
+    store.add([event(f"e{n}", f"u{n}", kind="skip", item=f"i{n}") for n in range(0, 200, 2)])
+    users = [f"u{n}" for n in reversed(range(200))]
+    ids = [[event.event_id for event in events] for events in store.latest(users, 5)]
+    assert ids == [[] if n % 2 else [f"e{n}"] for n in reversed(range(200))]
+    rejections = store.rejected_items(users, *SIGNS, 5)
+    assert rejections == [set() if n % 2 else {f"i{n}"} for n in reversed(range(200))]
+
+
 def test_pages_have_every_event_once_in_order(store: EventStore) -> None:
     times = [5, 1, 5, 5, 2, 9, 5]
     store.add([event(f"e{n}", time_us=time) for n, time in enumerate(times)])
@@ -207,6 +237,8 @@ def test_text_of_all_kinds_is_kept(store: EventStore) -> None:
     assert store.add(events) == ["stored"] * len(texts)
     for text, stored in zip(texts, events, strict=True):
         assert store.page(text, None, 5) == ([stored], None)
+    assert store.latest(texts, 5) == [[stored] for stored in events]
+    assert store.rejected_items(texts, ["view"], [], 5) == [{text} for text in texts]
 
 
 EVENTS = st.builds(

@@ -103,6 +103,36 @@ def test_a_user_with_many_events_is_deleted_in_blocks(
 
 
 @pytest.mark.slow
+def test_users_are_read_by_two_statements_that_sort_nobody_s_events(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    url = postgres.create_database()
+    store = open_event_store(url, creates=True)
+    store.add([EVENT._replace(event_id=f"e{n}", user_id=f"u{n % 400}") for n in range(8_000)])
+    execute(url, "VACUUM ANALYZE segue_events")
+    plans: list[str] = []
+    execute_statement = psycopg.Connection.execute
+
+    def explain(connection: psycopg.Connection, query: bytes, values: tuple) -> psycopg.Cursor:
+        rows = execute_statement(connection, b"EXPLAIN " + query, values)
+        plans.append("\n".join(line for (line,) in rows))
+        return execute_statement(connection, query, values)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", explain)
+    users = [f"u{n}" for n in range(60)]
+    assert [len(events) for events in store.latest(users, 1_000)] == [20] * 60
+    store.rejected_items(users, ["skip", "view"], ["like"], 1_000)
+    assert len(plans) == 2
+    for plan in plans:
+        assert "Seq Scan" not in plan
+        assert "Sort Key: segue_events.time_us" not in plan
+        assert "JIT" not in plan
+    store.close()
+
+
+@pytest.mark.slow
 def test_a_store_of_an_earlier_version_gets_its_indexes(postgres: PostgresServer) -> None:
     import psycopg
 

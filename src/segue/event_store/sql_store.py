@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from segue.event_store.event import Event
@@ -13,6 +14,9 @@ COLUMNS = "event_id, user_id, item_id, time_us, kind"
 IN_ORDER = "user_id, time_us, number"
 """Events by user, time and arrival."""
 LATEST_FIRST = "ORDER BY time_us DESC, number DESC"
+
+_TIME_AND_NUMBER = itemgetter(3, 5)
+"""Of a row with ``COLUMNS`` and the number."""
 
 
 class SqlEventStore(ABC):
@@ -31,9 +35,30 @@ class SqlEventStore(ABC):
             EventStoreUnavailableError: the database cannot be used now.
         """
 
+    @abstractmethod
+    def _rows_of_users(
+        self, statement: str, user_ids: Sequence[str], *values: Any
+    ) -> list[list[tuple[Any, ...]]]:
+        """The rows that a statement gives for each of some users, in any order.
+
+        Args:
+            statement: for one user, who is written as ``{user}`` before the first question mark.
+            user_ids: the users; one may occur several times.
+            values: of the question marks, the same for all users.
+
+        Raises:
+            EventStoreUnavailableError: the database cannot be used now.
+        """
+
     def latest(self, user_ids: Sequence[str], limit: int) -> list[list[Event]]:
-        query = f"SELECT {COLUMNS} FROM {self._table} WHERE user_id = ? {LATEST_FIRST} LIMIT ?"
-        return [events_of(reversed(self._rows(query, user, limit))) for user in user_ids]
+        query = (
+            f"SELECT {COLUMNS}, number FROM {self._table} "
+            f"WHERE user_id = {{user}} {LATEST_FIRST} LIMIT ?"
+        )
+        return [
+            events_of(row[:-1] for row in sorted(rows, key=_TIME_AND_NUMBER))
+            for rows in self._rows_of_users(query, user_ids, limit)
+        ]
 
     def rejected_items(
         self,
@@ -42,28 +67,27 @@ class SqlEventStore(ABC):
         positive: Sequence[str],
         limit: int,
     ) -> list[set[str]]:
+        if not negative:
+            return [set() for _ in user_ids]
         # For each item of the latest negative events: is the last event of either sign negative?
-        # Each of the two inner SELECTs reads one range of an index, from its end.
+        # Each of the inner SELECTs reads one range of an index, from its end.
         last_key, key = (self._item_key.format(item=f"{t}.item_id") for t in ("last", "negative"))
+        latest = (
+            f"SELECT item_id FROM (SELECT item_id FROM {self._table} "
+            f"WHERE user_id = {{user}} AND kind = ? {LATEST_FIRST} LIMIT ?) AS latest"
+        )
         query = (
-            "SELECT item_id FROM (SELECT DISTINCT item_id FROM ("
-            f"SELECT item_id FROM {self._table} WHERE user_id = ? AND kind = ? "
-            f"{LATEST_FIRST} LIMIT ?) AS latest) AS negative "
-            f"WHERE (SELECT kind FROM {self._table} AS last WHERE user_id = ? "
+            f"SELECT item_id FROM ({' UNION '.join([latest] * len(negative))}) AS negative "
+            f"WHERE (SELECT kind FROM {self._table} AS last WHERE user_id = {{user}} "
             f"AND {last_key} = {key} AND last.item_id = negative.item_id "
             f"AND kind IN ({_marks([*negative, *positive])}) {LATEST_FIRST} LIMIT 1"
             f") IN ({_marks(negative)})"
         )
-        return [
-            {
-                item
-                for kind in negative
-                for (item,) in self._rows(
-                    query, user, kind, limit, user, *negative, *positive, *negative
-                )
-            }
-            for user in user_ids
-        ]
+        limits = [value for kind in negative for value in (kind, limit)]
+        rows_of_users = self._rows_of_users(
+            query, user_ids, *limits, *negative, *positive, *negative
+        )
+        return [{item for (item,) in rows} for rows in rows_of_users]
 
     def page(
         self, user_id: str, after: Position | None, limit: int

@@ -147,6 +147,17 @@ class SqliteEventStore(SqlEventStore):
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._run(lambda connection: connection.execute(statement, values).fetchall())
 
+    def _rows_of_users(
+        self, statement: str, user_ids: Sequence[str], *values: Any
+    ) -> list[list[tuple[Any, ...]]]:
+        query = statement.format(user="?1")  # a plain ? has the number after the largest one so far
+
+        def read(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:
+            with _transaction(connection, "DEFERRED"):  # one state of the database for all users
+                return [connection.execute(query, (user, *values)).fetchall() for user in user_ids]
+
+        return self._run(read)
+
     def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         self._check_present()
         return self._connections.run(operation)
@@ -189,8 +200,8 @@ def is_sqlite(path: Path) -> bool:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
+    connection.execute(f"BEGIN {mode}")
     try:
         yield
         connection.execute("COMMIT")
