@@ -43,7 +43,7 @@ def fill(store: EventStore, n_users: int, n_events: int) -> list[str]:
     return users[:n_users]
 
 
-def read(store: EventStore, users: list[str]) -> object:
+def read(store: EventStore, users: list[str]) -> tuple[list[list[Event]], list[set[str]]]:
     """What the server reads of the users of a call."""
     signs = kinds_by_sign(DEFAULT_WEIGHTS)
     latest = store.latest(users, HISTORY_EVENTS)
@@ -74,10 +74,13 @@ def main() -> None:
         }
         for way in ways.values():
             way()  # opens the connection, prepares the statements
-        took = [{name: took_ms(way) for name, way in ways.items()} for _ in range(arguments.repeats)]
+        took = [
+            {name: took_ms(way) for name, way in ways.items()} for _ in range(arguments.repeats)
+        ]
         store.close()
+    kind = "postgresql" if location.startswith("postgres") else "sqlite"
     medians = {name: round(float(np.median([turn[name] for turn in took])), 1) for name in ways}
-    print(json.dumps({**vars(arguments), "store": location.partition(":")[0], **medians}))
+    print(json.dumps({**vars(arguments), "store": kind, **medians}))
 
 
 if __name__ == "__main__":

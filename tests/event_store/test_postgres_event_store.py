@@ -121,10 +121,12 @@ def test_users_are_read_by_two_statements_that_sort_nobody_s_events(
         return execute_statement(connection, query, values)
 
     monkeypatch.setattr(psycopg.Connection, "execute", explain)
-    users = [f"u{n}" for n in range(60)]
-    assert [len(events) for events in store.latest(users, 1_000)] == [20] * 60
-    store.rejected_items(users, ["skip", "view"], ["like"], 1_000)
-    assert len(plans) == 2
+    for n_users in (1, 60):
+        users = [f"u{n}" for n in range(n_users)]
+        assert [len(events) for events in store.latest(users, 1_000)] == [20] * n_users
+        rejected = store.rejected_items(users, ["skip", "view"], ["like"], 1_000)
+        assert rejected == [{"i"}] * n_users
+    assert len(plans) == 4
     for plan in plans:
         assert "Seq Scan" not in plan
         assert "Sort Key: segue_events.time_us" not in plan

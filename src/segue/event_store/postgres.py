@@ -29,8 +29,8 @@ READ_BLOCK = 64
 """Users whose events one statement reads."""
 
 _PLANNING = "-c enable_bitmapscan=off -c jit=off"
-"""All reads end after some rows of an index. Where the planner expects few events per user, it would
-collect and sort all of a user; where it expects many, it would compile the statement first."""
+"""Reads take a range of an index from its end. Otherwise the planner sorts all events of a user if
+it expects few, and compiles the statement if it expects many."""
 _LOCK = 0x5345475545
 """Of the advisory lock under which the tables are created."""
 # In the collation "C" text is ordered by code point, as in SQLite, whatever the database has.
@@ -163,14 +163,17 @@ class PostgresEventStore(SqlEventStore):
     def _rows_of_users(
         self, statement: str, user_ids: Sequence[str], *values: Any
     ) -> list[list[tuple[Any, ...]]]:
-        query = (
-            "SELECT of_user.*, place FROM unnest(?::text[]) WITH ORDINALITY AS given (user_id, place) "
-            f"CROSS JOIN LATERAL ({statement.format(user='given.user_id')}) AS of_user"
-        )
+        of_user = statement.format(user="given.user_id")
+        query = f"SELECT of_user.*, place FROM {{}} CROSS JOIN LATERAL ({of_user}) AS of_user"
+        many = query.format("unnest(?::text[]) WITH ORDINALITY AS given (user_id, place)")
+        # PostgreSQL keeps the plan of this one; for an array it plans every time.
+        one = query.format("(VALUES (?::text, 1)) AS given (user_id, place)")
         rows_of_users: list[list[tuple[Any, ...]]] = [[] for _ in user_ids]
         for start in range(0, len(user_ids), READ_BLOCK):
             block = list(user_ids[start : start + READ_BLOCK])
-            for *row, place in self._rows(query, block, *values):
+            is_one = len(block) == 1
+            rows = self._rows(one, *block, *values) if is_one else self._rows(many, block, *values)
+            for *row, place in rows:
                 rows_of_users[start + place - 1].append(tuple(row))
         return rows_of_users
 
