@@ -120,6 +120,31 @@ def test_a_given_loss_of_a_large_catalogue_has_updates_that_fit():
     assert config.optimizer.embedding_updates == "dense"
 
 
+PLAYLISTS = replace(
+    MOVIES,
+    n_sequences=4_525,
+    n_events=300_000,
+    n_items=150_000,
+    n_candidates=150_000,
+    covering_length=140,
+    holds_out_sequences=True,
+)
+
+
+def test_rare_items_stay_near_their_singular_vectors_and_contexts_are_long():
+    rare = default_recipe(PLAYLISTS, {}).config
+    assert (rare.model.context, rare.training.horizon) == (100, 20)
+    assert rare.optimizer.sparse_learning_rate_scale < 1
+    often = default_recipe(replace(PLAYLISTS, n_events=3_000_000), {}).config
+    assert (often.model.context, often.training.horizon) == (50, 1)
+    assert often.optimizer.sparse_learning_rate_scale == 1
+
+
+def test_dense_updates_may_be_given_for_rare_items():
+    config = default_recipe(PLAYLISTS, {"optimizer.embedding_updates": "dense"}).config
+    assert config.optimizer.sparse_learning_rate_scale == 1
+
+
 def test_the_smallest_log_has_enough_steps():
     small = replace(MOVIES, n_sequences=200, n_events=900, n_items=100, covering_length=8)
     training = default_recipe(small, {}).config.training

@@ -23,6 +23,8 @@ COVERED_SHARE = 0.9
 """Share of the sequences whose events fit into the context."""
 MIN_CONTEXT, MAX_CONTEXT = 5, 50
 """Longer contexts take more time per event and gain nothing within minutes."""
+MAX_CONTINUED_CONTEXT = 100
+"""The same where sequences are continued from what they are about, as long as it may be."""
 EVENTS_PER_BATCH = 800
 """Labels per batch. Many small updates learn faster than few large ones: docs/experiments.md."""
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 16, 256
@@ -41,6 +43,9 @@ RARE_EVENTS = 10
 """Training events per item below which, where whole sequences are held out, a label is one of
 several next events: which one exactly comes next cannot be learned."""
 HORIZON = 20
+RARE_LEARNING_RATE_SCALE = 0.2
+"""For sparse updates of the embeddings of rare items, which begin as singular vectors: with few
+events of each, they are better left near these. docs/experiments.md."""
 SECOND_CONTEXT = 5
 """Events that the second transformer reads: the embedding of the user stands for the earlier ones.
 """
@@ -93,6 +98,11 @@ class Statistics:
     window: int | None
     item_columns: tuple[str, ...]
     sequence_columns: tuple[str, ...]
+
+    @property
+    def has_rare_items(self) -> bool:
+        """Whether whole sequences are held out of a catalogue of rare items, such as playlists."""
+        return self.holds_out_sequences and self.n_events < RARE_EVENTS * self.n_items
 
     @classmethod
     def of(cls, data: Dataset) -> Statistics:
@@ -167,7 +177,7 @@ def default_recipe(statistics: Statistics, changes: Mapping[str, Any]) -> Recipe
     budget_s = changes.get("training.budget_s") or DEFAULT_BUDGET_S
     choices = [
         _batches(statistics),
-        _catalogue(statistics, changes.get("loss.kind", "sampled-softmax")),
+        _catalogue(statistics, changes),
         _model(statistics, budget_s),
         _members(statistics, budget_s),
     ]
@@ -206,7 +216,8 @@ _Choice = tuple[dict[str, Any], str]
 
 
 def _batches(statistics: Statistics) -> _Choice:
-    context = min(max(statistics.window or statistics.covering_length, MIN_CONTEXT), MAX_CONTEXT)
+    longest = MAX_CONTINUED_CONTEXT if statistics.has_rare_items else MAX_CONTEXT
+    context = min(max(statistics.window or statistics.covering_length, MIN_CONTEXT), longest)
     mean_length = min(context, statistics.n_events / max(statistics.n_sequences, 1))
     rows = int(EVENTS_PER_BATCH / max(mean_length, 1))
     batch_size = min(max(rows, MIN_BATCH_SIZE), MAX_BATCH_SIZE)
@@ -230,8 +241,9 @@ def _batches(statistics: Statistics) -> _Choice:
     return settings, reason
 
 
-def _catalogue(statistics: Statistics, loss: Any) -> _Choice:
+def _catalogue(statistics: Statistics, changes: Mapping[str, Any]) -> _Choice:
     n_items = quantity(statistics.n_items, "item")
+    loss = changes.get("loss.kind", "sampled-softmax")
     if statistics.n_items < MANY_ITEMS or loss != "sampled-softmax":
         return {"loss.kind": "softmax"}, f"exact softmax and dense updates: {n_items}"
     settings = {
@@ -241,7 +253,11 @@ def _catalogue(statistics: Statistics, loss: Any) -> _Choice:
         "optimizer.embedding_updates": "sparse",
         "training.unknown_rate": "good-turing",
     }
-    return settings, f"2,048 sampled negatives and sparse updates: {n_items}"
+    reason = f"2,048 sampled negatives and sparse updates: {n_items}"
+    if statistics.has_rare_items and changes.get("optimizer.embedding_updates") != "dense":
+        settings["optimizer.sparse_learning_rate_scale"] = RARE_LEARNING_RATE_SCALE
+        reason += f", {RARE_LEARNING_RATE_SCALE} of the learning rate for rare ones"
+    return settings, reason
 
 
 def _model(statistics: Statistics, budget_s: float) -> _Choice:
@@ -267,7 +283,7 @@ def _model(statistics: Statistics, budget_s: float) -> _Choice:
     if names:
         settings |= {"model.sequence_features": names, "training.feature_dropout": 0.3}
         reasons.append(f"sequence features {', '.join(names)}")
-    if statistics.n_events < RARE_EVENTS * statistics.n_items:
+    if statistics.has_rare_items:
         settings |= {"training.horizon": HORIZON, "optimizer.learning_rate": 1e-3}
         reasons.append(f"labels from the next {HORIZON} events, because items are rare")
     return settings, "; ".join(reasons)
