@@ -11,7 +11,7 @@ from commands import segue
 from segue.dataset import Dataset
 from segue.errors import RequestError
 from segue.recommender import Recommender
-from segue.recommender.early_checks import check_controls
+from segue.recommender.early_checks import check_arguments
 from segue.tokens import N_SPECIALS
 
 
@@ -351,6 +351,51 @@ def test_an_impossible_control_is_an_error_before_the_model_is_loaded(
     assert message in segue(verb, run, *item, option).error
 
 
+NUMBERS_OUT_OF_RANGE = [
+    ("recommend", {"k": 0}, "k is 0, expected 1 or more (ask for more)"),
+    ("recommend", {"diversity": 1.5}, "diversity is 1.5, expected a number from 0 to 1"),
+    ("recommend", {"popularity": -2.0}, "popularity is -2.0, expected a number from -1 to 1"),
+    ("generate", {"length": 0}, "length is 0, expected 1 or more"),
+    ("generate", {"temperature": -0.5}, "temperature is -0.5, expected a number from 0 to 1e"),
+    ("generate", {"top_k": 0}, "top_k is 0, expected 1 or more"),
+    ("generate", {"top_p": 1.5}, "top_p is 1.5, expected a number above 0 and up to 1"),
+    ("generate", {"end_weight": -1.0}, "end_weight is -1.0, expected a number from 0 to 1e"),
+    ("generate", {"seed": -1}, "seed is -1, expected 0 or more"),
+    ("generate", {"locked": {"20": "1"}}, "position 20 is locked, but a list of 20 has"),
+    ("generate", {"locked": {"0": "1", "1": "1"}}, "item '1' is locked at two positions"),
+]
+
+
+@pytest.mark.all_cases
+@pytest.mark.parametrize(("verb", "request_", "message"), NUMBERS_OUT_OF_RANGE)
+def test_a_number_out_of_range_in_a_query_is_an_error_before_the_model_is_loaded(
+    run: Path,
+    tmp_path: Path,
+    verb: str,
+    request_: dict,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps(request_))
+    with monkeypatch.context() as patch:
+        patch.setattr(Recommender, "load", None)
+        early = segue(verb, run, "--query", file).error
+    assert message in early
+    locked = {int(position): item for position, item in request_.get("locked", {}).items()}
+    arguments = request_ | ({"locked": locked} if locked else {})
+    with pytest.raises(RequestError) as caught:
+        getattr(Recommender.load(run), verb)(**arguments)
+    assert early == f"error: {caught.value}"
+
+
+def test_similar_checks_k_before_the_model_is_loaded(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recommender, "load", None)
+    assert "k is 0, expected 1 or more" in segue("similar", run, "--item", "1", "-k", 0).error
+
+
 def test_possible_controls_pass_the_early_checks(run: Path) -> None:
     controls = {
         "where": ["training_count > 2", "title has x", "genres lacks Y", "artist != z"],
@@ -362,5 +407,5 @@ def test_possible_controls_pass_the_early_checks(run: Path) -> None:
         "diversity": 0.5,
         "popularity": -1.0,
     }
-    check_controls(run, {"items": ["1"], "k": 10**9, **controls})
-    check_controls(run / "nowhere", controls)
+    check_arguments(run, {"items": ["1"], "k": 10**9, **controls})
+    check_arguments(run / "nowhere", controls)

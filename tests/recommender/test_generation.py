@@ -434,7 +434,7 @@ def test_exclusions_hold_from_the_next_position_on():
 )
 def test_options_out_of_range_are_refused(options, message):
     with pytest.raises(RequestError, match=message) as caught:
-        Sampling(**options).check(has_end=True)
+        Sampling(**options).check_ranges()
     assert caught.value.hint
 
 

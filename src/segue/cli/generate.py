@@ -106,7 +106,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
         seed=seed,
     )
     given |= options.controls(exclude, only, where, cap, None, popularity, like, unlike)
-    from segue.recommender.early_checks import check_controls
+    from segue.recommender.early_checks import check_arguments
     from segue.recommender.request_body import GenerateBody, read_body
 
     request = ({} if query is None else read_body(query, GenerateBody)) | given
@@ -114,7 +114,7 @@ def generate(  # noqa: PLR0913 - one parameter per option
         request["locked"] = options.locked_items(lock, request.get("length", DEFAULT_LENGTH))
     in_rows = {name: request.get(name) for name in ("items", "user", "locked")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
-    check_controls(run, request)
+    check_arguments(run, request)
     from segue.recommender import Recommender  # loads JAX, which takes seconds
 
     model = Recommender.load(run, without_ensemble=without_ensemble, window=window)

@@ -74,13 +74,13 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     if why and source is not None:
         raise RequestError("--why is for one history, not for a file", "leave it out")
 
-    from segue.recommender.early_checks import check_controls
+    from segue.recommender.early_checks import check_arguments
     from segue.recommender.request_body import read_body
 
     request = ({} if query is None else read_body(query)) | given
     in_rows = {name: request.get(name) for name in ("items", "user")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
-    check_controls(run, request)
+    check_arguments(run, request)
     from segue.recommender import Explanation, Recommender  # loads JAX, which takes seconds
 
     model = Recommender.load(run, without_ensemble=without_ensemble, window=window)

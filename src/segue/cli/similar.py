@@ -22,10 +22,10 @@ def similar(
     as_json: options.Json = False,
 ) -> None:
     """List the items most similar to one, by the cosine of their vectors."""
-    from segue.recommender.early_checks import check_controls
+    from segue.recommender.early_checks import check_arguments
 
     filters = options.filters(exclude, only, where)
-    check_controls(run, filters)
+    check_arguments(run, {"k": k, **filters})
     from segue.recommender import Recommender  # loads JAX, which takes seconds
 
     model = Recommender.load(run, without_ensemble=without_ensemble)

@@ -15,6 +15,7 @@ from segue.errors import RequestError
 from segue.features import USER
 from segue.ranking import Ranker
 from segue.recommender.answer_builder import AnswerBuilder
+from segue.recommender.counts import check_count
 from segue.recommender.encoder import Encoder
 from segue.recommender.ensemble import Ensemble
 from segue.recommender.histories import Histories, TrainingHistories
@@ -196,10 +197,7 @@ class LoadedModel:
         )
 
     def _check_count(self, name: str, value: Any) -> None:
-        if not isinstance(value, int | np.integer) or isinstance(value, bool):
-            raise RequestError(f"{name} is {value!r}, expected an integer", "10 is usual")
-        if value < 1:
-            raise RequestError(f"{name} is {value}, expected 1 or more", "ask for more")
+        check_count(name, value)
         if value > self.ensemble.n_candidates:
             message = (
                 f"{name} is {value}, more than the catalogue of {self.ensemble.n_candidates} items"

@@ -31,24 +31,38 @@ def locked_items(
     """
     locked = np.full((len(locks), length), PAD, INDEX_DTYPE)
     for row, lock in enumerate(locks):
-        if not isinstance(lock, Mapping | None):
-            message = f"locked is {lock!r}, expected a mapping of positions to item ids"
-            raise RequestError(message, 'give {0: "first id"}, for example')
-        positions = [_position(position, length) for position in lock or {}]
-        ids = [id_string(item, "locked item") for item in (lock or {}).values()]
+        positions, ids = check_locks(lock, length)
         indices, unknown = find_items(ids)
         if unknown:
             raise RequestError(
                 f"the locked item {unknown[0]!r} is not in the catalogue",
                 "lock the id of an item of the catalogue",
             )
-        if len(set(ids)) < len(ids):
-            twice = next(item for item in ids if ids.count(item) > 1)
-            raise RequestError(
-                f"item {twice!r} is locked at two positions", "a list has no repeats: lock it once"
-            )
         locked[row, positions] = indices
     return locked
+
+
+def check_locks(lock: Any, length: int) -> tuple[list[int], list[str]]:
+    """The locked positions of one list and their item ids.
+
+    Args:
+        lock: a mapping from positions, counted from 0, to item ids, or None.
+        length: number of items of the list.
+
+    Raises:
+        RequestError: a position is beyond the length, or an item is locked twice.
+    """
+    if not isinstance(lock, Mapping | None):
+        message = f"locked is {lock!r}, expected a mapping of positions to item ids"
+        raise RequestError(message, 'give {0: "first id"}, for example')
+    positions = [_position(position, length) for position in lock or {}]
+    ids = [id_string(item, "locked item") for item in (lock or {}).values()]
+    if len(set(ids)) < len(ids):
+        twice = next(item for item in ids if ids.count(item) > 1)
+        raise RequestError(
+            f"item {twice!r} is locked at two positions", "a list has no repeats: lock it once"
+        )
+    return positions, ids
 
 
 def _position(position: Any, length: int) -> int:

@@ -43,6 +43,19 @@ class Sampling:
             has_end: whether the model was trained to predict END.
 
         Raises:
+            RequestError: an option is out of range, or the model does not predict END.
+        """
+        self.check_ranges()
+        if self.end_weight and not has_end:
+            raise RequestError(
+                f"end_weight is {self.end_weight}, but the model does not predict END",
+                "leave it out, or train with model.end=true",
+            )
+
+    def check_ranges(self) -> None:
+        """Validate the options as far as that is possible without the model.
+
+        Raises:
             RequestError: an option is out of range.
         """
         for name, kinds in (
@@ -65,11 +78,6 @@ class Sampling:
             if not 0 <= value <= MAX_OPTION:
                 message = f"{name} is {value}, expected a number from 0 to {MAX_OPTION:g}"
                 raise RequestError(message, "0 and 1 are usual")
-        if self.end_weight and not has_end:
-            raise RequestError(
-                f"end_weight is {self.end_weight}, but the model does not predict END",
-                "leave it out, or train with model.end=true",
-            )
         if self.seed < 0:
             raise RequestError(f"seed is {self.seed}, expected 0 or more", "give another one")
 
