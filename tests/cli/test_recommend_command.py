@@ -69,6 +69,55 @@ def test_reasons_and_probabilities_are_those_of_the_library(
     assert "because of" not in segue(*arguments).out
 
 
+def test_candidates_and_members_of_a_query_are_those_of_explain(
+    mixed_run: Path, ids: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "query.json"
+    request = {"items": ids[:2], "candidates": [ids[9], ids[5], ids[0]], "members": True}
+    file.write_text(json.dumps(request))
+    arguments = ("recommend", mixed_run, "--why", "--query", file)
+    content = segue(*arguments, "--json").json
+    expected = Recommender.load(mixed_run).explain(**request).to_dict()
+    for item in content["items"]:
+        assert item.pop("attributes").keys() == SHOWN
+    for values in (content, expected):
+        assert values.pop("took_ms") > 0
+    assert content == expected
+    assert set(answered_ids(content)) == {ids[9], ids[5], ids[0]}
+    printed = segue(*arguments).out
+    _, ranks = printed.split("rank by each member alone:\n")
+    heading, *rows = (line.split() for line in ranks.splitlines() if line.strip())
+    assert heading == ["rank", "id", *expected["member_ranks"]]
+    by_item = zip(*expected["member_ranks"].values(), strict=True)
+    assert [row for row in rows if row[0].isdigit()] == [
+        [str(item["rank"]), item["item_id"], *map(str, of_item)]
+        for item, of_item in zip(expected["items"], by_item, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), [("candidates", ["1"]), ("members", True)])
+def test_a_key_of_explain_needs_why(
+    run: Path, tmp_path: Path, key: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recommender, "load", None)
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps({key: value}))
+    assert segue("recommend", run, "--query", file).error == (
+        f"error: the --query file has the key {key}, which is for --why "
+        "(add --why, or leave the key out)"
+    )
+
+
+def test_no_candidates_and_unknown_ones(run: Path, ids: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "query.json"
+    file.write_text(json.dumps({"items": ids[:1], "candidates": [], "members": True}))
+    outcome = segue("recommend", run, "--why", "--query", file)
+    assert (outcome.code, outcome.out) == (0, "")
+    file.write_text(json.dumps({"items": ids[:1], "candidates": ["nothing"]}))
+    error = segue("recommend", run, "--why", "--query", file).error
+    assert "candidate 'nothing' is not in the catalogue" in error
+
+
 @pytest.mark.parametrize("verb", ["recommend", "generate"])
 def test_the_ensemble_can_be_left_out(
     verb: str, run: Path, mixed_run: Path, ids: list[str]

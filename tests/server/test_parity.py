@@ -193,7 +193,7 @@ def test_locks_and_options_of_a_query_on_standard_input(
 
 
 def test_similar_items_and_explanations(
-    interfaces: Interfaces, capsys: pytest.CaptureFixture[str]
+    interfaces: Interfaces, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run, model, server, client = interfaces
     expected = compared(model.similar_items("100", 5))
@@ -201,12 +201,16 @@ def test_similar_items_and_explanations(
     assert compared(server.post("/v1/similar", {"item": "100", "k": 5}).json()) == expected
     assert compared(client.similar_items(100, 5)) == expected
     history = ["100", "201"]
-    explained = model.explain(history, k=3, members=True).to_dict()
-    shown = printed(capsys, "recommend", run, "--items", "100,201", "-k", 3, "--why", "--json")
-    over_http = server.post("/v1/explain", {"items": history, "k": 3, "members": True}).json()
-    for answer in (shown, over_http, client.explain(history, k=3, members=True).to_dict()):
-        assert compared(answer) == compared(explained)
-        ranks = answer.get("member_ranks", explained["member_ranks"])
-        assert ranks == explained["member_ranks"]
-        texts = [item["why"]["text"] for item in answer["items"]]
-        assert texts == [item["why"]["text"] for item in explained["items"]]
+    for own in ({"k": 3}, {"candidates": ["302", "100"]}):
+        arguments = {"items": history, "members": True, **own}
+        explained = model.explain(**arguments).to_dict()
+        query = tmp_path / "query.json"
+        query.write_text(json.dumps(arguments))
+        shown = printed(capsys, "recommend", run, "--why", "--query", query, "--json")
+        over_http = server.post("/v1/explain", arguments).json()
+        for answer in (shown, over_http, client.explain(**arguments).to_dict()):
+            assert compared(answer) == compared(explained)
+            for name in ("events", "contributions", "member_ranks"):
+                assert answer[name] == explained[name]
+            texts = [item["why"]["text"] for item in answer["items"]]
+            assert texts == [item["why"]["text"] for item in explained["items"]]

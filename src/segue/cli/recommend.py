@@ -12,7 +12,9 @@ from segue.cli.console import percent, print_json, stderr, stdout, table
 from segue.errors import RequestError, quantity
 
 if TYPE_CHECKING:
-    from segue.recommender import Answer, Recommender
+    from pathlib import Path
+
+    from segue.recommender import Answer, Explanation, Recommender
 
 GENRES_WIDTH = 100
 """Columns of a terminal from which tables of items have their genres."""
@@ -75,13 +77,12 @@ def recommend(  # noqa: PLR0913 - one parameter per option
         raise RequestError("--why is for one history, not for a file", "leave it out")
 
     from segue.recommender.early_checks import check_arguments
-    from segue.recommender.request_body import read_body
 
-    request = ({} if query is None else read_body(query)) | given
+    request = ({} if query is None else _of_file(query, why)) | given
     in_rows = {name: request.get(name) for name in ("items", "user")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
     check_arguments(run, request)
-    from segue.recommender import Explanation, Recommender  # loads JAX, which takes seconds
+    from segue.recommender import Recommender  # loads JAX, which takes seconds
 
     model = Recommender.load(run, without_ensemble=without_ensemble, window=window)
     if files is not None:
@@ -90,8 +91,19 @@ def recommend(  # noqa: PLR0913 - one parameter per option
             lambda watch: model.recommend_file(**files.arguments, **arguments, watch=watch), as_json
         )
         return
-    answer = (model.explain if why else model.recommend)(**request)
-    print_answer(answer.answer if isinstance(answer, Explanation) else answer, model, as_json)
+    print_answer((model.explain if why else model.recommend)(**request), model, as_json)
+
+
+def _of_file(query: Path, why: bool) -> dict[str, Any]:
+    """The request of a --query file, whose keys are those of ``explain`` with --why."""
+    from segue.recommender.request_body import ExplainBody, RecommendBody, read_body
+
+    request = read_body(query, ExplainBody)
+    of_why = [name for name in request if name not in RecommendBody.model_fields]
+    if of_why and not why:
+        message = f"the --query file has the key {of_why[0]}, which is for --why"
+        raise RequestError(message, "add --why, or leave the key out")
+    return request
 
 
 def _listed(ids: Sequence[str]) -> str:
@@ -101,7 +113,9 @@ def _listed(ids: Sequence[str]) -> str:
     return ", ".join(names) + (f" and {n_more:,} more" if n_more > 0 else "")
 
 
-def _with_attributes(answer: Answer, attributes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _with_attributes(
+    answer: Answer | Explanation, attributes: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """An answer as JSON, whose items have the attributes that tables show."""
     content = answer.to_dict()
     for item, of_item in zip(content["items"], attributes, strict=True):
@@ -114,10 +128,13 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
-    """Print the items of an answer on stdout, and its notes on stderr."""
+def print_answer(result: Answer | Explanation, model: Recommender, as_json: bool) -> None:
+    """Print the items of an answer or explanation on stdout, and its notes on stderr."""
+    from segue.recommender import Explanation
     from segue.recommender.shown_attributes import SHOWN, shown_attributes
 
+    answer = result.answer if isinstance(result, Explanation) else result
+    member_ranks = result.member_ranks if isinstance(result, Explanation) else None
     if answer.unknown_items:
         unknown = _listed(answer.unknown_items)
         stderr().print(f"unknown items were replaced by <unk>: {unknown}")
@@ -131,7 +148,7 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     indices = model.items.find([item.item_id for item in answer.items])
     attributes = shown_attributes(model.items, indices)
     if as_json:
-        print_json(_with_attributes(answer, attributes))
+        print_json(_with_attributes(result, attributes))
         return
     shown = [name for name in SHOWN if any(name in of_item for of_item in attributes)]
     if stdout().width < GENRES_WIDTH and "genres" in shown:
@@ -149,3 +166,12 @@ def print_answer(answer: Answer, model: Recommender, as_json: bool) -> None:
     for item in answer.items:  # sentences, which a column would cut off
         if item.why is not None:
             stdout().print(f"{item.rank:>4}   {item.why.text}", soft_wrap=True, highlight=False)
+    if member_ranks is not None:
+        stdout().print("rank by each member alone:")
+        # A table of its own: the one above has no room for a column per member.
+        ranks = zip(*member_ranks.values(), strict=True)
+        rows = [
+            [str(item.rank), item.item_id, *map(str, of_item)]
+            for item, of_item in zip(answer.items, ranks, strict=True)
+        ]
+        stdout().print(table(("rank", "id", *member_ranks), rows, text_columns=("id",)))
