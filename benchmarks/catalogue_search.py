@@ -231,7 +231,7 @@ def measure(items: Items, n_queries: int, n_misspelled: int, seed: int) -> dict[
 
 def main() -> None:
     """Parse the arguments, measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n\n", 1)[0])
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--misspelled", type=int, default=1_000)

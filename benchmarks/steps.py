@@ -104,7 +104,7 @@ def report(results: dict[str, dict[str, float]]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the steps of a recipe."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("dataset", nargs="?", help="a prepared dataset; else the built-in world")
     parser.add_argument("--preset", default="sasrec")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")

@@ -98,8 +98,9 @@ def fields(module: str, name: str) -> dict[str, Field]:
     for node, following in zip(body, [*body[1:], None], strict=True):
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        is_doc = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        doc = markdown(str(following.value.value)) if is_doc else ""
+        doc = ""
+        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            doc = markdown(str(following.value.value))
         default = "" if node.value is None else text_of(node.value)
         result[node.target.id] = Field(expanded(node.annotation, owner.module), default, doc)
     return result

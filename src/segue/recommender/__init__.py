@@ -69,7 +69,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'segue.recommender' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"segue.recommender.{_MODULE_OF[name]}"), name)
+if not TYPE_CHECKING:  # to a type checker, a function would give the package every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'segue.recommender' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"segue.recommender.{_MODULE_OF[name]}"), name)
