@@ -24,7 +24,7 @@ COVERED_SHARE = 0.9
 MIN_CONTEXT, MAX_CONTEXT = 5, 50
 """Longer contexts take more time per event and gain nothing within minutes."""
 MAX_CONTINUED_CONTEXT = 100
-"""The same where sequences are continued from what they are about, as long as it may be."""
+"""The same for sequences of rare items: what they are about takes many events to say."""
 EVENTS_PER_BATCH = 800
 """Labels per batch. Many small updates learn faster than few large ones: docs/experiments.md."""
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 16, 256
