@@ -57,6 +57,13 @@ def test_ids_follow_the_rule_for_ids() -> None:
             stored_id(value, "x")
 
 
+def test_there_is_a_limit_of_kinds():
+    n = 100 - len(DEFAULT_WEIGHTS)
+    assert len(parse_event_weights([f"k{i}=-1" for i in range(n)])) == 100
+    with pytest.raises(ConfigError, match="101 kinds of events, expected at most 100"):
+        parse_event_weights([f"k{i}=-1" for i in range(n + 1)])
+
+
 def test_weights_of_options() -> None:
     assert parse_event_weights([]) == DEFAULT_WEIGHTS
     weights = parse_event_weights(["skip=0", "listen=0.5", "a.b-c_1=-2e1"])

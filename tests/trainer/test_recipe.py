@@ -140,8 +140,11 @@ def test_rare_items_stay_near_their_singular_vectors_and_contexts_are_long():
     assert often.optimizer.sparse_learning_rate_scale == 1
 
 
-def test_dense_updates_may_be_given_for_rare_items():
-    config = default_recipe(PLAYLISTS, {"optimizer.embedding_updates": "dense"}).config
+@pytest.mark.parametrize(
+    "given", [{"optimizer.embedding_updates": "dense"}, {"model.initialisation": "normal"}]
+)
+def test_rare_items_have_the_usual_learning_rate_where_they_begin_otherwise(given: dict[str, str]):
+    config = default_recipe(PLAYLISTS, given).config
     assert config.optimizer.sparse_learning_rate_scale == 1
 
 

@@ -78,7 +78,8 @@ def recommend(  # noqa: PLR0913 - one parameter per option
 
     from segue.recommender.early_checks import check_arguments
 
-    request = ({} if query is None else _of_file(query, why)) | given
+    of_query = {} if query is None else _of_query(query, why=why, of_file=source is not None)
+    request = of_query | given
     in_rows = {name: request.get(name) for name in ("items", "user")}
     files = batch.batch_files(source, output, id_column, before, overwrite, **in_rows)
     check_arguments(run, request)
@@ -94,15 +95,20 @@ def recommend(  # noqa: PLR0913 - one parameter per option
     print_answer((model.explain if why else model.recommend)(**request), model, as_json)
 
 
-def _of_file(query: Path, why: bool) -> dict[str, Any]:
-    """The request of a --query file, whose keys are those of ``explain`` with --why."""
+def _of_query(query: Path, *, why: bool, of_file: bool) -> dict[str, Any]:
+    """The request of a --query file, whose keys are those of ``explain`` with --why.
+
+    Args:
+        of_file: whether it is for the histories of a file, which have no --why.
+    """
     from segue.recommender.request_body import ExplainBody, RecommendBody, read_body
 
     request = read_body(query, ExplainBody)
     of_why = [name for name in request if name not in RecommendBody.model_fields]
     if of_why and not why:
         message = f"the --query file has the key {of_why[0]}, which is for --why"
-        raise RequestError(message, "add --why, or leave the key out")
+        hint = "add --why, or leave the key out" if not of_file else "leave the key out"
+        raise RequestError(message, hint)
     return request
 
 

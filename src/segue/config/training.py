@@ -195,7 +195,8 @@ class OptimizerConfig(ConfigSection):
     """The same for the embeddings of features: users, artists, words of names."""
     sparse_learning_rate_scale: Annotated[DeviceFloat, Field(gt=0)] = 1.0
     """Factor of the learning rate for embeddings with sparse updates. Their rows move only at the
-    steps that use them, without the drift of dense momentum: rare items need more than 1."""
+    steps that use them, without the drift of dense momentum: rare items need more than 1, or
+    less where they begin as singular vectors."""
     state_precision: Precision = "float32"
     """How the moments of ``sparse`` updates are stored; bfloat16 is rounded stochastically."""
     learning_rate: Annotated[DeviceFloat, Field(gt=0)] = 1e-3

@@ -26,6 +26,8 @@ DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType(
 event with a positive one is part of the history, one with a negative one counts against its item,
 and one with 0 is stored and otherwise ignored."""
 
+MAX_KINDS = 100
+"""Most kinds: a statement that reads what a user rejects names each of them."""
 _KIND = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 
 
@@ -52,7 +54,8 @@ def parse_event_weights(texts: Iterable[str]) -> dict[str, float]:
     """The default weights, with those of texts such as ``skip=-1`` and ``listen=1``.
 
     Raises:
-        ConfigError: a text is not of the form KIND=WEIGHT, or its weight is not finite.
+        ConfigError: a text is not of the form KIND=WEIGHT, its weight is not finite, or there are
+            more than ``MAX_KINDS``.
     """
     weights = dict(DEFAULT_WEIGHTS)
     for text in texts:
@@ -67,6 +70,9 @@ def parse_event_weights(texts: Iterable[str]) -> dict[str, float]:
             weights[kind] = math.nan
         if not math.isfinite(weights[kind]):
             raise ConfigError(f"the event weight {text!r} has no number", "as in skip=-1")
+    if len(weights) > MAX_KINDS:
+        message = f"there are {len(weights)} kinds of events, expected at most {MAX_KINDS}"
+        raise ConfigError(message, "give weights to fewer kinds")
     return weights
 
 

@@ -43,6 +43,7 @@ RARE_EVENTS = 10
 """Training events per item below which, where whole sequences are held out, a label is one of
 several next events: which one exactly comes next cannot be learned."""
 HORIZON = 20
+INITIALISATION = "singular-vectors"
 RARE_LEARNING_RATE_SCALE = 0.2
 """For sparse updates of the embeddings of rare items, which begin as singular vectors: with few
 events of each, they are better left near these. docs/experiments.md."""
@@ -254,7 +255,9 @@ def _catalogue(statistics: Statistics, changes: Mapping[str, Any]) -> _Choice:
         "training.unknown_rate": "good-turing",
     }
     reason = f"2,048 sampled negatives and sparse updates: {n_items}"
-    if statistics.has_rare_items and changes.get("optimizer.embedding_updates") != "dense":
+    starts_as_vectors = changes.get("model.initialisation", INITIALISATION) == INITIALISATION
+    is_sparse = changes.get("optimizer.embedding_updates") != "dense"
+    if statistics.has_rare_items and starts_as_vectors and is_sparse:
         settings["optimizer.sparse_learning_rate_scale"] = RARE_LEARNING_RATE_SCALE
         reason += f", {RARE_LEARNING_RATE_SCALE} of the learning rate for rare ones"
     return settings, reason
@@ -266,7 +269,7 @@ def _model(statistics: Statistics, budget_s: float) -> _Choice:
         "model.heads": 2,
         "model.width": 128,
         "model.feed_forward": 256,
-        "model.initialisation": "singular-vectors",
+        "model.initialisation": INITIALISATION,
         "optimizer.learning_rate": 4e-3 if budget_s < SMALL_BUDGET_S else 2e-3,
         "optimizer.schedule": "cosine",
         "optimizer.warmup_steps": 100,

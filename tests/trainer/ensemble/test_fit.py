@@ -10,20 +10,20 @@ import pytest
 
 from segue.config import Config
 from segue.dataset import Dataset
+from segue.preparation import prepare
 from segue.recommender import Recommender, load_members
 from segue.runs import RunFolder
 from segue.trainer import train
 from segue.trainer.ensemble import fit
-from segue.trainer.ensemble.candidates import NEXT_ITEM, score_candidates
+from segue.trainer.ensemble.candidates import CONTINUATION, NEXT_ITEM, NBest, score_candidates
 from segue.trainer.ensemble.requests import fitting_requests
+from small_runs import CONFIG
 
 MEMBERS = ("co-occurrence", "ease", "tale")
 
 
 @pytest.fixture(scope="module")
 def run(cycles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from small_runs import CONFIG
-
     folder = tmp_path_factory.mktemp("ensemble") / "run"
     return train(cycles, folder, config=CONFIG, ensemble=True, trials=3, max_steps=2).path
 
@@ -121,6 +121,23 @@ def test_candidates_are_scored_as_by_the_members(run: Path, cycles: Dataset):
             np.testing.assert_allclose(scores[i], dense[items], rtol=1e-6)
         position = np.flatnonzero(candidates.is_item[row]).tolist().index(candidates.target[row])
         assert items[position] == requests.targets[row]
+
+
+@pytest.mark.parametrize(("horizon", "n_best"), [(1, NEXT_ITEM), (3, CONTINUATION)])
+def test_lists_are_fitted_on_more_candidates(
+    horizon: int, n_best: NBest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given = []
+
+    def spy(*arguments):
+        given.append(arguments[3])
+        return score_candidates(*arguments)
+
+    monkeypatch.setattr(fit, "score_candidates", spy)
+    playlists = prepare(None, tmp_path / "world", sequences=60, items=240, mean_length=15)
+    only = {"members": ("co-occurrence",), "trials": 1, "max_steps": 2, "horizon": horizon}
+    train(playlists, tmp_path / "run", config=CONFIG, ensemble=True, **only)
+    assert given == [n_best]
 
 
 def test_without_validation_targets_the_transformer_stays_alone(
