@@ -15,7 +15,7 @@ test: $(READY)  ## the test suite, under four minutes on two cores
 test-slow: $(READY)  ## the rest: kills, scale, all cases of large groups, more examples
 	$(BIN)/pytest -n 2 --dist worksteal -m "slow or hypothesis" --hypothesis-profile=thorough
 
-soak: $(READY)  ## the server for an hour or two: 10,000 generated calls, 20 kills per event store
+soak: $(READY)  ## the server for eight minutes, or more beside other work: 10,000 generated calls, 20 kills per event store
 	SEGUE_SOAK=1 SEGUE_KILLS=20 $(BIN)/pytest -m slow \
 		tests/server/test_schemathesis.py tests/server/test_kill_under_events.py
 

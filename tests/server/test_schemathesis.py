@@ -47,7 +47,7 @@ def test_a_short_run(address: Address, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("SEGUE_SOAK" not in os.environ, reason="half an hour: part of `make soak`")
+@pytest.mark.skipif("SEGUE_SOAK" not in os.environ, reason="minutes: part of `make soak`")
 @pytest.mark.timeout(7_200)
 def test_a_long_run(address: Address, tmp_path: Path) -> None:
     n = n_cases(address, tmp_path, LONG, 7_000)

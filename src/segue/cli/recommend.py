@@ -107,7 +107,7 @@ def _of_query(query: Path, *, why: bool, of_file: bool) -> dict[str, Any]:
     of_why = [name for name in request if name not in RecommendBody.model_fields]
     if of_why and not why:
         message = f"the --query file has the key {of_why[0]}, which is for --why"
-        hint = "add --why, or leave the key out" if not of_file else "leave the key out"
+        hint = "leave the key out" if of_file else "add --why, or leave the key out"
         raise RequestError(message, hint)
     return request
 

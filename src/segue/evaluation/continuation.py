@@ -53,6 +53,13 @@ class GivenEvents(NamedTuple):
             mask[: self.m] = True
         return mask
 
+    def split(
+        self, events: Int32[np.ndarray, " events"], row: int, seed: int
+    ) -> tuple[Int32[np.ndarray, " given"], Int32[np.ndarray, " rest"]]:
+        """The given events of a sequence, and the distinct items of the rest that are not given."""
+        mask = self.mask(len(events), row, seed)
+        return events[mask], np.setdiff1d(events[~mask], events[mask])
+
 
 @dataclass(frozen=True)
 class _ContinuationInstances:
@@ -137,16 +144,15 @@ def _instances(
     instance_rows, given, targets, unknown_targets, repeats = [], [], [], 0, 0
     for row in rows[data.sequences.lengths[rows] > given_events.m].tolist():
         events = data.sequences.row(row)
-        mask = given_events.mask(len(events), row, protocol.options.seed)
-        target_items = np.setdiff1d(events[~mask], events[mask])
+        given_items, target_items = given_events.split(events, row, protocol.options.seed)
         is_known = data.is_candidate[target_items]
         unknown_targets += int(np.count_nonzero(~is_known))
-        repeats += int(np.count_nonzero(~mask)) - len(target_items)
+        repeats += len(events) - given_events.m - len(target_items)
         if protocol.options.unknown_targets == "drop":
             target_items = target_items[is_known]
         if len(target_items):
             instance_rows.append(row)
-            given.append(events[mask])
+            given.append(given_items)
             targets.append(target_items)
     all_rows, histories = np.array(instance_rows, np.int64), Ragged.from_rows(given)
     all_targets = Ragged.from_rows(targets)

@@ -101,7 +101,7 @@ class Statistics:
     sequence_columns: tuple[str, ...]
 
     @property
-    def has_rare_items(self) -> bool:
+    def continues_rare_items(self) -> bool:
         """Whether whole sequences are held out of a catalogue of rare items, such as playlists."""
         return self.holds_out_sequences and self.n_events < RARE_EVENTS * self.n_items
 
@@ -217,7 +217,7 @@ _Choice = tuple[dict[str, Any], str]
 
 
 def _batches(statistics: Statistics) -> _Choice:
-    longest = MAX_CONTINUED_CONTEXT if statistics.has_rare_items else MAX_CONTEXT
+    longest = MAX_CONTINUED_CONTEXT if statistics.continues_rare_items else MAX_CONTEXT
     context = min(max(statistics.window or statistics.covering_length, MIN_CONTEXT), longest)
     mean_length = min(context, statistics.n_events / max(statistics.n_sequences, 1))
     rows = int(EVENTS_PER_BATCH / max(mean_length, 1))
@@ -257,7 +257,7 @@ def _catalogue(statistics: Statistics, changes: Mapping[str, Any]) -> _Choice:
     reason = f"2,048 sampled negatives and sparse updates: {n_items}"
     starts_as_vectors = changes.get("model.initialisation", INITIALISATION) == INITIALISATION
     is_sparse = changes.get("optimizer.embedding_updates") != "dense"
-    if statistics.has_rare_items and starts_as_vectors and is_sparse:
+    if statistics.continues_rare_items and starts_as_vectors and is_sparse:
         settings["optimizer.sparse_learning_rate_scale"] = RARE_LEARNING_RATE_SCALE
         reason += f", {RARE_LEARNING_RATE_SCALE} of the learning rate for rare ones"
     return settings, reason
@@ -286,7 +286,7 @@ def _model(statistics: Statistics, budget_s: float) -> _Choice:
     if names:
         settings |= {"model.sequence_features": names, "training.feature_dropout": 0.3}
         reasons.append(f"sequence features {', '.join(names)}")
-    if statistics.has_rare_items:
+    if statistics.continues_rare_items:
         settings |= {"training.horizon": HORIZON, "optimizer.learning_rate": 1e-3}
         reasons.append(f"labels from the next {HORIZON} events, because items are rare")
     return settings, "; ".join(reasons)

@@ -98,12 +98,11 @@ def _continuations(data: Dataset, seed: int, max_requests: int) -> FittingReques
         for given_events in GIVEN:
             if len(events) <= given_events.m:
                 continue
-            mask = given_events.mask(len(events), row, seed)
-            rest = np.setdiff1d(events[~mask], events[mask])
+            given_items, rest = given_events.split(events, row, seed)
             rest = rest[data.is_candidate[rest]]
             if len(rest):
                 rows.append(row)
-                given.append(events[mask])
+                given.append(given_items)
                 targets.append(int(random.choice(rest)))
     if not targets:
         return None
