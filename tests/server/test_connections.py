@@ -172,12 +172,11 @@ def test_a_body_without_end(address: Address) -> None:
             b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"
         )
-        n_sent = 0
-        with suppress(ConnectionError, TimeoutError):
-            for _ in range(10_000):  # 655 MB
+        # The server reads on for a while, so that its answer arrives; how much depends on the machine.
+        end_s = time.monotonic() + 60
+        with pytest.raises((ConnectionError, TimeoutError)):
+            while time.monotonic() < end_s:
                 connection.sendall(chunk)
-                n_sent += 1
-        assert n_sent < 10_000
 
 
 def test_responses_that_nobody_reads(address: Served) -> None:
